@@ -1,0 +1,45 @@
+"""The only file that reads a clock.
+
+Workers use the wall clock for `captured_at_ms` and nothing else. The feed has a clock of its own, because every
+stamp on the tape and every due time is taken from it: it never goes back, never steps, and follows the wall clock
+by at most one percent.
+"""
+
+import time
+from collections.abc import Callable
+
+MAX_SLEW = 0.01
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch by this machine's clock, which may jump."""
+    return time.time_ns() // 1_000_000
+
+
+class FeedClock:
+    """A millisecond clock that runs on the monotonic one and slews towards the wall clock."""
+
+    def __init__(
+        self,
+        *,
+        not_before_ms: int = 0,
+        wall_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
+        self._read_at_ns = monotonic_ns()
+        self._now_ns = max(wall_ns(), not_before_ms * 1_000_000)
+
+    def now_ms(self) -> int:
+        """The feed's time. Never less than an earlier answer."""
+        read_at_ns = self._monotonic_ns()
+        elapsed_ns = read_at_ns - self._read_at_ns
+        self._read_at_ns = read_at_ns
+        self._now_ns += elapsed_ns
+        most_ns = int(elapsed_ns * MAX_SLEW)
+        self._now_ns += max(-most_ns, min(most_ns, self._wall_ns() - self._now_ns))
+        return self._now_ns // 1_000_000
+
+    def behind_wall_ms(self) -> int:
+        """How far the wall clock is ahead of this one; negative when it is behind."""
+        return (self._wall_ns() - self._now_ns) // 1_000_000

@@ -1,0 +1,112 @@
+"""The pending set: every capture that is not yet on disk, and the queue its tasks wait in.
+
+A capture enters once, together with its signal and its task, in one atomic call; it leaves when its line is on
+disk. Adding what is already there does nothing, so a call may be repeated, and rebuilding after a loss is adding.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import redis
+
+from hip3_tasks.capture import Capture
+from hip3_tasks.records import Signal
+from hip3_tasks.store import Keys
+
+FIRST_TRY_MS = 2_000
+"""How long after its due time a capture is left to its own task before the sweeper looks at it."""
+
+# KEYS: pending, due, queue, then one signal key each.  ARGV: signal TTL in s, number of signals, their lines, then
+# member, next try, due, message of each capture; an empty message leaves the capture to the sweeper.
+ADD = """
+local signals = tonumber(ARGV[2])
+for i = 1, signals do
+  redis.call('HSET', KEYS[3 + i], 'record', ARGV[2 + i])
+  redis.call('EXPIRE', KEYS[3 + i], ARGV[1])
+end
+local added = 0
+for i = 3 + signals, #ARGV, 4 do
+  if redis.call('ZADD', KEYS[1], 'NX', ARGV[i + 1], ARGV[i]) == 1 then
+    redis.call('ZADD', KEYS[2], ARGV[i + 2], ARGV[i])
+    if ARGV[i + 3] ~= '' then redis.call('LPUSH', KEYS[3], ARGV[i + 3]) end
+    added = added + 1
+  end
+end
+return added
+"""
+
+# KEYS: pending, queue.  ARGV: member, next try, message of each capture.
+AGAIN = """
+local published = 0
+for i = 1, #ARGV, 3 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
+    redis.call('LPUSH', KEYS[2], ARGV[i + 2])
+    published = published + 1
+  end
+end
+return published
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A capture to add, with the message of its task; None leaves it to the sweeper."""
+
+    capture: Capture
+    message: bytes | None
+
+    def next_try_at_ms(self) -> int:
+        return self.capture.due_at_ms + FIRST_TRY_MS
+
+
+class Pending:
+    """One feed's pending set. Every method is one round-trip and may raise redis.RedisError."""
+
+    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = 3600) -> None:
+        self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
+        self._add = client.register_script(ADD)
+        self._again = client.register_script(AGAIN)
+
+    def add(self, signals: Sequence[Signal], wanted: Iterable[Wanted]) -> int:
+        """Add signals, their captures and tasks atomically; return how many captures were new."""
+        keys = [self._keys.pending, self._keys.due, self._keys.queue]
+        argv: list[str | bytes | int] = [
+            self._signal_ttl_s,
+            len(signals),
+            *(signal.line() for signal in signals),
+        ]
+        for want in wanted:
+            capture = want.capture
+            argv += [capture.member, want.next_try_at_ms(), capture.due_at_ms, want.message or b""]
+        keys += [self._keys.signal(signal.signal_id) for signal in signals]
+        return int(self._add(keys=keys, args=argv))
+
+    def overdue(self, *, at_ms: int, most: int) -> tuple[int, list[str]]:
+        """The length of the queue, and the members whose next try has come, longest waiting first."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.llen(self._keys.queue)
+        pipe.zrangebyscore(self._keys.pending, "-inf", at_ms, start=0, num=most)
+        queued, members = pipe.execute()
+        return queued, [member.decode(errors="replace") for member in members]
+
+    def publish_again(self, retries: Iterable[tuple[Capture, int, bytes]]) -> int:
+        """Queue (capture, next try, message) again, where still pending."""
+        argv = [part for capture, at_ms, message in retries for part in (capture.member, at_ms, message)]
+        return int(self._again(keys=[self._keys.pending, self._keys.queue], args=argv)) if argv else 0
+
+    def remove(self, members: Iterable[str]) -> None:
+        """Forget captures: their lines are on disk, or they can never have one."""
+        gone = list(members)
+        pipe = self._client.pipeline(transaction=True)
+        pipe.zrem(self._keys.pending, *gone)
+        pipe.zrem(self._keys.due, *gone)
+        pipe.execute()
+
+    def size(self) -> int:
+        return int(self._client.zcard(self._keys.pending))
+
+    def oldest_due_at_ms(self) -> int | None:
+        """The due time of the capture that has waited longest; in the future when nothing is overdue."""
+        first = self._client.zrange(self._keys.due, 0, 0, withscores=True)
+        return int(first[0][1]) if first else None

@@ -1,0 +1,190 @@
+"""Every HIP3_* setting, read once, whole and loudly. The only file that reads the environment.
+
+Values come from the environment, then from `.env` in the working directory. An unknown HIP3_* name or a bad value
+raises BadSetting with a line for each fault.
+"""
+
+import hashlib
+import json
+import os
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from hip3_tasks.capture import MAX_OFFSET_MS
+from hip3_tasks.detector import Rules
+from hip3_tasks.errors import BadSetting
+from hip3_tasks.market import COIN
+
+PREFIX = "HIP3_"
+VENUES = {
+    "mainnet": "https://api.hyperliquid.xyz",
+    "testnet": "https://api.hyperliquid-testnet.xyz",
+    "sim": "http://127.0.0.1:8701",
+}
+
+
+def _comma_separated(value: Any) -> Any:
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """One process's settings; field `x` is HIP3_X."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    venue: str = Field("sim", description="sim, mainnet, testnet or a base URL")
+    venue_url: str | None = Field(None, description="where the venue is, if not where its name says")
+    data_dir: Path = Field(Path(), description="default data/VENUE/signals", validate_default=True)
+    name: str = Field("", description="of this feed's keys and queue; default: venue and a hash of the data directory")
+    redis_url: str | None = Field(None, description="default: the server of the `hip3 up` in this data directory")
+
+    dexes: Names = Field((), description="only these dexes, comma-separated; default all live ones")
+    coins: Names = Field((), description="only these coins, comma-separated")
+    universe_refresh_s: float = Field(180, gt=0, description="how often markets are read again")
+    subscriptions_per_socket: int = Field(500, ge=2, le=1000)
+
+    min_edge_bps: float = Field(5.0, ge=0)
+    slippage_bps: float = Field(1.0, ge=0)
+    thresholds: Path | None = Field(None, description='JSON file {"xyz:TSLA": 12.5} of thresholds in bps')
+    cooldown_ms: int = Field(500, ge=0)
+    ctx_max_age_ms: Count = 8000
+    offsets_ms: Annotated[
+        tuple[Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)], ...], BeforeValidator(_comma_separated)
+    ] = Field((1000, 3000, 5000), description="follow-ups of a signal, ms after it")
+
+    stall_grace_ms: Count = Field(1500, description="silence of a socket after which the watermark stands")
+    retention_s: Count = Field(900, description="how long the tape is kept in Redis")
+    keep_days: int | None = Field(None, ge=1, description="delete data files of older days; default never")
+    min_free_mb: int = Field(512, ge=0, description="health is red and a warning logged below this")
+
+    autoscale: Annotated[str, Field(pattern=r"^[1-9]\d*,[1-9]\d*$")] = "8,2"
+    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+
+    @field_validator("venue")
+    @classmethod
+    def _venue_is_known(cls, venue: str) -> str:
+        if venue not in VENUES and urlsplit(venue).scheme not in ("http", "https"):
+            raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
+        return venue.rstrip("/")
+
+    @field_validator("name")
+    @classmethod
+    def _name_fits_a_key(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
+            raise ValueError("expected up to 64 letters, digits, '_', '.', '-'")
+        return name
+
+    @field_validator("coins")
+    @classmethod
+    def _coins_are_coins(cls, coins: tuple[str, ...]) -> tuple[str, ...]:
+        for coin in coins:
+            if not COIN.fullmatch(coin):
+                raise ValueError(f"expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
+        return coins
+
+    @field_validator("offsets_ms")
+    @classmethod
+    def _offsets_differ(cls, offsets: tuple[int, ...]) -> tuple[int, ...]:
+        if not offsets or len(set(offsets)) != len(offsets):
+            raise ValueError("expected at least one, each once")
+        return tuple(sorted(offsets))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _data_dir_is_absolute(cls, values: dict[str, Any]) -> dict[str, Any]:
+        given = values.get("data_dir") or Path("data") / _label(str(values.get("venue", "sim"))) / "signals"
+        return values | {"data_dir": Path(given).expanduser().absolute()}
+
+    @model_validator(mode="after")
+    def _thresholds_load(self) -> Self:
+        self.rules  # noqa: B018  a bad file is to be found at the start
+        return self
+
+    @cached_property
+    def feed_name(self) -> str:
+        """HIP3_NAME: it marks every key and the queue."""
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:8]
+        return self.name or f"{_label(self.venue)}-{digest}"
+
+    @cached_property
+    def base_url(self) -> str:
+        return (self.venue_url or VENUES.get(self.venue, self.venue)).rstrip("/")
+
+    @cached_property
+    def rules(self) -> Rules:
+        return Rules(
+            min_edge_bps=self.min_edge_bps,
+            slippage_bps=self.slippage_bps,
+            thresholds_bps=_thresholds(self.thresholds) if self.thresholds else {},
+            cooldown_ms=self.cooldown_ms,
+            ctx_max_age_ms=self.ctx_max_age_ms,
+            offsets_ms=self.offsets_ms,
+        )
+
+
+def load(**given: Any) -> Settings:
+    """The settings of this process; `given` overrides the environment where not None. Raises BadSetting."""
+    found = {key: value for key, value in (dotenv_values(".env") | os.environ).items() if key.startswith(PREFIX)}
+    values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in found.items() if value}
+    values |= {key: value for key, value in given.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+        raise BadSetting(
+            "\n".join(_fault(fault["loc"], fault["type"], fault["msg"], fault.get("input")) for fault in faults)
+        ) from None
+
+
+def environment(settings: Settings, **given: str) -> dict[str, str]:
+    """The environment for a child process that is to have these settings, and `given` besides."""
+    chosen = {
+        PREFIX + key.upper(): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        for key, value in settings
+        if value not in (None, (), "")
+    }
+    return {**os.environ, **chosen, **given}
+
+
+def _fault(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
+    name = PREFIX + str(loc[0]).upper() if loc else PREFIX.rstrip("_")
+    if kind == "extra_forbidden":
+        return f"{name}: no such setting"
+    said = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    said = {"int_parsing": "a whole number", "float_parsing": "a number"}.get(kind, said)
+    said = said if said.startswith("expected") or not loc else f"expected {said}"
+    return f"{name}: {said}" + (f", was {str(value)!r}" if loc and ", was " not in said else "")
+
+
+def _label(venue: str) -> str:
+    """A venue as part of a file's and a key's name."""
+    return venue if venue in VENUES else re.sub(r"[^a-zA-Z0-9.]+", "_", urlsplit(venue).netloc or "venue")
+
+
+def _thresholds(path: Path) -> dict[str, float]:
+    try:
+        given = json.loads(path.read_bytes())
+        assert isinstance(given, dict)
+        return {str(coin): float(bps) for coin, bps in given.items()}
+    except OSError as error:
+        raise ValueError(f"HIP3_THRESHOLDS: {path}: {error.strerror}") from None
+    except (ValueError, TypeError, AssertionError):
+        raise ValueError(f'HIP3_THRESHOLDS: {path}: expected JSON like {{"xyz:TSLA": 12.5}}') from None

@@ -1,0 +1,106 @@
+"""The signals files: what must exist. A signal is durable here before anything is published of it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby
+from pathlib import Path
+
+import structlog
+
+from hip3_tasks.appendfile import AppendFile
+from hip3_tasks.capture import Capture, utc_day
+from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.lines import backwards, containing, whole_length
+from hip3_tasks.records import Signal
+
+log = structlog.get_logger()
+
+DAY_MS = 86_400_000
+
+
+def signals_path(data_dir: Path, day: str) -> Path:
+    return data_dir / f"signals_{day}.jsonl"
+
+
+class SignalWriter:
+    """The feed's hand on the signals files; nobody else writes them."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._day = ""
+        self._file: AppendFile | None = None
+
+    def append(self, signals: Sequence[Signal]) -> None:
+        """Make signals durable, one sync a day's group. Raises JournalError; then none of the group is there."""
+        for day, of_day in groupby(signals, key=lambda signal: utc_day(signal.timestamp_ms)):
+            self._opened(day).append(b"".join(signal.line() for signal in of_day))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self, day: str) -> AppendFile:
+        if self._file is None or day != self._day or not self._file.is_in_place():
+            self.close()
+            self._file = AppendFile(signals_path(self._data_dir, day), Signal)
+            self._file.mend()
+            self._day = day
+        return self._file
+
+
+def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
+    """The signal a capture belongs to, from its day's file."""
+    with _opened(signals_path(data_dir, capture.day)) as fd:
+        if fd is not None:
+            end = whole_length(fd, os.fstat(fd).st_size)
+            for line in containing(fd, f'"{capture.signal_id}"'.encode(), end):
+                with suppress(MalformedRecord):
+                    signal = Signal.from_line(line)
+                    if signal.signal_id == capture.signal_id:
+                        return signal
+    return None
+
+
+def signals_since(data_dir: Path, since_ms: int, *, until_ms: int) -> list[Signal]:
+    """The signals of the days from one instant to another that are not older than the first; oldest first."""
+    found: list[Signal] = []
+    for day_ms in range(since_ms // DAY_MS, until_ms // DAY_MS + 1):
+        newest_first: list[Signal] = []
+        for signal in reversed_signals(signals_path(data_dir, utc_day(day_ms * DAY_MS))):
+            if signal.timestamp_ms < since_ms:
+                break
+            newest_first.append(signal)
+        found += reversed(newest_first)
+    return found
+
+
+def reversed_signals(path: Path) -> Iterator[Signal]:
+    """The signals of a file, last one first; a line that is no signal is logged and left out."""
+    with _opened(path) as fd:
+        if fd is None:
+            return
+        for lines in backwards(fd, whole_length(fd, os.fstat(fd).st_size)):
+            for line in reversed(lines):
+                try:
+                    yield Signal.from_line(line)
+                except MalformedRecord as error:
+                    log.warning("signal_line_ignored", file=path.name, error=str(error))
+
+
+class _opened:
+    """A file descriptor for reading, None where there is no file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd: int | None = None
+
+    def __enter__(self) -> int | None:
+        with suppress(FileNotFoundError):
+            self._fd = os.open(self._path, os.O_RDONLY)
+        return self._fd
+
+    def __exit__(self, *_: object) -> None:
+        if self._fd is not None:
+            os.close(self._fd)

@@ -1,0 +1,66 @@
+"""The Redis keyspace, and how to connect.
+
+Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
+
+| key           | type   | TTL       | written by          | read by         | what                            |
+|---------------|--------|-----------|---------------------|-----------------|---------------------------------|
+| `tape:{coin}` | stream | trimmed   | feed                | workers         | states and gaps, by receive ms  |
+| `tapes`       | set    | -         | feed                | feed            | the coins that have a tape      |
+| `watermark`   | string | -         | feed                | workers, status | the tape is complete up to here |
+| `feed`        | string | 5 s       | feed                | feed            | which directory owns the name   |
+| `signal:{id}` | hash   | retention | feed                | workers         | `record`: the signal's line     |
+| `pending`     | zset   | -         | feed; workers remove | feed, status   | captures by when to try again   |
+| `due`         | zset   | -         | feed; workers remove | feed, status   | the same captures by due time   |
+| `captures`    | list   | -         | feed, `celery call` | workers         | the Celery queue                |
+| `unacked*`    | zset.. | -         | workers (kombu)     | workers         | deliveries not yet acknowledged |
+| `status`      | string | 60 s      | feed                | status          | the feed's counters             |
+"""
+
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+SOCKET_TIMEOUT_S = 5.0
+
+
+class Keys:
+    """The names of one feed's keys."""
+
+    def __init__(self, name: str) -> None:
+        self.prefix = f"hip3:{name}:"
+        self.tapes = self.prefix + "tapes"
+        self.watermark = self.prefix + "watermark"
+        self.feed = self.prefix + "feed"
+        self.pending = self.prefix + "pending"
+        self.due = self.prefix + "due"
+        self.queue = self.prefix + "captures"
+        self.unacked = self.prefix + "unacked"
+        self.status = self.prefix + "status"
+
+    def tape(self, coin: str) -> str:
+        return f"{self.prefix}tape:{coin}"
+
+    def signal(self, signal_id: str) -> str:
+        return f"{self.prefix}signal:{signal_id}"
+
+
+def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.Redis":
+    """A client that tries each command once: a command sent twice may run twice."""
+    return redis.Redis.from_url(url, **_options(timeout_s))
+
+
+def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.asyncio.Redis":
+    return redis.asyncio.Redis.from_url(url, **_options(timeout_s))
+
+
+def _options(timeout_s: float) -> dict[str, Any]:
+    return {
+        "socket_timeout": timeout_s,
+        "socket_connect_timeout": timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+        "protocol": 2,
+    }

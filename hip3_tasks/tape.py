@@ -1,0 +1,186 @@
+"""The tape: what was known of each market, and up to when that is complete.
+
+One Redis stream per market; an entry's id is `ms-seq`, chosen by the feed. **Watermark W: no further entry with
+ms <= W will ever appear.** Everything here keeps that sentence true:
+- entries and the watermark that covers them go out in one atomic call, and only by the feed that owns the name;
+- the feed holds back what is younger than the watermark, so that a tape never reaches beyond it and the statement
+  that all is unknown from W + 1 can always be appended;
+- a server whose watermark is missing or behind what it once confirmed has lost data: the call writes nothing and
+  says so, and the feed takes up from what the server still has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import redis
+import redis.asyncio
+
+from hip3_tasks.capture import Capture
+from hip3_tasks.errors import Fenced, MalformedEntry
+from hip3_tasks.market import Entry, Gap, Market, decode_entry, encode_entry
+from hip3_tasks.store import Keys
+
+LEASE_MS = 5_000
+
+# KEYS: watermark, feed, tapes, then the tape of each entry.
+# ARGV: owner, lease ms, least watermark the server must have (or ''), new watermark (or ''), then coin, id, field,
+# value of each entry.  Returns {status, holder or watermark found}.
+APPEND = """
+local holder = redis.call('GET', KEYS[2])
+if holder and holder ~= ARGV[1] then return {'fenced', holder} end
+local found = redis.call('GET', KEYS[1])
+if ARGV[3] ~= '' and (not found or tonumber(found) < tonumber(ARGV[3])) then return {'behind', found} end
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+for i = 4, #KEYS do
+  local at = 5 + (i - 4) * 4
+  if ARGV[at + 2] == 'gap' then redis.call('SADD', KEYS[3], ARGV[at]) end
+  local reply = redis.pcall('XADD', KEYS[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'equal or smaller', 1, true) then
+    return reply
+  end
+end
+if ARGV[4] ~= '' and (not found or tonumber(found) < tonumber(ARGV[4])) then redis.call('SET', KEYS[1], ARGV[4]) end
+return {'ok', found}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """A tape entry on its way: `ms-seq` of one market."""
+
+    coin: str
+    at_ms: int
+    seq: int
+    value: Market | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What Redis says of a capture, read in one round-trip, the watermark first."""
+
+    watermark_ms: int | None
+    signal_line: bytes | None
+    t0: Entry | None
+    due: Entry | None
+
+    def is_complete_at(self, at_ms: int) -> bool:
+        return self.watermark_ms is not None and self.watermark_ms >= at_ms
+
+
+class TapeReader:
+    """The worker's side: the market as of an instant."""
+
+    def __init__(self, client: "redis.Redis", keys: Keys) -> None:
+        self._client, self._keys = client, keys
+
+    def read(self, captures: Sequence[Capture]) -> list[Reading]:
+        """One pipelined round-trip for all. Raises MalformedEntry or redis.RedisError."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.get(self._keys.watermark)
+        for capture in captures:
+            tape = self._keys.tape(capture.market_key)
+            pipe.hget(self._keys.signal(capture.signal_id), "record")
+            # `ms` alone as the end of a range means the last entry of that millisecond.
+            pipe.xrevrange(tape, capture.timestamp_ms, "-", count=1)
+            pipe.xrevrange(tape, capture.due_at_ms, "-", count=1)
+        watermark, *replies = pipe.execute()
+        watermark_ms = None if watermark is None else int(watermark)
+        return [
+            Reading(watermark_ms, signal_line, _newest(t0), _newest(due))
+            for signal_line, t0, due in zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+        ]
+
+    def watermark_ms(self) -> int | None:
+        found = self._client.get(self._keys.watermark)
+        return None if found is None else int(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The end of a tape: its last instant, and the last state known, which a gap may have ended."""
+
+    at_ms: int
+    market: Market | None
+
+
+class LostData(Exception):
+    """The server's watermark is behind what it once confirmed; None when it has none."""
+
+    def __init__(self, watermark_ms: int | None) -> None:
+        super().__init__(f"the server's watermark is {watermark_ms}")
+        self.watermark_ms = watermark_ms
+
+
+class TapeWriter:
+    """The feed's side. `owner` names the data directory; only one may hold a name."""
+
+    def __init__(self, client: "redis.asyncio.Redis", keys: Keys, *, owner: str) -> None:
+        self._client, self._keys, self._owner = client, keys, owner
+        self._append = client.register_script(APPEND)
+
+    async def append(self, entries: Sequence[Stamped], *, watermark_ms: int | None, confirmed_ms: int | None) -> None:
+        """Append entries, then publish the watermark, atomically; repeating a call is harmless.
+
+        Nothing is written when the server's watermark is below `confirmed_ms` (raises LostData) or another feed
+        holds the name (raises Fenced).
+        """
+        keys = [self._keys.watermark, self._keys.feed, self._keys.tapes]
+        keys += [self._keys.tape(entry.coin) for entry in entries]
+        argv: list[str | bytes | int] = [
+            self._owner,
+            LEASE_MS,
+            "" if confirmed_ms is None else confirmed_ms,
+            "" if watermark_ms is None else watermark_ms,
+        ]
+        for entry in entries:
+            argv += [entry.coin, f"{entry.at_ms}-{entry.seq}", *encode_entry(entry.value)]
+        status, found = await self._append(keys=keys, args=argv)
+        if status == b"fenced":
+            raise Fenced(f"the name is held by another feed, of the data directory with id {found.decode()}")
+        if status == b"behind":
+            raise LostData(None if found is None else int(found))
+
+    async def watermark_ms(self) -> int | None:
+        found = await self._client.get(self._keys.watermark)
+        return None if found is None else int(found)
+
+    async def coins(self) -> set[str]:
+        """Every market that has a tape, followed or not."""
+        return {coin.decode() for coin in await self._client.smembers(self._keys.tapes)}
+
+    async def tails(self, coins: Sequence[str]) -> dict[str, "Tail"]:
+        """Where each tape ends, and the newest known state before any gaps there."""
+        pipe = self._client.pipeline(transaction=False)
+        for coin in coins:
+            pipe.xrevrange(self._keys.tape(coin), count=20)
+        replies = await pipe.execute() if coins else []
+        return {coin: _tail(entries) for coin, entries in zip(coins, replies, strict=True) if entries}
+
+    async def trim(self, coins: Sequence[str], *, before_ms: int) -> None:
+        """Drop entries older than `before_ms`; a tape that becomes empty is forgotten."""
+        pipe = self._client.pipeline(transaction=False)
+        for coin in coins:
+            pipe.xtrim(self._keys.tape(coin), minid=before_ms, approximate=False)
+            pipe.xlen(self._keys.tape(coin))
+        replies = await pipe.execute() if coins else []
+        empty = [coin for coin, length in zip(coins, replies[1::2], strict=True) if length == 0]
+        if empty:
+            await self._client.delete(*(self._keys.tape(coin) for coin in empty))
+            await self._client.srem(self._keys.tapes, *empty)
+
+
+def _newest(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry | None:
+    return decode_entry(*entries[0]) if entries else None
+
+
+def _tail(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Tail:
+    market = None
+    for entry_id, fields in entries:
+        try:
+            value = decode_entry(entry_id, fields).value
+        except MalformedEntry:
+            continue
+        if isinstance(value, Market):
+            market = value
+            break
+    return Tail(int(entries[0][0].split(b"-", 1)[0]), market)

@@ -1,0 +1,68 @@
+"""One websocket connection of the venue: its subscriptions and its bounded outbox."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import WSMsgType, web
+
+from simulator.limits import Usage
+from simulator.wire import Subscription
+
+GRACE_S = 1.0
+
+
+class Client:
+    """Frames wait in the outbox and leave in order; a client that lets the outbox fill up is dropped.
+
+    So a slow reader costs at most `outbox_limit` references to frames that other clients share.
+    """
+
+    def __init__(
+        self, socket: web.WebSocketResponse, transport: asyncio.Transport, *, usage: Usage, outbox_limit: int
+    ) -> None:
+        self.socket = socket
+        self.usage = usage
+        self.subscriptions: set[Subscription] = set()
+        self.is_closing = False
+        self._transport = transport
+        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue(outbox_limit)
+        self._close_reason = b""
+        self.touch()
+
+    def send(self, frame: bytes) -> bool:
+        """Queue a frame; False when the client had to be dropped for it."""
+        return self._put(frame)
+
+    def touch(self) -> None:
+        """Start the idle time anew."""
+        self.sent_at_s = asyncio.get_running_loop().time()
+
+    def close(self, reason: str) -> None:
+        """Close in order (1000 and the reason), after the frames that already wait."""
+        self.is_closing = True
+        self._close_reason = reason.encode()
+        self._put(None)
+
+    def abort(self) -> None:
+        """End the transport at once; the peer sees 1006, no close frame."""
+        self._transport.abort()
+
+    async def write_out(self) -> None:
+        """Send what the outbox holds until the connection ends."""
+        try:
+            while (frame := await self._outbox.get()) is not None:
+                await self.socket.send_frame(frame, WSMsgType.TEXT)
+                self.touch()
+            async with asyncio.timeout(GRACE_S):
+                await self.socket.close(message=self._close_reason)
+        except (ConnectionError, TimeoutError):
+            self.abort()
+
+    def _put(self, frame: bytes | None) -> bool:
+        try:
+            self._outbox.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.abort()
+            return False
+        return True

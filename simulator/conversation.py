@@ -1,0 +1,89 @@
+"""How the venue answers what one client says: pings, subscriptions, and what it holds against clumsy clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+from simulator.board import Board
+from simulator.client import Client
+from simulator.wire import PONG, RequestError, Subscription, ack_frame, error_frame, quoted, read_request
+
+
+class Venue(Protocol):
+    """What a conversation needs of its venue."""
+
+    violations: Counter[str]
+    ack_delay_s: float
+
+    def say(self, client: Client, frame: bytes) -> None: ...
+
+
+class Conversation:
+    """Requests of one client; each limit it exceeds is counted by name and answered with an error frame."""
+
+    def __init__(self, client: Client, board: Board, *, venue: Venue) -> None:
+        self._client = client
+        self._board = board
+        self._venue = venue
+
+    def hear(self, text: str, *, at_s: float) -> None:
+        if not self._allowed(self._client.usage.take_message(at_s=at_s)):
+            return
+        try:
+            method, subscription = read_request(text)
+        except RequestError:
+            self._error(f"Error parsing JSON into valid websocket request: {text}")
+            return
+        if subscription is None:
+            self._venue.say(self._client, PONG)
+        elif not self._board.lists(subscription.coin):
+            # The venue's harshest habit: one unknown coin costs the whole socket, without a close frame.
+            self._client.abort()
+        elif method == "subscribe":
+            self._subscribe(subscription)
+        else:
+            self._unsubscribe(subscription)
+
+    def end(self) -> None:
+        """Forget the client's subscriptions."""
+        for subscription in self._client.subscriptions:
+            self._board.remove(self._client, subscription)
+        self._client.usage.give_back(subscriptions=len(self._client.subscriptions))
+        self._client.subscriptions.clear()
+
+    def _subscribe(self, subscription: Subscription) -> None:
+        if subscription in self._client.subscriptions:
+            self._error(f"Already subscribed: {quoted(subscription)}")
+        elif self._allowed(self._client.usage.take_subscription()):
+            self._client.subscriptions.add(subscription)
+            if delay_s := self._venue.ack_delay_s:
+                asyncio.get_running_loop().call_later(delay_s, self._acknowledge, subscription)
+            else:
+                self._acknowledge(subscription)
+
+    def _acknowledge(self, subscription: Subscription) -> None:
+        if subscription not in self._client.subscriptions:
+            return
+        self._venue.say(self._client, ack_frame("subscribe", subscription))
+        if state := self._board.add(self._client, subscription):
+            self._venue.say(self._client, state)
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        if subscription not in self._client.subscriptions:
+            self._error(f"Already unsubscribed: {quoted(subscription)}")
+            return
+        self._client.subscriptions.discard(subscription)
+        self._client.usage.give_back(subscriptions=1)
+        self._board.remove(self._client, subscription)
+        self._venue.say(self._client, ack_frame("unsubscribe", subscription))
+
+    def _allowed(self, exceeded: str | None) -> bool:
+        if exceeded is not None:
+            self._venue.violations[exceeded] += 1
+            self._error(f"Limit exceeded: {exceeded}")
+        return exceeded is None
+
+    def _error(self, message: str) -> None:
+        self._venue.say(self._client, error_frame(message))

@@ -1,0 +1,61 @@
+"""What the venue allows one IP address, and what each address has used of it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Per IP address; the defaults are the real venue's."""
+
+    connections: int = 10
+    new_connections_per_minute: int = 30
+    subscriptions: int = 1_000
+    messages_per_minute: int = 2_000
+
+
+@dataclass(slots=True)
+class Usage:
+    """One address against the limits; a `take_` that would exceed one changes nothing and names the limit."""
+
+    limits: Limits
+    connections: int = 0
+    subscriptions: int = 0
+    _connected_at_s: deque[float] = field(default_factory=deque)
+    _messages_at_s: deque[float] = field(default_factory=deque)
+
+    def take_connection(self, *, at_s: float) -> str | None:
+        if self.connections >= self.limits.connections:
+            return "connections"
+        if not _take(self._connected_at_s, self.limits.new_connections_per_minute, at_s):
+            return "new_connections_per_minute"
+        self.connections += 1
+        return None
+
+    def take_message(self, *, at_s: float) -> str | None:
+        if not _take(self._messages_at_s, self.limits.messages_per_minute, at_s):
+            return "messages_per_minute"
+        return None
+
+    def take_subscription(self) -> str | None:
+        if self.subscriptions >= self.limits.subscriptions:
+            return "subscriptions"
+        self.subscriptions += 1
+        return None
+
+    def give_back(self, *, connections: int = 0, subscriptions: int = 0) -> None:
+        self.connections -= connections
+        self.subscriptions -= subscriptions
+
+
+def _take(taken_at_s: deque[float], limit: int, at_s: float) -> bool:
+    while taken_at_s and taken_at_s[0] <= at_s - MINUTE_S:
+        taken_at_s.popleft()
+    if len(taken_at_s) >= limit:
+        return False
+    taken_at_s.append(at_s)
+    return True

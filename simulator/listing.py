@@ -1,0 +1,72 @@
+"""One listed market: its name, its starting state and the facts that `meta` tells about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+TAKER_FEE_BPS = 9.0
+GROWTH_TAKER_FEE_BPS = 0.9
+SLIPPAGE_BPS = 1.0
+MIN_EDGE_BPS = 5.0
+MAX_PX_DECIMALS = 6
+SIGNIFICANT_FIGURES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A market as it stands before the first event; `bid_px` and `ask_px` are absent without a book."""
+
+    coin: str
+    oracle_px: float
+    mark_px: float
+    bid_px: float | None
+    ask_px: float | None
+    px_decimals: int
+    sz_decimals: int
+    bbo_per_s: float
+    growth_mode: bool = True
+    is_delisted: bool = False
+
+    @property
+    def dex(self) -> str:
+        return self.coin.partition(":")[0]
+
+    @property
+    def threshold_bps(self) -> float:
+        """The edge at which a detector with the project's default costs would fire."""
+        fee_bps = GROWTH_TAKER_FEE_BPS if self.growth_mode else TAKER_FEE_BPS
+        return fee_bps + SLIPPAGE_BPS + MIN_EDGE_BPS
+
+    def meta(self) -> dict[str, Any]:
+        """The market's entry in `meta`: flags that do not hold are absent, as on the wire."""
+        entry: dict[str, Any] = {
+            "szDecimals": self.sz_decimals,
+            "name": self.coin,
+            "maxLeverage": 20,
+            "marginTableId": 20,
+            "onlyIsolated": True,
+            "marginMode": "strictIsolated",
+            "deployerFeeScale": "1.0",
+        }
+        if self.is_delisted:
+            entry["isDelisted"] = True
+        if self.growth_mode:
+            entry["growthMode"] = "enabled"
+        return entry
+
+
+def px_decimals(px: float, *, sz_decimals: int) -> int:
+    """Decimals of a price on the venue: five significant figures, at most 6 - szDecimals decimals."""
+    by_figures = SIGNIFICANT_FIGURES - 1 - math.floor(math.log10(px))
+    return max(0, min(by_figures, MAX_PX_DECIMALS - sz_decimals))
+
+
+def universe(listings: Iterable[Listing]) -> dict[str, list[dict[str, Any]]]:
+    """The `meta` entries per dex, in the order of the listings."""
+    by_dex: dict[str, list[dict[str, Any]]] = {}
+    for listing in listings:
+        by_dex.setdefault(listing.dex, []).append(listing.meta())
+    return by_dex

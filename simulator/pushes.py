@@ -1,0 +1,31 @@
+"""What the model emits: one market's new book or context, at an instant of virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from simulator.wire import Level
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BboPush:
+    """A changed book; it leaves `age_ms` after the block that made it."""
+
+    at_ms: int
+    coin: str
+    bid: Level | None
+    ask: Level | None
+    age_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CtxPush:
+    """A market's whole context, changed or repeated."""
+
+    at_ms: int
+    coin: str
+    ctx: dict[str, Any]
+
+
+Push: TypeAlias = BboPush | CtxPush

@@ -1,0 +1,199 @@
+"""The venue's protocol, without a model: whoever holds a `VenueServer` decides what it publishes and how it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from simulator.board import Board
+from simulator.client import Client
+from simulator.conversation import Conversation
+from simulator.info import Universe, answer
+from simulator.limits import Limits, Usage
+from simulator.wire import GREETING, AnyLevel, Subscription, bbo_frame, ctx_frame
+
+SHUTDOWN_S = 1.0
+
+
+class VenueServer:
+    """Serves `BASE/info` and `BASE/ws` on one event loop; no method but start and stop waits.
+
+    Public counters: `violations` by limit, `connections_opened`, `clients_dropped` (too slow), `info_requests` by
+    type. `ack_delay_s` delays every acknowledgement, and with it the start of the subscription.
+    """
+
+    def __init__(
+        self,
+        universe: Universe,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        limits: Limits | None = None,
+        idle_close_s: float = 60.0,
+        outbox_limit: int = 4096,
+    ) -> None:
+        self.ack_delay_s = 0.0
+        self.violations: Counter[str] = Counter()
+        self.info_requests: Counter[str] = Counter()
+        self.connections_opened = 0
+        self.clients_dropped = 0
+        self._host, self._port = host, port
+        self._idle_close_s = idle_close_s
+        self._outbox_limit = outbox_limit
+        self._board = Board(universe)
+        self._clients: set[Client] = set()
+        self._usage = defaultdict[str, Usage](lambda: Usage(limits or Limits()))
+        self._stalled = False
+        self._refusing = False
+        self._idle_watch: asyncio.Task[None] | None = None
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen; OSError when the port is taken."""
+        app = web.Application()
+        app.router.add_post("/info", self._info)
+        app.router.add_get("/ws", self._websocket)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError:
+            await self._runner.cleanup()
+            raise
+        # A venue that is started again stands where its clients look for it.
+        self._port = self._runner.addresses[0][1]
+        self._idle_watch = asyncio.create_task(self._close_idle())
+
+    async def stop(self) -> None:
+        """Abort all sockets and free the port."""
+        self.drop_connections()
+        if self._idle_watch is not None:
+            self._idle_watch.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{self._host}:{self._port}"
+
+    def publish_bbo(self, coin: str, bid: AnyLevel | None, ask: AnyLevel | None, *, time_ms: int) -> None:
+        """Send a book to the coin's subscribers and keep it for later ones; ValueError for a coin not listed."""
+        self._publish(Subscription("bbo", coin), bbo_frame(coin, bid, ask, time_ms=time_ms))
+
+    def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
+        """Send a context likewise; that of a delisted coin shows in `metaAndAssetCtxs` only."""
+        self._publish(Subscription("activeAssetCtx", coin), ctx_frame(coin, ctx))
+        self._board.ctxs[coin] = ctx
+
+    def send_raw(self, text: str) -> None:
+        """Send any text to every open socket."""
+        for client in tuple(self._clients):
+            self.say(client, text.encode())
+
+    def set_universe(self, universe: Universe) -> None:
+        """New listings, delistings: subscribers of a market that is delisted or gone hear nothing more of it."""
+        self._board.relist(universe)
+
+    def drop_connections(self) -> None:
+        """Abort every socket: the clients see 1006."""
+        for client in tuple(self._clients):
+            client.abort()
+
+    def expire_connections(self) -> None:
+        """Close every socket as the venue does every few hours: 1000 `Expired`."""
+        for client in tuple(self._clients):
+            client.close("Expired")
+
+    def stall(self, stalled: bool) -> None:
+        """Keep sockets open and send nothing, not even pongs; frames of that time are lost."""
+        self._stalled = stalled
+        for client in self._clients:
+            client.touch()
+
+    def refuse(self, refusing: bool) -> None:
+        """Answer new websocket connections with 503; open ones and the info endpoint are untouched."""
+        self._refusing = refusing
+
+    @property
+    def connection_count(self) -> int:
+        """Open websocket connections."""
+        return len(self._clients)
+
+    def subscriptions_by_coin(self) -> Counter[str]:
+        """Acknowledged subscriptions of open connections, both types together."""
+        return self._board.subscriptions_by_coin()
+
+    def _publish(self, subscription: Subscription, frame: bytes) -> None:
+        for client in self._board.post(subscription, frame):
+            self.say(client, frame)
+
+    def say(self, client: Client, frame: bytes) -> None:
+        """Send one client a frame, unless stalled."""
+        if not self._stalled and not client.send(frame):
+            self.clients_dropped += 1
+
+    async def _info(self, request: web.Request) -> web.Response:
+        body: Any = None
+        with suppress(orjson.JSONDecodeError):
+            body = orjson.loads(await request.read())
+        if isinstance(body, dict):
+            self.info_requests[str(body.get("type"))] += 1
+        status, found = answer(body, universe=self._board.universe, ctxs=self._board.ctxs)
+        return web.Response(status=status, body=orjson.dumps(found), content_type="application/json")
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if self._refusing:
+            raise web.HTTPServiceUnavailable
+        usage = self._usage[request.remote or ""]
+        if exceeded := usage.take_connection(at_s=asyncio.get_running_loop().time()):
+            self.violations[exceeded] += 1
+            raise web.HTTPTooManyRequests(text=f"Limit exceeded: {exceeded}")
+        try:
+            return await self._serve(request, usage)
+        finally:
+            usage.give_back(connections=1)
+
+    async def _serve(self, request: web.Request, usage: Usage) -> web.WebSocketResponse:
+        # Compression would cost more than all the rest; protocol pings are ours to answer, as a stalled venue does not.
+        socket = web.WebSocketResponse(autoping=False, compress=False)
+        await socket.prepare(request)
+        if request.transport is None:
+            raise ConnectionResetError("gone during the handshake")
+        client = Client(socket, request.transport, usage=usage, outbox_limit=self._outbox_limit)
+        conversation = Conversation(client, self._board, venue=self)
+        writer = asyncio.create_task(client.write_out())
+        self._clients.add(client)
+        self.connections_opened += 1
+        try:
+            self.say(client, GREETING)
+            await self._listen(client, conversation)
+        finally:
+            self._clients.discard(client)
+            conversation.end()
+            if not client.is_closing:
+                writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+        return socket
+
+    async def _listen(self, client: Client, conversation: Conversation) -> None:
+        loop = asyncio.get_running_loop()
+        async for message in client.socket:
+            if message.type is WSMsgType.TEXT:
+                conversation.hear(message.data, at_s=loop.time())
+            elif message.type is WSMsgType.PING and not self._stalled:
+                with suppress(ConnectionError):
+                    await client.socket.pong(message.data)
+
+    async def _close_idle(self) -> None:
+        """Close what has been sent nothing for too long; the real venue counts what *it* sends, not what it gets."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._idle_close_s / 20)
+            for client in tuple(self._clients):
+                if not self._stalled and loop.time() - client.sent_at_s > self._idle_close_s:
+                    client.close("Inactive")

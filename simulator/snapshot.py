@@ -1,0 +1,71 @@
+"""Starting prices and spreads taken from one real whole-market frame (`allDexsAssetCtxs`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+
+from simulator.listing import Listing
+
+DEX = "xyz"
+
+
+class SnapshotError(Exception):
+    """The file is not a whole-market frame that has live `xyz` markets."""
+
+
+def listings_from_frame(path: Path, *, seed: int) -> list[Listing]:
+    """The frame's `xyz` markets, named by position: `xyz:A000`, `xyz:A001` ...
+
+    The frame carries no names, only positions. A context without a book (no midPx or no impactPxs: on the real
+    frame these have no volume and no open interest either) becomes a delisted market with that frozen oracle.
+    """
+    contexts = _contexts(path)
+    rng = Random(seed)
+    try:
+        listings = [_listing(f"{DEX}:A{at:03d}", ctx, rng) for at, ctx in enumerate(contexts)]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise SnapshotError(f"{path}: a context of {DEX} cannot be read: {error!r}") from error
+    if all(listing.is_delisted for listing in listings):
+        raise SnapshotError(f"{path}: no context of {DEX} has a book")
+    return listings
+
+
+def _contexts(path: Path) -> list[dict[str, Any]]:
+    try:
+        frame = orjson.loads(path.read_bytes())
+        by_dex: dict[str, list[dict[str, Any]]] = dict(frame["data"]["ctxs"])
+        return by_dex[DEX]
+    except OSError as error:
+        raise SnapshotError(f"{path}: {error.strerror}") from error
+    except orjson.JSONDecodeError as error:
+        raise SnapshotError(f"{path}: not JSON: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise SnapshotError(f"{path}: not an allDexsAssetCtxs frame with the dex {DEX}") from error
+
+
+def _listing(coin: str, ctx: dict[str, Any], rng: Random) -> Listing:
+    oracle_px = float(ctx["oraclePx"])
+    if oracle_px <= 0:
+        raise ValueError(f"oraclePx {ctx['oraclePx']}")
+    has_book = bool(ctx["midPx"] and ctx["impactPxs"])
+    return Listing(
+        coin=coin,
+        oracle_px=oracle_px,
+        mark_px=float(ctx["markPx"]),
+        bid_px=float(ctx["impactPxs"][0]) if has_book else None,
+        ask_px=float(ctx["impactPxs"][1]) if has_book else None,
+        px_decimals=max(_decimals(ctx[key]) for key in ("oraclePx", "markPx", "prevDayPx")),
+        sz_decimals=4 if oracle_px >= 1000 else 3 if oracle_px >= 100 else 2,
+        bbo_per_s=rng.uniform(1.9, 3.3) if float(ctx["dayNtlVlm"]) > 1e5 else rng.uniform(0.03, 0.06),
+        is_delisted=not has_book,
+    )
+
+
+def _decimals(px: str) -> int:
+    """Decimals that a price's text shows; the `.0` of a whole number shows none."""
+    fraction = px.partition(".")[2]
+    return 0 if fraction == "0" else len(fraction)

@@ -1,0 +1,1 @@
+"""Celery workers: they read the tape as of a due time and append the outcome to the journal."""

@@ -1,0 +1,40 @@
+"""The one task of this project."""
+
+from functools import cache
+
+import structlog
+
+from hip3_tasks import settings
+from hip3_tasks.capture import Capture
+from hip3_tasks.celery import app
+from hip3_tasks.journal import Journal
+from hip3_tasks.messages import CAPTURE_FOLLOWUP
+from hip3_tasks.pending import Pending
+from hip3_tasks.runfile import redis_url
+from hip3_tasks.store import Keys, connect
+from hip3_tasks.tape import TapeReader
+from workers.capturer import Capturer
+
+log = structlog.get_logger()
+
+
+@app.task(name=CAPTURE_FOLLOWUP)
+def capture_followup(signal_id: str, offset_ms: int) -> str:
+    """Record the market of a signal as it was known at exactly its time + offset_ms. Returns the outcome."""
+    capture = Capture.of(signal_id, offset_ms)
+    outcome = _capturer().capture(capture)
+    log.debug("followup", signal_id=signal_id, offset_ms=offset_ms, outcome=outcome)
+    return outcome
+
+
+@cache
+def _capturer() -> Capturer:
+    """This process's own; made at its first task and therefore after the fork."""
+    chosen = settings.load()
+    client, keys = connect(redis_url(chosen)), Keys(chosen.feed_name)
+    return Capturer(
+        reader=TapeReader(client, keys),
+        pending=Pending(client, keys),
+        journal=Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000),
+        data_dir=chosen.data_dir,
+    )
