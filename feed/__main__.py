@@ -1,0 +1,135 @@
+"""`python -m feed`: build the feed from its settings, run it, stop it in order.
+
+SIGTERM or Ctrl-C: detect no more, keep tape and watermark running until nothing is pending, then end. A second one
+ends at once. The exit status is 1 when captures were left open, 2 when it could not run.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import aiohttp
+import redis
+import structlog
+
+from feed.claim import DirectoryClaim
+from feed.daemon import Feed
+from feed.dispatch import Dispatcher
+from feed.house import TAPE_CAP, House
+from feed.universe import InfoClient
+from hip3_tasks import settings as settings_file
+from hip3_tasks.clock import FeedClock
+from hip3_tasks.detector import Detector
+from hip3_tasks.errors import Fenced, Hip3Error
+from hip3_tasks.logs import configure_logs
+from hip3_tasks.pending import Pending
+from hip3_tasks.runfile import redis_url
+from hip3_tasks.settings import Settings
+from hip3_tasks.signals import signals_since
+from hip3_tasks.store import Keys, connect, connect_async
+from hip3_tasks.tape import LEASE_MS, Tail, TapeWriter
+
+log = structlog.get_logger()
+
+RESUME_MS = 3_600_000
+
+
+class _Stopped(Exception):
+    """Ends the task group once all is drained."""
+
+
+def main() -> int:
+    try:
+        settings = settings_file.load()
+        configure_logs(settings.log_level)
+        return asyncio.run(_run(settings))
+    except* Hip3Error as group:
+        for text in dict.fromkeys(map(str, _leaves(group))):
+            print(f"hip3 feed: {text}", file=sys.stderr)
+    except* KeyboardInterrupt:
+        pass
+    return 2
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
+
+
+async def _run(settings: Settings) -> int:
+    claim = DirectoryClaim(settings.data_dir)
+    url, keys = redis_url(settings), Keys(settings.feed_name)
+    client = connect(url)
+    writer = TapeWriter(connect_async(url), keys, owner=claim.owner)
+    watermark_ms, tails = await _take_up(writer)
+    clock = FeedClock(not_before_ms=max([watermark_ms, *(tail.at_ms for tail in tails.values())]) + 1)
+    detector = Detector(settings.rules)
+    now_ms = clock.now_ms()
+    detector.resume(signals_since(settings.data_dir, now_ms - RESUME_MS, until_ms=now_ms))
+    pending = Pending(client, keys, signal_ttl_s=settings.retention_s * TAPE_CAP)
+    dispatcher = Dispatcher(settings, pending=pending, clock=clock)
+    feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)
+    feed.start(watermark_ms)
+    house = House(
+        settings, feed=feed, dispatcher=dispatcher, pending=pending, writer=writer, client=client, clock=clock
+    )
+    log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
+    async with aiohttp.ClientSession() as session:
+        info = InfoClient(session, settings.base_url)
+        left_open = await _until_stopped(house, feed.run(info), house.report(), house.trim(), house.keep_days())
+    dispatcher.close()
+    log.info("feed_stopped", left_open=left_open)
+    return 1 if left_open else 0
+
+
+async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, Tail]]:
+    """Wait for Redis, claim the name, and see how far its tape goes. Raises Fenced."""
+    loop = asyncio.get_running_loop()
+    dead_by_s = loop.time() + 1.5 * LEASE_MS / 1000
+    while True:
+        try:
+            await writer.append([], watermark_ms=None, confirmed_ms=None)
+            return await writer.watermark_ms() or 0, await writer.tails(sorted(await writer.coins()))
+        except Fenced:
+            if loop.time() > dead_by_s:
+                raise
+        except redis.RedisError as error:
+            log.error("redis_away", error=str(error))
+            dead_by_s = loop.time() + 1.5 * LEASE_MS / 1000
+        await asyncio.sleep(0.5)
+
+
+async def _until_stopped(house: House, *works: Coroutine[Any, Any, None]) -> int:
+    """Run until a signal asks to stop, then drain; return what was left open, -1 if that is not known.
+
+    Raises what a part of the feed raised.
+    """
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+    left_open = -1
+
+    async def stop_in_order() -> None:
+        nonlocal left_open
+        await stop.wait()
+        drain = asyncio.create_task(house.drain())
+        await asyncio.wait([drain, asyncio.create_task(hurry.wait())], return_when=asyncio.FIRST_COMPLETED)
+        left_open = drain.result() if drain.done() else -1
+        raise _Stopped
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in (*works, stop_in_order()):
+                group.create_task(work)
+    except* _Stopped:
+        pass
+    return left_open
+
+
+if __name__ == "__main__":
+    sys.exit(main())

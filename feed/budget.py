@@ -1,0 +1,39 @@
+"""The venue's per-IP limits, shared by all sockets of a feed."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+MAX_SOCKETS = 10
+MAX_SUBSCRIPTIONS = 1_000
+
+
+class Budget:
+    """At most `most` events in any `per_s` seconds. `now_s` is a monotonic clock."""
+
+    def __init__(self, most: int, *, per_s: float = 60.0, now_s: Callable[[], float] | None = None) -> None:
+        self._per_s = per_s
+        self._now_s = now_s or asyncio.get_running_loop().time
+        self._taken: deque[float] = deque(maxlen=most)
+
+    def reserve(self) -> float:
+        """Take the next free place; return how many seconds to wait before using it."""
+        now_s = self._now_s()
+        full = len(self._taken) == self._taken.maxlen
+        at_s = max(now_s, self._taken[0] + self._per_s) if full else now_s
+        self._taken.append(at_s)
+        return at_s - now_s
+
+    async def take(self) -> None:
+        """Wait for the next free place."""
+        wait_s = self.reserve()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+
+
+class VenueBudgets:
+    """New connections and messages a minute; a little is left for other programs of the same IP."""
+
+    def __init__(self) -> None:
+        self.connects = Budget(28)
+        self.messages = Budget(1_900)

@@ -1,0 +1,148 @@
+"""What a feed does beside hearing the market: report on itself, trim the tape, delete old days, drain at the end."""
+
+import asyncio
+import os
+
+import redis
+import structlog
+
+from feed.daemon import Feed
+from feed.dispatch import Dispatcher
+from hip3_tasks.clock import FeedClock, wall_ms
+from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.pending import Pending
+from hip3_tasks.retention import delete_old_days, disk_problem
+from hip3_tasks.settings import Settings
+from hip3_tasks.store import Keys
+from hip3_tasks.tape import TapeWriter
+
+log = structlog.get_logger()
+
+REPORT_EVERY_S = 1.0
+TRIM_EVERY_S = 10.0
+KEEP_DAYS_EVERY_S = 3_600.0
+TAPE_MARGIN_MS = 60_000
+TAPE_CAP = 4
+"""However long a capture is open, the tape is kept for at most this many times its retention."""
+DRAIN_MARGIN_S = 10.0
+DRAIN_POLL_S = 0.05
+
+OVERDUE_RED_MS = 10_000
+WATERMARK_RED_MS = 5_000
+CLOCK_RED_MS = 1_000
+
+
+class House:
+    """The chores of one feed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        feed: Feed,
+        dispatcher: Dispatcher,
+        pending: Pending,
+        writer: TapeWriter,
+        client: redis.Redis,
+        clock: FeedClock,
+    ) -> None:
+        self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
+        self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
+        self._started_at_ms = clock.now_ms()
+
+    async def report(self) -> None:
+        """Every second, say how it goes."""
+        keys = Keys(self._settings.feed_name)
+        disk_warned = False
+        while True:
+            try:
+                oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
+                disk = disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
+                if disk and not disk_warned:
+                    log.warning("disk_problem", problem=disk)
+                disk_warned = disk is not None
+                status = self._status([*self._problems(oldest_ms), *([disk] if disk else [])])
+                await self._dispatcher.on_redis_thread(status.write, self._client, keys)
+            except redis.RedisError as error:
+                log.debug("status_not_written", error=str(error))
+            await asyncio.sleep(REPORT_EVERY_S)
+
+    async def trim(self) -> None:
+        """Drop what is older than the retention, but nothing an open capture may need, within a cap."""
+        retention_ms = self._settings.retention_s * 1000
+        while True:
+            await asyncio.sleep(TRIM_EVERY_S)
+            try:
+                oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
+                now_ms = self._clock.now_ms()
+                needed_ms = now_ms if oldest_ms is None else oldest_ms - TAPE_MARGIN_MS
+                before_ms = max(now_ms - TAPE_CAP * retention_ms, min(now_ms - retention_ms, needed_ms))
+                await self._writer.trim(sorted(await self._writer.coins()), before_ms=before_ms)
+            except redis.RedisError as error:
+                log.warning("trim_failed", error=str(error))
+
+    async def keep_days(self) -> None:
+        """Delete the files of days that are over HIP3_KEEP_DAYS old."""
+        while self._settings.keep_days is not None:
+            await self._dispatcher.on_disk_thread(self._delete_old_days, self._settings.keep_days)
+            await asyncio.sleep(KEEP_DAYS_EVERY_S)
+
+    async def drain(self) -> int:
+        """Detect no more; wait until nothing is open, at most the longest offset + 10 s. Return what is left."""
+        self._feed.detecting = False
+        log.info("feed_draining")
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + max(self._settings.offsets_ms) / 1000 + DRAIN_MARGIN_S
+        left = -1
+        while loop.time() < until_s:
+            if not self._dispatcher.unwritten and not self._dispatcher.unpublished:
+                try:
+                    left = await self._dispatcher.on_redis_thread(self._pending.size)
+                except redis.RedisError as error:
+                    log.warning("drain_waits", error=str(error))
+                if left == 0:
+                    return 0
+            await asyncio.sleep(DRAIN_POLL_S)
+        return left
+
+    def _delete_old_days(self, keep_days: int) -> None:
+        try:
+            delete_old_days(self._settings.data_dir, keep_days=keep_days, at_ms=wall_ms())
+        except OSError as error:
+            log.error("old_days_not_deleted", error=str(error))
+
+    def _problems(self, oldest_ms: int | None) -> list[str]:
+        now_ms, found = self._clock.now_ms(), []
+        watermark_ms, behind_ms = self._feed.pipeline.watermark_ms, self._clock.behind_wall_ms()
+        if oldest_ms is not None and now_ms - oldest_ms > OVERDUE_RED_MS:
+            found.append(f"the oldest capture is {(now_ms - oldest_ms) / 1000:.0f} s overdue")
+        if now_ms - watermark_ms > WATERMARK_RED_MS:
+            found.append(f"the watermark has stood for {(now_ms - watermark_ms) / 1000:.0f} s")
+        if abs(behind_ms) > CLOCK_RED_MS:
+            found.append(f"the feed's clock is {-behind_ms / 1000:+.1f} s off the wall clock")
+        if self._dispatcher.unwritten:
+            found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
+        return found
+
+    def _status(self, problems: list[str]) -> FeedStatus:
+        feed, dispatcher = self._feed, self._dispatcher
+        return FeedStatus(
+            at_ms=self._clock.now_ms(),
+            started_at_ms=self._started_at_ms,
+            pid=os.getpid(),
+            detecting=feed.detecting,
+            markets_followed=len(feed.states),
+            markets_live=sum(state.market is not None for state in feed.states.values()),
+            sockets=sum(connection.last_data_at_ms is not None for connection in feed.connections),
+            reconnects=sum(max(0, connection.connects - 1) for connection in feed.connections),
+            frames=dict(feed.frames),
+            tape_entries=feed.pipeline.entries,
+            signals=dispatcher.signals,
+            signals_dropped=feed.signals_dropped,
+            signals_unwritten=dispatcher.unwritten,
+            signals_unpublished=dispatcher.unpublished,
+            swept=dispatcher.swept,
+            watermark_ms=feed.pipeline.watermark_ms,
+            clock_behind_wall_ms=self._clock.behind_wall_ms(),
+            problems=problems,
+        )

@@ -1,0 +1,162 @@
+"""From states in memory to the tape in Redis: entries, the watermark, keyframes, trimming, and what to do after a loss.
+
+The last minute is kept in memory, so that a server that was away or lost data can be given it again. The pipeline
+runs on the event loop, so no entry can be stamped while a flush decides how far the tape is complete.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+import redis
+import structlog
+
+from hip3_tasks.clock import FeedClock
+from hip3_tasks.market import Gap, Market
+from hip3_tasks.tape import LostData, Stamped, TapeWriter
+
+log = structlog.get_logger()
+
+MILLISECOND_S = 0.001
+FLUSH_EVERY_S = 0.005
+RETRY_EVERY_S = 0.1
+MEMORY_MS = 60_000
+KEYFRAME_EVERY_MS = 30_000
+
+
+class Pipeline:
+    """The feed's tape. `hold_ms` is the instant up to which live connections vouch for the state, None for ever."""
+
+    def __init__(
+        self,
+        writer: TapeWriter,
+        *,
+        clock: FeedClock,
+        hold_ms: Callable[[], int | None],
+        on_lost_data: Callable[[], None],
+    ) -> None:
+        self._writer, self._clock, self._hold_ms, self._on_lost_data = writer, clock, hold_ms, on_lost_data
+        self.watermark_ms = 0
+        """The last one the server confirmed."""
+        self.entries = 0
+        self._unsent: list[Stamped] = []
+        self._memory: dict[str, deque[Stamped]] = {}
+        self._horizon_ms = 0
+        """The memory knows every state since then, and in `_base` the one of that instant."""
+        self._base: dict[str, Market | Gap] = {}
+        self._latest: dict[str, Stamped] = {}
+        self._wake = asyncio.Event()
+        self._away = False
+
+    def start(self, watermark_ms: int) -> None:
+        """Take up from the server's watermark, at which nothing is in memory yet."""
+        self.watermark_ms = self._horizon_ms = watermark_ms
+
+    def append(self, coin: str, at_ms: int, value: Market | Gap) -> None:
+        """Put an entry on the tape; never blocks. A market's entries come in order of time."""
+        last = self._latest.get(coin)
+        if last is not None and at_ms <= last.at_ms:
+            at_ms, seq = last.at_ms, last.seq + 1
+        else:
+            seq = 0
+        stamped = Stamped(coin, at_ms, seq, value)
+        self._latest[coin] = stamped
+        self._memory.setdefault(coin, deque()).append(stamped)
+        self._unsent.append(stamped)
+        self.entries += 1
+        self._wake.set()
+
+    def forget(self, coin: str) -> None:
+        """Write no more keyframes of a market that is no longer followed."""
+        self._latest.pop(coin, None)
+
+    def complete_to_ms(self) -> int:
+        """The instant up to which every state is known, whether the server has it yet or not."""
+        hold_ms = self._hold_ms()
+        now_ms = self._clock.now_ms()
+        return now_ms - 1 if hold_ms is None else min(now_ms - 1, hold_ms)
+
+    def is_flushed(self) -> bool:
+        return not self._away and not self._unsent
+
+    async def run(self) -> None:
+        """Flush after every entry and every 5 ms, until cancelled. Raises Fenced."""
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_EVERY_S):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._unsent:
+                await asyncio.sleep(MILLISECOND_S)  # an entry can go once its millisecond is over
+            await self._flush()
+
+    async def write_keyframes(self) -> None:
+        """Repeat the state of every market from time to time, so that trimming never takes the only one."""
+        while True:
+            await asyncio.sleep(KEYFRAME_EVERY_MS / 1000)
+            # Not later than connections vouch for: what is lost then begins after it.
+            at_ms = self.complete_to_ms() + 1
+            for coin, last in list(self._latest.items()):
+                if at_ms - last.at_ms >= KEYFRAME_EVERY_MS // 2:
+                    self.append(coin, at_ms, last.value)
+
+    async def _flush(self) -> None:
+        watermark_ms = max(self.watermark_ms, self.complete_to_ms())
+        self._forget_old(watermark_ms - MEMORY_MS)
+        try:
+            if self.watermark_ms < self._horizon_ms:
+                await self._restore(self.watermark_ms, watermark_ms)  # away for longer than memory reaches
+            else:
+                # What is younger stays here: the tape never reaches beyond its watermark.
+                ready = [entry for entry in self._unsent if entry.at_ms <= watermark_ms]
+                if ready or watermark_ms > self.watermark_ms:
+                    await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=self.watermark_ms)
+        except LostData as lost:
+            log.error("server_lost_data", its_watermark_ms=lost.watermark_ms, ours_ms=self.watermark_ms)
+            with suppress(redis.RedisError, LostData):  # the next flush finds out again
+                await self._restore(lost.watermark_ms, watermark_ms)
+                self._confirm(watermark_ms)
+                self._on_lost_data()
+        except redis.RedisError as error:
+            if not self._away:
+                log.error("redis_away", error=str(error))
+            self._away = True
+            await asyncio.sleep(RETRY_EVERY_S)
+        else:
+            if self._away:
+                log.info("redis_back", held_entries=len(self._unsent))
+            self._away = False
+            self._confirm(watermark_ms)
+
+    def _confirm(self, watermark_ms: int) -> None:
+        self.watermark_ms = watermark_ms
+        self._unsent = [entry for entry in self._unsent if entry.at_ms > watermark_ms]
+
+    async def _restore(self, found_ms: int | None, watermark_ms: int) -> None:
+        """Give a server that is complete only up to `found_ms` everything in memory, in one atomic call.
+
+        Between what it has and what memory reaches back to, nothing is known: a gap.
+        """
+        entries: list[Stamped] = []
+        for coin in self._memory.keys() | self._base.keys():
+            if found_ms is None or found_ms < self._horizon_ms:
+                entries.append(Stamped(coin, (found_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
+                if coin in self._base:
+                    entries.append(Stamped(coin, self._horizon_ms, 1, self._base[coin]))
+            entries += [entry for entry in self._memory.get(coin, ()) if entry.at_ms <= watermark_ms]
+        await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms)
+        log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
+
+    def _forget_old(self, horizon_ms: int) -> None:
+        if horizon_ms < self._horizon_ms + 1000:
+            return
+        self._horizon_ms = horizon_ms
+        for coin, entries in list(self._memory.items()):
+            while entries and entries[0].at_ms <= horizon_ms:
+                self._base[coin] = entries.popleft().value
+            if not entries and coin not in self._latest:
+                del self._memory[coin]
+                self._base.pop(coin, None)
+        if self._away:
+            self._unsent = [entry for entry in self._unsent if entry.at_ms > horizon_ms]

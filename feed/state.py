@@ -1,0 +1,81 @@
+"""What the feed knows of one market, from the frames of its two channels."""
+
+from dataclasses import dataclass
+
+from feed.wire import Bbo, Ctx, Level
+from hip3_tasks.market import Market
+
+
+@dataclass(slots=True)
+class MarketState:
+    """A market's latest state; unknown until both a bbo and a ctx have been heard since the last gap."""
+
+    coin: str
+    taker_fee_bps: float
+    ctx_at_ms: int = 0
+    """When its ctx was last heard, changed or not: the market's heartbeat."""
+    _bbo: Bbo | None = None
+    _bbo_at_ms: int = 0
+    _ctx: Ctx | None = None
+    _oracle_px: float | None = None
+    _oracle_at_ms: int = 0
+    _oracle_updates: int = 0
+    _market: Market | None = None
+
+    @property
+    def market(self) -> Market | None:
+        """The whole state, None in a gap."""
+        return self._market
+
+    def resume(self, last: Market) -> None:
+        """Go on counting oracle changes where the tape left off."""
+        self._oracle_px = last.oracle_px
+        self._oracle_at_ms, self._oracle_updates = last.oracle_at_ms, last.oracle_updates
+
+    def lose(self) -> None:
+        """From now on nothing is known."""
+        self._bbo = self._ctx = self._market = None
+
+    def hear(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
+        """Take in a frame; return the new state if it changed and is known."""
+        if isinstance(frame, Bbo):
+            if frame == self._bbo:
+                return None
+            self._bbo, self._bbo_at_ms = frame, at_ms
+        else:
+            self.ctx_at_ms = at_ms
+            if frame == self._ctx:
+                return None
+            self._ctx = frame
+            if frame.oracle_px != self._oracle_px:
+                self._oracle_px, self._oracle_at_ms = frame.oracle_px, at_ms
+                self._oracle_updates += 1
+        return self._assembled()
+
+    def _assembled(self) -> Market | None:
+        if self._bbo is None or self._ctx is None:
+            return None
+        bid, ask = self._bbo.bid, self._bbo.ask
+        market = Market(
+            bid_px=_px(bid),
+            bid_sz=_sz(bid),
+            ask_px=_px(ask),
+            ask_sz=_sz(ask),
+            oracle_px=self._oracle_px,
+            mark_px=self._ctx.mark_px,
+            bbo_time_ms=self._bbo.time_ms,
+            bbo_at_ms=self._bbo_at_ms,
+            oracle_at_ms=self._oracle_at_ms,
+            oracle_updates=self._oracle_updates,
+        )
+        changed = self._market is None or market != self._market
+        self._market = market
+        return market if changed else None
+
+
+def _px(level: Level | None) -> float | None:
+    return None if level is None else level.px
+
+
+def _sz(level: Level | None) -> float | None:
+    return None if level is None else level.sz

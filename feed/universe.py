@@ -1,0 +1,102 @@
+"""Which markets there are, read from the venue's info endpoint: `meta` of each dex."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+
+from hip3_tasks.market import COIN
+
+log = structlog.get_logger()
+
+BASE_TAKER_FEE_BPS = 4.5
+GROWTH_MODE_SHARE = 0.1
+TIMEOUT_S = 10
+MAX_ANSWER_BYTES = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A live market and what a taker pays there."""
+
+    coin: str
+    taker_fee_bps: float
+
+
+class UniverseError(Exception):
+    """The venue did not say, or said nonsense."""
+
+
+def taker_fee_bps(asset: dict[str, Any]) -> float:
+    """base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09."""
+    scale = float(asset.get("deployerFeeScale") or 1.0)
+    if not 0 <= scale <= 100:
+        raise ValueError(f"deployerFeeScale {scale}")
+    fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
+    return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps
+
+
+def listings(meta: Any) -> dict[str, Listing]:
+    """The live markets of one `meta` answer; delisted ones and names that are no coin are left out."""
+    found = {}
+    for asset in meta["universe"]:
+        coin = asset["name"]
+        if asset.get("isDelisted"):
+            continue
+        if not isinstance(coin, str) or not COIN.fullmatch(coin):
+            log.warning("market_name_refused", name=repr(coin)[:80])
+            continue
+        try:
+            found[coin] = Listing(coin, taker_fee_bps(asset))
+        except (ValueError, TypeError) as error:
+            log.warning("market_refused", coin=coin, error=str(error)[:80])
+    return found
+
+
+class InfoClient:
+    """The info endpoint of one venue."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        self._session, self._url = session, f"{base_url}/info"
+
+    async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, Listing]:
+        """Every live market, narrowed to dexes and coins where given. Raises UniverseError.
+
+        A dex that was asked for and fails, fails the whole: a market must not seem delisted for a lost answer.
+        """
+        wanted = set(dexes) or {coin.split(":", 1)[0] for coin in coins} or await self._dexes()
+        found: dict[str, Listing] = {}
+        for dex in sorted(wanted):
+            try:
+                found |= listings(await self._ask({"type": "meta", "dex": dex}))
+            except (KeyError, TypeError, AttributeError) as error:
+                raise UniverseError(f"{self._url}: meta of dex {dex!r} makes no sense: {error!r}") from None
+        for coin in set(coins) - set(found):
+            log.warning("coin_not_live", coin=coin)
+        return {coin: listing for coin, listing in found.items() if not coins or coin in coins}
+
+    async def _dexes(self) -> set[str]:
+        answer = await self._ask({"type": "perpDexs"})
+        try:
+            return {dex["name"] for dex in answer if dex is not None}  # the first is null: the venue's own perps
+        except (KeyError, TypeError) as error:
+            raise UniverseError(f"{self._url}: perpDexs makes no sense: {error!r}") from None
+
+    async def _ask(self, question: dict[str, str]) -> Any:
+        try:
+            async with self._session.post(
+                self._url, json=question, timeout=aiohttp.ClientTimeout(TIMEOUT_S)
+            ) as response:
+                if response.status != 200:
+                    raise UniverseError(f"{self._url}: {question} was answered with status {response.status}")
+                body = bytearray()
+                async for chunk in response.content.iter_chunked(1 << 16):
+                    body += chunk
+                    if len(body) > MAX_ANSWER_BYTES:
+                        raise UniverseError(f"{self._url}: {question}: the answer is over {MAX_ANSWER_BYTES} bytes")
+                return orjson.loads(body)
+        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
+            raise UniverseError(f"{self._url}: {question} failed: {error!r}") from None

@@ -1,0 +1,148 @@
+"""The venue's websocket frames, parsed once at the edge: every byte of them may be wrong.
+
+A frame becomes one of the types below or a MalformedFrame with its kind; nothing else leaves `parse_frame`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from hip3_tasks.errors import MalformedFrame
+
+GREETING = "Websocket connection established."
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?", re.ASCII)
+_MAX_TIME_MS = 10**13
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The best price of one side and the size there; both positive and finite."""
+
+    px: float
+    sz: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bbo:
+    """The touch of a coin as of a block; a side is None when it is empty."""
+
+    coin: str
+    time_ms: int
+    bid: Level | None
+    ask: Level | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ctx:
+    """Oracle and mark of a coin; the venue stamps it with no time."""
+
+    coin: str
+    oracle_px: float | None
+    mark_px: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The venue took a subscription."""
+
+    type: str
+    coin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An `error` frame; the socket stays open."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A frame that is understood and of no use here: pong, greeting, unsubscription, or a foreign channel."""
+
+    kind: str
+
+
+Frame = Bbo | Ctx | Ack | Refusal | Other
+
+
+def parse_frame(raw: str | bytes) -> Frame:
+    """Raises MalformedFrame, and nothing else, on what is not a frame of the venue."""
+    if raw == GREETING:
+        return Other("greeting")
+    try:
+        frame = orjson.loads(raw)
+    except ValueError:
+        raise MalformedFrame("not_json", raw) from None
+    channel = frame.get("channel") if isinstance(frame, dict) else None
+    if not isinstance(channel, str):
+        raise MalformedFrame("no_channel", raw)
+    parse = _PARSERS.get(channel)
+    if parse is None:
+        return Other("unknown_channel")
+    try:
+        return parse(frame)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+        raise MalformedFrame(f"bad_{channel}", raw) from None
+
+
+def _bbo(frame: Mapping[str, Any]) -> Bbo:
+    data = frame["data"]
+    sides = data["bbo"]
+    if not isinstance(sides, list) or len(sides) > 2:
+        raise ValueError("bbo is a list of bid and ask")
+    # A one-element list has been seen: the place of the bid, and no ask.
+    bid, ask = [*map(_level, sides), None, None][:2]
+    return Bbo(_text(data["coin"]), _time_ms(data["time"]), bid, ask)
+
+
+def _ctx(frame: Mapping[str, Any]) -> Ctx:
+    data = frame["data"]
+    ctx = data["ctx"]
+    return Ctx(_text(data["coin"]), _price(ctx["oraclePx"]), _price(ctx.get("markPx")))
+
+
+def _subscription_response(frame: Mapping[str, Any]) -> Ack | Other:
+    data = frame["data"]
+    if data["method"] != "subscribe":
+        return Other("unsubscribed")
+    subscription = data["subscription"]
+    return Ack(_text(subscription["type"]), _text(subscription["coin"]))
+
+
+_PARSERS: dict[str, Callable[[Mapping[str, Any]], Frame]] = {
+    "bbo": _bbo,
+    "activeAssetCtx": _ctx,
+    "subscriptionResponse": _subscription_response,
+    "error": lambda frame: Refusal(_text(frame["data"])),
+    "pong": lambda _: Other("pong"),
+}
+
+
+def _level(level: Any) -> Level | None:
+    return None if level is None else Level(_number(level["px"]), _number(level["sz"]))
+
+
+def _price(text: Any) -> float | None:
+    return None if text is None else _number(text)
+
+
+def _number(text: Any) -> float:
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text) or (number := float(text)) <= 0:
+        raise ValueError(f"not a positive number: {text!r}")
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+def _time_ms(value: Any) -> int:
+    if type(value) is not int or not 0 < value < _MAX_TIME_MS:
+        raise ValueError("not a time")
+    return value

@@ -1,0 +1,51 @@
+"""Room on the disk: how much is left, and which days may go."""
+
+import os
+import re
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger()
+
+_DATA_FILE = re.compile(r"(?:signals|followups|missed)_(\d{4}-\d{2}-\d{2})\.(?:jsonl|parquet)", re.ASCII)
+
+
+def free_mb(data_dir: Path) -> int:
+    """What the disk of the data directory has left for this user. Raises OSError."""
+    disk = os.statvfs(data_dir)
+    return disk.f_bavail * disk.f_frsize >> 20
+
+
+def disk_problem(data_dir: Path, *, min_free_mb: int) -> str | None:
+    """Why data cannot be written here, or soon cannot; None when all is well."""
+    try:
+        free = free_mb(data_dir)
+    except OSError as error:
+        return f"{data_dir}: {error.strerror}"
+    if not os.access(data_dir, os.W_OK | os.X_OK):
+        return f"{data_dir}: cannot be written"
+    return f"{data_dir}: only {free} MB free, less than {min_free_mb}" if free < min_free_mb else None
+
+
+def delete_old_days(data_dir: Path, *, keep_days: int, at_ms: int) -> list[str]:
+    """Delete the files of days more than `keep_days` before today; return their names.
+
+    A day's signals go first: what no signal asks for is not open.
+    """
+    first_kept = datetime.fromtimestamp(at_ms / 1000, UTC).date() - timedelta(days=keep_days)
+    old = sorted((name for name in os.listdir(data_dir) if _is_before(name, first_kept)), reverse=True)
+    for name in old:
+        (data_dir / name).unlink(missing_ok=True)
+    if old:
+        log.info("old_days_deleted", files=old, keep_days=keep_days)
+    return old
+
+
+def _is_before(name: str, first_kept: date) -> bool:
+    match = _DATA_FILE.fullmatch(name)
+    try:
+        return match is not None and date.fromisoformat(match[1]) < first_kept
+    except ValueError:
+        return False
