@@ -48,6 +48,7 @@ class Pipeline:
         self._latest: dict[str, Stamped] = {}
         self._wake = asyncio.Event()
         self._away = False
+        self._forgot_unsent = False
 
     def start(self, watermark_ms: int) -> None:
         """Take up from the server's watermark, at which nothing is in memory yet."""
@@ -103,15 +104,15 @@ class Pipeline:
 
     async def _flush(self) -> None:
         watermark_ms = max(self.watermark_ms, self.complete_to_ms())
-        self._forget_old(watermark_ms - MEMORY_MS)
+        confirmed_ms = self.watermark_ms or None
         try:
-            if self.watermark_ms < self._horizon_ms:
-                await self._restore(self.watermark_ms, watermark_ms)  # away for longer than memory reaches
+            if self._forgot_unsent:
+                await self._restore(confirmed_ms, watermark_ms)
             else:
                 # What is younger stays here: the tape never reaches beyond its watermark.
                 ready = [entry for entry in self._unsent if entry.at_ms <= watermark_ms]
                 if ready or watermark_ms > self.watermark_ms:
-                    await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=self.watermark_ms)
+                    await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=confirmed_ms)
         except LostData as lost:
             log.error("server_lost_data", its_watermark_ms=lost.watermark_ms, ours_ms=self.watermark_ms)
             with suppress(redis.RedisError, LostData):  # the next flush finds out again
@@ -128,6 +129,7 @@ class Pipeline:
                 log.info("redis_back", held_entries=len(self._unsent))
             self._away = False
             self._confirm(watermark_ms)
+        self._forget_old(watermark_ms - MEMORY_MS)
 
     def _confirm(self, watermark_ms: int) -> None:
         self.watermark_ms = watermark_ms
@@ -146,6 +148,7 @@ class Pipeline:
                     entries.append(Stamped(coin, self._horizon_ms, 1, self._base[coin]))
             entries += [entry for entry in self._memory.get(coin, ()) if entry.at_ms <= watermark_ms]
         await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms)
+        self._forgot_unsent = False
         log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
 
     def _forget_old(self, horizon_ms: int) -> None:
@@ -154,9 +157,11 @@ class Pipeline:
         self._horizon_ms = horizon_ms
         for coin, entries in list(self._memory.items()):
             while entries and entries[0].at_ms <= horizon_ms:
-                self._base[coin] = entries.popleft().value
+                oldest = entries.popleft()
+                self._base[coin] = oldest.value
+                self._forgot_unsent |= oldest.at_ms > self.watermark_ms
             if not entries and coin not in self._latest:
                 del self._memory[coin]
                 self._base.pop(coin, None)
-        if self._away:
+        if self._forgot_unsent:
             self._unsent = [entry for entry in self._unsent if entry.at_ms > horizon_ms]

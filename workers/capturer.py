@@ -53,6 +53,9 @@ class Capturer:
         self._pending.remove([capture.member])
         return outcome
 
+    def close(self) -> None:
+        self._journal.close()
+
     def _read(self, capture: Capture) -> tuple[Reading, int]:
         """Read until the tape is complete at the due time, or patience ends."""
         tries = WATERMARK_PATIENCE_MS // WATERMARK_POLL_MS
