@@ -1,0 +1,86 @@
+# Needs git, make and Python 3.11 to 3.14 with venv; everything else goes into .venv, at the versions of the locks.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+
+PYTHON ?=
+ARGS   ?=
+JOBS   ?=
+
+# Modules are compiled when first imported, not on installation: a third faster, if Python may keep what it compiled.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -qq --no-compile
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test) or to the resolver (lock: ARGS=--upgrade)'
+	@echo 'JOBS=2           test in so many processes'
+	@echo 'PYTHON=/path     the Python that a new .venv is made with'
+
+.PHONY: run
+run: $(VENV)/.runtime ## Run feed, worker, Flower and a simulated venue: hip3 up $(ARGS)
+	@exec $(BIN)/hip3 up $(ARGS)
+
+.PHONY: setup
+setup: $(VENV)/.dev ## Install the project and its development tools into .venv
+	@:
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the tests
+	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev ## Lint, format, types and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-emit-index-url --quiet
+
+.PHONY: lock
+lock: $(VENV)/.dev ## Recompile requirements.lock and requirements-dev.lock
+	@test -x $(BIN)/uv || $(INSTALL) uv
+	$(COMPILE) $(ARGS) --output-file requirements.lock
+	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --all-extras
+
+.PHONY: clean
+clean: ## Remove .venv, caches and builds, never data
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Two stamps in one environment: to run the project nobody waits for the test tools. The development lock holds
+# all of the runtime one, so it serves for both. Without their interpreter, after an upgrade say, they mean nothing.
+$(shell test -x $(BIN)/python || rm -f $(VENV)/.runtime $(VENV)/.dev)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(BIN)/python
+	@echo 'Installing into $(VENV), once ...' >&2
+	@$(INSTALL) --no-deps --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml $(BIN)/python
+	@echo 'Installing into $(VENV) with the development tools, once ...' >&2
+	@$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $(VENV)/.runtime $@
+
+# Each candidate is run, not just looked up: version managers put names on PATH that answer with an error.
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
+
+$(BIN)/python:
+	@for python in $(CANDIDATES); do \
+	    "$$python" -c '$(USABLE)' </dev/null >/dev/null 2>&1 || continue; \
+	    "$$python" -m venv --clear $(VENV) && exit 0; \
+	    rm -rf $(VENV); exit 1; \
+	done; \
+	echo 'hip3-tasks needs Python 3.11 to 3.14 with venv, and found none as: $(CANDIDATES).' \
+	    'Install one (apt install python3-venv, brew install python@3.13) or name one: make PYTHON=/path/to/python3' >&2; \
+	exit 1
