@@ -1,5 +1,5 @@
-"""A venue with Hyperliquid's own shape, made of a market model and a protocol server that know nothing of each other.
+"""A venue with Hyperliquid's own shape: a market model and a protocol server that know nothing of each other.
 
-`model` says what happens and when (pure, seeded, virtual time), `server` speaks the wire, `pacing` joins the two
+`model` says what happens and when (pure, seeded, virtual time), `server` speaks the wire, `pacing` joins them
 on real time. Tests script the server without the model.
 """

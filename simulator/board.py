@@ -30,7 +30,7 @@ class Board:
         return coin in self._is_delisted
 
     def post(self, subscription: Subscription, frame: bytes) -> tuple[Client, ...]:
-        """Keep the frame for later subscribers; those of now are returned. ValueError for a coin not listed."""
+        """Keep the frame for later subscribers and return those of now; ValueError for a coin not listed."""
         if not self.lists(subscription.coin):
             raise ValueError(f"{subscription.coin} is not in the universe")
         if not self._is_live(subscription.coin):

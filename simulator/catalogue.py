@@ -1,26 +1,30 @@
-"""The markets a simulated venue lists by default: invented prices of a plausible day, on four dexes at most."""
+"""The markets that a simulated venue lists by default, at the invented prices of a plausible day."""
 
 from __future__ import annotations
 
 import math
 from random import Random
 
-from simulator.listing import Listing, px_decimals
+from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, Listing, px_decimals
 
 # coin, oracle price, szDecimals
 LIVE = """
-xyz:XYZ100 31252.0 4    xyz:SP500 7673.3 3      xyz:TSLA 433.94 3       xyz:NVDA 221.48 3       xyz:AAPL 324.19 3
-xyz:MSFT 451.02 3       xyz:GOOGL 388.85 3      xyz:AMZN 270.51 3       xyz:META 617.16 3       xyz:COIN 190.92 3
-xyz:HOOD 91.052 2       xyz:INTC 115.68 3       xyz:ORCL 208.77 3       xyz:PLTR 158.91 3       xyz:AMD 516.42 3
-xyz:MU 1012.6 3         xyz:SNDK 1546.0 4       xyz:MSTR 165.16 3       xyz:CRCL 118.32 2       xyz:NFLX 89.006 2
-xyz:BABA 123.82 2       xyz:TSM 416.63 3        xyz:SKHY 166.22 2       xyz:AVGO 422.34 3       xyz:LLY 1030.5 4
-xyz:COST 937.25 3       xyz:DELL 422.6 3        xyz:RIVN 14.282 2       xyz:GME 26.486 2        xyz:USAR 22.158 2
-xyz:LITE 871.4 3        xyz:ARM 308.85 3        xyz:IBM 264.63 3        xyz:DIS 107.35 2        xyz:KO 81.733 2
-xyz:GOLD 4027.6 4       xyz:SILVER 75.721 2     xyz:COPPER 6.4613 2     xyz:PLATINUM 1970.7 4   xyz:PALLADIUM 1396.3 4
-xyz:CL 87.062 3         xyz:BRENT 91.064 3      xyz:NATGAS 3.0492 1     xyz:EUR 1.1642 1        xyz:JPY 156.41 2
-xyz:DXY 98.153 2        xyz:JP225 65353.0 4     xyz:KR200 1269.1 3      xyz:VIX 18.364 2        xyz:URA 58.733 2
-para:TECH 2411.7 3      para:DEFENSE 318.24 3   para:ENERGY 97.731 2    para:BANKS 142.36 2     para:ROBOTS 54.912 2
-para:NUCLEAR 36.815 2   para:CHIPS 5531.2 3     para:OTHERS 262.48 2    para:BTCD 59.216 2      para:TOTAL2 1.3502 0
+xyz:XYZ100 31252.0 4       xyz:SP500 7673.3 3         xyz:TSLA 433.94 3          xyz:NVDA 221.48 3
+xyz:AAPL 324.19 3          xyz:MSFT 451.02 3          xyz:GOOGL 388.85 3         xyz:AMZN 270.51 3
+xyz:META 617.16 3          xyz:COIN 190.92 3          xyz:HOOD 91.052 2          xyz:INTC 115.68 3
+xyz:ORCL 208.77 3          xyz:PLTR 158.91 3          xyz:AMD 516.42 3           xyz:MU 1012.6 3
+xyz:SNDK 1546.0 4          xyz:MSTR 165.16 3          xyz:CRCL 118.32 2          xyz:NFLX 89.006 2
+xyz:BABA 123.82 2          xyz:TSM 416.63 3           xyz:SKHY 166.22 2          xyz:AVGO 422.34 3
+xyz:LLY 1030.5 4           xyz:COST 937.25 3          xyz:DELL 422.6 3           xyz:RIVN 14.282 2
+xyz:GME 26.486 2           xyz:USAR 22.158 2          xyz:LITE 871.4 3           xyz:ARM 308.85 3
+xyz:IBM 264.63 3           xyz:DIS 107.35 2           xyz:KO 81.733 2            xyz:GOLD 4027.6 4
+xyz:SILVER 75.721 2        xyz:COPPER 6.4613 2        xyz:PLATINUM 1970.7 4      xyz:PALLADIUM 1396.3 4
+xyz:CL 87.062 3            xyz:BRENT 91.064 3         xyz:NATGAS 3.0492 1        xyz:EUR 1.1642 1
+xyz:JPY 156.41 2           xyz:DXY 98.153 2           xyz:JP225 65353.0 4        xyz:KR200 1269.1 3
+xyz:VIX 18.364 2           xyz:URA 58.733 2
+para:TECH 2411.7 3         para:DEFENSE 318.24 3      para:ENERGY 97.731 2       para:BANKS 142.36 2
+para:ROBOTS 54.912 2       para:NUCLEAR 36.815 2      para:CHIPS 5531.2 3        para:OTHERS 262.48 2
+para:BTCD 59.216 2         para:TOTAL2 1.3502 0
 """
 QUIET = {"xyz:KO", "xyz:DIS", "xyz:URA", "xyz:JPY", "xyz:USAR", "para:BANKS", "para:ROBOTS"}
 WITHOUT_GROWTH_MODE = {"xyz:XYZ100", "xyz:DXY", "xyz:IBM", "para:OTHERS"}
@@ -34,7 +38,7 @@ SIGNALS_PER_MARKET_S = 0.27
 def default_listings(*, rate_per_s: float, seed: int) -> list[Listing]:
     """About sixty live markets on `xyz` and `para`, a delisted coin in `xyz`, and `gone`, wholly delisted.
 
-    A rate beyond what they can carry is met by listing more markets, not by an oracle faster than any real one.
+    A rate beyond what they can carry is met by listing more markets, not by a faster oracle than the real.
     """
     rng = Random(seed)
     rows = [(row, False) for row in _rows(LIVE)] + [(row, True) for row in _rows(DELISTED)]
@@ -69,7 +73,7 @@ def _listing(
     decimals = px_decimals(oracle_px, sz_decimals=sz_decimals)
     tick = 10.0**-decimals
     half_spread = max(tick / 2, oracle_px * rng.uniform(0.3, 1.5) / 1e4)
-    own_rate = rng.uniform(0.03, 0.06) if coin in QUIET else rng.uniform(1.9, 3.3)
+    own_rate = rng.uniform(*(QUIET_BBO_PER_S if coin in QUIET else BUSY_BBO_PER_S))
     return Listing(
         coin=coin,
         oracle_px=oracle_px,

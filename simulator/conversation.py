@@ -1,4 +1,4 @@
-"""How the venue answers what one client says: pings, subscriptions, and what it holds against clumsy clients."""
+"""How the venue answers one client: pings, subscriptions, and what it holds against the clumsy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Venue(Protocol):
 
     violations: Counter[str]
     ack_delay_s: float
+    unknown: set[str]
 
     def say(self, client: Client, frame: bytes) -> None: ...
 
@@ -38,7 +39,7 @@ class Conversation:
             return
         if subscription is None:
             self._venue.say(self._client, PONG)
-        elif not self._board.lists(subscription.coin):
+        elif not self._board.lists(subscription.coin) or subscription.coin in self._venue.unknown:
             # The venue's harshest habit: one unknown coin costs the whole socket, without a close frame.
             self._client.abort()
         elif method == "subscribe":

@@ -19,16 +19,20 @@ def answer(request: Any, *, universe: Universe, ctxs: dict[str, dict[str, Any]])
     if not isinstance(request, dict):
         return UNPROCESSABLE
     if request.get("type") == "perpDexs":
-        return 200, [None, *(_dex(name, markets, at) for at, (name, markets) in enumerate(universe.items(), 1))]
+        return 200, [
+            None,
+            *(_dex(name, universe[name], index) for index, name in enumerate(universe, start=1)),
+        ]
     if request.get("type") not in ("meta", "metaAndAssetCtxs"):
         return UNPROCESSABLE
-    dex = request.get("dex") or ""
+    dex = str(request.get("dex") or "")
     if dex and dex not in universe:
         return UNKNOWN_DEX
-    meta = {"universe": universe.get(dex, []), "marginTables": [], "collateralToken": 0}
+    markets = universe.get(dex, [])
+    meta = {"universe": markets, "marginTables": [], "collateralToken": 0}
     if request["type"] == "meta":
         return 200, meta
-    return 200, [meta, [_ctx(market["name"], ctxs) for market in meta["universe"]]]
+    return 200, [meta, [_ctx(market["name"], ctxs) for market in markets]]
 
 
 def _ctx(coin: str, ctxs: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -37,7 +41,7 @@ def _ctx(coin: str, ctxs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _dex(name: str, markets: list[dict[str, Any]], index: int) -> dict[str, Any]:
-    # Alphabetical, unlike `meta`: whoever takes an asset's index from here gets a wrong one, as on the real venue.
+    # Alphabetical, unlike `meta`, as on the real venue: an asset's index taken from here is wrong.
     coins = sorted(market["name"] for market in markets)
     return {
         "name": name,

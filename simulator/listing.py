@@ -13,6 +13,8 @@ SLIPPAGE_BPS = 1.0
 MIN_EDGE_BPS = 5.0
 MAX_PX_DECIMALS = 6
 SIGNIFICANT_FIGURES = 5
+BUSY_BBO_PER_S = (1.9, 3.3)
+QUIET_BBO_PER_S = (0.03, 0.06)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,10 @@ class Listing:
     @property
     def dex(self) -> str:
         return self.coin.partition(":")[0]
+
+    @property
+    def oracle_ticks(self) -> int:
+        return round(self.oracle_px * 10.0**self.px_decimals)
 
     @property
     def threshold_bps(self) -> float:

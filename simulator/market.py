@@ -6,17 +6,19 @@ import math
 from random import Random
 from typing import NamedTuple
 
-from simulator.book import Book, Side, Touch
+from simulator.book import Book, Side
 from simulator.listing import Listing
+from simulator.quoter import Quoter
 
-# A calm book keeps this share of its threshold to the oracle: only what is meant to be a signal becomes one.
+# A calm book stays within this share of its threshold: only what is meant to be a signal becomes one.
 CALM_SHARE = 0.7
 BOOK_NOISE_BPS = 0.6
 ORACLE_NOISE_BPS = 1.2
-CONVERGENCE_GAP_MS = 350.0
-HOLE_CHANCE = 0.001
-ORACLE_RETURN_CHANCE = 0.75
 BOOK_CONVERGES_CHANCE = 0.6
+ORACLE_RETURN_CHANCE = 0.75
+# A book on its way is requoted faster than one at rest.
+CONVERGING_GAP_MS = 350.0
+FAR_FROM_HOME = 0.02
 
 
 class Convergence(NamedTuple):
@@ -28,33 +30,22 @@ class Convergence(NamedTuple):
 
 
 class Market:
-    """Prices are in ticks. At most one dislocation is open: the book converges, or it waits for the oracle."""
+    """Prices are in ticks. At most one dislocation is open: the book converges or awaits the oracle."""
 
     def __init__(self, listing: Listing, *, rng: Random) -> None:
         self.listing = listing
-        self.tick_px = 10.0**-listing.px_decimals
-        self.oracle_ticks = round(listing.oracle_px / self.tick_px)
+        self.oracle_ticks = listing.oracle_ticks
         self.book = Book(None, None)
-        self.next_bbo_ms = 0.0
         self.lean_bps = 0.0
+        self.next_bbo_ms = math.inf
         self._rng = rng
         self._home_ticks = self.oracle_ticks
         self._mid_ticks = float(self.oracle_ticks)
-        self._spread_ticks = 1
         self._convergence: Convergence | None = None
         self._awaits_oracle = False
-        self._hole: tuple[bool, bool] | None = None
-        self._hole_until_ms = 0.0
+        self._quoter = Quoter(listing, spread_ticks=1, rng=rng)
         if listing.bid_px is not None and listing.ask_px is not None:
             self._open(listing.bid_px, listing.ask_px)
-
-    @property
-    def is_two_sided(self) -> bool:
-        return self.book.bid is not None and self.book.ask is not None
-
-    @property
-    def is_calm(self) -> bool:
-        return self._convergence is None and not self._awaits_oracle and not self.lean_bps
 
     def edge_bps(self, side: Side) -> float | None:
         return self.book.edge_bps(side, oracle_ticks=self.oracle_ticks)
@@ -62,15 +53,18 @@ class Market:
     def homeward_side(self) -> Side | None:
         """The side whose oracle jump leads back to the starting price; None while the price is near it."""
         drift = self.oracle_ticks / self._home_ticks - 1
-        return None if abs(drift) < 0.02 else Side.SELL if drift > 0 else Side.BUY
+        if abs(drift) < FAR_FROM_HOME:
+            return None
+        return Side.SELL if drift > 0 else Side.BUY
 
     def move_book(self, at_ms: float) -> bool:
         """Requote at this instant; False when the book came out as it was."""
         self._mid_ticks = self._next_mid(at_ms)
-        book = self._with_hole(self._quote(), at_ms)
+        is_calm = self._convergence is None and not self._awaits_oracle
+        book = self._quoter.with_hole(self._quoter.quote(self._mid_ticks), at_ms=at_ms, may_open=is_calm)
         self.next_bbo_ms = at_ms + self._gap_ms()
-        if self._hole is not None:
-            self.next_bbo_ms = min(self.next_bbo_ms, self._hole_until_ms)
+        if at_ms < self._quoter.hole_until_ms:
+            self.next_bbo_ms = min(self.next_bbo_ms, self._quoter.hole_until_ms)
         is_new, self.book = book != self.book, book
         return is_new
 
@@ -84,83 +78,99 @@ class Market:
             return self._set_oracle(fair)
         if self._convergence is not None or self._rng.random() > change_chance:
             return False
-        noise = self._rng.gauss(0.0, ORACLE_NOISE_BPS) * self.oracle_ticks / 1e4
+        noise = self._noise(ORACLE_NOISE_BPS)
         return self._set_oracle(self._calm_oracle((self.oracle_ticks + fair) / 2 + noise))
 
     def jump_oracle(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
         """An oracle update that leaves the touch this far behind; most books follow it, some sit it out."""
-        assert self.book.bid is not None and self.book.ask is not None
+        assert self.book.bid is not None
+        assert self.book.ask is not None
         if side is Side.BUY:
             oracle = math.ceil(self.book.ask.ticks / (1 - edge_bps / 1e4))
         else:
             oracle = math.floor(self.book.bid.ticks / (1 + edge_bps / 1e4))
         self.oracle_ticks = oracle + side if oracle == self.oracle_ticks else oracle
-        self._resolve(at_ms, converges=self._rng.random() < BOOK_CONVERGES_CHANCE)
+        self._dislocate(at_ms, book_converges=self._rng.random() < BOOK_CONVERGES_CHANCE)
 
     def jump_book(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
-        """A book that leaves the oracle by that much, at its next requote; mostly the oracle comes after it."""
-        half_spread = self._spread_ticks / 2
+        """A book that leaves the oracle by that much, at its next requote; mostly the oracle follows."""
         through = self.oracle_ticks * (1 - side * edge_bps / 1e4)
-        self._mid_ticks = through - side * (half_spread + 1.5)
+        # A quote may lie a tick and a half nearer than its mid says.
+        self._mid_ticks = through - side * (self._quoter.spread_ticks / 2 + 1.5)
         self.next_bbo_ms = at_ms
-        self._resolve(at_ms, converges=self._rng.random() > BOOK_CONVERGES_CHANCE)
+        self._dislocate(at_ms, book_converges=self._rng.random() > BOOK_CONVERGES_CHANCE)
 
-    def stand_off(self, lean_bps: float, *, at_ms: float) -> None:
-        """Let the book go and stay off the oracle by that much, or come back (0)."""
-        self.lean_bps = lean_bps
-        self._awaits_oracle = False
-        self._convergence = Convergence(self._mid_ticks, at_ms, self._rng.uniform(2_000, 5_000))
+    def stand_off(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
+        """Let the book go off the oracle by that much, and stay there."""
+        half_spread_bps = self._quoter.spread_ticks / 2 / self.oracle_ticks * 1e4
+        self.lean_bps = -side * (edge_bps + half_spread_bps)
+        self._converge(at_ms)
 
-    def half_spread_bps(self) -> float:
-        return self._spread_ticks / 2 / self.oracle_ticks * 1e4
+    def stand_in(self, *, at_ms: float) -> None:
+        """Let the book come back to the oracle."""
+        self.lean_bps = 0.0
+        self._converge(at_ms)
 
     def _open(self, bid_px: float, ask_px: float) -> None:
-        self._spread_ticks = max(1, round((ask_px - bid_px) / self.tick_px))
-        self._mid_ticks = (bid_px + ask_px) / 2 / self.tick_px
-        self.book = self._quote()
-        calm_bps = CALM_SHARE * self.listing.threshold_bps
-        if any((self.edge_bps(side) or 0.0) > calm_bps for side in Side):
+        ticks_per_px = 10.0**self.listing.px_decimals
+        self._mid_ticks = (bid_px + ask_px) / 2 * ticks_per_px
+        self._quoter.spread_ticks = max(1, round((ask_px - bid_px) * ticks_per_px))
+        self.book = self._quoter.quote(self._mid_ticks)
+        if any((self.edge_bps(side) or 0.0) > CALM_SHARE * self.listing.threshold_bps for side in Side):
             self.lean_bps = (self._mid_ticks / self.oracle_ticks - 1) * 1e4
         self.next_bbo_ms = self._gap_ms()
 
-    def _resolve(self, at_ms: float, *, converges: bool) -> None:
-        self._awaits_oracle = not converges
+    def _dislocate(self, at_ms: float, *, book_converges: bool) -> None:
+        self._awaits_oracle = not book_converges
         self._convergence = None
-        if converges:
-            self._convergence = Convergence(self._mid_ticks, at_ms + 200, self._rng.uniform(500, 5_000))
+        if book_converges:
+            self._converge(at_ms)
+
+    def _converge(self, at_ms: float) -> None:
+        self._awaits_oracle = False
+        self._convergence = Convergence(self._mid_ticks, at_ms + 200, self._rng.uniform(300, 4_800))
+        self.next_bbo_ms = min(self.next_bbo_ms, at_ms + self._gap_ms())
 
     def _next_mid(self, at_ms: float) -> float:
         fair = self.oracle_ticks * (1 + self.lean_bps / 1e4)
-        noise = self._rng.gauss(0.0, BOOK_NOISE_BPS) * self.oracle_ticks / 1e4
+        noise = self._noise(BOOK_NOISE_BPS)
         if self._awaits_oracle:
             return self._mid_ticks + noise / 5
-        if self._convergence is not None:
-            way = self._convergence
-            progress = (at_ms - way.since_ms) / way.duration_ms
-            if progress < 1:
-                return way.from_ticks + (fair - way.from_ticks) * max(0.0, progress)
+        if self._convergence is None:
+            return self._calm_mid(self._mid_ticks + 0.3 * (fair - self._mid_ticks) + noise)
+        way = self._convergence
+        progress = (at_ms - way.since_ms) / way.duration_ms
+        if progress >= 1:
             self._convergence = None
             return fair
-        mid = self._mid_ticks + 0.3 * (fair - self._mid_ticks) + noise
+        return way.from_ticks + (fair - way.from_ticks) * max(0.0, progress)
+
+    def _calm_mid(self, ticks: float) -> float:
         if self.lean_bps:
-            return mid
-        room = CALM_SHARE * self.listing.threshold_bps / 1e4 * self.oracle_ticks + self._spread_ticks / 2
-        return min(max(mid, self.oracle_ticks - room), self.oracle_ticks + room)
+            return ticks
+        room = self._calm_share() * self.oracle_ticks + self._quoter.spread_ticks / 2
+        return min(max(ticks, self.oracle_ticks - room), self.oracle_ticks + room)
 
     def _calm_oracle(self, ticks: float) -> float:
         """The nearest oracle price that makes no signal of the book as it stands."""
         if self.lean_bps:
             return ticks
-        calm = CALM_SHARE * self.listing.threshold_bps / 1e4
-        highest = self.book.ask.ticks / (1 - calm) if self.book.ask is not None else math.inf
-        lowest = self.book.bid.ticks / (1 + calm) if self.book.bid is not None else 0.0
+        highest = math.inf if self.book.ask is None else self.book.ask.ticks / (1 - self._calm_share())
+        lowest = 0.0 if self.book.bid is None else self.book.bid.ticks / (1 + self._calm_share())
         return min(max(ticks, lowest), highest)
+
+    def _calm_share(self) -> float:
+        return CALM_SHARE * self.listing.threshold_bps / 1e4
+
+    def _noise(self, bps: float) -> float:
+        return self._rng.gauss(0.0, bps) * self.oracle_ticks / 1e4
 
     def _set_oracle(self, ticks: float) -> bool:
         before, self.oracle_ticks = self.oracle_ticks, max(1, round(ticks))
         return self.oracle_ticks != before
 
-    def _quote(self) -> Book:
-        spread = max(1, self._spread_ticks + self._rng.choice((-1, 0, 0, 0, 1)))
-        bid = max(1, round(self._mid_ticks - spread / 2))
-        return Book(self._touch(bid), self._touch(bid + spread))
+    def _gap_ms(self) -> float:
+        mean_ms = 1_000 / self.listing.bbo_per_s
+        if self._convergence is not None:
+            mean_ms = min(mean_ms, CONVERGING_GAP_MS)
+        return self._rng.expovariate(1 / mean_ms)

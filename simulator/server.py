@@ -1,4 +1,4 @@
-"""The venue's protocol, without a model: whoever holds a `VenueServer` decides what it publishes and how it fails."""
+"""The venue's protocol without a model: who holds a `VenueServer` decides what it says and how it fails."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ SHUTDOWN_S = 1.0
 class VenueServer:
     """Serves `BASE/info` and `BASE/ws` on one event loop; no method but start and stop waits.
 
-    Public counters: `violations` by limit, `connections_opened`, `clients_dropped` (too slow), `info_requests` by
-    type. `ack_delay_s` delays every acknowledgement, and with it the start of the subscription.
+    Public counters: `violations` by limit, `connections_opened`, `clients_dropped` (too slow) and
+    `info_requests` by type. `ack_delay_s` delays every acknowledgement and the start of its subscription; coins in
+    `unknown` are listed by the info endpoint and yet cost the socket that subscribes to them.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class VenueServer:
         outbox_limit: int = 4096,
     ) -> None:
         self.ack_delay_s = 0.0
+        self.unknown: set[str] = set()
         self.violations: Counter[str] = Counter()
         self.info_requests: Counter[str] = Counter()
         self.connections_opened = 0
@@ -82,7 +84,7 @@ class VenueServer:
         return f"http://{self._host}:{self._port}"
 
     def publish_bbo(self, coin: str, bid: AnyLevel | None, ask: AnyLevel | None, *, time_ms: int) -> None:
-        """Send a book to the coin's subscribers and keep it for later ones; ValueError for a coin not listed."""
+        """Send a book to its subscribers and keep it for later ones; ValueError for a coin not listed."""
         self._publish(Subscription("bbo", coin), bbo_frame(coin, bid, ask, time_ms=time_ms))
 
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
@@ -96,7 +98,7 @@ class VenueServer:
             self.say(client, text.encode())
 
     def set_universe(self, universe: Universe) -> None:
-        """New listings, delistings: subscribers of a market that is delisted or gone hear nothing more of it."""
+        """New listings, delistings: of a market delisted or gone its subscribers hear nothing more."""
         self._board.relist(universe)
 
     def drop_connections(self) -> None:
@@ -159,7 +161,7 @@ class VenueServer:
             usage.give_back(connections=1)
 
     async def _serve(self, request: web.Request, usage: Usage) -> web.WebSocketResponse:
-        # Compression would cost more than all the rest; protocol pings are ours to answer, as a stalled venue does not.
+        # Compression would cost more than all the rest; protocol pings go unanswered while the venue stalls.
         socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         if request.transport is None:
@@ -190,7 +192,7 @@ class VenueServer:
                     await client.socket.pong(message.data)
 
     async def _close_idle(self) -> None:
-        """Close what has been sent nothing for too long; the real venue counts what *it* sends, not what it gets."""
+        """Close what has been sent nothing for too long; what a client sends does not count."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._idle_close_s / 20)

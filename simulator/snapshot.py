@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import orjson
 
-from simulator.listing import Listing
+from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, Listing
 
 DEX = "xyz"
+BUSY_USD = 1e5
 
 
 class SnapshotError(Exception):
@@ -20,8 +22,8 @@ class SnapshotError(Exception):
 def listings_from_frame(path: Path, *, seed: int) -> list[Listing]:
     """The frame's `xyz` markets, named by position: `xyz:A000`, `xyz:A001` ...
 
-    The frame carries no names, only positions. A context without a book (no midPx or no impactPxs: on the real
-    frame these have no volume and no open interest either) becomes a delisted market with that frozen oracle.
+    The frame carries no names, only positions. A context without a book (no midPx or no impactPxs; in a real
+    frame it has no volume and no open interest either) becomes a delisted market, its oracle frozen there.
     """
     contexts = _contexts(path)
     rng = Random(seed)
@@ -59,8 +61,8 @@ def _listing(coin: str, ctx: dict[str, Any], rng: Random) -> Listing:
         bid_px=float(ctx["impactPxs"][0]) if has_book else None,
         ask_px=float(ctx["impactPxs"][1]) if has_book else None,
         px_decimals=max(_decimals(ctx[key]) for key in ("oraclePx", "markPx", "prevDayPx")),
-        sz_decimals=4 if oracle_px >= 1000 else 3 if oracle_px >= 100 else 2,
-        bbo_per_s=rng.uniform(1.9, 3.3) if float(ctx["dayNtlVlm"]) > 1e5 else rng.uniform(0.03, 0.06),
+        sz_decimals=min(max(math.ceil(math.log10(oracle_px)), 0), 4),
+        bbo_per_s=rng.uniform(*(BUSY_BBO_PER_S if float(ctx["dayNtlVlm"]) > BUSY_USD else QUIET_BBO_PER_S)),
         is_delisted=not has_book,
     )
 

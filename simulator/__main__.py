@@ -1,0 +1,115 @@
+"""`python -m simulator`: a simulated venue on a local port, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import structlog
+import typer
+
+from simulator.catalogue import default_listings, with_spare_markets
+from simulator.listing import Listing, universe
+from simulator.model import VenueModel
+from simulator.pacing import expire_regularly, play
+from simulator.server import VenueServer
+from simulator.snapshot import SnapshotError, listings_from_frame
+
+PARENT_CHECK_S = 0.5
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def main(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8701,
+    rate: Annotated[
+        float, typer.Option(min=0.1, max=100, help="Signals a second, all markets together.")
+    ] = 3.0,
+    seed: Annotated[int, typer.Option(help="The same seed and rate give the same market.")] = 7,
+    from_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE", help="Start from the xyz markets of such a frame (allDexsAssetCtxs)."
+        ),
+    ] = None,
+    expire_every: Annotated[
+        float,
+        typer.Option(min=0, metavar="SECONDS", help="Close all sockets as Expired this often; 0: never."),
+    ] = 150.0,
+    parent_pid: Annotated[
+        int | None, typer.Option(metavar="PID", help="End when this process is no longer the parent.")
+    ] = None,
+) -> None:
+    """A simulated venue with Hyperliquid's own shape: BASE/info answers POST, BASE/ws is the websocket.
+
+    Prints its base URL once it listens. Ctrl-C and SIGTERM end it.
+    """
+    listings = _listings(from_file, rate_per_s=rate, seed=seed)
+    model = VenueModel(listings, rate_per_s=rate, seed=seed)
+    venue = VenueServer(universe(listings), host=host, port=port)
+    # The base URL has stdout to itself.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    asyncio.run(_serve(venue, model, expire_every_s=expire_every, parent_pid=parent_pid))
+
+
+def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[Listing]:
+    if from_file is None:
+        return default_listings(rate_per_s=rate_per_s, seed=seed)
+    try:
+        listings = listings_from_frame(from_file, seed=seed)
+    except SnapshotError as error:
+        raise typer.BadParameter(str(error), param_hint="--from") from error
+    return with_spare_markets(listings, rate_per_s=rate_per_s, rng=Random(seed))
+
+
+async def _serve(
+    venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None
+) -> None:
+    """Play the model until a signal or the parent's end; the first task to fail ends all, loudly."""
+    try:
+        await venue.start()
+    except OSError as error:
+        raise typer.TyperException(f"cannot listen: {error.strerror or error}") from error
+    told_to_stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+    print(venue.base_url, flush=True)
+    endings = [play(model.pushes(), venue), told_to_stop.wait()]
+    if expire_every_s:
+        endings.append(expire_regularly(venue, every_s=expire_every_s))
+    if parent_pid is not None:
+        endings.append(_parent_gone(parent_pid))
+    tasks = [asyncio.ensure_future(ending) for ending in endings]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    await venue.stop()
+    for task in done:
+        task.result()
+
+
+async def _parent_gone(parent_pid: int) -> None:
+    while True:
+        if os.getppid() != parent_pid:
+            return
+        await asyncio.sleep(PARENT_CHECK_S)
+
+
+def run() -> int:
+    """The command's exit status; an error is one line on stderr, not a usage screen."""
+    try:
+        return int(app(standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        print(f"simulator: {error.format_message()}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(run())

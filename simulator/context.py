@@ -1,0 +1,75 @@
+"""One market's `activeAssetCtx` as the venue would fill it."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from simulator.book import Book, Touch
+from simulator.listing import Listing
+from simulator.numerals import numeral
+from simulator.wire import asset_ctx
+
+TRADE_CHANCE = 0.3
+
+
+class Context:
+    """Volumes grow and the mark follows when the market has changed; else the last context repeats."""
+
+    def __init__(self, listing: Listing, *, rng: Random) -> None:
+        self._decimals = listing.px_decimals
+        self._mark_px = listing.mark_px
+        self._prev_day_px = listing.oracle_px * (1 + rng.gauss(0.0, 0.01))
+        self._base_volume = 2e6 * rng.lognormvariate(0.0, 1.5) / listing.oracle_px
+        self._open_interest = self._base_volume * rng.uniform(0.5, 2.0)
+        self._rng = rng
+        self._shown: tuple[int, Book] | None = None
+        self._ctx: dict[str, Any] = {}
+
+    def ctx(self, *, oracle_ticks: int, book: Book) -> dict[str, Any]:
+        """The context of this state; the same object as long as the state is the same."""
+        if self._shown != (oracle_ticks, book):
+            oracle_px = oracle_ticks / 10.0**self._decimals
+            if self._shown is not None:
+                self._trade()
+                self._mark_px += 0.5 * (self._mid_px(book, oracle_px) - self._mark_px)
+            self._shown = (oracle_ticks, book)
+            self._ctx = self._fill(oracle_px, book)
+        return self._ctx
+
+    @classmethod
+    def frozen(cls, listing: Listing, *, rng: Random) -> dict[str, Any]:
+        """The context of a delisted market: its last oracle, no book."""
+        return cls(listing, rng=rng).ctx(oracle_ticks=listing.oracle_ticks, book=Book(None, None))
+
+    def _fill(self, oracle_px: float, book: Book) -> dict[str, Any]:
+        ctx = asset_ctx(
+            oracle_px=numeral(oracle_px, self._decimals), mark_px=numeral(self._mark_px, self._decimals)
+        )
+        ctx["openInterest"] = numeral(self._open_interest, 4)
+        ctx["prevDayPx"] = numeral(self._prev_day_px, self._decimals)
+        ctx["dayNtlVlm"] = numeral(self._base_volume * oracle_px, 10)
+        ctx["dayBaseVlm"] = numeral(self._base_volume, 4)
+        if book.bid is not None and book.ask is not None:
+            low, high = self._impact_pxs(book.bid, book.ask)
+            ctx["midPx"] = numeral(self._mid_px(book, oracle_px), self._decimals + 1)
+            ctx["impactPxs"] = [numeral(low, self._decimals + 1), numeral(high, self._decimals + 1)]
+            ctx["premium"] = numeral(((low + high) / 2 - oracle_px) / oracle_px, 10)
+        return ctx
+
+    def _impact_pxs(self, bid: Touch, ask: Touch) -> tuple[float, float]:
+        """What a larger order would pay: up to a few ticks worse than the touch."""
+        depth_ticks = self._rng.choice((0.0, 0.3, 0.8, 1.9))
+        ticks_per_px = 10.0**self._decimals
+        return (bid.ticks - depth_ticks) / ticks_per_px, (ask.ticks + depth_ticks) / ticks_per_px
+
+    def _mid_px(self, book: Book, oracle_px: float) -> float:
+        if book.bid is None or book.ask is None:
+            return oracle_px
+        return (book.bid.ticks + book.ask.ticks) / 2 / 10.0**self._decimals
+
+    def _trade(self) -> None:
+        if self._rng.random() < TRADE_CHANCE:
+            traded = self._base_volume * self._rng.expovariate(1e5)
+            self._base_volume += traded
+            self._open_interest = max(0.0, self._open_interest + self._rng.choice((-0.5, 0.5)) * traded)

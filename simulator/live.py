@@ -1,0 +1,51 @@
+"""A live market with what the venue shows of it and what its budget pays for it."""
+
+from __future__ import annotations
+
+from random import Random
+
+from simulator.book import Side, Touch
+from simulator.budget import Budget
+from simulator.context import Context
+from simulator.listing import Listing
+from simulator.market import Market
+from simulator.numerals import numeral
+from simulator.pushes import BboPush, CtxPush
+from simulator.rule import Rule
+from simulator.wire import Level
+
+
+class LiveMarket:
+    """Turns the market's state into pushes; every signal that a push sets off is spent from the budget."""
+
+    def __init__(self, listing: Listing, *, budget: Budget, rng: Random) -> None:
+        self.listing = listing
+        self.market = Market(listing, rng=rng)
+        self.stands_until_ms = 0.0
+        self._budget = budget
+        self._context = Context(listing, rng=rng)
+        self._rule = Rule(self.market)
+
+    def bbo_push(self, at_ms: int, *, age_ms: int) -> BboPush:
+        self._budget.spend(self._rule.count(at_ms))
+        bid, ask = map(self._level, self.market.book)
+        return BboPush(at_ms=at_ms, coin=self.listing.coin, bid=bid, ask=ask, age_ms=age_ms)
+
+    def ctx_push(self, at_ms: int) -> CtxPush:
+        self._budget.spend(self._rule.count(at_ms))
+        ctx = self._context.ctx(oracle_ticks=self.market.oracle_ticks, book=self.market.book)
+        return CtxPush(at_ms=at_ms, coin=self.listing.coin, ctx=ctx)
+
+    def can_jump(self) -> bool:
+        """Only a market quoted on both sides, and not standing off its oracle, is sent off it."""
+        return not self.market.lean_bps and None not in self.market.book
+
+    def may_fire(self, side: Side) -> bool:
+        """Whether a touch through the oracle on that side would be a new signal."""
+        return self.can_jump() and not self._rule.has_fired(side)
+
+    def _level(self, touch: Touch | None) -> Level | None:
+        if touch is None:
+            return None
+        decimals = self.listing.px_decimals
+        return Level(numeral(touch.ticks / 10.0**decimals, decimals), touch.sz, touch.n)

@@ -1,0 +1,104 @@
+"""The whole venue as an endless, seeded sequence of pushes in virtual time: no clock, no network."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+from random import Random
+
+from simulator.context import Context
+from simulator.dex import Dex
+from simulator.listing import Listing
+from simulator.live import LiveMarket
+from simulator.pushes import CtxPush, Push
+
+BLOCK_MS = (65, 70)
+BLOCK_AGE_MS = 250.0
+BLOCK_AGE_SPREAD_MS = 12.0
+MOST_AGE_SPREAD_MS = 30.0
+HEARTBEAT_MS = 1_008
+FIRST_UPDATE_MS = (500.0, 1_500.0)
+
+Happening = Callable[[int], Iterable[Push]]
+
+
+class VenueModel:
+    """The same listings, rate and seed give the same pushes, for ever."""
+
+    def __init__(self, listings: list[Listing], *, rate_per_s: float, seed: int) -> None:
+        self._rng = Random(seed)
+        self._timeline: list[tuple[float, int, Happening]] = []
+        self._order = count()
+        self._listings = listings
+        live = [listing for listing in listings if not listing.is_delisted]
+        self._dexes = [
+            Dex(markets, rate_per_s=rate_per_s * len(markets) / len(live), rng=self._rng)
+            for markets in _by_dex(live).values()
+        ]
+        self._markets = [market for dex in self._dexes for market in dex.markets]
+
+    def pushes(self) -> Iterator[Push]:
+        """The state of every market at 0 ms, then every change and heartbeat, in order of time."""
+        yield from self._opening()
+        self._schedule()
+        while True:
+            at_ms, _, happening = heapq.heappop(self._timeline)
+            yield from happening(int(at_ms))
+
+    def _opening(self) -> Iterator[Push]:
+        for listing in self._listings:
+            if listing.is_delisted:
+                yield CtxPush(at_ms=0, coin=listing.coin, ctx=Context.frozen(listing, rng=self._rng))
+        for live in self._markets:
+            yield live.ctx_push(0)
+            yield live.bbo_push(0, age_ms=round(BLOCK_AGE_MS))
+
+    def _schedule(self) -> None:
+        self._at(0.0, self._block)
+        for dex in self._dexes:
+            self._at(self._rng.uniform(*FIRST_UPDATE_MS), self._oracle_update(dex))
+            self._at(dex.gap_to_book_jump_ms(), self._book_jump(dex))
+        for live in self._markets:
+            self._at(self._rng.uniform(0.0, HEARTBEAT_MS), self._heartbeat(live))
+
+    def _at(self, at_ms: float, happening: Happening) -> None:
+        heapq.heappush(self._timeline, (at_ms, next(self._order), happening))
+
+    def _block(self, at_ms: int) -> Iterator[Push]:
+        """All books that changed since the last block leave together, and equally late."""
+        self._at(at_ms + self._rng.randint(*BLOCK_MS), self._block)
+        aside_ms = self._rng.gauss(0.0, BLOCK_AGE_SPREAD_MS)
+        age_ms = round(BLOCK_AGE_MS + max(-MOST_AGE_SPREAD_MS, min(aside_ms, MOST_AGE_SPREAD_MS)))
+        for live in self._markets:
+            if live.market.next_bbo_ms <= at_ms and live.market.move_book(at_ms):
+                yield live.bbo_push(at_ms, age_ms=age_ms)
+
+    def _oracle_update(self, dex: Dex) -> Happening:
+        def update(at_ms: int) -> Iterator[Push]:
+            self._at(at_ms + dex.gap_to_update_ms(), update)
+            yield from dex.update_oracle(at_ms)
+
+        return update
+
+    def _book_jump(self, dex: Dex) -> Happening:
+        def jump(at_ms: int) -> Iterable[Push]:
+            self._at(at_ms + dex.gap_to_book_jump_ms(), jump)
+            dex.jump_a_book(at_ms)
+            return ()
+
+        return jump
+
+    def _heartbeat(self, live: LiveMarket) -> Happening:
+        def beat(at_ms: int) -> Iterable[Push]:
+            self._at(at_ms + HEARTBEAT_MS, beat)
+            return (live.ctx_push(at_ms),)
+
+        return beat
+
+
+def _by_dex(listings: list[Listing]) -> dict[str, list[Listing]]:
+    by_dex: dict[str, list[Listing]] = {}
+    for listing in listings:
+        by_dex.setdefault(listing.dex, []).append(listing)
+    return by_dex

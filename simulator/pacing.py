@@ -1,0 +1,50 @@
+"""Joins model and server on real time: the one file here that reads the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from itertools import groupby
+
+import structlog
+
+from simulator.pushes import BboPush, Push
+from simulator.server import VenueServer
+
+log = structlog.get_logger()
+
+# A short delay is made up for; after a longer one the model goes on from now, and its time has stood still.
+MOST_DELAY_S = 0.25
+
+
+async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
+    """Publish each push at its instant, for as long as there are any."""
+    loop = asyncio.get_running_loop()
+    began_at_s = loop.time()
+    for at_ms, together in groupby(pushes, key=lambda push: push.at_ms):
+        wait_s = began_at_s + at_ms / 1e3 - loop.time()
+        if wait_s < -MOST_DELAY_S:
+            log.warning("simulator_fell_behind", behind_s=round(-wait_s, 3))
+            began_at_s -= wait_s
+        await asyncio.sleep(max(0.0, wait_s))
+        _publish(together, venue, now_ms=time.time_ns() // 1_000_000)
+
+
+async def expire_regularly(venue: VenueServer, *, every_s: float, away_s: float = 1.0) -> None:
+    """Close all sockets as `Expired` and let nobody in for a moment, again and again."""
+    while True:
+        await asyncio.sleep(every_s)
+        venue.refuse(True)
+        venue.expire_connections()
+        log.info("connections_expired")
+        await asyncio.sleep(away_s)
+        venue.refuse(False)
+
+
+def _publish(pushes: Iterable[Push], venue: VenueServer, *, now_ms: int) -> None:
+    for push in pushes:
+        if isinstance(push, BboPush):
+            venue.publish_bbo(push.coin, push.bid, push.ask, time_ms=now_ms - push.age_ms)
+        else:
+            venue.publish_ctx(push.coin, push.ctx)

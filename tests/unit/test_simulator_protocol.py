@@ -1,0 +1,118 @@
+"""The wire's language, the info answers and the limits, without a socket."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.info import answer
+from simulator.limits import Limits, Usage
+from simulator.numerals import numeral
+from simulator.wire import Request, RequestError, Subscription, asset_ctx, bbo_frame, read_request
+
+UNIVERSE = {
+    "xyz": [{"name": "xyz:TSLA", "szDecimals": 3}, {"name": "xyz:AAPL", "szDecimals": 3}],
+    "gone": [{"name": "gone:ALPHA", "szDecimals": 2, "isDelisted": True}],
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (324.18, 2, "324.18"),
+        (31252, 0, "31252.0"),
+        (31250, 0, "31250.0"),
+        (1.2, 4, "1.2"),
+        (5, 3, "5.0"),
+        (0, 4, "0.0"),
+    ],
+)
+def test_a_numeral_keeps_one_zero_and_no_needless_one(value: float, decimals: int, text: str) -> None:
+    assert numeral(value, decimals) == text
+
+
+@given(st.floats(-1e9, 1e9), st.integers(0, 8))
+def test_a_numeral_is_the_rounded_value_in_the_wires_pattern(value: float, decimals: int) -> None:
+    text = numeral(value, decimals)
+    assert re.fullmatch(r"-?\d+\.\d+", text)
+    assert float(text) == pytest.approx(round(value, decimals), abs=10.0**-decimals)
+
+
+words = st.sampled_from(["method", "subscription", "type", "coin", "subscribe", "ping", "bbo", "xyz:TSLA"])
+json_values = st.recursive(
+    st.none() | st.integers() | words | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=4),
+    max_leaves=6,
+)
+
+
+@given(st.text() | json_values.map(json.dumps))
+def test_any_text_is_a_request_or_the_one_error(text: str) -> None:
+    with suppress(RequestError):
+        assert isinstance(read_request(text), Request)
+
+
+def test_requests_are_understood() -> None:
+    bbo = Subscription("bbo", "xyz:TSLA")
+    assert read_request('{"method":"ping"}') == Request("ping")
+    for method in ("subscribe", "unsubscribe"):
+        text = json.dumps({"method": method, "subscription": {"type": "bbo", "coin": "xyz:TSLA"}})
+        assert read_request(text) == Request(method, bbo)
+
+
+def test_a_missing_side_of_the_book_is_null() -> None:
+    frame = orjson.loads(bbo_frame("xyz:TSLA", None, ("431.25", "2.0"), time_ms=1_788_330_949_235))
+    ask = {"px": "431.25", "sz": "2.0", "n": 1}
+    assert frame == {
+        "channel": "bbo",
+        "data": {"coin": "xyz:TSLA", "time": 1_788_330_949_235, "bbo": [None, ask]},
+    }
+
+
+def test_perp_dexs_begin_with_null_and_list_coins_alphabetically_unlike_meta() -> None:
+    status, dexs = answer({"type": "perpDexs"}, universe=UNIVERSE, ctxs={})
+    assert (status, dexs[0], [dex["name"] for dex in dexs[1:]]) == (200, None, ["xyz", "gone"])
+    assert [coin for coin, _ in dexs[1]["assetToStreamingOiCap"]] == ["xyz:AAPL", "xyz:TSLA"]
+    _, meta = answer({"type": "meta", "dex": "xyz"}, universe=UNIVERSE, ctxs={})
+    assert [market["name"] for market in meta["universe"]] == ["xyz:TSLA", "xyz:AAPL"]
+
+
+def test_contexts_come_in_the_order_of_meta() -> None:
+    tesla = asset_ctx(oracle_px="431.2")
+    _, (meta, ctxs) = answer({"type": "metaAndAssetCtxs", "dex": "xyz"}, universe=UNIVERSE, ctxs={"xyz:TSLA": tesla})
+    assert meta["universe"] == UNIVERSE["xyz"]
+    assert [ctx["oraclePx"] for ctx in ctxs] == ["431.2", "0.0"]
+
+
+@pytest.mark.parametrize("kind", ["meta", "metaAndAssetCtxs"])
+def test_an_unknown_dex_is_500_with_null(kind: str) -> None:
+    assert answer({"type": kind, "dex": "XYZ"}, universe=UNIVERSE, ctxs={}) == (500, None)
+
+
+@pytest.mark.parametrize("request_", [None, [], "meta", {}, {"type": "noSuchType"}, {"type": ["meta"]}])
+def test_what_is_no_info_request_is_unprocessable(request_: object) -> None:
+    assert answer(request_, universe=UNIVERSE, ctxs={})[0] == 422
+
+
+def test_limits_count_open_connections_and_those_of_the_last_minute() -> None:
+    usage = Usage(Limits(connections=2, new_connections_per_minute=3))
+    assert [usage.take_connection(at_s=0), usage.take_connection(at_s=1)] == [None, None]
+    assert usage.take_connection(at_s=2) == "connections"
+    usage.give_back(connections=2)
+    assert usage.take_connection(at_s=3) is None
+    assert usage.take_connection(at_s=59) == "new_connections_per_minute"
+    assert usage.take_connection(at_s=60) is None
+
+
+def test_limits_count_messages_a_minute_and_subscriptions_held() -> None:
+    usage = Usage(Limits(subscriptions=1, messages_per_minute=1))
+    assert [usage.take_message(at_s=at_s) for at_s in (0, 59, 60)] == [None, "messages_per_minute", None]
+    assert [usage.take_subscription(), usage.take_subscription()] == [None, "subscriptions"]
+    usage.give_back(subscriptions=1)
+    assert usage.take_subscription() is None
