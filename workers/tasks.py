@@ -3,11 +3,13 @@
 from functools import cache
 
 import structlog
+from celery.signals import worker_process_init
 
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
 from hip3_tasks.celery import app
 from hip3_tasks.journal import Journal
+from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
 from hip3_tasks.pending import Pending
 from hip3_tasks.runfile import redis_url
@@ -29,8 +31,9 @@ def capture_followup(signal_id: str, offset_ms: int) -> str:
 
 @cache
 def _capturer() -> Capturer:
-    """This process's own; made at its first task and therefore after the fork."""
+    """This process's own: made after the fork."""
     chosen = settings.load()
+    configure_logs(chosen.log_level)
     client, keys = connect(redis_url(chosen)), Keys(chosen.feed_name)
     return Capturer(
         reader=TapeReader(client, keys),
@@ -38,3 +41,9 @@ def _capturer() -> Capturer:
         journal=Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000),
         data_dir=chosen.data_dir,
     )
+
+
+@worker_process_init.connect
+def _make_ready(**_: object) -> None:
+    """So that the first capture of a process is no later than the others."""
+    _capturer()

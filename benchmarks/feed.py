@@ -1,0 +1,156 @@
+"""How much the feed takes: frames a second on one core, age of the watermark, memory, size of the tape.
+
+    .venv/bin/python benchmarks/feed.py --frames 2000 --seconds 60
+
+A venue in this process sends `--frames` a second over a real websocket to a real feed, pinned to one core where the
+platform can; a second process samples the watermark. Prints one JSON object.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import psutil
+import redis
+import typer
+
+from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.server import answers, binary, command, free_port
+from hip3_tasks.store import Keys
+from simulator.limits import Limits
+from simulator.server import VenueServer
+from simulator.wire import asset_ctx
+
+NAME = "bench"
+SAMPLE_EVERY_S = 0.002
+LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
+
+
+def main(frames: int = 2000, seconds: int = 60, coins: int = 110, retention_s: int = 120) -> None:
+    """Send so many frames a second for so long, over so many coins."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        server = subprocess.Popen(command(binary(), port=port, directory=Path(folder)), start_new_session=True)
+        url = f"redis://127.0.0.1:{port}/0"
+        try:
+            while not answers(redis.Redis.from_url(url)):
+                time.sleep(0.05)
+            found = asyncio.run(measured(url, Path(folder), frames, seconds, coins, retention_s))
+        finally:
+            server.terminate()
+            server.wait()
+    print(json.dumps(found, indent=1))
+
+
+async def measured(
+    url: str, folder: Path, frames: int, seconds: int, coins: int, retention_s: int
+) -> dict[str, object]:
+    names = [f"xyz:B{number:03}" for number in range(coins)]
+    venue = VenueServer(
+        {"xyz": [{"name": name, "szDecimals": 2} for name in names]}, limits=LIMITS, outbox_limit=100_000
+    )
+    await venue.start()
+    client = redis.Redis.from_url(url)
+    environment = dict(
+        os.environ,
+        HIP3_NAME=NAME,
+        HIP3_DATA_DIR=str(folder / "data"),
+        HIP3_REDIS_URL=url,
+        HIP3_VENUE_URL=venue.base_url,
+        HIP3_RETENTION_S=str(retention_s),
+        HIP3_MIN_EDGE_BPS="100000",
+    )
+    feed = subprocess.Popen([sys.executable, "-m", "feed"], env=environment, stderr=subprocess.DEVNULL)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(feed.pid, {0})
+    try:
+        return await _run(venue, client, psutil.Process(feed.pid), names, url, frames, seconds)
+    finally:
+        feed.kill()
+        feed.wait()
+        await venue.stop()
+
+
+async def _run(
+    venue: VenueServer,
+    client: redis.Redis,
+    feed: psutil.Process,
+    names: list[str],
+    url: str,
+    frames: int,
+    seconds: int,
+) -> dict[str, object]:
+    rng = random.Random(7)
+    for name in names:
+        _publish(venue, name, rng, step=0)
+        venue.publish_ctx(name, asset_ctx(oracle_px="100.0"))
+    keys = Keys(NAME)
+    while (status := FeedStatus.read(client, keys)) is None or status.markets_live < len(names):
+        await asyncio.sleep(0.1)
+    ours, theirs = multiprocessing.Pipe()
+    sampler = multiprocessing.get_context("spawn").Process(target=sample, args=(url, seconds, theirs))
+    sampler.start()
+    before, cpu = status, feed.cpu_times()
+    sent, rss_mb = 0, []
+    began_s = time.monotonic()
+    while (elapsed_s := time.monotonic() - began_s) < seconds:
+        while sent < elapsed_s * frames:
+            sent += 1
+            name = names[sent % len(names)]
+            if sent % 4 == 0:
+                venue.publish_ctx(name, asset_ctx(oracle_px=f"{100 + rng.random():.3f}"))
+            else:
+                _publish(venue, name, rng, step=sent)
+        if len(rss_mb) <= elapsed_s / 10:
+            rss_mb.append(round(feed.memory_info().rss / 1e6, 1))
+        await asyncio.sleep(0.005)
+    took_s = time.monotonic() - began_s
+    await asyncio.sleep(2)
+    after, done = FeedStatus.read(client, keys), feed.cpu_times()
+    assert after is not None
+    heard = sum(after.frames[kind] - before.frames[kind] for kind in ("bbo", "ctx"))
+    entries = sum(client.xlen(keys.tape(name)) for name in names)
+    tape_bytes = sum(client.memory_usage(keys.tape(name), samples=0) or 0 for name in names)
+    ages_ms = sorted(await asyncio.to_thread(ours.recv))
+    sampler.join()
+    return {
+        "sent_per_s": round(sent / took_s),
+        "heard_per_s": round(heard / took_s),
+        "not_heard": sent - heard,
+        "feed_cpu_share_of_a_core": round((done.user + done.system - cpu.user - cpu.system) / took_s, 2),
+        "watermark_age_ms": {q: ages_ms[int(len(ages_ms) * share)] for q, share in QUANTILES.items()},
+        "samples": len(ages_ms),
+        "rss_mb_every_10_s": rss_mb,
+        "tape_bytes_per_entry": round(tape_bytes / entries),
+    }
+
+
+QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999, "max": 0.9999999}
+
+
+def _publish(venue: VenueServer, name: str, rng: random.Random, *, step: int) -> None:
+    bid = 100 + rng.random()
+    venue.publish_bbo(name, (f"{bid:.3f}", "1.5"), (f"{bid + 0.01:.3f}", "2.5"), time_ms=time.time_ns() // 1_000_000)
+
+
+def sample(url: str, seconds: int, pipe: Connection) -> None:
+    """The age of the watermark as a reader sees it, every 2 ms."""
+    client, key = redis.Redis.from_url(url), Keys(NAME).watermark
+    ages_ms = []
+    until_s = time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        ages_ms.append(time.time_ns() // 1_000_000 - int(client.get(key) or 0))
+        time.sleep(SAMPLE_EVERY_S)
+    pipe.send(ages_ms)
+
+
+if __name__ == "__main__":
+    typer.run(main)
