@@ -33,7 +33,8 @@ from hip3_tasks.tape import LEASE_MS, Tail, TapeWriter
 
 log = structlog.get_logger()
 
-RESUME_MS = 3_600_000
+RESUME_MS = 86_400_000
+RESUME_MOST = 100_000
 
 
 class _Stopped(Exception):
@@ -70,7 +71,7 @@ async def _run(settings: Settings) -> int:
     clock = FeedClock(not_before_ms=max([watermark_ms, *(tail.at_ms for tail in tails.values())]) + 1)
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
-    detector.resume(signals_since(settings.data_dir, now_ms - RESUME_MS, until_ms=now_ms))
+    detector.resume(signals_since(settings.data_dir, now_ms - RESUME_MS, until_ms=now_ms, most=RESUME_MOST))
     pending = Pending(client, keys, signal_ttl_s=settings.retention_s * TAPE_CAP)
     dispatcher = Dispatcher(settings, pending=pending, clock=clock)
     feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)
@@ -110,8 +111,12 @@ async def _until_stopped(house: House, *works: Coroutine[Any, Any, None]) -> int
     Raises what a part of the feed raised.
     """
     stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def note() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+        asyncio.get_running_loop().add_signal_handler(number, note)
     left_open = -1
 
     async def stop_in_order() -> None:

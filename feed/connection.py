@@ -34,6 +34,7 @@ class Listener(Protocol):
     def heard(self, frame: Bbo | Ctx, at_ms: int) -> None: ...
     def counted(self, kind: str) -> None: ...
     def malformed(self, error: MalformedFrame) -> None: ...
+    def stalled(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None: ...
     def lost(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None: ...
     def refused(self, coin: str) -> None: ...
 
@@ -49,8 +50,11 @@ def pauses(budgets: VenueBudgets) -> Generator[float]:
 class Connection:
     """Keeps the subscriptions of some coins alive over one socket at a time."""
 
-    def __init__(self, url: str, *, clock: FeedClock, budgets: VenueBudgets, listener: Listener) -> None:
+    def __init__(
+        self, url: str, *, clock: FeedClock, budgets: VenueBudgets, listener: Listener, stall_grace_ms: int
+    ) -> None:
         self._url, self._clock, self._budgets, self._listener = url, clock, budgets, listener
+        self._stall_grace_ms = stall_grace_ms
         self.coins: dict[str, None] = {}
         self.connects = 0
         self.last_data_at_ms: int | None = None
@@ -146,7 +150,9 @@ class Connection:
         if isinstance(frame, Bbo | Ctx | Ack):
             self._heard_at_s = asyncio.get_running_loop().time()
         if isinstance(frame, Bbo | Ctx):
-            self.last_data_at_ms = at_ms
+            last_data_at_ms, self.last_data_at_ms = self.last_data_at_ms, at_ms
+            if last_data_at_ms is not None and at_ms - last_data_at_ms > self._stall_grace_ms:
+                self._listener.stalled(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
             self._listener.heard(frame, at_ms)
         else:
             self._note(frame)

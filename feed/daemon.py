@@ -108,6 +108,19 @@ class Feed:
         if self._malformed_logged <= MALFORMED_LOGGED_A_MINUTE:
             log.warning("malformed_frame", kind=error.kind, frame=str(error.frame)[:200])
 
+    def stalled(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None:
+        """A connection speaks again after a silence too long for a quiet market: what held meanwhile is not known.
+
+        The same socket loses nothing, so what it said last holds again from now on.
+        """
+        log.warning("connection_stalled", silent_ms=at_ms - last_data_at_ms)
+        for coin in coins:
+            state = self.states.get(coin)
+            if state is not None and state.market is not None:
+                cause = f"stalled: the connection said nothing for {at_ms - last_data_at_ms} ms"
+                self.pipeline.append(coin, self._grace_ms(last_data_at_ms) + 1, Gap(cause))
+                self.pipeline.append(coin, at_ms, state.market)
+
     def lost(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:
         """A connection is gone: of its markets nothing is known from where the watermark stood for it."""
         at_ms = self._vouched_ms(last_data_at_ms) + 1
@@ -231,7 +244,13 @@ class Feed:
         if len(self.connections) >= MAX_SOCKETS:
             return min(self.connections, key=lambda connection: len(connection.coins))
         url = "ws" + self._settings.base_url.removeprefix("http") + "/ws"
-        connection = Connection(url, clock=self._clock, budgets=self._budgets, listener=self)
+        connection = Connection(
+            url,
+            clock=self._clock,
+            budgets=self._budgets,
+            listener=self,
+            stall_grace_ms=self._settings.stall_grace_ms,
+        )
         self.connections.append(connection)
         self._group.create_task(connection.run())
         return connection

@@ -138,10 +138,12 @@ class Dispatcher:
                 await asyncio.sleep(1.0)
         log.info("pending_rebuilt", captures=restored)
         older = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "hip3_tasks.cli", "recapture", "--open", env=environment(self._settings)
+            *(sys.executable, "-m", "hip3_tasks.cli", "recapture", "--open"),
+            env=environment(self._settings),
+            stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            await older.wait()
+            log.info("older_days_checked", exit_status=await older.wait())
         finally:
             if older.returncode is None:
                 older.kill()

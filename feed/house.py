@@ -57,7 +57,7 @@ class House:
         while True:
             try:
                 oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
-                disk = disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
+                disk = await self._dispatcher.on_disk_thread(self._disk_problem)
                 if disk and not disk_warned:
                     log.warning("disk_problem", problem=disk)
                 disk_warned = disk is not None
@@ -104,6 +104,9 @@ class House:
                     return 0
             await asyncio.sleep(DRAIN_POLL_S)
         return left
+
+    def _disk_problem(self) -> str | None:
+        return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:

@@ -35,7 +35,8 @@ def delete_old_days(data_dir: Path, *, keep_days: int, at_ms: int) -> list[str]:
     A day's signals go first: what no signal asks for is not open.
     """
     first_kept = datetime.fromtimestamp(at_ms / 1000, UTC).date() - timedelta(days=keep_days)
-    old = sorted((name for name in os.listdir(data_dir) if _is_before(name, first_kept)), reverse=True)
+    names = [path.name for path in data_dir.iterdir()]
+    old = sorted((name for name in names if _is_before(name, first_kept)), reverse=True)
     for name in old:
         (data_dir / name).unlink(missing_ok=True)
     if old:

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from itertools import groupby
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -32,9 +31,9 @@ class SignalWriter:
         self._file: AppendFile | None = None
 
     def append(self, signals: Sequence[Signal]) -> None:
-        """Make signals durable, one sync a day's group. Raises JournalError; then none of the group is there."""
-        for day, of_day in groupby(signals, key=lambda signal: utc_day(signal.timestamp_ms)):
-            self._opened(day).append(b"".join(signal.line() for signal in of_day))
+        """Make signals of one day durable with one sync. Raises JournalError; then none of them is there."""
+        (day,) = {utc_day(signal.timestamp_ms) for signal in signals}
+        self._opened(day).append(b"".join(signal.line() for signal in signals))
 
     def close(self) -> None:
         if self._file is not None:
@@ -44,9 +43,12 @@ class SignalWriter:
     def _opened(self, day: str) -> AppendFile:
         if self._file is None or day != self._day or not self._file.is_in_place():
             self.close()
-            self._file = AppendFile(signals_path(self._data_dir, day), Signal)
-            self._file.mend()
-            self._day = day
+            self._file, self._day = AppendFile(signals_path(self._data_dir, day), Signal), day
+            try:
+                self._file.mend()
+            except BaseException:
+                self.close()  # or the next line would be glued to a torn one
+                raise
         return self._file
 
 
@@ -63,17 +65,15 @@ def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
     return None
 
 
-def signals_since(data_dir: Path, since_ms: int, *, until_ms: int) -> list[Signal]:
-    """The signals of the days from one instant to another that are not older than the first; oldest first."""
-    found: list[Signal] = []
-    for day_ms in range(since_ms // DAY_MS, until_ms // DAY_MS + 1):
-        newest_first: list[Signal] = []
-        for signal in reversed_signals(signals_path(data_dir, utc_day(day_ms * DAY_MS))):
-            if signal.timestamp_ms < since_ms:
+def signals_since(data_dir: Path, since_ms: int, *, until_ms: int, most: int | None = None) -> list[Signal]:
+    """The signals not older than an instant, oldest first; of more than `most`, the newest."""
+    newest_first: list[Signal] = []
+    for day in range(until_ms // DAY_MS, since_ms // DAY_MS - 1, -1):
+        for signal in reversed_signals(signals_path(data_dir, utc_day(day * DAY_MS))):
+            if signal.timestamp_ms < since_ms or len(newest_first) == most:
                 break
             newest_first.append(signal)
-        found += reversed(newest_first)
-    return found
+    return newest_first[::-1]
 
 
 def reversed_signals(path: Path) -> Iterator[Signal]:
@@ -89,18 +89,14 @@ def reversed_signals(path: Path) -> Iterator[Signal]:
                     log.warning("signal_line_ignored", file=path.name, error=str(error))
 
 
-class _opened:
+@contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
     """A file descriptor for reading, None where there is no file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd: int | None = None
-
-    def __enter__(self) -> int | None:
-        with suppress(FileNotFoundError):
-            self._fd = os.open(self._path, os.O_RDONLY)
-        return self._fd
-
-    def __exit__(self, *_: object) -> None:
-        if self._fd is not None:
-            os.close(self._fd)
+    fd = None
+    with suppress(FileNotFoundError):
+        fd = os.open(path, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)

@@ -58,12 +58,11 @@ class Capturer:
 
     def _read(self, capture: Capture) -> tuple[Reading, int]:
         """Read until the tape is complete at the due time, or patience ends."""
-        tries = WATERMARK_PATIENCE_MS // WATERMARK_POLL_MS
+        until_s = time.monotonic() + WATERMARK_PATIENCE_MS / 1000
         while True:
             reading = self._reader.read([capture])[0]
             at_ms = self._now_ms()
-            tries -= 1
-            if tries <= 0 or reading.is_complete_at(capture.due_at_ms):
+            if reading.is_complete_at(capture.due_at_ms) or time.monotonic() > until_s:
                 return reading, at_ms
             time.sleep(WATERMARK_POLL_MS / 1000)
 

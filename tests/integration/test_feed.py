@@ -39,6 +39,11 @@ async def feed_clock(rig: FeedRig) -> Callable[[], float]:
     return lambda: loop.time() * 1000 + ahead_ms
 
 
+def newest(rig: FeedRig, coin: str) -> dict[bytes, bytes]:
+    entries = rig.client.xrevrange(rig.keys.tape(coin), count=1)
+    return entries[0][1] if entries else {}
+
+
 async def one_signal(rig: FeedRig, *, oracle: float = 101.0) -> Signal:
     """Move the oracle away from the book of the first coin, and wait for the signal on disk."""
     before = len(rig.signals())
@@ -189,6 +194,23 @@ def test_a_stalled_socket_stops_the_clock_then_makes_a_gap_to_the_ms(rigged: Rig
     run(script())
 
 
+def test_a_stall_that_ends_on_the_same_socket_is_a_gap_only_while_it_lasted(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(stall_grace_ms=700, offsets_ms="300,1500,4000") as rig:
+            await rig.started()
+            found = await one_signal(rig)
+            await eventually("the first is due", lambda: rig.watermark_ms() > found.timestamp_ms + 300)
+            rig.venue.stall(True)
+            await eventually("long enough", lambda: rig.status().at_ms > found.timestamp_ms + 2000)
+            rig.venue.stall(False)
+            records = await rig.captured([found])
+            reasons = [getattr(records[found.signal_id, offset], "reason", None) for offset in (300, 1500, 4000)]
+            assert reasons == [None, MissedReason.FEED_GAP, None]
+            assert rig.status().reconnects == 0
+
+    run(script())
+
+
 def test_a_dropped_or_expired_socket_is_back_within_five_seconds(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
@@ -225,9 +247,8 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             del rig.prices["xyz:AAPL"]
             rig.quote("xyz:NEW", bid=9.99, ask=10.01, oracle=10.0)
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
-            await eventually("two live", lambda: rig.status().markets_live == 2)
-            last = rig.client.xrevrange(rig.keys.tape("xyz:AAPL"), count=1)[0]
-            assert last[1] == {b"gap": b"no longer followed"}
+            await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
+            await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
 
     run(script())
 
