@@ -68,7 +68,8 @@ async def measured(
         HIP3_RETENTION_S=str(retention_s),
         HIP3_MIN_EDGE_BPS="100000",
     )
-    feed = subprocess.Popen([sys.executable, "-m", "feed"], env=environment, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "feed"]
+    feed = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(feed.pid, {0})
     try:

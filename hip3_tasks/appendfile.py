@@ -22,6 +22,7 @@ class AppendFile:
     def __init__(self, path: Path, kind: type[Record], *, create: bool = True) -> None:
         """Raises FileNotFoundError when absent and not to be created, JournalError when it cannot be opened."""
         self.path, self._kind = path, kind
+        self._cut_owed: int | None = None
         try:
             self.fd = os.open(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
@@ -52,7 +53,7 @@ class AppendFile:
     def is_in_place(self) -> bool:
         """False once the file has been deleted or replaced."""
         try:
-            there = os.stat(self.path)
+            there = self.path.stat()
         except OSError:
             return False
         mine = os.fstat(self.fd)
@@ -79,8 +80,13 @@ class AppendFile:
         self.append(b"\n")
         return size + 1
 
-    def append(self, data: bytes) -> None:
-        """Add whole lines in one write and make them durable, or leave the file as it was. Raises JournalError."""
+    def append(self, data: bytes) -> int:
+        """Add whole lines in one write and make them durable, or leave the file as it was. Raises JournalError.
+
+        Returns the size before.
+        """
+        if self._cut_owed is not None:
+            self._cut(self._cut_owed)
         before = self.size()
         try:
             written = os.write(self.fd, data)
@@ -92,6 +98,7 @@ class AppendFile:
             if isinstance(error, OSError):
                 raise _refused(self.path, error) from error
             raise
+        return before
 
     def sync(self) -> None:
         """Make durable what another process may have appended and died over. Raises JournalError."""
@@ -105,10 +112,12 @@ class AppendFile:
         self._cut(size)
 
     def _cut(self, size: int) -> None:
+        self._cut_owed = size
         try:
             os.ftruncate(self.fd, size)
         except OSError as error:
             raise _refused(self.path, error) from error
+        self._cut_owed = None
 
 
 def _refused(path: Path, error: OSError) -> JournalError:

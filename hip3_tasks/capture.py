@@ -9,6 +9,7 @@ from hip3_tasks.errors import BadCapture
 from hip3_tasks.market import COIN
 
 _SIGNAL_ID = re.compile(rf"({COIN.pattern})-([1-9][0-9]{{12}})", re.ASCII)
+_MEMBER = re.compile(r"(.+)\|([1-9][0-9]{0,6})", re.ASCII)
 MAX_OFFSET_MS = 3_600_000
 
 
@@ -44,8 +45,10 @@ class Capture:
     @classmethod
     def from_member(cls, member: str) -> Self:
         """Parse `signal_id|offset_ms`, the member of the pending set. Raises BadCapture."""
-        signal_id, _, offset = member.rpartition("|")
-        return cls.of(signal_id, int(offset) if offset.isascii() and offset.isdigit() else offset)
+        match = _MEMBER.fullmatch(member)
+        if match is None:
+            raise BadCapture(f"member: expected 'SIGNAL_ID|OFFSET_MS', was {member[:80]!r}")
+        return cls.of(match[1], int(match[2]))
 
     @property
     def member(self) -> str:

@@ -27,19 +27,20 @@ class FeedClock:
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
-        self._read_at_ns = monotonic_ns()
-        self._now_ns = max(wall_ns(), not_before_ms * 1_000_000)
+        # One value, so that another thread never sees half of a reading.
+        self._last_ns = monotonic_ns(), max(wall_ns(), not_before_ms * 1_000_000)
 
     def now_ms(self) -> int:
         """The feed's time. Never less than an earlier answer."""
-        read_at_ns = self._monotonic_ns()
-        elapsed_ns = read_at_ns - self._read_at_ns
-        self._read_at_ns = read_at_ns
-        self._now_ns += elapsed_ns
+        read_at_ns, now_ns = self._last_ns
+        elapsed_ns = self._monotonic_ns() - read_at_ns
+        now_ns += elapsed_ns
         most_ns = int(elapsed_ns * MAX_SLEW)
-        self._now_ns += max(-most_ns, min(most_ns, self._wall_ns() - self._now_ns))
-        return self._now_ns // 1_000_000
+        now_ns += max(-most_ns, min(most_ns, self._wall_ns() - now_ns))
+        self._last_ns = read_at_ns + elapsed_ns, now_ns
+        return now_ns // 1_000_000
 
     def behind_wall_ms(self) -> int:
-        """How far the wall clock is ahead of this one; negative when it is behind."""
-        return (self._wall_ns() - self._now_ns) // 1_000_000
+        """How far the wall clock is ahead of this one; negative when it is behind. Any thread may ask."""
+        read_at_ns, now_ns = self._last_ns
+        return (self._wall_ns() - now_ns - (self._monotonic_ns() - read_at_ns)) // 1_000_000

@@ -88,7 +88,7 @@ class Detector:
     def _is_armed(self, memory: _Memory, side: Side, at_ms: int) -> bool:
         if side in memory.spent or at_ms - memory.fired_at_ms.get(side, 0) < self.rules.cooldown_ms:
             return False
-        if at_ms in memory.fired_at_ms.values():
+        if at_ms <= max(memory.fired_at_ms.values(), default=0):
             self.dropped_same_ms += 1
             return False
         return True

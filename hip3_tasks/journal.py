@@ -9,27 +9,19 @@ make lines that exist exactly once.
 import fcntl
 import os
 import threading
-from array import array
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import orjson
-import structlog
 
 from hip3_tasks.appendfile import AppendFile
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import Hip3Error, MalformedRecord
-from hip3_tasks.lines import backwards, containing, forwards
+from hip3_tasks.keyindex import KeyIndex
+from hip3_tasks.lines import containing, forwards
 from hip3_tasks.records import Followup, Missed, Record, key_of
 
-log = structlog.get_logger()
-
 DAY_CLOSED = "day closed"
-BUCKET_MS = 10_000
 MAX_OPEN_DAYS = 4
 
 
@@ -59,44 +51,79 @@ class Journal:
     def outcome(self, capture: Capture) -> str | None:
         """What is already on disk, durably, for a capture; None when it is open."""
         with self._threads:
-            if self._is_closed(capture.day):
-                return DAY_CLOSED
+            if not self._has_files(capture.day):
+                return None
             with self._locked(capture.day) as day:
+                if day is None:
+                    return DAY_CLOSED
                 already = day.outcome(capture)
                 if already:
                     day.sync()
                 return already
 
+    def open_among(self, captures: Iterable[Capture]) -> list[Capture]:
+        """Those that have no line yet, day by day. A closed day has none; a day without files is not given any.
+
+        What `window_ms` does not cover costs one reading of its day's files, whether it is one capture or a million.
+        """
+        by_day: dict[str, list[Capture]] = {}
+        for capture in captures:
+            by_day.setdefault(capture.day, []).append(capture)
+        with self._threads:
+            return [capture for day, of_day in by_day.items() for capture in self._open_of_day(day, of_day)]
+
     def close(self) -> None:
         for name in list(self._days):
-            self._days.pop(name).close()
+            self._forget(name)
 
     def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[str]:
-        if self._is_closed(name):
-            return [DAY_CLOSED] * len(records)
         with self._locked(name) as day:
-            return day.append(records)
+            return [DAY_CLOSED] * len(records) if day is None else day.append(records)
+
+    def _open_of_day(self, name: str, captures: list[Capture]) -> list[Capture]:
+        if not self._has_files(name):
+            return captures
+        with self._locked(name) as day:
+            pass
+        # Outside the lock: nobody waits, and what was whole then stays as it is.
+        return [] if day is None else day.open_among(captures)
 
     def _is_closed(self, name: str) -> bool:
         return (self._data_dir / f"followups_{name}.parquet").exists()
 
+    def _has_files(self, name: str) -> bool:
+        names = f"followups_{name}.jsonl", f"missed_{name}.jsonl", f"followups_{name}.parquet"
+        return any((self._data_dir / name).exists() for name in names)
+
     @contextmanager
-    def _locked(self, name: str) -> Iterator["_Day"]:
-        day = self._opened(name)
-        day.lock()
+    def _locked(self, name: str) -> Iterator["_Day | None"]:
+        """A day's files, locked and their keys known; None when the day is closed."""
         try:
-            while not day.is_in_place():
-                self._days.pop(name).close()
-                day = self._opened(name)
-                day.lock()
-            day.catch_up()
+            day = self._lock(name)
+            if day is not None:
+                day.catch_up()
             yield day
         except BaseException:
             # Whatever was known of the files may no longer be so; the next one reads them afresh.
-            self._days.pop(name, None)
-            day.close()
+            self._forget(name)
             raise
-        day.unlock()
+        if day is not None:
+            day.unlock()
+
+    def _lock(self, name: str) -> "_Day | None":
+        while not self._is_closed(name):
+            day = self._opened(name)
+            day.lock()
+            # Whoever closes a day or moves its files holds its lock meanwhile.
+            if day.is_in_place() and not self._is_closed(name):
+                return day
+            self._forget(name)
+        return None
+
+    def _forget(self, name: str) -> None:
+        day = self._days.pop(name, None)
+        if day is not None:
+            day.close()
 
     def _opened(self, name: str) -> "_Day":
         if self._pid != os.getpid():
@@ -104,7 +131,7 @@ class Journal:
             self._pid = os.getpid()
         if name not in self._days:
             while len(self._days) >= MAX_OPEN_DAYS:
-                self._days.pop(next(iter(self._days))).close()
+                self._forget(next(iter(self._days)))
             self._days[name] = _Day(self._data_dir, name, self._window_ms)
         return self._days[name]
 
@@ -116,7 +143,7 @@ class _Day:
         self._missed_path = data_dir / f"missed_{name}.jsonl"
         self._followups = _Keyed(AppendFile(data_dir / f"followups_{name}.jsonl", Followup))
         self._missed: _Keyed | None = None
-        self._keys = _Keys(window_ms)
+        self._keys = KeyIndex(window_ms)
 
     def close(self) -> None:
         for keyed in self._files():
@@ -149,6 +176,16 @@ class _Day:
             if line is not None:
                 return said(line)
         return None
+
+    def open_among(self, captures: Sequence[Capture]) -> list[Capture]:
+        """Those of the captures that no line is known of; the lock is not needed for it."""
+        older = {_key(capture) for capture in captures if capture.timestamp_ms < self._keys.complete_since_ms}
+        written = {key for keyed in self._files() for key in keyed.written_among(older)}
+
+        def has_line(key: tuple[str, int]) -> bool:
+            return key in written if key in older else self._keys.may_hold(*key)
+
+        return [capture for capture in captures if not has_line(_key(capture))]
 
     def append(self, records: Sequence[Followup | Missed]) -> list[str]:
         outcomes: list[str] = []
@@ -194,7 +231,7 @@ class _Keyed:
     def __init__(self, file: AppendFile, read_to: int | None = None) -> None:
         self.file, self.read_to = file, read_to
 
-    def catch_up(self, keys: "_Keys") -> None:
+    def catch_up(self, keys: KeyIndex) -> None:
         if self.read_to is not None and self.file.size() == self.read_to:
             return
         size = self.file.mend()
@@ -205,7 +242,7 @@ class _Keyed:
                 keys.add_line(line)
         self.read_to = size
 
-    def append(self, records: Sequence[Record], keys: "_Keys") -> None:
+    def append(self, records: Sequence[Record], keys: KeyIndex) -> None:
         if records:
             lines = [record.line() for record in records]
             self.file.append(b"".join(lines))
@@ -217,78 +254,20 @@ class _Keyed:
         needle = f'"{capture.signal_id}"'.encode()
         for line in containing(self.file.fd, needle, self.read_to or 0):
             with suppress(MalformedRecord):
-                if key_of(line) == (capture.signal_id, capture.offset_ms):
+                if key_of(line) == _key(capture):
                     return line
         return None
 
-
-class _Keys:
-    """Fingerprints of the keys of the last `window_ms` of signal time, 8 bytes each, by ten seconds.
-
-    A fingerprint that is there is only a reason to look into the file; one that is not there proves absence, for
-    signals since `_complete_since_ms`.
-    """
-
-    def __init__(self, window_ms: int) -> None:
-        self._window_ms = window_ms
-        self._buckets: dict[int, array[int]] = {}
-        self._complete_since_ms = 0
-        self._newest_ms = 0
-
-    def add_line(self, line: bytes) -> int:
-        """Take in one line; return its signal's time, 0 for a line that names none."""
-        try:
-            signal_id, offset_ms = key_of(line)
-            timestamp_ms = int(signal_id.rpartition("-")[2])
-        except (MalformedRecord, ValueError):
-            return 0
-        bucket = self._buckets.setdefault(timestamp_ms // BUCKET_MS, array("Q"))
-        fingerprint = _fingerprint(signal_id, offset_ms)
-        if not _holds(bucket, fingerprint):
-            insort(bucket, fingerprint)
-        self._newest_ms = max(self._newest_ms, timestamp_ms)
-        return timestamp_ms
-
-    def may_hold(self, signal_id: str, offset_ms: int) -> bool:
-        timestamp_ms = int(signal_id.rpartition("-")[2])
-        if timestamp_ms < self._complete_since_ms:
-            return True
-        bucket = self._buckets.get(timestamp_ms // BUCKET_MS)
-        return bucket is not None and _holds(bucket, _fingerprint(signal_id, offset_ms))
-
-    def read_back(self, fd: int, size: int) -> None:
-        """Read a file from its end, as far as the window reaches."""
-        for lines in backwards(fd, size):
-            youngest_ms = 0
-            for line in lines:
-                youngest_ms = max(youngest_ms, self.add_line(line), _captured_at_ms(line))
-            # Lines of old signals may stand between those of new ones: both clocks of all of a chunk must be old.
-            if youngest_ms < self._newest_ms - self._window_ms:
-                self._complete_since_ms = max(self._complete_since_ms, self._newest_ms - self._window_ms)
-                return
-
-    def forget_old(self) -> None:
-        oldest = (self._newest_ms - self._window_ms) // BUCKET_MS
-        for number in [number for number in self._buckets if number < oldest]:
-            del self._buckets[number]
-            self._complete_since_ms = max(self._complete_since_ms, oldest * BUCKET_MS)
+    def written_among(self, wanted: set[tuple[str, int]]) -> Iterator[tuple[str, int]]:
+        for line in forwards(self.file.fd, 0, self.read_to or 0) if wanted else ():
+            with suppress(MalformedRecord):
+                key = key_of(line)
+                if key in wanted:
+                    yield key
 
 
-def _fingerprint(signal_id: str, offset_ms: int) -> int:
-    return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
-
-
-def _holds(bucket: "array[int]", fingerprint: int) -> bool:
-    at = bisect_left(bucket, fingerprint)
-    return at < len(bucket) and bucket[at] == fingerprint
-
-
-def _captured_at_ms(line: bytes) -> int:
-    try:
-        at_ms: Any = orjson.loads(line)["captured_at_ms"]
-    except (ValueError, TypeError, KeyError):
-        return 0
-    return at_ms if type(at_ms) is int else 0
+def _key(capture: Capture) -> tuple[str, int]:
+    return capture.signal_id, capture.offset_ms
 
 
 def _capture(record: Followup | Missed) -> Capture:

@@ -88,7 +88,7 @@ class Pending:
         pipe.llen(self._keys.queue)
         pipe.zrangebyscore(self._keys.pending, "-inf", at_ms, start=0, num=most)
         queued, members = pipe.execute()
-        return queued, [member.decode(errors="replace") for member in members]
+        return queued, [member.decode(errors="surrogateescape") for member in members]
 
     def publish_again(self, retries: Iterable[tuple[Capture, int, bytes]]) -> int:
         """Queue (capture, next try, message) again, where still pending."""
@@ -97,7 +97,9 @@ class Pending:
 
     def remove(self, members: Iterable[str]) -> None:
         """Forget captures: their lines are on disk, or they can never have one."""
-        gone = list(members)
+        gone = [member.encode(errors="surrogateescape") for member in members]
+        if not gone:
+            return
         pipe = self._client.pipeline(transaction=True)
         pipe.zrem(self._keys.pending, *gone)
         pipe.zrem(self._keys.due, *gone)

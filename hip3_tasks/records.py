@@ -23,8 +23,9 @@ InstantMs = Annotated[int, Field(ge=10**12, lt=10**13)]
 OffsetMs = Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)]
 Coin = Annotated[str, Field(pattern=f"^{COIN.pattern}$")]
 
-# orjson writes 1e-07 as `1e-7`; some readers take a number without a point for an integer.
-_POINTLESS = re.compile(rb'(":-?[0-9]+)(e-?[0-9]+)(?=[,}])')
+# orjson writes 1e-07 as `1e-7` and 1e16 as `1e16` or `1e+16`; some readers take a number without a point for an
+# integer. A quotation mark inside a string is escaped, so that no text looks like a number.
+_POINTLESS = re.compile(rb'((?<!\\)":-?[0-9]+)(e[+-]?[0-9]+)(?=[,}])')
 
 
 class MissedReason(StrEnum):

@@ -6,11 +6,12 @@ raises BadSetting with a line for each fault.
 
 import hashlib
 import json
+import math
 import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -100,6 +101,12 @@ class Settings(BaseModel):
                 raise ValueError(f"expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
         return coins
 
+    @field_validator("thresholds")
+    @classmethod
+    def _thresholds_load(cls, path: Path | None) -> Path | None:
+        _thresholds(path)  # a bad file is to be found at the start
+        return path
+
     @field_validator("offsets_ms")
     @classmethod
     def _offsets_differ(cls, offsets: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,11 +119,6 @@ class Settings(BaseModel):
     def _data_dir_is_absolute(cls, values: dict[str, Any]) -> dict[str, Any]:
         given = values.get("data_dir") or Path("data") / _label(str(values.get("venue", "sim"))) / "signals"
         return values | {"data_dir": Path(given).expanduser().absolute()}
-
-    @model_validator(mode="after")
-    def _thresholds_load(self) -> Self:
-        self.rules  # noqa: B018  a bad file is to be found at the start
-        return self
 
     @cached_property
     def feed_name(self) -> str:
@@ -133,7 +135,7 @@ class Settings(BaseModel):
         return Rules(
             min_edge_bps=self.min_edge_bps,
             slippage_bps=self.slippage_bps,
-            thresholds_bps=_thresholds(self.thresholds) if self.thresholds else {},
+            thresholds_bps=_thresholds(self.thresholds),
             cooldown_ms=self.cooldown_ms,
             ctx_max_age_ms=self.ctx_max_age_ms,
             offsets_ms=self.offsets_ms,
@@ -143,7 +145,8 @@ class Settings(BaseModel):
 def load(**given: Any) -> Settings:
     """The settings of this process; `given` overrides the environment where not None. Raises BadSetting."""
     found = {key: value for key, value in (dotenv_values(".env") | os.environ).items() if key.startswith(PREFIX)}
-    values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in found.items() if value}
+    values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in found.items()}
+    values = {key: value for key, value in values.items() if value or key not in Settings.model_fields}
     values |= {key: value for key, value in given.items() if value is not None}
     try:
         return Settings.model_validate(values)
@@ -158,8 +161,8 @@ def environment(settings: Settings, **given: str) -> dict[str, str]:
     """The environment for a child process that is to have these settings, and `given` besides."""
     chosen = {
         PREFIX + key.upper(): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for key, value in settings
-        if value not in (None, (), "")
+        for key in Settings.model_fields
+        if (value := getattr(settings, key)) not in (None, (), "")
     }
     return {**os.environ, **chosen, **given}
 
@@ -179,12 +182,16 @@ def _label(venue: str) -> str:
     return venue if venue in VENUES else re.sub(r"[^a-zA-Z0-9.]+", "_", urlsplit(venue).netloc or "venue")
 
 
-def _thresholds(path: Path) -> dict[str, float]:
+def _thresholds(path: Path | None) -> dict[str, float]:
+    if path is None:
+        return {}
     try:
         given = json.loads(path.read_bytes())
-        assert isinstance(given, dict)
-        return {str(coin): float(bps) for coin, bps in given.items()}
+        thresholds = {coin: float(bps) for coin, bps in given.items()}
+        if all(COIN.fullmatch(coin) and math.isfinite(bps) for coin, bps in thresholds.items()):
+            return thresholds
     except OSError as error:
-        raise ValueError(f"HIP3_THRESHOLDS: {path}: {error.strerror}") from None
-    except (ValueError, TypeError, AssertionError):
-        raise ValueError(f'HIP3_THRESHOLDS: {path}: expected JSON like {{"xyz:TSLA": 12.5}}') from None
+        raise ValueError(f"expected a file that can be read ({error.strerror})") from None
+    except (ValueError, TypeError, AttributeError):
+        pass
+    raise ValueError('expected JSON like {"xyz:TSLA": 12.5} in it')

@@ -11,6 +11,7 @@ ms <= W will ever appear.** Everything here keeps that sentence true:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 import redis.asyncio
@@ -146,7 +147,8 @@ class TapeWriter:
 
     async def coins(self) -> set[str]:
         """Every market that has a tape, followed or not."""
-        return {coin.decode() for coin in await self._client.smembers(self._keys.tapes)}
+        members: Any = await self._client.smembers(self._keys.tapes)
+        return {coin.decode() for coin in members}
 
     async def tails(self, coins: Sequence[str]) -> dict[str, "Tail"]:
         """Where each tape ends, and the newest known state before any gaps there."""

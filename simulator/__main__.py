@@ -29,15 +29,11 @@ app = typer.Typer(add_completion=False)
 def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8701,
-    rate: Annotated[
-        float, typer.Option(min=0.1, max=100, help="Signals a second, all markets together.")
-    ] = 3.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Signals a second, all markets together.")] = 3.0,
     seed: Annotated[int, typer.Option(help="The same seed and rate give the same market.")] = 7,
     from_file: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="FILE", help="Start from the xyz markets of such a frame (allDexsAssetCtxs)."
-        ),
+        typer.Option("--from", metavar="FILE", help="Start from the xyz markets of such a frame (allDexsAssetCtxs)."),
     ] = None,
     expire_every: Annotated[
         float,
@@ -69,9 +65,7 @@ def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[L
     return with_spare_markets(listings, rate_per_s=rate_per_s, rng=Random(seed))
 
 
-async def _serve(
-    venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None
-) -> None:
+async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None) -> None:
     """Play the model until a signal or the parent's end; the first task to fail ends all, loudly."""
     try:
         await venue.start()

@@ -51,9 +51,7 @@ def with_spare_markets(listings: list[Listing], *, rate_per_s: float, rng: Rando
     live = sum(1 for listing in listings if not listing.is_delisted)
     missing = max(0, math.ceil(rate_per_s / SIGNALS_PER_MARKET_S) - live)
     names = (f"{SPARE_DEX}:N{number:03d}" for number in range(missing))
-    return listings + [
-        _listing(name, round(rng.uniform(20.0, 900.0), 2), 2, bbo_per_s=0.5, rng=rng) for name in names
-    ]
+    return listings + [_listing(name, round(rng.uniform(20.0, 900.0), 2), 2, bbo_per_s=0.5, rng=rng) for name in names]
 
 
 def _rows(table: str) -> list[tuple[str, float, int]]:

@@ -43,9 +43,7 @@ class Context:
         return cls(listing, rng=rng).ctx(oracle_ticks=listing.oracle_ticks, book=Book(None, None))
 
     def _fill(self, oracle_px: float, book: Book) -> dict[str, Any]:
-        ctx = asset_ctx(
-            oracle_px=numeral(oracle_px, self._decimals), mark_px=numeral(self._mark_px, self._decimals)
-        )
+        ctx = asset_ctx(oracle_px=numeral(oracle_px, self._decimals), mark_px=numeral(self._mark_px, self._decimals))
         ctx["openInterest"] = numeral(self._open_interest, 4)
         ctx["prevDayPx"] = numeral(self._prev_day_px, self._decimals)
         ctx["dayNtlVlm"] = numeral(self._base_volume * oracle_px, 10)

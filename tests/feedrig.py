@@ -154,7 +154,7 @@ class FeedRig:
 
     async def captured(self, signals: Iterable[Signal]) -> dict[tuple[str, int], Followup | Missed]:
         """Run all captures of the signals in this process until each has its line; then every line there is."""
-        for capture in [capture for signal in signals for capture in signal.captures()]:
+        for capture in [capture for found in signals for capture in found.captures()]:
             await eventually(f"{capture.member} is on disk", lambda c=capture: self._try(c))
         records: list[Followup | Missed] = [*self.followups(), *self.missed()]
         found = {(record.signal_id, record.offset_ms): record for record in records}

@@ -78,7 +78,8 @@ def test_held_back_repeated_and_hand_made_tasks_leave_the_state_at_due_once(
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before
                 unknown = rig.followups()[0].model_copy(update={"signal_id": "xyz:NONE-1795338701358"})
                 by_hand(rig, unknown)
-                await eventually("a clear error", lambda: "xyz:NONE-1795338701358: neither Redis nor" in log.read_text())
+                said = f"{unknown.signal_id}: neither Redis nor"
+                await eventually("a clear error", lambda: said in log.read_text())
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before
 
     asyncio.run(asyncio.wait_for(script(), 120))

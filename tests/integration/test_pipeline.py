@@ -1,7 +1,8 @@
 """The tape's exactness on a clock that the test moves: what was in force at due is what is read, or nothing is."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -409,18 +410,14 @@ def forget_everything(rig: Rig) -> None:
         rig.client.delete(key)
 
 
-class redis_away:
+@contextmanager
+def redis_away(pipeline: Pipeline) -> Iterator[None]:
     """Every append fails meanwhile, as with a server that refuses connections."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
-        self._append = pipeline._writer.append
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError("refused")
 
-    def __enter__(self) -> None:
-        async def refuse(*_: Any, **__: Any) -> None:
-            raise redis.ConnectionError("refused")
-
-        self._pipeline._writer.append = refuse  # type: ignore[method-assign]
-
-    def __exit__(self, *_: object) -> None:
-        self._pipeline._writer.append = self._append  # type: ignore[method-assign]
+    append = pipeline._writer.append
+    pipeline._writer.append = refuse  # type: ignore[method-assign]
+    yield
+    pipeline._writer.append = append  # type: ignore[method-assign]

@@ -22,9 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     line = [sys.executable, "-m", "simulator", *arguments]
-    return subprocess.Popen(
-        line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
-    )
+    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,0 +1,133 @@
+"""The command line `hip3`. Each command imports what it needs, so that help comes at once."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hip3_tasks.errors import Hip3Error
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
+
+HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+Venue = Annotated[str | None, typer.Option(help="sim, mainnet, testnet or a base URL. [HIP3_VENUE, default sim]")]
+DataDir = Annotated[Path | None, typer.Option(help="[HIP3_DATA_DIR, default data/VENUE/signals]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> int:
+    return exit_status(lambda: app(prog_name="hip3", standalone_mode=False))
+
+
+def exit_status(command: Callable[[], int | None]) -> int:
+    """What a command answers; an operator's mistake is one line on stderr and 2, never a stack trace."""
+    try:
+        return command() or 0
+    except typer.TyperException as error:
+        print(f"hip3: {error.format_message()}", file=sys.stderr)
+        return error.exit_code
+    except Hip3Error as error:
+        print(f"hip3: {error}", file=sys.stderr)
+        return 2
+    except (KeyboardInterrupt, typer.Abort):
+        return 130
+
+
+@app.command()
+def up(
+    venue: Venue = None,
+    data_dir: DataDir = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Counted from the first live market; default: for ever."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One last line of JSON on stdout, the rest on stderr.")
+    ] = False,
+    flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, the page that shows the tasks.")] = True,
+    rate: Annotated[float | None, typer.Option(min=0.1, max=100, help="Simulated signals a second.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed and rate give the same simulated market.")] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="Simulate the markets of this frame."),
+    ] = None,
+) -> int:
+    """Run everything: server, simulated venue, feed, workers, Flower. Ctrl-C ends it in order."""
+    from hip3_tasks import settings
+    from hip3_tasks.plan import Wishes, is_simulated
+    from hip3_tasks.up import up as run_up
+
+    if duration is not None and not 0 < duration < float("inf"):
+        raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
+    chosen = settings.load(venue=venue, data_dir=data_dir)
+    simulated = {"--rate": rate, "--seed": seed, "--from": from_file}
+    arguments = [word for name, value in simulated.items() if value is not None for word in (name, str(value))]
+    if arguments and not is_simulated(chosen):
+        raise typer.BadParameter(f"only the simulated venue has that, not {chosen.venue}", param_hint=arguments[0])
+    wishes = Wishes(duration_s=duration, as_json=as_json, flower=flower, venue_arguments=tuple(arguments))
+    return run_up(chosen, wishes)
+
+
+@app.command()
+def feed() -> None:
+    """Run the feed alone, as its settings say (HIP3_*): it needs Redis, a venue, and workers beside it."""
+    os.execv(sys.executable, [sys.executable, "-m", "feed"])
+
+
+@app.command(context_settings=HANDED_ON)
+def simulate(context: typer.Context) -> None:
+    """Run the simulated venue alone; all arguments are its own, see `hip3 simulate --help`."""
+    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
+
+
+@app.command()
+def audit(
+    dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Data directories.")],
+    as_json: AsJson = False,
+) -> int:
+    """Check that every signal has each of its follow-ups exactly once, and that all numbers are right."""
+    from hip3_tasks.audit import audit_command
+
+    return audit_command(dirs, as_json)
+
+
+@app.command()
+def recapture(
+    signal_ids: Annotated[list[str] | None, typer.Argument(metavar="[SIGNAL_ID...]", help="As in the files.")] = None,
+    open_ones: Annotated[bool, typer.Option("--open", help="Every capture that is due and has no line.")] = False,
+    since_hours: Annotated[float | None, typer.Option(min=0, help="With --open: of the signals since then.")] = None,
+    venue: Venue = None,
+    data_dir: DataDir = None,
+) -> int:
+    """Publish the captures of signals again. What is on disk stays as it is."""
+    from hip3_tasks import settings
+    from hip3_tasks.recapture_command import recapture_open_command, recapture_signals_command
+
+    if bool(signal_ids) == open_ones or (since_hours is not None and not open_ones):
+        raise typer.BadParameter("expected either SIGNAL_ID... or --open [--since-hours HOURS]")
+    chosen = settings.load(venue=venue, data_dir=data_dir)
+    if open_ones:
+        return recapture_open_command(chosen, since_hours=since_hours)
+    return recapture_signals_command(chosen, signal_ids or [])
+
+
+@app.command()
+def status(
+    venue: Venue = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 when health is red, saying why.")] = False,
+) -> int:
+    """Show how the system in a data directory stands: the last 15 minutes, and what is red."""
+    from hip3_tasks import settings
+    from hip3_tasks.status_command import status_command
+
+    return status_command(settings.load(venue=venue, data_dir=data_dir), as_json=as_json, check=check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

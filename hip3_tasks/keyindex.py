@@ -1,0 +1,86 @@
+"""Which captures the lines of a day's files belong to, remembered in a few bytes each."""
+
+from array import array
+from bisect import bisect_left, insort
+from typing import Any
+
+import orjson
+
+from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.lines import backwards
+from hip3_tasks.records import key_of
+
+BUCKET_MS = 10_000
+
+
+class KeyIndex:
+    """Fingerprints of the keys of the last `window_ms` of signal time, 8 bytes each, by ten seconds.
+
+    A fingerprint that is there is only a reason to look into the file; one that is not there proves absence, for
+    signals since `complete_since_ms`.
+    """
+
+    def __init__(self, window_ms: int) -> None:
+        self.complete_since_ms = 0
+        self._window_ms = window_ms
+        self._newest_ms = 0
+        self._buckets: dict[int, array[int]] = {}
+
+    def add_line(self, line: bytes) -> int:
+        """Take in one line; return its signal's time, 0 for a line that names none."""
+        try:
+            signal_id, offset_ms = key_of(line)
+            timestamp_ms = int(signal_id.rpartition("-")[2])
+        except (MalformedRecord, ValueError):
+            return 0
+        bucket = self._buckets.setdefault(timestamp_ms // BUCKET_MS, array("Q"))
+        fingerprint = _fingerprint(signal_id, offset_ms)
+        if not _holds(bucket, fingerprint):
+            insort(bucket, fingerprint)
+        self._newest_ms = max(self._newest_ms, timestamp_ms)
+        return timestamp_ms
+
+    def may_hold(self, signal_id: str, offset_ms: int) -> bool:
+        timestamp_ms = int(signal_id.rpartition("-")[2])
+        if timestamp_ms < self.complete_since_ms:
+            return True
+        bucket = self._buckets.get(timestamp_ms // BUCKET_MS)
+        return bucket is not None and _holds(bucket, _fingerprint(signal_id, offset_ms))
+
+    def read_back(self, fd: int, size: int) -> None:
+        """Read a file from its end, as far as the window reaches."""
+        for lines in backwards(fd, size):
+            youngest_ms = 0
+            for line in lines:
+                youngest_ms = max(youngest_ms, self.add_line(line), _captured_at_ms(line))
+            # Lines of old signals may stand between those of new ones: both clocks of all of a chunk must be old.
+            if youngest_ms < self._newest_ms - self._window_ms:
+                self.complete_since_ms = max(self.complete_since_ms, self._newest_ms - self._window_ms)
+                return
+
+    def forget_old(self) -> None:
+        oldest = (self._newest_ms - self._window_ms) // BUCKET_MS
+        for number in [number for number in self._buckets if number < oldest]:
+            del self._buckets[number]
+            self.complete_since_ms = max(self.complete_since_ms, oldest * BUCKET_MS)
+
+    def used_bytes(self) -> int:
+        """What the fingerprints take up."""
+        return sum(bucket.__sizeof__() for bucket in self._buckets.values())
+
+
+def _fingerprint(signal_id: str, offset_ms: int) -> int:
+    return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _holds(bucket: "array[int]", fingerprint: int) -> bool:
+    at = bisect_left(bucket, fingerprint)
+    return at < len(bucket) and bucket[at] == fingerprint
+
+
+def _captured_at_ms(line: bytes) -> int:
+    try:
+        at_ms: Any = orjson.loads(line)["captured_at_ms"]
+    except (ValueError, TypeError, KeyError):
+        return 0
+    return at_ms if type(at_ms) is int else 0

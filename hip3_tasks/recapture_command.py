@@ -1,0 +1,67 @@
+"""`hip3 recapture`: by name, or everything that is open."""
+
+import sys
+from collections.abc import Sequence
+
+import redis
+from rich.console import Console
+from rich.progress import Progress
+
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
+from hip3_tasks.journal import Journal
+from hip3_tasks.logs import configure_logs
+from hip3_tasks.pending import Pending
+from hip3_tasks.recapture import open_days, recapture, recapture_open
+from hip3_tasks.runfile import redis_url
+from hip3_tasks.settings import Settings
+from hip3_tasks.store import Keys, connect
+
+HOUR_MS = 3_600_000
+LONG_SIGNALS = 20_000
+
+
+def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
+    """Queue the captures of each; 1 when any is unknown, which does not keep the others from being queued."""
+    client, keys = connect(redis_url(chosen)), Keys(chosen.feed_name)
+    unknown = 0
+    for signal_id in dict.fromkeys(signal_ids):
+        try:
+            signal = recapture(signal_id, data_dir=chosen.data_dir, client=client, keys=keys)
+        except (BadCapture, UnknownSignal) as error:
+            print(f"hip3: {error}", file=sys.stderr)
+            unknown += 1
+        except redis.RedisError as error:
+            raise Unavailable(f"Redis: {error}") from None
+        else:
+            print(f"{signal_id}: queued for {', '.join(map(str, signal.offsets_ms))} ms")
+    return 1 if unknown else 0
+
+
+def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> int:
+    """Add to the pending set what is open, newest day first; the feed's sweeper publishes it."""
+    now_ms, client = wall_ms(), connect(redis_url(chosen))
+    configure_logs(chosen.log_level)
+    since_ms = 0 if since_hours is None else now_ms - int(since_hours * HOUR_MS)
+    journal = Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000)
+    days = open_days(chosen.data_dir, since_ms=since_ms)
+    console, total = Console(stderr=True), sum(days.values())
+    is_long = total > LONG_SIGNALS and console.is_terminal
+    with Progress(console=console, transient=True, disable=not is_long) as progress:
+        task = progress.add_task("signals", total=total)
+        try:
+            found = recapture_open(
+                list(days),
+                data_dir=chosen.data_dir,
+                journal=journal,
+                pending=Pending(client, Keys(chosen.feed_name)),
+                at_ms=now_ms,
+                since_ms=since_ms,
+                tick=lambda read: progress.advance(task, read),
+            )
+        except redis.RedisError as error:
+            raise Unavailable(f"Redis: {error}") from None
+        finally:
+            journal.close()
+    print(f"{found.open} captures are open, {found.added} of them were not pending; {len(days)} days were read")
+    return 0

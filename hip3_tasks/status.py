@@ -1,0 +1,96 @@
+"""How a system stands, as its feed, its Redis and its disk say; and what of that is red."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import redis
+from pydantic import ValidationError
+
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.pending import FIRST_TRY_MS, Pending
+from hip3_tasks.retention import disk_problem
+from hip3_tasks.store import Keys
+from hip3_tasks.tape import TapeReader
+
+OVERDUE_RED_MS = 10_000
+WATERMARK_RED_MS = 5_000
+CLOCK_RED_MS = 1_000
+SILENCE_RED_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One look at Redis; None is what could not be seen."""
+
+    at_ms: int
+    """On the feed's clock, as far as it is known: every due time and the watermark are on it."""
+    feed: FeedStatus | None = None
+    watermark_ms: int | None = None
+    pending: int | None = None
+    overdue: int | None = None
+    """Captures whose own task has not done it FIRST_TRY_MS after their due time."""
+    oldest_due_at_ms: int | None = None
+    fault: str | None = None
+    """Why Redis could not be asked."""
+
+    @classmethod
+    def take(cls, client: "redis.Redis", keys: Keys) -> Self:
+        """Never raises for what is wrong with Redis: that is a thing to show."""
+        try:
+            feed = FeedStatus.read(client, keys)
+            at_ms = wall_ms() - (feed.clock_behind_wall_ms if feed else 0)
+            pending = Pending(client, keys)
+            return cls(
+                at_ms=at_ms,
+                feed=feed,
+                watermark_ms=TapeReader(client, keys).watermark_ms(),
+                pending=pending.size(),
+                overdue=int(client.zcount(keys.due, "-inf", at_ms - FIRST_TRY_MS)),
+                oldest_due_at_ms=pending.oldest_due_at_ms(),
+            )
+        except redis.RedisError as error:
+            return cls(at_ms=wall_ms(), fault=f"Redis: {error}")
+        except ValidationError:
+            return cls(at_ms=wall_ms(), fault="the feed's status is not understood: another version wrote it")
+
+    @property
+    def watermark_age_ms(self) -> int | None:
+        return None if self.watermark_ms is None else max(0, self.at_ms - self.watermark_ms)
+
+
+def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[str]:
+    """What turns health red, in words; empty when all is well."""
+    disk = disk_problem(data_dir, min_free_mb=min_free_mb)
+    found = [snapshot.fault] if snapshot.fault else _faults(snapshot)
+    by_subject = {_subject(problem): problem for problem in [*found, *([disk] if disk else [])]}
+    return list(by_subject.values())
+
+
+def _faults(snapshot: Snapshot) -> list[str]:
+    feed, at_ms = snapshot.feed, snapshot.at_ms
+    if feed is None:
+        return ["no status of the feed: it does not run, or not for a minute"]
+    found = list(feed.problems)
+    if at_ms - feed.at_ms > SILENCE_RED_MS:
+        found.append(f"the feed is silent for {_seconds(at_ms - feed.at_ms)}")
+    if snapshot.watermark_age_ms is None:
+        found.append("the watermark is missing")
+    elif snapshot.watermark_age_ms > WATERMARK_RED_MS:
+        found.append(f"the watermark stands for {_seconds(snapshot.watermark_age_ms)}")
+    if snapshot.oldest_due_at_ms is not None and at_ms - snapshot.oldest_due_at_ms > OVERDUE_RED_MS:
+        found.append(f"the oldest capture is {_seconds(at_ms - snapshot.oldest_due_at_ms)} overdue")
+    if abs(feed.clock_behind_wall_ms) > CLOCK_RED_MS:
+        found.append(f"the feed's clock is {feed.clock_behind_wall_ms / 1000:+.1f} s off the wall clock")
+    return found
+
+
+def _subject(problem: str) -> Sequence[str]:
+    """The feed and whoever looks at it find the same things; each is said once."""
+    return tuple(problem.split()[:3])
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.0f} s"

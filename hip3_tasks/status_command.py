@@ -1,0 +1,72 @@
+"""`hip3 status`: the same picture as `hip3 up` shows, from outside."""
+
+import json
+import sys
+
+from rich.console import Console
+
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.display import View, line, table
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.runfile import RunFile, redis_url
+from hip3_tasks.settings import Settings
+from hip3_tasks.status import Snapshot, problems
+from hip3_tasks.store import Keys, connect
+from hip3_tasks.tally import recent
+
+LOOK_BACK_MS = 900_000
+REDIS_TIMEOUT_S = 2.0
+
+
+def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
+    """Print how things stand; with `check` only what is red, and the exit status 1 if anything is."""
+    view = _view(chosen)
+    if as_json:
+        print(json.dumps(_as_dict(view)))
+    elif check:
+        print("\n".join(view.problems) or "all is well", file=sys.stderr if view.problems else sys.stdout)
+    else:
+        console = Console()
+        console.print(table(view) if console.is_terminal else line(view), soft_wrap=True, markup=False)
+    return 1 if check and view.problems else 0
+
+
+def _view(chosen: Settings) -> View:
+    now_ms = wall_ms()
+    snapshot = _snapshot(chosen)
+    run = RunFile.read(chosen.data_dir)
+    places = {"flower": run and run.flower_url, "data": str(chosen.data_dir)}
+    return View(
+        title=f"{chosen.feed_name}, last {LOOK_BACK_MS // 60_000} minutes",
+        tally=recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms),
+        snapshot=snapshot,
+        problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
+        places={name: place for name, place in places.items() if place},
+    )
+
+
+def _snapshot(chosen: Settings) -> Snapshot:
+    try:
+        client = connect(redis_url(chosen), timeout_s=REDIS_TIMEOUT_S)
+    except Unavailable as error:
+        return Snapshot(at_ms=wall_ms(), fault=str(error))
+    return Snapshot.take(client, Keys(chosen.feed_name))
+
+
+def _as_dict(view: View) -> dict[str, object]:
+    tally, snapshot, feed = view.tally, view.snapshot, view.snapshot.feed
+    return {
+        "ok": not view.problems,
+        "problems": list(view.problems),
+        "signals": tally.signals,
+        "followups": tally.followups,
+        "followups_by_offset_ms": dict(sorted(tally.followups_by_offset_ms.items())),
+        "missed": tally.missed,
+        "missed_by_reason": dict(tally.missed_by_reason),
+        "lateness_ms": tally.lateness.summary(),
+        "pending": snapshot.pending,
+        "overdue": snapshot.overdue,
+        "watermark_age_ms": snapshot.watermark_age_ms,
+        "markets_live": feed and feed.markets_live,
+        "markets_followed": feed and feed.markets_followed,
+    }

@@ -1,0 +1,71 @@
+"""`hip3 up`: the whole system in one command."""
+
+import json
+import signal
+from collections.abc import Callable
+from types import FrameType
+
+from rich.console import Console
+
+from hip3_tasks import plan as plans
+from hip3_tasks.display import Display, summary
+from hip3_tasks.household import Household
+from hip3_tasks.plan import Plan, Wishes
+from hip3_tasks.run import Run
+from hip3_tasks.runfile import RunFile
+from hip3_tasks.settings import Settings
+
+PATIENCE_S = 5.0
+
+
+def up(chosen: Settings, wishes: Wishes, *, make_plan: Callable[[Settings, Wishes], Plan] = plans.make) -> int:
+    """Run until the duration is over or someone stops it; the exit status. Raises Unavailable."""
+    stop = StopRequest()
+    household = Household(chosen.data_dir)
+    try:
+        try:
+            with Display(Console(stderr=wishes.as_json)) as display:
+                run = Run(chosen, make_plan(chosen, wishes), household=household, display=display)
+                run.go_on_until(lambda: stop.is_made, duration_s=wishes.duration_s)
+        finally:
+            household.end_all(within_s=PATIENCE_S)
+        return _report(run, display, chosen, as_json=wishes.as_json)
+    except KeyboardInterrupt:
+        household.end_all(within_s=0)
+        return 130
+    finally:
+        RunFile.path(chosen.data_dir).unlink(missing_ok=True)
+        household.close()
+
+
+class StopRequest:
+    """Ctrl-C, SIGTERM or a closed terminal: the first is noted, a second Ctrl-C is a KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.is_made = False
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if self.is_made and number == signal.SIGINT:
+            # Ending at once must not itself be interrupted.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise KeyboardInterrupt
+        self.is_made = True
+
+
+def _report(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
+    tally = run.tally
+    display.say(summary(tally, pending=run.left_open))
+    display.say(f"data in {chosen.data_dir}")
+    if as_json:
+        counts = {"signals": tally.signals, "followups": tally.followups, "missed": tally.missed}
+        print(
+            json.dumps({**counts, "pending": run.left_open, "lateness_ms": tally.lateness.summary()}),
+            flush=True,
+        )
+    if run.left_open:
+        display.say(f"{run.left_open} captures are left open; the next `hip3 up` here takes them up")
+    elif run.fault:
+        display.say(run.fault)
+    return 1 if run.left_open or run.fault else 0

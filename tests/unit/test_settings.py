@@ -1,0 +1,190 @@
+"""Settings: read once, whole and loudly."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hip3_tasks import settings
+from hip3_tasks.errors import BadSetting
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for key in list(os.environ):
+        if key.startswith(settings.PREFIX):
+            monkeypatch.delenv(key)
+    monkeypatch.chdir(tmp_path)
+
+
+def said() -> str:
+    with pytest.raises(BadSetting) as caught:
+        settings.load()
+    return str(caught.value)
+
+
+def test_with_nothing_set_it_is_the_simulated_venue(tmp_path: Path) -> None:
+    chosen = settings.load()
+    assert chosen.venue == "sim"
+    assert chosen.base_url == "http://127.0.0.1:8701"
+    assert chosen.data_dir == tmp_path / "data" / "sim" / "signals"
+    assert chosen.offsets_ms == (1000, 3000, 5000)
+    assert chosen.rules.threshold_bps("xyz:TSLA", 9.0) == 15.0
+
+
+def test_an_unknown_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_MIN_EGDE_BPS", "5")
+    assert said() == "HIP3_MIN_EGDE_BPS: no such setting"
+
+
+def test_an_unknown_name_is_an_error_even_when_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_MIN_EGDE_BPS", "")
+    assert said() == "HIP3_MIN_EGDE_BPS: no such setting"
+
+
+def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_MIN_EDGE_BPS", "")
+    assert settings.load().min_edge_bps == 5.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("MIN_EDGE_BPS", "ten", "expected a number, was 'ten'"),
+        ("MIN_EDGE_BPS", "nan", "expected a finite number, was 'nan'"),
+        ("MIN_EDGE_BPS", "-1", "expected greater than or equal to 0, was '-1'"),
+        ("RETENTION_S", "1.5", "expected a whole number, was '1.5'"),
+        ("VENUE", "mainet", "expected mainnet, testnet, sim or a base URL, was 'mainet'"),
+        ("COINS", "TSLA", "expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
+        ("OFFSETS_MS", "1000,1000", "expected at least one, each once, was"),
+        ("OFFSETS_MS", ",", "expected at least one, each once, was"),
+        ("OFFSETS_MS", "1000,x", "expected a whole number, was 'x'"),
+        ("NAME", "a b", "expected up to 64 letters, digits, '_', '.', '-', was 'a b'"),
+        ("LOG_LEVEL", "loud", "was 'loud'"),
+        ("AUTOSCALE", "8", "was '8'"),
+        (
+            "THRESHOLDS",
+            "absent.json",
+            "expected a file that can be read (No such file or directory), was 'absent.json'",
+        ),
+    ],
+)
+def test_a_bad_value_is_named_with_what_was_expected(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, fault: str
+) -> None:
+    monkeypatch.setenv(f"HIP3_{name}", value)
+    assert said().startswith(f"HIP3_{name}: ")
+    assert fault in said()
+    assert "\n" not in said()
+
+
+def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_MIN_EDGE_BPS", "ten")
+    monkeypatch.setenv("HIP3_COOLDOWN_MS", "soon")
+    monkeypatch.setenv("HIP3_TYPO", "1")
+    names = [line.partition(":")[0] for line in said().splitlines()]
+    assert sorted(names) == ["HIP3_COOLDOWN_MS", "HIP3_MIN_EDGE_BPS", "HIP3_TYPO"]
+
+
+def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_COINS", " xyz:TSLA, xyz:AAPL ,")
+    monkeypatch.setenv("HIP3_OFFSETS_MS", "5000,500")
+    chosen = settings.load()
+    assert chosen.coins == ("xyz:TSLA", "xyz:AAPL")
+    assert chosen.offsets_ms == (500, 5000)
+
+
+def test_the_environment_overrides_the_file_and_an_argument_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("HIP3_MIN_EDGE_BPS=7\nHIP3_SLIPPAGE_BPS=2\nHIP3_COOLDOWN_MS=100\nOTHER=1\n")
+    monkeypatch.setenv("HIP3_SLIPPAGE_BPS", "3")
+    monkeypatch.setenv("HIP3_COOLDOWN_MS", "200")
+    chosen = settings.load(cooldown_ms=300, venue=None)
+    assert (chosen.min_edge_bps, chosen.slippage_bps, chosen.cooldown_ms) == (7.0, 3.0, 300)
+
+
+def test_an_unknown_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("HIP3_TYPO=1\n")
+    assert said() == "HIP3_TYPO: no such setting"
+
+
+def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text('{"xyz:TSLA": 12.5, "xyz:AAPL": 7}')
+    monkeypatch.setenv("HIP3_THRESHOLDS", "t.json")
+    rules = settings.load().rules
+    assert [rules.threshold_bps(coin, 9.0) for coin in ("xyz:TSLA", "xyz:AAPL", "xyz:MSFT")] == [12.5, 7.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "12.5", '{"xyz:TSLA": "high"}', '{"xyz:TSLA": null}', '{"xyz:TSLA": NaN}', '{"TSLA": 5}', "\x00"],
+)
+def test_thresholds_that_make_no_sense_are_an_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "t.json").write_text(content)
+    monkeypatch.setenv("HIP3_THRESHOLDS", "t.json")
+    assert said().startswith("HIP3_THRESHOLDS: ")
+    assert "expected JSON like" in said()
+
+
+@pytest.mark.parametrize(
+    ("venue", "url", "directory"),
+    [
+        ("mainnet", "https://api.hyperliquid.xyz", "mainnet"),
+        ("testnet", "https://api.hyperliquid-testnet.xyz", "testnet"),
+        ("http://127.0.0.1:9/", "http://127.0.0.1:9", "127.0.0.1_9"),
+    ],
+)
+def test_each_venue_has_its_url_and_its_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, venue: str, url: str, directory: str
+) -> None:
+    monkeypatch.setenv("HIP3_VENUE", venue)
+    chosen = settings.load()
+    assert chosen.base_url == url
+    assert chosen.data_dir == tmp_path / "data" / directory / "signals"
+
+
+def test_feeds_of_two_directories_have_two_names(tmp_path: Path) -> None:
+    one, other = settings.load(data_dir=tmp_path / "a"), settings.load(data_dir=tmp_path / "b")
+    assert one.feed_name != other.feed_name
+    assert one.feed_name.startswith("sim-")
+    assert settings.load(name="mine").feed_name == "mine"
+
+
+def test_a_data_directory_is_absolute_however_it_was_given(tmp_path: Path) -> None:
+    assert settings.load(data_dir="here").data_dir == tmp_path / "here"
+    assert settings.load(data_dir="~/there").data_dir == Path.home() / "there"
+
+
+@given(
+    given_values=st.fixed_dictionaries(
+        {},
+        optional={
+            "venue": st.sampled_from(["sim", "mainnet", "http://127.0.0.1:9"]),
+            "name": st.sampled_from(["", "a", "feed-1.x"]),
+            "coins": st.lists(st.sampled_from(["xyz:TSLA", "para:A"]), unique=True).map(tuple),
+            "offsets_ms": st.lists(st.integers(1, 3_600_000), min_size=1, unique=True).map(tuple),
+            "min_edge_bps": st.floats(0, 1e6),
+            "retention_s": st.integers(1, 10**6),
+            "keep_days": st.none() | st.integers(1, 400),
+            "redis_url": st.none() | st.just("redis://127.0.0.1:1/0"),
+            "data_dir": st.just("some where/däta"),
+        },
+    )
+)
+def test_a_child_process_has_the_settings_of_its_parent(given_values: dict[str, object]) -> None:
+    chosen = settings.load(**given_values)
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in settings.environment(chosen).items():
+            patch.setenv(key, value)
+        assert settings.load() == chosen
+
+
+def test_a_child_gets_what_it_is_given_besides() -> None:
+    environment = settings.environment(settings.load(), PYTHONUNBUFFERED="1")
+    assert environment["PYTHONUNBUFFERED"] == "1"
+    assert environment["PATH"] == os.environ["PATH"]
