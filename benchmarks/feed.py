@@ -96,6 +96,9 @@ async def _run(
     keys = Keys(NAME)
     while (status := FeedStatus.read(client, keys)) is None or status.markets_live < len(names):
         await asyncio.sleep(0.1)
+    await asyncio.sleep(2)  # so that what it says of itself includes all of the start
+    status = FeedStatus.read(client, keys)
+    assert status is not None
     ours, theirs = multiprocessing.Pipe()
     sampler = multiprocessing.get_context("spawn").Process(target=sample, args=(url, seconds, theirs))
     sampler.start()
@@ -105,7 +108,7 @@ async def _run(
     while (elapsed_s := time.monotonic() - began_s) < seconds:
         while sent < elapsed_s * frames:
             sent += 1
-            name = names[sent % len(names)]
+            name = names[sent // 4 % len(names)]  # three books and a context each in turn
             if sent % 4 == 0:
                 venue.publish_ctx(name, asset_ctx(oracle_px=f"{100 + rng.random():.3f}"))
             else:

@@ -138,7 +138,7 @@ class Dispatcher:
                 await asyncio.sleep(1.0)
         log.info("pending_rebuilt", captures=restored)
         older = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "hip3_tasks.cli", "recapture", "--open"),
+            *(sys.executable, "-P", "-m", "hip3_tasks.cli", "recapture", "--open"),
             env=environment(self._settings),
             stdout=asyncio.subprocess.DEVNULL,
         )
@@ -147,6 +147,10 @@ class Dispatcher:
         finally:
             if older.returncode is None:
                 older.kill()
+
+    async def hasten(self) -> None:
+        """Try everything overdue once more, now."""
+        await self.on_redis_thread(lambda: self._pending.hasten(at_ms=self._clock.now_ms(), most=QUEUE_MOST))
 
     async def on_disk_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *args)
@@ -202,4 +206,5 @@ class Dispatcher:
                 again = [signal for signal in some if signal.signal_id in owed]
                 restored += self._add(again, open_captures, at_ms)
         journal.close()
+        self._pending.hasten(at_ms=at_ms, most=QUEUE_MOST)
         return restored

@@ -26,6 +26,7 @@ TAPE_CAP = 4
 """However long a capture is open, the tape is kept for at most this many times its retention."""
 DRAIN_MARGIN_S = 10.0
 DRAIN_POLL_S = 0.05
+HASTEN_EVERY_S = 3.0
 
 OVERDUE_RED_MS = 10_000
 WATERMARK_RED_MS = 5_000
@@ -93,11 +94,14 @@ class House:
         log.info("feed_draining")
         loop = asyncio.get_running_loop()
         until_s = loop.time() + max(self._settings.offsets_ms) / 1000 + DRAIN_MARGIN_S
-        left = -1
+        left, hastened_s = -1, 0.0
         while loop.time() < until_s:
             if not self._dispatcher.unwritten and not self._dispatcher.unpublished:
                 try:
                     left = await self._dispatcher.on_redis_thread(self._pending.size)
+                    if left and loop.time() - hastened_s > HASTEN_EVERY_S:
+                        hastened_s = loop.time()
+                        await self._dispatcher.hasten()
                 except redis.RedisError as error:
                     log.warning("drain_waits", error=str(error))
                 if left == 0:

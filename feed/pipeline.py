@@ -14,7 +14,7 @@ import structlog
 
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.market import Gap, Market
-from hip3_tasks.tape import LostData, Stamped, TapeWriter
+from hip3_tasks.tape import LostData, Stamped, TapeWriter, stamp
 
 log = structlog.get_logger()
 
@@ -44,7 +44,7 @@ class Pipeline:
         self._memory: dict[str, deque[Stamped]] = {}
         self._horizon_ms = 0
         """The memory knows every state since then, and in `_base` the one of that instant."""
-        self._base: dict[str, Market | Gap] = {}
+        self._base: dict[str, Stamped] = {}
         self._latest: dict[str, Stamped] = {}
         self._wake = asyncio.Event()
         self._away = False
@@ -56,17 +56,7 @@ class Pipeline:
 
     def append(self, coin: str, at_ms: int, value: Market | Gap) -> None:
         """Put an entry on the tape; never blocks. A market's entries come in order of time."""
-        last = self._latest.get(coin)
-        if last is not None and at_ms <= last.at_ms:
-            at_ms, seq = last.at_ms, last.seq + 1
-        else:
-            seq = 0
-        stamped = Stamped(coin, at_ms, seq, value)
-        self._latest[coin] = stamped
-        self._memory.setdefault(coin, deque()).append(stamped)
-        self._unsent.append(stamped)
-        self.entries += 1
-        self._wake.set()
+        self._keep(stamp(coin, *self._place(coin, at_ms), value))
 
     def forget(self, coin: str) -> None:
         """Write no more keyframes of a market that is no longer followed."""
@@ -98,9 +88,24 @@ class Pipeline:
             await asyncio.sleep(KEYFRAME_EVERY_MS / 1000)
             # Not later than connections vouch for: what is lost then begins after it.
             at_ms = self.complete_to_ms() + 1
-            for coin, last in list(self._latest.items()):
-                if at_ms - last.at_ms >= KEYFRAME_EVERY_MS // 2:
-                    self.append(coin, at_ms, last.value)
+            for coin, last_ms, _, field, value in list(self._latest.values()):
+                if at_ms - last_ms >= KEYFRAME_EVERY_MS // 2:
+                    self._keep((coin, at_ms, 0, field, value))
+
+    def _place(self, coin: str, at_ms: int) -> tuple[int, int]:
+        """The next free `ms-seq` of a market, not before its last."""
+        last = self._latest.get(coin)
+        if last is None or last[1] < at_ms:
+            return at_ms, 0
+        return last[1], last[2] + 1
+
+    def _keep(self, entry: Stamped) -> None:
+        coin = entry[0]
+        self._latest[coin] = entry
+        self._memory.setdefault(coin, deque()).append(entry)
+        self._unsent.append(entry)
+        self.entries += 1
+        self._wake.set()
 
     async def _flush(self) -> None:
         watermark_ms = max(self.watermark_ms, self.complete_to_ms())
@@ -110,7 +115,7 @@ class Pipeline:
                 await self._restore(confirmed_ms, watermark_ms)
             else:
                 # What is younger stays here: the tape never reaches beyond its watermark.
-                ready = [entry for entry in self._unsent if entry.at_ms <= watermark_ms]
+                ready = [entry for entry in self._unsent if entry[1] <= watermark_ms]
                 if ready or watermark_ms > self.watermark_ms:
                     await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=confirmed_ms)
         except LostData as lost:
@@ -133,7 +138,7 @@ class Pipeline:
 
     def _confirm(self, watermark_ms: int) -> None:
         self.watermark_ms = watermark_ms
-        self._unsent = [entry for entry in self._unsent if entry.at_ms > watermark_ms]
+        self._unsent = [entry for entry in self._unsent if entry[1] > watermark_ms]
 
     async def _restore(self, found_ms: int | None, watermark_ms: int) -> None:
         """Give a server that is complete only up to `found_ms` everything in memory, in one atomic call.
@@ -143,10 +148,11 @@ class Pipeline:
         entries: list[Stamped] = []
         for coin in self._memory.keys() | self._base.keys():
             if found_ms is None or found_ms < self._horizon_ms:
-                entries.append(Stamped(coin, (found_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
+                entries.append(stamp(coin, (found_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
                 if coin in self._base:
-                    entries.append(Stamped(coin, self._horizon_ms, 1, self._base[coin]))
-            entries += [entry for entry in self._memory.get(coin, ()) if entry.at_ms <= watermark_ms]
+                    *_, field, value = self._base[coin]
+                    entries.append((coin, self._horizon_ms, 1, field, value))
+            entries += [entry for entry in self._memory.get(coin, ()) if entry[1] <= watermark_ms]
         await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms)
         self._forgot_unsent = False
         log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
@@ -156,12 +162,11 @@ class Pipeline:
             return
         self._horizon_ms = horizon_ms
         for coin, entries in list(self._memory.items()):
-            while entries and entries[0].at_ms <= horizon_ms:
-                oldest = entries.popleft()
-                self._base[coin] = oldest.value
-                self._forgot_unsent |= oldest.at_ms > self.watermark_ms
+            while entries and entries[0][1] <= horizon_ms:
+                oldest = self._base[coin] = entries.popleft()
+                self._forgot_unsent |= oldest[1] > self.watermark_ms
             if not entries and coin not in self._latest:
                 del self._memory[coin]
                 self._base.pop(coin, None)
         if self._forgot_unsent:
-            self._unsent = [entry for entry in self._unsent if entry.at_ms > horizon_ms]
+            self._unsent = [entry for entry in self._unsent if entry[1] > horizon_ms]

@@ -122,5 +122,5 @@ class AppendFile:
 
 def _refused(path: Path, error: OSError) -> JournalError:
     return JournalError(
-        f"{path}: {error.strerror or error}: nothing of this was kept; it is tried again until the disk takes it"
+        f"{path}: {error.strerror or error}; nothing of it was kept, and it is tried again until it can be written"
     )

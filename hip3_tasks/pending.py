@@ -90,6 +90,16 @@ class Pending:
         queued, members = pipe.execute()
         return queued, [member.decode(errors="surrogateescape") for member in members]
 
+    def hasten(self, *, at_ms: int, most: int) -> int:
+        """Let what was due so long ago that it has been tried, and failed, be tried at once; return how many.
+
+        For when the reason of the failures has just gone: their next tries may be up to a minute away.
+        """
+        overdue = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=most)
+        if overdue:
+            self._client.zadd(self._keys.pending, dict.fromkeys(overdue, at_ms), xx=True, lt=True)
+        return len(overdue)
+
     def publish_again(self, retries: Iterable[tuple[Capture, int, bytes]]) -> int:
         """Queue (capture, next try, message) again, where still pending."""
         argv = [part for capture, at_ms, message in retries for part in (capture.member, at_ms, message)]

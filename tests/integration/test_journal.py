@@ -288,7 +288,7 @@ def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_later_it_works(
         journal.append([FIRST])
         with monkeypatch.context() as patch:
             refuse(patch, call, failure)
-            with pytest.raises(JournalError, match=rf"followups_{DAY}.jsonl: .*{said}.*: nothing of this was kept"):
+            with pytest.raises(JournalError, match=rf"followups_{DAY}.jsonl: .*{said}.*; nothing of it was kept"):
                 journal.append([SECOND, a_missed(offset_ms=5000)])
             assert followups(tmp_path).read_bytes() == FIRST.line()
             assert keys_in(missed(tmp_path)) == []

@@ -11,7 +11,7 @@ import redis.asyncio
 from hip3_tasks.errors import Fenced, MalformedEntry
 from hip3_tasks.market import Entry, Gap, encode_entry
 from hip3_tasks.store import Keys, connect_async
-from hip3_tasks.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter
+from hip3_tasks.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter, stamp
 from tests.build import T0_MS, a_capture, a_market, a_signal
 
 COIN = "xyz:TSLA"
@@ -39,10 +39,13 @@ def reader(client: redis.Redis, keys: Keys) -> TapeReader:
     return TapeReader(client, keys)
 
 
-def entry(at_ms: int, seq: int = 0, *, coin: str = COIN, value: object = None) -> Stamped:
-    """A state that can be told from any other by its bid."""
-    market = a_market(at_ms=T0_MS, bid_px=float(at_ms - T0_MS + 1) + seq / 10)
-    return Stamped(coin, at_ms, seq, GAP if value is GAP else market)
+def state(at_ms: int, seq: int = 0) -> Market:
+    """One that can be told from any other by its bid."""
+    return a_market(at_ms=T0_MS, bid_px=float(at_ms - T0_MS + 1) + seq / 10)
+
+
+def entry(at_ms: int, seq: int = 0, *, coin: str = COIN, value: Gap | None = None) -> Stamped:
+    return stamp(coin, at_ms, seq, value or state(at_ms, seq))
 
 
 def as_of(reader: TapeReader, at_ms: int, *, coin: str = COIN) -> Reading:
@@ -59,23 +62,21 @@ def ids_on_tape(client: redis.Redis, keys: Keys) -> list[str]:
 
 
 def test_a_market_is_read_as_of_an_instant(feed: Scene, reader: TapeReader) -> None:
-    states = [entry(T0_MS + at_ms) for at_ms in (0, 100, 5000)]
-    append(feed, *states, watermark_ms=T0_MS + 6000)
-    for at_ms, expected in (-1, None), (0, 0), (99, 0), (100, 1), (4999, 1), (5000, 2), (9000, 2):
-        due = as_of(reader, T0_MS + at_ms).due
-        assert due == (None if expected is None else Entry(states[expected].at_ms, states[expected].value))
+    append(feed, *(entry(T0_MS + at_ms) for at_ms in (0, 100, 5000)), watermark_ms=T0_MS + 6000)
+    assert as_of(reader, T0_MS - 1).due is None
+    for at_ms, in_force in (0, 0), (99, 0), (100, 100), (4999, 100), (5000, 5000), (9000, 5000):
+        assert as_of(reader, T0_MS + at_ms).due == Entry(T0_MS + in_force, state(T0_MS + in_force))
 
 
 def test_of_several_states_in_a_millisecond_the_last_one_counts(feed: Scene, reader: TapeReader) -> None:
-    states = [entry(T0_MS, seq) for seq in range(12)]
-    append(feed, *states, entry(T0_MS + 1), watermark_ms=T0_MS)
-    assert as_of(reader, T0_MS).due == Entry(T0_MS, states[-1].value)
+    append(feed, *(entry(T0_MS, seq) for seq in range(12)), entry(T0_MS + 1), watermark_ms=T0_MS)
+    assert as_of(reader, T0_MS).due == Entry(T0_MS, state(T0_MS, 11))
 
 
 def test_a_reading_says_what_was_known_at_the_signal_and_when_due(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 500), watermark_ms=T0_MS + 999)
     reading = as_of(reader, T0_MS + 1000)
-    assert (reading.t0, reading.due) == (Entry(T0_MS, entry(T0_MS).value), Entry(T0_MS + 500, entry(T0_MS + 500).value))
+    assert (reading.t0, reading.due) == (Entry(T0_MS, state(T0_MS)), Entry(T0_MS + 500, state(T0_MS + 500)))
     assert not reading.is_complete_at(T0_MS + 1000)
     assert reading.is_complete_at(T0_MS + 999)
     assert reading.signal_line is None
@@ -94,7 +95,7 @@ def test_markets_are_read_together_each_from_its_own_tape(feed: Scene, reader: T
 def test_a_gap_is_read_as_a_gap_until_the_next_state(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 100, value=GAP), entry(T0_MS + 200), watermark_ms=T0_MS + 300)
     assert as_of(reader, T0_MS + 150).due == Entry(T0_MS + 100, GAP)
-    assert as_of(reader, T0_MS + 200).due == Entry(T0_MS + 200, entry(T0_MS + 200).value)
+    assert as_of(reader, T0_MS + 200).due == Entry(T0_MS + 200, state(T0_MS + 200))
 
 
 def test_an_append_that_is_repeated_changes_nothing(feed: Scene, client: redis.Redis, keys: Keys) -> None:
@@ -199,7 +200,7 @@ def test_the_tail_of_a_tape_is_its_last_instant_and_last_known_state(
         entries += [entry(T0_MS + 7, coin="xyz:GAP", value=GAP)]
         await tape.append(entries, watermark_ms=T0_MS + 20, confirmed_ms=None)
         tails = await tape.tails([COIN, "xyz:GAP", "xyz:NONE"])
-        return {coin: (tail.at_ms, tail.market == entry(T0_MS).value) for coin, tail in tails.items()}
+        return {coin: (tail.at_ms, tail.market == state(T0_MS)) for coin, tail in tails.items()}
 
     client.xadd(keys.tape(COIN), {"s": "garbage"}, id=f"{T0_MS - 5}-0")
     assert feed(scene) == {COIN: (T0_MS + 20, True), "xyz:GAP": (T0_MS + 7, False)}
@@ -216,4 +217,4 @@ def test_nothing_asked_is_nothing_sent(feed: Scene) -> None:
 def test_what_is_on_the_tape_is_what_was_encoded(feed: Scene, client: redis.Redis, keys: Keys) -> None:
     append(feed, entry(T0_MS), watermark_ms=T0_MS)
     ((_, fields),) = client.xrange(keys.tape(COIN))
-    assert fields == dict([encode_entry(entry(T0_MS).value)])
+    assert fields == dict([encode_entry(state(T0_MS))])
