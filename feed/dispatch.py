@@ -150,7 +150,8 @@ class Dispatcher:
 
     async def hasten(self) -> None:
         """Try everything overdue once more, now."""
-        await self.on_redis_thread(lambda: self._pending.hasten(at_ms=self._clock.now_ms(), most=QUEUE_MOST))
+        at_ms = self._clock.now_ms()
+        await self.on_redis_thread(lambda: self._pending.hasten(at_ms=at_ms, most=QUEUE_MOST))
 
     async def on_disk_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *args)

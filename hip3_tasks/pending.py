@@ -6,6 +6,7 @@ disk. Adding what is already there does nothing, so a call may be repeated, and 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import redis
 
@@ -95,7 +96,7 @@ class Pending:
 
         For when the reason of the failures has just gone: their next tries may be up to a minute away.
         """
-        overdue = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=most)
+        overdue: Any = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=most)
         if overdue:
             self._client.zadd(self._keys.pending, dict.fromkeys(overdue, at_ms), xx=True, lt=True)
         return len(overdue)

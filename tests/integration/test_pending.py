@@ -135,3 +135,16 @@ def test_a_burst_of_thousands_is_one_call(pending: Pending) -> None:
     assert pending.add([], [Wanted(capture, b"task") for capture in captures]) == 5000
     pending.remove(capture.member for capture in captures)
     assert pending.size() == 0
+
+
+def test_hastening_lets_what_is_overdue_be_tried_at_once_and_touches_nothing_else(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    signal = a_signal()
+    first, second, third = signal.captures()
+    pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+    pending.publish_again([(first, T0_MS + 60_000, b"again")])
+    assert pending.hasten(at_ms=T0_MS + 4000, most=10) == 1
+    assert pending.overdue(at_ms=T0_MS + 4000, most=10)[1] == [first.member]
+    assert client.zscore(keys.pending, second.member) == second.due_at_ms + FIRST_TRY_MS
+    assert client.zscore(keys.pending, third.member) == third.due_at_ms + FIRST_TRY_MS

@@ -9,7 +9,7 @@ import redis
 import redis.asyncio
 
 from hip3_tasks.errors import Fenced, MalformedEntry
-from hip3_tasks.market import Entry, Gap, encode_entry
+from hip3_tasks.market import Entry, Gap, Market, encode_entry
 from hip3_tasks.store import Keys, connect_async
 from hip3_tasks.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter, stamp
 from tests.build import T0_MS, a_capture, a_market, a_signal
