@@ -23,8 +23,8 @@ import redis
 import typer
 
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.server import answers, binary, command, free_port
 from hip3_tasks.store import Keys
+from hip3_tasks.up.server import answers, binary, command, free_port
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx

@@ -13,7 +13,7 @@ from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.pending import Pending
 from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys
+from hip3_tasks.store import Keys, is_cancelled
 from hip3_tasks.tape import TapeWriter
 
 log = structlog.get_logger()
@@ -71,7 +71,7 @@ class House:
     async def trim(self) -> None:
         """Drop what is older than the retention, but nothing an open capture may need, within a cap."""
         retention_ms = self._settings.retention_s * 1000
-        while True:
+        while not is_cancelled():
             await asyncio.sleep(TRIM_EVERY_S)
             try:
                 oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)

@@ -14,6 +14,7 @@ import structlog
 
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.market import Gap, Market
+from hip3_tasks.store import is_cancelled
 from hip3_tasks.tape import LostData, Stamped, TapeWriter, stamp
 
 log = structlog.get_logger()
@@ -73,7 +74,7 @@ class Pipeline:
 
     async def run(self) -> None:
         """Flush after every entry and every 5 ms, until cancelled. Raises Fenced."""
-        while True:
+        while not is_cancelled():
             with suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_EVERY_S):
                     await self._wake.wait()

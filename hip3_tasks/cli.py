@@ -58,8 +58,8 @@ def up(
 ) -> int:
     """Run everything: server, simulated venue, feed, workers, Flower. Ctrl-C ends it in order."""
     from hip3_tasks import settings
-    from hip3_tasks.plan import Wishes, is_simulated
-    from hip3_tasks.up import up as run_up
+    from hip3_tasks.up.command import up as run_up
+    from hip3_tasks.up.plan import Wishes, is_simulated
 
     if duration is not None and not 0 < duration < float("inf"):
         raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
@@ -90,7 +90,7 @@ def audit(
     as_json: AsJson = False,
 ) -> int:
     """Check that every signal has each of its follow-ups exactly once, and that all numbers are right."""
-    from hip3_tasks.audit import audit_command
+    from hip3_tasks.auditing.audit import audit_command
 
     return audit_command(dirs, as_json)
 
@@ -124,7 +124,7 @@ def status(
 ) -> int:
     """Show how the system in a data directory stands: the last 15 minutes, and what is red."""
     from hip3_tasks import settings
-    from hip3_tasks.status_command import status_command
+    from hip3_tasks.watch.command import status_command
 
     return status_command(settings.load(venue=venue, data_dir=data_dir), as_json=as_json, check=check)
 

@@ -16,6 +16,7 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 | `status`      | string | 60 s      | feed                | status          | the feed's counters             |
 """
 
+import asyncio
 from typing import Any
 
 import redis
@@ -54,6 +55,15 @@ def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.Redis":
 
 def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.asyncio.Redis":
     return redis.asyncio.Redis.from_url(url, **_options(timeout_s))
+
+
+def is_cancelled() -> bool:
+    """Whether the running task was asked to end. To be asked after each use of an async client in a loop:
+
+    it sends through `asyncio.wait_for`, which up to Python 3.11 swallows a cancellation that comes as it is done.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _options(timeout_s: float) -> dict[str, Any]:

@@ -13,16 +13,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hip3_tasks.warden import left_behind
+from hip3_tasks.up.warden import left_behind
 
 PATIENCE_S = 30
 
 # argv: data directory, duration or '', then name=code of each part.
 UP = """
 import dataclasses, sys
-from hip3_tasks import children, cli, plan, settings
-from hip3_tasks.children import Part
-from hip3_tasks.up import up
+from hip3_tasks import cli, settings
+from hip3_tasks.up import children, plan
+from hip3_tasks.up.children import Part
+from hip3_tasks.up.command import up
 
 children.LONGEST_PAUSE_S = 0.1
 data_dir, duration, *codes = sys.argv[1:]

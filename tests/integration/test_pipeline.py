@@ -405,6 +405,21 @@ def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
     rig.run(script)
 
 
+def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
+    async def script() -> None:
+        for number in range(60):
+            pipeline = rig.pipeline(watermark_ms=rig.now_ms - 1)
+            running = asyncio.create_task(pipeline.run())
+            for _ in range(20 + number):
+                rig.now_ms += 1
+                await asyncio.sleep(0.0003)
+            running.cancel()
+            done, _ = await asyncio.wait([running], timeout=10)
+            assert done
+
+    rig.run(script)
+
+
 def forget_everything(rig: Rig) -> None:
     for key in rig.client.scan_iter(f"{rig.keys.prefix}*"):
         rig.client.delete(key)

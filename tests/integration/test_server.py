@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from hip3_tasks import server
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.store import connect
+from hip3_tasks.up import server
 
 PATIENCE_S = 20
 

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks import audit as auditing
-from hip3_tasks.audit import audit, audit_command
+from hip3_tasks.auditing import audit as auditing
+from hip3_tasks.auditing.audit import audit, audit_command
+from hip3_tasks.auditing.findings import Audit, Fault
+from hip3_tasks.auditing.ledger import Ledger
 from hip3_tasks.edge import Side
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.findings import Audit, Fault
 from hip3_tasks.followups import measure
 from hip3_tasks.journal import Journal
-from hip3_tasks.ledger import Ledger
 from hip3_tasks.market import Entry
 from hip3_tasks.records import Followup, MissedReason, Record, Signal
 from hip3_tasks.signals import SignalWriter

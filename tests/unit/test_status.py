@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.status import Snapshot, problems
+from hip3_tasks.watch.status import Snapshot, problems
 from tests.build import T0_MS
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from hip3_tasks.arithmetic import Basis
+from hip3_tasks.auditing.arithmetic import Basis
 from hip3_tasks.capture import Capture, signal_id_of
 from hip3_tasks.edge import Side
 from hip3_tasks.records import Signal

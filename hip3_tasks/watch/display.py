@@ -12,8 +12,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.status import Snapshot
-from hip3_tasks.tally import Tally
+from hip3_tasks.watch.status import Snapshot
+from hip3_tasks.watch.tally import Tally
 
 TABLE_EVERY_S = 0.5
 LINE_EVERY_S = 5.0

@@ -12,19 +12,19 @@ from urllib.parse import urlsplit
 
 import redis
 
-from hip3_tasks.children import Child, Part
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.display import Display, View
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.household import Household
 from hip3_tasks.pending import Pending
-from hip3_tasks.plan import Plan
 from hip3_tasks.runfile import RunFile
-from hip3_tasks.server import answers
 from hip3_tasks.settings import Settings
-from hip3_tasks.status import Snapshot, problems
 from hip3_tasks.store import Keys, connect
-from hip3_tasks.tally import RunTally
+from hip3_tasks.up.children import Child, Part
+from hip3_tasks.up.household import Household
+from hip3_tasks.up.plan import Plan
+from hip3_tasks.up.server import answers
+from hip3_tasks.watch.display import Display, View
+from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.watch.tally import RunTally
 
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5

@@ -19,12 +19,12 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hip3_tasks.arithmetic import faults_of_followup, faults_of_missed, faults_of_signal
+from hip3_tasks.auditing.arithmetic import faults_of_followup, faults_of_missed, faults_of_signal
+from hip3_tasks.auditing.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
+from hip3_tasks.auditing.ledger import Ledger
 from hip3_tasks.capture import utc_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import MalformedRecord, Unavailable
-from hip3_tasks.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
-from hip3_tasks.ledger import Ledger
 from hip3_tasks.lines import forwards, whole_length
 from hip3_tasks.records import Followup, Missed, Record, Signal
 

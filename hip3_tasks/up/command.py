@@ -7,13 +7,13 @@ from types import FrameType
 
 from rich.console import Console
 
-from hip3_tasks import plan as plans
-from hip3_tasks.display import Display, summary
-from hip3_tasks.household import Household
-from hip3_tasks.plan import Plan, Wishes
-from hip3_tasks.run import Run
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.settings import Settings
+from hip3_tasks.up import plan as plans
+from hip3_tasks.up.household import Household
+from hip3_tasks.up.plan import Plan, Wishes
+from hip3_tasks.up.run import Run
+from hip3_tasks.watch.display import Display, summary
 
 PATIENCE_S = 5.0
 

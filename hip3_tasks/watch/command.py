@@ -6,13 +6,13 @@ import sys
 from rich.console import Console
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.display import View, line, table
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.runfile import RunFile, redis_url
 from hip3_tasks.settings import Settings
-from hip3_tasks.status import Snapshot, problems
 from hip3_tasks.store import Keys, connect
-from hip3_tasks.tally import recent
+from hip3_tasks.watch.display import View, line, table
+from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.watch.tally import recent
 
 LOOK_BACK_MS = 900_000
 REDIS_TIMEOUT_S = 2.0

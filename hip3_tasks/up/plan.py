@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hip3_tasks import server, settings
-from hip3_tasks.children import Part
+from hip3_tasks import settings
 from hip3_tasks.settings import Settings
+from hip3_tasks.up import server
+from hip3_tasks.up.children import Part
 
 DRAIN_MARGIN_S = 10.0
 """How much longer than the longest offset the feed may take to drain."""
@@ -103,7 +104,7 @@ def _flower_options(port: int) -> list[str]:
 
 def _environment(chosen: Settings, redis_url: str, venue_url: str) -> dict[str, str]:
     environment = settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url)
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if root.name not in ("site-packages", "dist-packages"):
         # A checkout is found from any working directory, whose own `feed` is never taken for ours.
         environment["PYTHONPATH"] = ":".join(filter(None, [str(root), environment.get("PYTHONPATH")]))

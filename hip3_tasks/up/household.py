@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from hip3_tasks import warden
-from hip3_tasks.children import Child, Part
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.runfile import RunFile
+from hip3_tasks.up import warden
+from hip3_tasks.up.children import Child, Part
 
 CLEARING_PATIENCE_S = 15.0
 POLL_S = 0.05

@@ -1,0 +1,1 @@
+"""`hip3 up`: everything on one machine, and nothing left behind."""
