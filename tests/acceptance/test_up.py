@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import psutil
 import pytest
 
@@ -101,6 +102,29 @@ def assert_audit_is_clean(data_dir: Path) -> None:
     assert audited.returncode == 0, audited.stdout + audited.stderr
 
 
+def assert_the_published_query_runs(data_dir: Path) -> None:
+    """Edge retention as it was first published, with its own names."""
+    (day,) = (path.stem.removeprefix("signals_") for path in data_dir.glob("signals_*.jsonl"))
+    signals = pl.read_ndjson(data_dir / f"signals_{day}.jsonl")
+    followups = pl.read_ndjson(data_dir / f"followups_{day}.jsonl")
+    joined = followups.join(signals, on="signal_id")
+    assert joined.height == followups.height
+    retention = (
+        joined.group_by("signal_id")
+        .agg(
+            pl.col("t0_raw_edge_bps").first().alias("edge_t0"),
+            pl.col("raw_edge_bps").filter(pl.col("offset_ms") == 1000).first().alias("edge_t1"),
+            pl.col("raw_edge_bps").filter(pl.col("offset_ms") == 3000).first().alias("edge_t3"),
+            pl.col("raw_edge_bps").filter(pl.col("offset_ms") == 5000).first().alias("edge_t5"),
+        )
+        .with_columns(pl.col(f"edge_t{n}").truediv(pl.col("edge_t0")).alias(f"retention_{n}s") for n in (1, 3, 5))
+    )
+    assert retention.height == followups["signal_id"].n_unique()
+    for column in ("edge_t0", "retention_1s", "retention_3s", "retention_5s"):
+        assert retention.schema[column] == pl.Float64
+        assert retention[column].is_finite().any()
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[System] = []
@@ -131,6 +155,7 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
     assert said["lateness_ms"]["p50"] == sorted(late_ms)[(len(late_ms) - 1) // 2]
     assert said["lateness_ms"]["max"] == max(late_ms)
     assert_audit_is_clean(system.data_dir)
+    assert_the_published_query_runs(system.data_dir)
     assert system.others() == []
     assert RunFile.read(system.data_dir) is None
 

@@ -1,0 +1,65 @@
+"""Lateness of the whole product at a steady rate: frames in over a real websocket, lines on disk.
+
+    .venv/bin/python benchmarks/steady.py --rate 20 --seconds 60
+
+A venue in this process moves one oracle at a time, evenly spaced, so that each move is one signal; `hip3 up` does the
+rest as a user runs it. Prints its last line: lateness is `captured_at_ms − due_at_ms` of every follow-up, in ms.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+
+import typer
+
+from simulator.limits import Limits
+from simulator.server import VenueServer
+from simulator.wire import asset_ctx
+
+LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
+COOLDOWN_S = 0.5
+
+
+def main(rate: float = 20, seconds: float = 60) -> None:
+    """Make so many signals a second for so long."""
+    asyncio.run(_run(rate, seconds))
+
+
+async def _run(rate: float, seconds: float) -> None:
+    names = [f"xyz:B{number:03}" for number in range(max(20, int(3 * COOLDOWN_S * rate)))]
+    venue = VenueServer({"xyz": [{"name": name, "szDecimals": 2} for name in names]}, limits=LIMITS)
+    await venue.start()
+    for name in names:
+        venue.publish_bbo(name, ("99.990", "1.5"), ("100.010", "2.5"), time_ms=time.time_ns() // 1_000_000)
+        venue.publish_ctx(name, asset_ctx(oracle_px="100.0"))
+    moves = asyncio.create_task(_move(venue, names, rate))
+    with tempfile.TemporaryDirectory() as folder:
+        command = (sys.executable, "-m", "hip3_tasks.cli", "up", "--venue", venue.base_url, "--json", "--no-flower")
+        up = await asyncio.create_subprocess_exec(*command, "--duration", str(seconds), "--data-dir", folder)
+        await up.wait()
+    moves.cancel()
+    await venue.stop()
+
+
+async def _move(venue: VenueServer, names: list[str], rate: float) -> None:
+    """Each oracle in turn, now above the book, now below it; the others are repeated once a second."""
+    loop = asyncio.get_running_loop()
+    oracles = dict.fromkeys(names, "100.0")
+    began_s, moved, repeated = loop.time(), 0, 0
+    while True:
+        elapsed_s = loop.time() - began_s
+        while moved < elapsed_s * rate:
+            name = names[moved % len(names)]
+            oracles[name] = "101.0" if oracles[name] != "101.0" else "99.0"
+            venue.publish_ctx(name, asset_ctx(oracle_px=oracles[name]))
+            moved += 1
+        while repeated < elapsed_s * len(names):
+            name = names[repeated % len(names)]
+            venue.publish_ctx(name, asset_ctx(oracle_px=oracles[name]))
+            repeated += 1
+        await asyncio.sleep(0.002)
+
+
+if __name__ == "__main__":
+    typer.run(main)
