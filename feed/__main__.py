@@ -5,6 +5,7 @@ ends at once. The exit status is 1 when captures were left open, 2 when it could
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -83,8 +84,10 @@ async def _run(settings: Settings) -> int:
     async with aiohttp.ClientSession() as session:
         info = InfoClient(session, settings.base_url)
         left_open = await _until_stopped(house, feed.run(info), house.report(), house.trim(), house.keep_days())
-    dispatcher.close()
+    dispatcher.close(at_once=left_open < 0)
     log.info("feed_stopped", left_open=left_open)
+    if left_open < 0:
+        os._exit(1)  # in a hurry: a thread may wait for a disk, a lock or Redis, and Python would wait for it
     return 1 if left_open else 0
 
 

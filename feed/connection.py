@@ -68,6 +68,8 @@ class Connection:
         self._verdict: str | None = None
 
     def follow(self, coins: Iterable[str]) -> None:
+        if not self.coins:
+            self._heard_at_s = asyncio.get_running_loop().time()
         for coin in coins:
             if coin not in self.coins:
                 self.coins[coin] = None
@@ -78,6 +80,8 @@ class Connection:
             del self.coins[coin]
             self._suspects.clear([coin])
             self._order("unsubscribe", coin)
+        if not self.coins:
+            self.last_data_at_ms = None  # nobody's state hangs on its silence
 
     def renew(self, coin: str) -> None:
         """Ask again for a coin that fell silent; the answer brings its present state."""
@@ -142,6 +146,11 @@ class Connection:
 
     def _take(self, raw: str | bytes) -> None:
         at_ms = self._clock.now_ms()
+        if self.last_data_at_ms is not None and at_ms - self.last_data_at_ms > SILENCE_S * 1000:
+            # What comes now may have waited in a buffer for as long as this process stood still.
+            self.abort(f"stalled: no data for {(at_ms - self.last_data_at_ms) / 1000:.1f} s")
+        if self._verdict is not None:
+            return
         try:
             frame = parse_frame(raw)
         except MalformedFrame as error:

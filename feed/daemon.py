@@ -43,7 +43,7 @@ class Feed:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._dispatcher, self._detector, self._tails = dispatcher, detector, tails
-        self.pipeline = Pipeline(writer, clock=clock, hold_ms=self._hold_ms, on_lost_data=dispatcher.rebuild_soon)
+        self.pipeline = Pipeline(writer, clock=clock, hold_ms=self._hold_ms, on_lost_data=dispatcher.rebuilder.soon)
         self.detecting = True
         self.frames: Counter[str] = Counter()
         self.states: dict[str, MarketState] = {}
@@ -63,7 +63,7 @@ class Feed:
         self.pipeline.start(watermark_ms)
         for coin, tail in self._tails.items():
             self.pipeline.append(coin, max(watermark_ms, tail.at_ms) + 1, Gap("the feed was away"))
-        self._dispatcher.rebuild_soon()
+        self._dispatcher.rebuilder.soon()
 
     async def run(self, info: InfoClient) -> None:
         """Everything a feed does, until cancelled; an error in any part ends the whole."""
@@ -74,7 +74,8 @@ class Feed:
                 self.pipeline.write_keyframes(),
                 dispatcher.write_signals(),
                 dispatcher.publish_signals(),
-                dispatcher.rebuild_when_needed(),
+                dispatcher.rebuilder.young(),
+                dispatcher.rebuilder.older(),
                 dispatcher.sweep(),
                 self._follow_universe(info),
                 self._keep_house(),
@@ -214,10 +215,9 @@ class Feed:
 
     def _take_on(self, listing: Listing, now_ms: int) -> None:
         state = MarketState(listing.coin, listing.taker_fee_bps)
-        tail = self._tails.get(listing.coin)
-        if tail is None:
-            self.pipeline.append(listing.coin, now_ms, Gap("not heard of yet"))
-        elif tail.market is not None:
+        self.pipeline.append(listing.coin, now_ms, Gap("not heard of yet"))
+        tail = self._tails.pop(listing.coin, None)
+        if tail is not None and tail.market is not None:
             state.resume(tail.market)
         self.states[listing.coin] = state
         connection = self._roomy_connection()

@@ -4,23 +4,22 @@ On the event loop there is only the waiting: one thread writes to disk, another 
 """
 
 import asyncio
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import redis
 import structlog
 
+from feed.rebuild import Rebuilder
 from hip3_tasks.capture import Capture, utc_day
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import BadCapture, JournalError
-from hip3_tasks.journal import Journal
 from hip3_tasks.messages import task_message
 from hip3_tasks.pending import FIRST_TRY_MS, Pending, Wanted
 from hip3_tasks.records import Signal
-from hip3_tasks.settings import Settings, environment
-from hip3_tasks.signals import SignalWriter, signals_since
+from hip3_tasks.settings import Settings
+from hip3_tasks.signals import SignalWriter
 from hip3_tasks.store import Keys
 
 log = structlog.get_logger()
@@ -28,6 +27,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 RETRY_EVERY_S = 0.25
+COMPLAIN_EVERY_S = 5.0
 SWEEP_EVERY_S = 1.0
 SWEEP_MOST = 500
 QUEUE_MOST = 2_000
@@ -53,7 +53,9 @@ class Dispatcher:
         self._redis = ThreadPoolExecutor(1, "redis")
         self._unwritten: list[Signal] = []
         self._unpublished: list[Signal] = []
-        self._submitted, self._written, self._rebuild = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._submitted, self._written = asyncio.Event(), asyncio.Event()
+        self.rebuilder = Rebuilder(settings, pending=pending, clock=clock, add=self.add)
+        self._complained_at_s = 0.0
         self.signals = 0
         self.swept = 0
 
@@ -64,6 +66,11 @@ class Dispatcher:
     @property
     def unpublished(self) -> int:
         return len(self._unpublished)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every signal's captures are in the pending set, or were."""
+        return not self._unwritten and not self._unpublished and self.rebuilder.is_done
 
     def submit(self, signal: Signal) -> None:
         """Take a signal; never blocks."""
@@ -82,7 +89,7 @@ class Dispatcher:
                 try:
                     await self.on_disk_thread(self._writer.append, batch)
                 except JournalError as error:
-                    log.error("signals_not_written", waiting=len(self._unwritten), error=str(error))
+                    self._complain("signals_not_written", len(self._unwritten), error)
                     await asyncio.sleep(RETRY_EVERY_S)
                     continue
                 del self._unwritten[: len(batch)]
@@ -97,12 +104,12 @@ class Dispatcher:
             while batch := self._unpublished[:BURST_MOST]:
                 try:
                     captures = [capture for signal in batch for capture in signal.captures()]
-                    await self.on_redis_thread(self._add, batch, captures, self._clock.now_ms())
+                    await self.on_redis_thread(self.add, batch, captures, self._clock.now_ms())
                 except redis.RedisError as error:
-                    log.error("signals_not_published", waiting=len(self._unpublished), error=str(error))
+                    self._complain("signals_not_published", len(self._unpublished), error)
                     if len(self._unpublished) > HELD_MOST:
                         del self._unpublished[:-HELD_MOST]
-                        self.rebuild_soon()  # the files know the others
+                        self.rebuilder.soon()  # the files know the others
                     await asyncio.sleep(RETRY_EVERY_S)
                     continue
                 del self._unpublished[: len(batch)]
@@ -116,38 +123,6 @@ class Dispatcher:
             except redis.RedisError as error:
                 log.warning("sweep_failed", error=str(error))
 
-    def rebuild_soon(self) -> None:
-        """The pending set may lack what the files say is open: at the start, or when Redis lost it."""
-        self._rebuild.set()
-
-    async def rebuild_when_needed(self) -> None:
-        while True:
-            await self._rebuild.wait()
-            self._rebuild.clear()
-            await self._rebuild_now()
-
-    async def _rebuild_now(self) -> None:
-        """The tape's window first and at once, then the older days in a process of their own."""
-        journal = Journal(self._settings.data_dir, window_ms=self._settings.retention_s * 1000)
-        while True:
-            try:
-                restored = await self.on_redis_thread(self._rebuild_window, journal, self._clock.now_ms())
-                break
-            except (redis.RedisError, JournalError) as error:
-                log.error("rebuild_failed", error=str(error))
-                await asyncio.sleep(1.0)
-        log.info("pending_rebuilt", captures=restored)
-        older = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "hip3_tasks.cli", "recapture", "--open"),
-            env=environment(self._settings),
-            stdout=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            log.info("older_days_checked", exit_status=await older.wait())
-        finally:
-            if older.returncode is None:
-                older.kill()
-
     async def hasten(self) -> None:
         """Try everything overdue once more, now."""
         at_ms = self._clock.now_ms()
@@ -159,12 +134,21 @@ class Dispatcher:
     async def on_redis_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._redis, work, *args)
 
-    def close(self) -> None:
-        self._disk.shutdown()
-        self._redis.shutdown()
-        self._writer.close()
+    def close(self, *, at_once: bool) -> None:
+        """Let the threads end, or leave them to what they wait for."""
+        for thread in (self._disk, self._redis):
+            thread.shutdown(wait=not at_once, cancel_futures=at_once)
+        self.rebuilder.close(at_once=at_once)
 
-    def _add(self, signals: Sequence[Signal], captures: Iterable[Capture], at_ms: int) -> int:
+    def _complain(self, event: str, waiting: int, error: Exception) -> None:
+        """Say it once a while: it is tried again much more often."""
+        at_s = asyncio.get_running_loop().time()
+        if at_s - self._complained_at_s > COMPLAIN_EVERY_S:
+            self._complained_at_s = at_s
+            log.error(event, waiting=waiting, error=str(error))
+
+    def add(self, signals: Sequence[Signal], captures: Sequence[Capture], at_ms: int) -> int:
+        """Add signals and captures to the pending set with their tasks; how many captures were new. Any thread."""
         # Workers wait by the wall clock; the due time itself stays on the feed's.
         behind_ms = self._clock.behind_wall_ms()
         return self._pending.add(
@@ -194,18 +178,3 @@ class Dispatcher:
             log.error("pending_members_dropped", members=nonsense[:5], dropped=len(nonsense))
             self._pending.remove(nonsense)
         self.swept += self._pending.publish_again(retries)
-
-    def _rebuild_window(self, journal: Journal, at_ms: int) -> int:
-        since_ms = at_ms - self._settings.retention_s * 1000
-        signals = signals_since(self._settings.data_dir, since_ms, until_ms=at_ms)
-        restored = 0
-        for first in range(0, len(signals), BURST_MOST):
-            some = signals[first : first + BURST_MOST]
-            open_captures = journal.open_among([capture for signal in some for capture in signal.captures()])
-            owed = {capture.signal_id for capture in open_captures}
-            if owed:
-                again = [signal for signal in some if signal.signal_id in owed]
-                restored += self._add(again, open_captures, at_ms)
-        journal.close()
-        self._pending.hasten(at_ms=at_ms, most=QUEUE_MOST)
-        return restored

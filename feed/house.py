@@ -10,6 +10,7 @@ from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.health import lags
 from hip3_tasks.pending import Pending
 from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
@@ -27,10 +28,6 @@ TAPE_CAP = 4
 DRAIN_MARGIN_S = 10.0
 DRAIN_POLL_S = 0.05
 HASTEN_EVERY_S = 3.0
-
-OVERDUE_RED_MS = 10_000
-WATERMARK_RED_MS = 5_000
-CLOCK_RED_MS = 1_000
 
 
 class House:
@@ -96,7 +93,7 @@ class House:
         until_s = loop.time() + max(self._settings.offsets_ms) / 1000 + DRAIN_MARGIN_S
         left, hastened_s = -1, 0.0
         while loop.time() < until_s:
-            if not self._dispatcher.unwritten and not self._dispatcher.unpublished:
+            if self._dispatcher.is_idle:
                 try:
                     left = await self._dispatcher.on_redis_thread(self._pending.size)
                     if left and loop.time() - hastened_s > HASTEN_EVERY_S:
@@ -119,14 +116,12 @@ class House:
             log.error("old_days_not_deleted", error=str(error))
 
     def _problems(self, oldest_ms: int | None) -> list[str]:
-        now_ms, found = self._clock.now_ms(), []
-        watermark_ms, behind_ms = self._feed.pipeline.watermark_ms, self._clock.behind_wall_ms()
-        if oldest_ms is not None and now_ms - oldest_ms > OVERDUE_RED_MS:
-            found.append(f"the oldest capture is {(now_ms - oldest_ms) / 1000:.0f} s overdue")
-        if now_ms - watermark_ms > WATERMARK_RED_MS:
-            found.append(f"the watermark has stood for {(now_ms - watermark_ms) / 1000:.0f} s")
-        if abs(behind_ms) > CLOCK_RED_MS:
-            found.append(f"the feed's clock is {-behind_ms / 1000:+.1f} s off the wall clock")
+        found = lags(
+            at_ms=self._clock.now_ms(),
+            watermark_ms=self._feed.pipeline.watermark_ms,
+            oldest_due_at_ms=oldest_ms,
+            clock_behind_wall_ms=self._clock.behind_wall_ms(),
+        )
         if self._dispatcher.unwritten:
             found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
         return found

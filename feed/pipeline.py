@@ -69,9 +69,6 @@ class Pipeline:
         now_ms = self._clock.now_ms()
         return now_ms - 1 if hold_ms is None else min(now_ms - 1, hold_ms)
 
-    def is_flushed(self) -> bool:
-        return not self._away and not self._unsent
-
     async def run(self) -> None:
         """Flush after every entry and every 5 ms, until cancelled. Raises Fenced."""
         while not is_cancelled():
@@ -121,15 +118,14 @@ class Pipeline:
                     await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=confirmed_ms)
         except LostData as lost:
             log.error("server_lost_data", its_watermark_ms=lost.watermark_ms, ours_ms=self.watermark_ms)
-            with suppress(redis.RedisError, LostData):  # the next flush finds out again
+            self._on_lost_data()  # also if what follows fails: then the next flush may see nothing wrong any more
+            try:
                 await self._restore(lost.watermark_ms, watermark_ms)
                 self._confirm(watermark_ms)
-                self._on_lost_data()
+            except redis.RedisError as error:
+                await self._rest(error)
         except redis.RedisError as error:
-            if not self._away:
-                log.error("redis_away", error=str(error))
-            self._away = True
-            await asyncio.sleep(RETRY_EVERY_S)
+            await self._rest(error)
         else:
             if self._away:
                 log.info("redis_back", held_entries=len(self._unsent))
@@ -137,26 +133,43 @@ class Pipeline:
             self._confirm(watermark_ms)
         self._forget_old(watermark_ms - MEMORY_MS)
 
+    async def _rest(self, error: redis.RedisError) -> None:
+        if not self._away:
+            log.error("redis_away", error=str(error))
+        self._away = True
+        await asyncio.sleep(RETRY_EVERY_S)
+
     def _confirm(self, watermark_ms: int) -> None:
         self.watermark_ms = watermark_ms
         self._unsent = [entry for entry in self._unsent if entry[1] > watermark_ms]
 
     async def _restore(self, found_ms: int | None, watermark_ms: int) -> None:
-        """Give a server that is complete only up to `found_ms` everything in memory, in one atomic call.
+        """Give a server everything in memory that it lacks, in one atomic call.
 
-        Between what it has and what memory reaches back to, nothing is known: a gap.
+        Between what it has, exactly, and what memory reaches back to, nothing is known: a gap, for every market.
         """
+        while True:
+            entries = self._missing_since(found_ms, watermark_ms, others=await self._writer.coins())
+            try:
+                await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms, exactly=True)
+                break
+            except LostData as other:  # a call whose answer was lost had been executed, or more is lost by now
+                if (other.watermark_ms or 0) < (found_ms or 0):
+                    self._on_lost_data()
+                found_ms = other.watermark_ms
+        self._forgot_unsent = False
+        log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
+
+    def _missing_since(self, found_ms: int | None, watermark_ms: int, *, others: set[str]) -> list[Stamped]:
         entries: list[Stamped] = []
-        for coin in self._memory.keys() | self._base.keys():
-            if found_ms is None or found_ms < self._horizon_ms:
+        for coin in self._memory.keys() | self._base.keys() | others:
+            if found_ms is None or found_ms < self._horizon_ms or coin not in self._memory:
                 entries.append(stamp(coin, (found_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
                 if coin in self._base:
                     *_, field, value = self._base[coin]
                     entries.append((coin, self._horizon_ms, 1, field, value))
             entries += [entry for entry in self._memory.get(coin, ()) if entry[1] <= watermark_ms]
-        await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms)
-        self._forgot_unsent = False
-        log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
+        return entries
 
     def _forget_old(self, horizon_ms: int) -> None:
         if horizon_ms < self._horizon_ms + 1000:

@@ -74,8 +74,8 @@ class AppendFile:
                 raise MalformedRecord("too long", tail)
             self._kind.from_line(tail)
         except MalformedRecord:
-            log.warning("torn_tail_cut", file=self.path.name, cut_bytes=size - whole, tail=repr(tail[:80]))
             self._cut(whole)
+            log.warning("torn_tail_cut", file=self.path.name, cut_bytes=size - whole, tail=repr(tail[:80]))
             return whole
         self.append(b"\n")
         return size + 1

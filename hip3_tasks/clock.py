@@ -10,6 +10,13 @@ from collections.abc import Callable
 
 MAX_SLEW = 0.01
 
+# Linux's own monotonic clock stands still while the machine sleeps.
+_MONOTONIC = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def _monotonic_ns() -> int:
+    return time.clock_gettime_ns(_MONOTONIC)
+
 
 def wall_ms() -> int:
     """Milliseconds since the epoch by this machine's clock, which may jump."""
@@ -24,7 +31,7 @@ class FeedClock:
         *,
         not_before_ms: int = 0,
         wall_ns: Callable[[], int] = time.time_ns,
-        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+        monotonic_ns: Callable[[], int] = _monotonic_ns,
     ) -> None:
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
         # One value, so that another thread never sees half of a reading.

@@ -49,12 +49,14 @@ class KeyIndex:
 
     def read_back(self, fd: int, size: int) -> None:
         """Read a file from its end, as far as the window reaches."""
+        last_captured_ms = 0
         for lines in backwards(fd, size):
-            youngest_ms = 0
-            for line in lines:
-                youngest_ms = max(youngest_ms, self.add_line(line), _captured_at_ms(line))
-            # Lines of old signals may stand between those of new ones: both clocks of all of a chunk must be old.
-            if youngest_ms < self._newest_ms - self._window_ms:
+            signal_ms = max(self.add_line(line) for line in lines)
+            captured_ms = max(_captured_at_ms(line) for line in lines)
+            last_captured_ms = max(last_captured_ms, captured_ms)
+            # Lines of old signals may stand between those of new ones, and the two are of different clocks: all of a
+            # chunk must be old by both, each against its own newest.
+            if max(signal_ms - self._newest_ms, captured_ms - last_captured_ms) < -self._window_ms:
                 self.complete_since_ms = max(self.complete_since_ms, self._newest_ms - self._window_ms)
                 return
 

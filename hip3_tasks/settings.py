@@ -72,8 +72,8 @@ class Settings(BaseModel):
     ] = Field((1000, 3000, 5000), description="follow-ups of a signal, ms after it")
 
     stall_grace_ms: Count = Field(1500, description="silence of a socket after which the watermark stands")
-    retention_s: Count = Field(900, description="how long the tape is kept in Redis")
-    keep_days: int | None = Field(None, ge=1, description="delete data files of older days; default never")
+    retention_s: int = Field(900, ge=60, description="how long the tape is kept in Redis")
+    keep_days: int | None = Field(None, ge=1, le=10_000, description="delete data files of older days; default never")
     min_free_mb: int = Field(512, ge=0, description="health is red and a warning logged below this")
 
     autoscale: Annotated[str, Field(pattern=r"^[1-9]\d*,[1-9]\d*$")] = "8,2"
@@ -85,6 +85,20 @@ class Settings(BaseModel):
         if venue not in VENUES and urlsplit(venue).scheme not in ("http", "https"):
             raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
         return venue.rstrip("/")
+
+    @field_validator("venue_url")
+    @classmethod
+    def _venue_url_is_one(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("http", "https"):
+            raise ValueError("expected http://HOST:PORT or https://HOST")
+        return url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_one(cls, url: str | None) -> str | None:
+        if url is not None and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("expected redis://HOST:PORT/DB, rediss:// or unix://, was something else")
+        return url
 
     @field_validator("name")
     @classmethod

@@ -24,26 +24,42 @@ from hip3_tasks.store import Keys
 LEASE_MS = 5_000
 
 # KEYS: watermark, feed, tapes, then the tape of each entry.
-# ARGV: owner, lease ms, least watermark the server must have (or ''), new watermark (or ''), then coin, id, field,
-# value of each entry.  Returns {status, holder or watermark found}.
+# ARGV: owner, lease ms, watermark the server must have (or ''), 'exactly' or 'least', new watermark (or ''), then
+# coin, id, field, value of each entry.  Returns {status, holder or watermark found}.
 APPEND = """
 local holder = redis.call('GET', KEYS[2])
 if holder and holder ~= ARGV[1] then return {'fenced', holder} end
 local found = redis.call('GET', KEYS[1])
-if ARGV[3] ~= '' and (not found or tonumber(found) < tonumber(ARGV[3])) then return {'behind', found} end
+if ARGV[4] == 'exactly' then
+  if (found or '') ~= ARGV[3] then return {'behind', found} end
+elseif ARGV[3] ~= '' and (not found or tonumber(found) < tonumber(ARGV[3])) then
+  return {'behind', found}
+end
 redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
 for i = 4, #KEYS do
-  local at = 5 + (i - 4) * 4
-  if ARGV[at + 2] == 'gap' then redis.call('SADD', KEYS[3], ARGV[at]) end
+  local at = 6 + (i - 4) * 4
+  redis.call('SADD', KEYS[3], ARGV[at])
   local reply = redis.pcall('XADD', KEYS[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
   if type(reply) == 'table' and reply.err and not string.find(reply.err, 'equal or smaller', 1, true) then
     return reply
   end
 end
-if ARGV[4] ~= '' and (not found or tonumber(found) < tonumber(ARGV[4])) then redis.call('SET', KEYS[1], ARGV[4]) end
+if ARGV[5] ~= '' and (not found or tonumber(found) < tonumber(ARGV[5])) then redis.call('SET', KEYS[1], ARGV[5]) end
 return {'ok', found}
 """
 
+
+# KEYS: tapes, then tapes of coins.  ARGV: the oldest ms to keep, then the coins.
+TRIM = """
+for i = 2, #KEYS do
+  redis.call('XTRIM', KEYS[i], 'MINID', ARGV[1])
+  if redis.call('XLEN', KEYS[i]) == 0 then
+    redis.call('DEL', KEYS[i])
+    redis.call('SREM', KEYS[1], ARGV[i])
+  end
+end
+"""
+TRIM_AT_ONCE = 50
 
 Stamped: TypeAlias = tuple[str, int, int, str, str]
 """Coin, ms, seq, field and value of an entry on its way.
@@ -108,7 +124,7 @@ class Tail:
 
 
 class LostData(Exception):
-    """The server's watermark is behind what it once confirmed; None when it has none."""
+    """The server's watermark is not what it was to be, mostly behind what it once confirmed; None when it has none."""
 
     def __init__(self, watermark_ms: int | None) -> None:
         super().__init__(f"the server's watermark is {watermark_ms}")
@@ -121,12 +137,20 @@ class TapeWriter:
     def __init__(self, client: "redis.asyncio.Redis", keys: Keys, *, owner: str) -> None:
         self._client, self._keys, self._owner = client, keys, owner
         self._append = client.register_script(APPEND)
+        self._trim = client.register_script(TRIM)
 
-    async def append(self, entries: Sequence[Stamped], *, watermark_ms: int | None, confirmed_ms: int | None) -> None:
+    async def append(
+        self,
+        entries: Sequence[Stamped],
+        *,
+        watermark_ms: int | None,
+        confirmed_ms: int | None,
+        exactly: bool = False,
+    ) -> None:
         """Append entries, then publish the watermark, atomically; repeating a call is harmless.
 
-        Nothing is written when the server's watermark is below `confirmed_ms` (raises LostData) or another feed
-        holds the name (raises Fenced).
+        Nothing is written when the server's watermark is below `confirmed_ms`, or with `exactly` any other (raises
+        LostData), or when another feed holds the name (raises Fenced).
         """
         keys = [self._keys.watermark, self._keys.feed, self._keys.tapes]
         keys += [self._keys.tape(entry[0]) for entry in entries]
@@ -134,6 +158,7 @@ class TapeWriter:
             self._owner,
             LEASE_MS,
             "" if confirmed_ms is None else confirmed_ms,
+            "exactly" if exactly else "least",
             "" if watermark_ms is None else watermark_ms,
         ]
         for coin, at_ms, seq, field, value in entries:
@@ -163,15 +188,9 @@ class TapeWriter:
 
     async def trim(self, coins: Sequence[str], *, before_ms: int) -> None:
         """Drop entries older than `before_ms`; a tape that becomes empty is forgotten."""
-        pipe = self._client.pipeline(transaction=False)
-        for coin in coins:
-            pipe.xtrim(self._keys.tape(coin), minid=before_ms, approximate=False)
-            pipe.xlen(self._keys.tape(coin))
-        replies = await pipe.execute() if coins else []
-        empty = [coin for coin, length in zip(coins, replies[1::2], strict=True) if length == 0]
-        if empty:
-            await self._client.delete(*(self._keys.tape(coin) for coin in empty))
-            await self._client.srem(self._keys.tapes, *empty)
+        for first in range(0, len(coins), TRIM_AT_ONCE):
+            some = coins[first : first + TRIM_AT_ONCE]
+            await self._trim(keys=[self._keys.tapes, *map(self._keys.tape, some)], args=[before_ms, *some])
 
 
 def _newest(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry | None:

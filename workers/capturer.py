@@ -42,14 +42,15 @@ class Capturer:
         MalformedEntry or redis.RedisError; the capture then stays pending, but for the first two.
         """
         reading, at_ms = self._read(capture)
-        if not reading.is_complete_at(capture.due_at_ms):
-            outcome = self._journal.outcome(capture)
-            if outcome is None:
-                return LEFT_PENDING
-        else:
-            signal = self._signal(capture, reading)
+        signal = self._signal(capture, reading)
+        if reading.is_complete_at(capture.due_at_ms):
             record = measure(signal, capture, due=reading.due, t0=reading.t0, at_ms=at_ms)
             outcome = self._journal.append([record])[0]
+        else:
+            already = self._journal.outcome(capture)
+            if already is None:
+                return LEFT_PENDING
+            outcome = already
         self._pending.remove([capture.member])
         return outcome
 

@@ -8,6 +8,7 @@ from celery.signals import worker_process_init
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
 from hip3_tasks.celery import app
+from hip3_tasks.errors import Hip3Error
 from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
@@ -20,11 +21,15 @@ from workers.capturer import Capturer
 log = structlog.get_logger()
 
 
-@app.task(name=CAPTURE_FOLLOWUP)
+@app.task(name=CAPTURE_FOLLOWUP, throws=(Hip3Error,))
 def capture_followup(signal_id: str, offset_ms: int) -> str:
     """Record the market of a signal as it was known at exactly its time + offset_ms. Returns the outcome."""
     capture = Capture.of(signal_id, offset_ms)
-    outcome = _capturer().capture(capture)
+    try:
+        outcome = _capturer().capture(capture)
+    except Hip3Error as error:
+        log.error("followup_failed", signal_id=signal_id, offset_ms=offset_ms, error=str(error))
+        raise
     log.debug("followup", signal_id=signal_id, offset_ms=offset_ms, outcome=outcome)
     return outcome
 

@@ -10,14 +10,12 @@ from pydantic import ValidationError
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.health import lags
 from hip3_tasks.pending import FIRST_TRY_MS, Pending
 from hip3_tasks.retention import disk_problem
 from hip3_tasks.store import Keys
 from hip3_tasks.tape import TapeReader
 
-OVERDUE_RED_MS = 10_000
-WATERMARK_RED_MS = 5_000
-CLOCK_RED_MS = 1_000
 SILENCE_RED_MS = 5_000
 
 
@@ -75,22 +73,15 @@ def _faults(snapshot: Snapshot) -> list[str]:
         return ["no status of the feed: it does not run, or not for a minute"]
     found = list(feed.problems)
     if at_ms - feed.at_ms > SILENCE_RED_MS:
-        found.append(f"the feed is silent for {_seconds(at_ms - feed.at_ms)}")
-    if snapshot.watermark_age_ms is None:
-        found.append("the watermark is missing")
-    elif snapshot.watermark_age_ms > WATERMARK_RED_MS:
-        found.append(f"the watermark stands for {_seconds(snapshot.watermark_age_ms)}")
-    if snapshot.oldest_due_at_ms is not None and at_ms - snapshot.oldest_due_at_ms > OVERDUE_RED_MS:
-        found.append(f"the oldest capture is {_seconds(at_ms - snapshot.oldest_due_at_ms)} overdue")
-    if abs(feed.clock_behind_wall_ms) > CLOCK_RED_MS:
-        found.append(f"the feed's clock is {feed.clock_behind_wall_ms / 1000:+.1f} s off the wall clock")
-    return found
+        found.append(f"the feed is silent for {(at_ms - feed.at_ms) / 1000:.0f} s")
+    return found + lags(
+        at_ms=at_ms,
+        watermark_ms=snapshot.watermark_ms,
+        oldest_due_at_ms=snapshot.oldest_due_at_ms,
+        clock_behind_wall_ms=feed.clock_behind_wall_ms,
+    )
 
 
 def _subject(problem: str) -> Sequence[str]:
     """The feed and whoever looks at it find the same things; each is said once."""
     return tuple(problem.split()[:3])
-
-
-def _seconds(ms: int) -> str:
-    return f"{ms / 1000:.0f} s"

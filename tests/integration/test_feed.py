@@ -211,6 +211,31 @@ def test_a_stall_that_ends_on_the_same_socket_is_a_gap_only_while_it_lasted(rigg
     run(script())
 
 
+@pytest.mark.slow
+def test_a_feed_that_was_stopped_takes_no_backlog_for_fresh(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(offsets_ms="500,3000,20000") as rig:
+            await rig.started()
+            found = await one_signal(rig)
+            await eventually("three captures pending", lambda: rig.pending.size() == 3)
+            rig.feed.send_signal(signal.SIGSTOP)
+            stood_ms = rig.watermark_ms()
+            rig.quote(COIN, bid=99.99, ask=100.01, oracle=105.0)
+            await asyncio.sleep(1)
+            rig.quote(COIN, bid=99.99, ask=100.01, oracle=100.0)
+            await asyncio.sleep(5)
+            rig.feed.send_signal(signal.SIGCONT)
+            await eventually("live again", lambda: newest(rig, COIN).get(b"s") and rig.watermark_ms() > stood_ms + 6000)
+            for capture in found.captures()[:2]:
+                await eventually("captured", lambda c=capture: rig._try(c))
+            records = {record.offset_ms: record for record in [*rig.followups(), *rig.missed()]}
+            assert isinstance(records[3000], Missed) and records[3000].reason is MissedReason.FEED_GAP
+            assert rig.signals() == [found]
+            assert "connection_lost" in rig.log
+
+    run(script())
+
+
 def test_a_dropped_or_expired_socket_is_back_within_five_seconds(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:

@@ -16,6 +16,7 @@ from hip3_tasks.journal import Journal
 from hip3_tasks.market import Gap, Market
 from hip3_tasks.pending import Pending, Wanted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.signals import SignalWriter, find_signal
 from hip3_tasks.store import Keys, connect_async
 from hip3_tasks.tape import TapeReader, TapeWriter
 from tests.build import T0_MS, a_market, a_signal
@@ -76,6 +77,10 @@ class Rig:
 
     def signal(self, **changes: Any) -> Signal:
         signal = a_signal(COIN, **changes)
+        if find_signal(self.data_dir, signal.captures()[0]) is None:
+            writer = SignalWriter(self.data_dir)
+            writer.append([signal])
+            writer.close()
         self.pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
         return signal
 
@@ -405,6 +410,78 @@ def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
     rig.run(script)
 
 
+def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        await flushed_at(rig, pipeline, 10)
+        pipeline.append(COIN, rig.at(100), step(249.1))
+        rig.at(500)
+        with answers_lost(pipeline):
+            await flushed(pipeline)
+        with redis_away(pipeline):
+            pipeline.append(COIN, rig.at(600), step(249.9))
+            for seconds in range(1, MEMORY_MS // 1000 + 10):
+                await flushed_at(rig, pipeline, seconds * 1000)
+        await flushed_at(rig, pipeline, MEMORY_MS + 12_000)
+        missed = rig.capture(signal)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+
+    rig.run(script)
+
+
+def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 500)
+        forget_everything(rig)
+        with answers_lost(pipeline):
+            await flushed_at(rig, pipeline, 600)
+        await flushed_at(rig, pipeline, 700)
+        assert rig.lost_data >= 1
+        assert rig.client.xlen(rig.keys.tape(COIN)) >= 1
+
+    rig.run(script)
+
+
+def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 500)
+        older = {key: rig.client.dump(key) for key in rig.client.scan_iter(f"{rig.keys.prefix}*")}
+        pipeline.append(COIN, rig.at(600), Gap("no longer followed"))
+        pipeline.forget(COIN)
+        for minutes in range(1, 4):
+            await flushed_at(rig, pipeline, minutes * MEMORY_MS)
+        for key, dump in older.items():
+            rig.client.restore(key, 0, dump, replace=True)
+        signal = rig.signal(at_ms=rig.now_ms - 30_000)
+        await flushed_at(rig, pipeline, 3 * MEMORY_MS + 1000)
+        missed = rig.capture(signal)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+
+    rig.run(script)
+
+
+def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline, writer = rig.pipeline(), rig.writer()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 10)
+        assert await writer.coins() == {COIN}
+        await writer.trim([COIN], before_ms=T0_MS + 5)
+        assert await writer.coins() == set()
+        assert not rig.client.exists(rig.keys.tape(COIN))
+        pipeline.append(COIN, rig.at(20), step(249.1))
+        await flushed_at(rig, pipeline, 30)
+        assert await writer.coins() == {COIN}
+
+    rig.run(script)
+
+
 def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
     async def script() -> None:
         for number in range(60):
@@ -418,6 +495,25 @@ def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
             assert done
 
     rig.run(script)
+
+
+async def flushed_at(rig: Rig, pipeline: Pipeline, offset_ms: int) -> None:
+    rig.at(offset_ms)
+    await flushed(pipeline)
+
+
+@contextmanager
+def answers_lost(pipeline: Pipeline) -> Iterator[None]:
+    """Every append is executed, and its answer never comes."""
+    append = pipeline._writer.append
+
+    async def lose(*args: Any, **named: Any) -> None:
+        await append(*args, **named)
+        raise redis.TimeoutError("no answer")
+
+    pipeline._writer.append = lose  # type: ignore[method-assign]
+    yield
+    pipeline._writer.append = append  # type: ignore[method-assign]
 
 
 def forget_everything(rig: Rig) -> None:

@@ -41,6 +41,10 @@ def test_a_second_start_takes_up_where_the_first_left_off(tmp_path: Path, name: 
     with running(tmp_path / name) as (client, process):
         client.set("watermark", 17)
         client.zadd("pending", {"capture": 5})
+        until_s = time.monotonic() + PATIENCE_S
+        while client.info("persistence")["aof_buffer_length"]:  # up to a second of writes is not in the file yet
+            assert time.monotonic() < until_s
+            time.sleep(0.01)
         getattr(process, ending)()
         process.wait(PATIENCE_S)
     with running(tmp_path / name) as (client, _):

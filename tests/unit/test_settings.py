@@ -169,7 +169,7 @@ def test_a_data_directory_is_absolute_however_it_was_given(tmp_path: Path) -> No
             "coins": st.lists(st.sampled_from(["xyz:TSLA", "para:A"]), unique=True).map(tuple),
             "offsets_ms": st.lists(st.integers(1, 3_600_000), min_size=1, unique=True).map(tuple),
             "min_edge_bps": st.floats(0, 1e6),
-            "retention_s": st.integers(1, 10**6),
+            "retention_s": st.integers(60, 10**6),
             "keep_days": st.none() | st.integers(1, 400),
             "redis_url": st.none() | st.just("redis://127.0.0.1:1/0"),
             "data_dir": st.just("some where/däta"),

@@ -59,9 +59,9 @@ def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
         ({"feed": None}, ["no status of the feed: it does not run, or not for a minute"]),
         ({"feed": a_feed_status(at_ms=T0_MS - 9_000)}, ["the feed is silent for 9 s"]),
         ({"watermark_ms": None}, ["the watermark is missing"]),
-        ({"watermark_ms": T0_MS - 5_001}, ["the watermark stands for 5 s"]),
+        ({"watermark_ms": T0_MS - 5_001}, ["the watermark has stood for 5 s"]),
         ({"oldest_due_at_ms": T0_MS - 10_001}, ["the oldest capture is 10 s overdue"]),
-        ({"feed": a_feed_status(clock_behind_wall_ms=-1_200)}, ["the feed's clock is -1.2 s off the wall clock"]),
+        ({"feed": a_feed_status(clock_behind_wall_ms=-1_200)}, ["the feed's clock is +1.2 s off the wall clock"]),
         ({"feed": a_feed_status(problems=["the moon is blue"])}, ["the moon is blue"]),
         ({"fault": "Redis: Connection refused"}, ["Redis: Connection refused"]),
     ],
@@ -71,8 +71,11 @@ def test_what_is_red_is_said_in_words(changes: dict[str, Any], expected: list[st
 
 
 def test_what_the_feed_finds_too_is_said_once(tmp_path: Path) -> None:
-    feed = a_feed_status(problems=["the watermark stands for 6 s", "the moon is blue"])
-    assert said(tmp_path, feed=feed, watermark_ms=T0_MS - 7_000) == ["the watermark stands for 7 s", "the moon is blue"]
+    feed = a_feed_status(problems=["the watermark has stood for 6 s", "the moon is blue"])
+    assert said(tmp_path, feed=feed, watermark_ms=T0_MS - 7_000) == [
+        "the watermark has stood for 7 s",
+        "the moon is blue",
+    ]
 
 
 def test_a_late_capture_is_not_red_until_it_is_ten_seconds_overdue(tmp_path: Path) -> None:
