@@ -4,17 +4,18 @@ import sys
 
 from hip3_tasks import settings
 from hip3_tasks.errors import Hip3Error
-from hip3_tasks.runfile import redis_url
+from hip3_tasks.runfile import located
 from hip3_tasks.store import SOCKET_TIMEOUT_S, Keys
 
 try:
-    _settings = settings.load()
-    # HIP3_REDIS_URL, or the server of the `hip3 up` that runs in the data directory.
-    broker_url = redis_url(_settings)
+    # HIP3_REDIS_URL and HIP3_NAME, or those of the `hip3 up` that runs in the data directory.
+    _settings = located(settings.load())
 except Hip3Error as error:
     sys.exit(f"hip3: {error}")
 
 _keys = Keys(_settings.feed_name)
+
+broker_url = _settings.redis_url
 
 include = ["workers.tasks"]
 
@@ -59,4 +60,6 @@ task_time_limit = 30
 worker_prefetch_multiplier = 0
 worker_disable_rate_limits = True
 worker_hijack_root_logger = False
+# The project's own events are JSON lines; wrapped in Celery's log they would not be.
+worker_redirect_stdouts = False
 timezone = "UTC"

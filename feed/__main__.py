@@ -26,7 +26,7 @@ from hip3_tasks.detector import Detector
 from hip3_tasks.errors import Fenced, Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.pending import Pending
-from hip3_tasks.runfile import redis_url
+from hip3_tasks.runfile import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.signals import signals_since
 from hip3_tasks.store import Keys, connect, connect_async
@@ -44,7 +44,7 @@ class _Stopped(Exception):
 
 def main() -> int:
     try:
-        settings = settings_file.load()
+        settings = located(settings_file.load())
         configure_logs(settings.log_level)
         return asyncio.run(_run(settings))
     except* Hip3Error as group:
@@ -65,7 +65,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 async def _run(settings: Settings) -> int:
     claim = DirectoryClaim(settings.data_dir)
-    url, keys = redis_url(settings), Keys(settings.feed_name)
+    url, keys = str(settings.redis_url), Keys(settings.feed_name)
     client = connect(url)
     writer = TapeWriter(connect_async(url), keys, owner=claim.owner)
     watermark_ms, tails = await _take_up(writer)
@@ -94,7 +94,7 @@ async def _run(settings: Settings) -> int:
 async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, Tail]]:
     """Wait for Redis, claim the name, and see how far its tape goes. Raises Fenced."""
     loop = asyncio.get_running_loop()
-    dead_by_s = loop.time() + 1.5 * LEASE_MS / 1000
+    dead_by_s, told = loop.time() + 1.5 * LEASE_MS / 1000, False
     while True:
         try:
             await writer.append([], watermark_ms=None, confirmed_ms=None)
@@ -103,7 +103,9 @@ async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, Tail]]:
             if loop.time() > dead_by_s:
                 raise
         except redis.RedisError as error:
-            log.error("redis_away", error=str(error))
+            if not told:
+                log.error("redis_away", error=str(error))
+            told = True
             dead_by_s = loop.time() + 1.5 * LEASE_MS / 1000
         await asyncio.sleep(0.5)
 

@@ -37,6 +37,7 @@ class Listener(Protocol):
     def stalled(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None: ...
     def lost(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None: ...
     def refused(self, coin: str) -> None: ...
+    def troubled(self, trouble: str) -> None: ...
 
 
 def pauses(budgets: VenueBudgets) -> Generator[float]:
@@ -106,7 +107,7 @@ class Connection:
             close_timeout=0.5,
             max_queue=1024,
             reconnect_delays=lambda: pauses(self._budgets),
-            process_exception=_log_failure,
+            process_exception=self._note_failure,
         ):
             began_s = loop.time()
             await self._serve(ws)
@@ -139,10 +140,16 @@ class Connection:
             self._report_loss(self._verdict or cause)
 
     def _report_loss(self, cause: str) -> None:
-        log.warning("connection_lost", cause=cause, coins=len(self.coins))
+        (log.info if cause == "stopped" else log.warning)("connection_lost", cause=cause, coins=len(self.coins))
+        self._listener.troubled(f"{self._url}: {cause}")
         last_data_at_ms, self.last_data_at_ms = self.last_data_at_ms, None
         if last_data_at_ms is not None:
             self._listener.lost(list(self.coins), last_data_at_ms=last_data_at_ms, cause=cause)
+
+    def _note_failure(self, error: Exception) -> None:
+        """Every failure to connect is worth another try."""
+        log.warning("connect_failed", error=repr(error)[:120])
+        self._listener.troubled(f"{self._url}: {error!r}"[:200])
 
     def _take(self, raw: str | bytes) -> None:
         at_ms = self._clock.now_ms()
@@ -235,8 +242,3 @@ class Connection:
 async def _send(ws: ClientConnection, message: dict[str, Any]) -> None:
     with suppress(ConnectionClosed):  # the reader will notice
         await ws.send(orjson.dumps(message).decode())
-
-
-def _log_failure(error: Exception) -> None:
-    """Every failure to connect is worth another try."""
-    log.warning("connect_failed", error=repr(error)[:200])

@@ -52,6 +52,8 @@ class Feed:
         self._budgets = VenueBudgets()
         self._refused_at_ms: dict[str, int] = {}
         self._malformed_logged = 0
+        self.trouble = "the venue has not answered yet"
+        """What last kept markets from being live."""
         self._group = asyncio.TaskGroup()
 
     @property
@@ -128,6 +130,9 @@ class Feed:
         for coin in coins:
             self._gap(coin, at_ms, cause)
 
+    def troubled(self, trouble: str) -> None:
+        self.trouble = trouble
+
     def refused(self, coin: str) -> None:
         self._refused_at_ms[coin] = self._clock.now_ms()
         self._drop(coin, "refused by the venue")
@@ -138,9 +143,13 @@ class Feed:
             try:
                 live = await info.live_markets(dexes=self._settings.dexes, coins=self._settings.coins)
             except UniverseError as error:
-                log.error("universe_unknown", error=str(error))
+                self.trouble = str(error)
+                log.error("universe_unknown", error=self.trouble)
                 await asyncio.sleep(UNIVERSE_RETRY_S)
                 continue
+            if not live:
+                self.trouble = "the venue has no live market that HIP3_DEXES and HIP3_COINS let through"
+                log.error("no_market", why=self.trouble)
             self._follow(live)
             await asyncio.sleep(self._settings.universe_refresh_s)
 

@@ -28,6 +28,7 @@ TAPE_CAP = 4
 DRAIN_MARGIN_S = 10.0
 DRAIN_POLL_S = 0.05
 HASTEN_EVERY_S = 3.0
+NO_MARKET_RED_MS = 10_000
 
 
 class House:
@@ -122,6 +123,9 @@ class House:
             oldest_due_at_ms=oldest_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )
+        no_market = not any(state.market is not None for state in self._feed.states.values())
+        if no_market and self._clock.now_ms() - self._started_at_ms > NO_MARKET_RED_MS:
+            found.append(f"no market is live: {self._feed.trouble}")
         if self._dispatcher.unwritten:
             found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
         return found

@@ -99,4 +99,4 @@ class InfoClient:
                         raise UniverseError(f"{self._url}: {question}: the answer is over {MAX_ANSWER_BYTES} bytes")
                 return orjson.loads(body)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise UniverseError(f"{self._url}: {question} failed: {error!r}") from None
+            raise UniverseError(f"{self._url}: {question}: {str(error) or repr(error)}") from None

@@ -13,7 +13,7 @@ from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.pending import Pending
 from hip3_tasks.recapture import open_days, recapture, recapture_open
-from hip3_tasks.runfile import redis_url
+from hip3_tasks.runfile import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, connect
 
@@ -23,7 +23,8 @@ LONG_SIGNALS = 20_000
 
 def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
     """Queue the captures of each; 1 when any is unknown, which does not keep the others from being queued."""
-    client, keys = connect(redis_url(chosen)), Keys(chosen.feed_name)
+    chosen = located(chosen)
+    client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
     unknown = 0
     for signal_id in dict.fromkeys(signal_ids):
         try:
@@ -40,7 +41,8 @@ def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> in
 
 def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> int:
     """Add to the pending set what is open, newest day first; the feed's sweeper publishes it."""
-    now_ms, client = wall_ms(), connect(redis_url(chosen))
+    chosen = located(chosen)
+    now_ms, client = wall_ms(), connect(str(chosen.redis_url))
     configure_logs(chosen.log_level)
     since_ms = 0 if since_hours is None else now_ms - int(since_hours * HOUR_MS)
     journal = Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000)

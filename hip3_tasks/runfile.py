@@ -15,6 +15,8 @@ class RunFile(BaseModel):
 
     pid: int
     started_at_ms: int
+    name: str
+    """Of the feed: its keys and its queue."""
     redis_url: str
     venue_url: str
     flower_url: str | None = None
@@ -39,14 +41,19 @@ class RunFile(BaseModel):
         return found
 
 
-def redis_url(settings: Settings) -> str:
-    """HIP3_REDIS_URL, else the server of the `hip3 up` in the data directory. Raises Unavailable."""
+def located(settings: Settings) -> Settings:
+    """The settings with Redis and the feed's name filled in: HIP3_REDIS_URL, else the `hip3 up` in the data directory.
+
+    Raises Unavailable when there is neither, or when HIP3_NAME names another feed than the one that runs there.
+    """
     if settings.redis_url:
-        return settings.redis_url
+        return settings
     found = RunFile.read(settings.data_dir)
     if found is None:
         raise Unavailable(
             f"no Redis: HIP3_REDIS_URL is not set and no `hip3 up` runs in {settings.data_dir}; "
             "start one, set HIP3_REDIS_URL, or name the data directory with HIP3_DATA_DIR"
         )
-    return found.redis_url
+    if settings.name not in ("", found.name):
+        raise Unavailable(f"HIP3_NAME is {settings.name!r}, but the `hip3 up` in {settings.data_dir} is {found.name!r}")
+    return Settings.model_validate(settings.model_dump() | {"redis_url": found.redis_url, "name": found.name})

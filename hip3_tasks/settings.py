@@ -11,7 +11,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -76,8 +76,9 @@ class Settings(BaseModel):
     keep_days: int | None = Field(None, ge=1, le=10_000, description="delete data files of older days; default never")
     min_free_mb: int = Field(512, ge=0, description="health is red and a warning logged below this")
 
-    autoscale: Annotated[str, Field(pattern=r"^[1-9]\d*,[1-9]\d*$")] = "8,2"
-    log_level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    autoscale: str = Field("8,2", description="most and least worker processes, as Celery has it")
+    flower_port: int = Field(0, ge=0, le=65535, description="of `hip3 up`; 0: any that is free")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @field_validator("venue")
     @classmethod
@@ -97,7 +98,9 @@ class Settings(BaseModel):
     @classmethod
     def _redis_url_is_one(cls, url: str | None) -> str | None:
         if url is not None and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("expected redis://HOST:PORT/DB, rediss:// or unix://, was something else")
+            raise ValueError(
+                "expected a URL such as redis://HOST:PORT/0, rediss:// or unix://, was one without that start"
+            )
         return url
 
     @field_validator("name")
@@ -120,6 +123,14 @@ class Settings(BaseModel):
     def _thresholds_load(cls, path: Path | None) -> Path | None:
         _thresholds(path)  # a bad file is to be found at the start
         return path
+
+    @field_validator("autoscale")
+    @classmethod
+    def _autoscale_is_most_and_least(cls, autoscale: str) -> str:
+        match = re.fullmatch(r"([1-9]\d{0,2}),([1-9]\d{0,2})", autoscale)
+        if match is None or int(match[1]) < int(match[2]):
+            raise ValueError("expected MOST,LEAST processes, as in 8,2")
+        return autoscale
 
     @field_validator("offsets_ms")
     @classmethod

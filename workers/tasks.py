@@ -13,7 +13,7 @@ from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
 from hip3_tasks.pending import Pending
-from hip3_tasks.runfile import redis_url
+from hip3_tasks.runfile import located
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.tape import TapeReader
 from workers.capturer import Capturer
@@ -24,9 +24,8 @@ log = structlog.get_logger()
 @app.task(name=CAPTURE_FOLLOWUP, throws=(Hip3Error,))
 def capture_followup(signal_id: str, offset_ms: int) -> str:
     """Record the market of a signal as it was known at exactly its time + offset_ms. Returns the outcome."""
-    capture = Capture.of(signal_id, offset_ms)
     try:
-        outcome = _capturer().capture(capture)
+        outcome = _capturer().capture(Capture.of(signal_id, offset_ms))
     except Hip3Error as error:
         log.error("followup_failed", signal_id=signal_id, offset_ms=offset_ms, error=str(error))
         raise
@@ -37,9 +36,9 @@ def capture_followup(signal_id: str, offset_ms: int) -> str:
 @cache
 def _capturer() -> Capturer:
     """This process's own: made after the fork."""
-    chosen = settings.load()
+    chosen = located(settings.load())
     configure_logs(chosen.log_level)
-    client, keys = connect(redis_url(chosen)), Keys(chosen.feed_name)
+    client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
     return Capturer(
         reader=TapeReader(client, keys),
         pending=Pending(client, keys),

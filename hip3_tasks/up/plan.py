@@ -51,7 +51,7 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
     port = server.free_port()
     redis_url = chosen.redis_url or f"redis://127.0.0.1:{server.free_port()}/0"
     venue_url = f"http://127.0.0.1:{port}" if simulates else chosen.base_url
-    flower_port = server.free_port()
+    flower_port = chosen.flower_port or server.free_port()
     environment = _environment(chosen, redis_url, venue_url)
 
     def part(name: str, *arguments: str, **more: Any) -> Part:

@@ -32,7 +32,7 @@ SETTLING_S = 10.0
 """For this long it is no problem that the feed has not spoken yet."""
 START_PATIENCE_S = 60.0
 FOREIGN_PATIENCE_S = 5.0
-LIVE_PATIENCE_S = 120.0
+LIVE_PATIENCE_S = 60.0
 REDIS_TIMEOUT_S = 1.0
 
 
@@ -101,6 +101,7 @@ class Run:
         RunFile(
             pid=os.getpid(),
             started_at_ms=wall_ms(),
+            name=self._chosen.feed_name,
             redis_url=self._plan.redis_url,
             venue_url=self._plan.venue_url,
             flower_url=self._plan.flower_url,

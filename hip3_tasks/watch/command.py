@@ -7,7 +7,7 @@ from rich.console import Console
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.runfile import RunFile, redis_url
+from hip3_tasks.runfile import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.watch.display import View, line, table
@@ -33,7 +33,12 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
 
 def _view(chosen: Settings) -> View:
     now_ms = wall_ms()
-    snapshot = _snapshot(chosen)
+    try:
+        chosen = located(chosen)
+        client = connect(str(chosen.redis_url), timeout_s=REDIS_TIMEOUT_S)
+        snapshot = Snapshot.take(client, Keys(chosen.feed_name))
+    except Unavailable as error:
+        snapshot = Snapshot(at_ms=now_ms, fault=str(error))
     run = RunFile.read(chosen.data_dir)
     places = {"flower": run and run.flower_url, "data": str(chosen.data_dir)}
     return View(
@@ -43,14 +48,6 @@ def _view(chosen: Settings) -> View:
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
         places={name: place for name, place in places.items() if place},
     )
-
-
-def _snapshot(chosen: Settings) -> Snapshot:
-    try:
-        client = connect(redis_url(chosen), timeout_s=REDIS_TIMEOUT_S)
-    except Unavailable as error:
-        return Snapshot(at_ms=wall_ms(), fault=str(error))
-    return Snapshot.take(client, Keys(chosen.feed_name))
 
 
 def _as_dict(view: View) -> dict[str, object]:

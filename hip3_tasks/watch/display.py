@@ -102,7 +102,7 @@ class Display:
     def __enter__(self) -> Self:
         if self._console.is_terminal:
             # No thread of its own: `hip3 up` forks.
-            live = Live(console=self._console, auto_refresh=False, transient=True)
+            live = Live(console=self._console, auto_refresh=False, transient=False)
             self._live = self._stack.enter_context(live)
         return self
 

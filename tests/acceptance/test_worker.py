@@ -28,14 +28,15 @@ def celery(rig: FeedRig, *arguments: str) -> list[str]:
 
 
 def environment(rig: FeedRig) -> dict[str, str]:
-    chosen = {"HIP3_DATA_DIR": str(rig.data_dir), "HIP3_NAME": rig.keys.prefix.split(":")[1]}
-    return {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")} | chosen
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
+    return kept | {"HIP3_DATA_DIR": str(rig.data_dir)}
 
 
 @contextmanager
 def worker(rig: FeedRig) -> Iterator["subprocess.Popen[bytes]"]:
     # As under `hip3 up`: the server is found through the run file.
-    RunFile(pid=os.getpid(), started_at_ms=0, redis_url=rig.url, venue_url=rig.venue.base_url).write(rig.data_dir)
+    found = {"redis_url": rig.url, "venue_url": rig.venue.base_url, "name": rig.keys.prefix.split(":")[1]}
+    RunFile(pid=os.getpid(), started_at_ms=0, **found).write(rig.data_dir)
     with (rig.data_dir / "worker.log").open("ab") as log:
         process = subprocess.Popen(
             celery(rig, "worker", "--concurrency=2", "--without-gossip", "--without-mingle", "--loglevel=INFO"),

@@ -1,0 +1,46 @@
+"""Others find a running system by its data directory alone: server, and name."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hip3_tasks import settings
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.runfile import RunFile, located
+
+
+def run_file(data_dir: Path, *, pid: int = 0) -> None:
+    RunFile(
+        pid=pid or os.getpid(),
+        started_at_ms=0,
+        name="mainnet-1a2b",
+        redis_url="redis://127.0.0.1:7/0",
+        venue_url="http://v",
+    ).write(data_dir)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("HIP3_")]:
+        monkeypatch.delenv(name)
+
+
+def test_server_and_name_are_those_of_the_running_system_whatever_its_venue(tmp_path: Path) -> None:
+    run_file(tmp_path)
+    found = located(settings.load(data_dir=tmp_path))
+    assert (found.redis_url, found.feed_name) == ("redis://127.0.0.1:7/0", "mainnet-1a2b")
+
+
+def test_a_given_server_is_taken_and_a_name_that_is_another_one_refused(tmp_path: Path) -> None:
+    run_file(tmp_path)
+    given = settings.load(data_dir=tmp_path, redis_url="redis://127.0.0.1:8/0", name="mine")
+    assert located(given) is given
+    with pytest.raises(Unavailable, match="HIP3_NAME is 'mine'"):
+        located(settings.load(data_dir=tmp_path, name="mine"))
+
+
+def test_the_note_of_a_dead_one_is_not_believed(tmp_path: Path) -> None:
+    run_file(tmp_path, pid=2**22 + 1)
+    with pytest.raises(Unavailable, match="no `hip3 up` runs in"):
+        located(settings.load(data_dir=tmp_path))
