@@ -278,6 +278,21 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
     run(script())
 
 
+@pytest.mark.slow
+def test_health_is_red_and_says_why_while_no_market_is_live(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged() as rig:
+            rig.venue.refuse(True)
+            rig.start()
+            problem = await eventually("red", lambda: (s := rig.status()) and next(iter(s.problems), None))
+            assert problem.startswith("no market is live: ws://") and "503" in problem
+            rig.venue.refuse(False)
+            await eventually("live", lambda: rig.status().markets_live == 2, within_s=6)
+            await eventually("green", lambda: rig.status().problems == [])
+
+    run(script())
+
+
 def test_subscriptions_are_split_over_several_sockets(rigged: Rigged) -> None:
     async def script() -> None:
         coins = [f"xyz:C{number}" for number in range(5)]
