@@ -3,14 +3,17 @@
     .venv/bin/python benchmarks/steady.py --rate 20 --seconds 60
 
 A venue in this process moves one oracle at a time, evenly spaced, so that each move is one signal; `hip3 up` does the
-rest as a user runs it. Prints its last line: lateness is `captured_at_ms − due_at_ms` of every follow-up, in ms.
+rest as a user runs it. Prints its last line, and the lateness (`captured_at_ms − due_at_ms`, ms) of what fell due after
+the first seconds, in which processes still start.
 """
 
 import asyncio
 import sys
 import tempfile
 import time
+from pathlib import Path
 
+import orjson
 import typer
 
 from simulator.limits import Limits
@@ -19,6 +22,7 @@ from simulator.wire import asset_ctx
 
 LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
 COOLDOWN_S = 0.5
+SETTLING_MS = 6_000
 
 
 def main(rate: float = 20, seconds: float = 60) -> None:
@@ -38,8 +42,19 @@ async def _run(rate: float, seconds: float) -> None:
         command = (sys.executable, "-m", "hip3_tasks.cli", "up", "--venue", venue.base_url, "--json", "--no-flower")
         up = await asyncio.create_subprocess_exec(*command, "--duration", str(seconds), "--data-dir", folder)
         await up.wait()
+        print(_settled(Path(folder)))
     moves.cancel()
     await venue.stop()
+
+
+def _settled(data_dir: Path) -> str:
+    records = [orjson.loads(line) for path in data_dir.glob("followups_*") for line in path.read_bytes().splitlines()]
+    first_ms = min(record["due_at_ms"] for record in records)
+    settled = [record for record in records if record["due_at_ms"] - first_ms > SETTLING_MS]
+    late_ms = sorted(record["captured_at_ms"] - record["due_at_ms"] for record in settled)
+    quantiles = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+    shown = [f"{name} {late_ms[int(len(late_ms) * share)]}" for name, share in quantiles.items()]
+    return f"settled: {', '.join(shown)}, max {late_ms[-1]} ms of {len(late_ms)} follow-ups"
 
 
 async def _move(venue: VenueServer, names: list[str], rate: float) -> None:
