@@ -1,0 +1,26 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import structlog
+from hip3_tasks.logs import configure_logs
+configure_logs("info")
+for _ in range(3):
+    structlog.get_logger().error("signals_not_written", market="xyz:A\\nforged")
+print("went on")
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_log_on_a_full_disk_loses_lines_and_nothing_else() -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=full, text=True)
+    assert ended.stdout == "went on\n"
+
+
+def test_a_line_cannot_be_forged_by_what_it_quotes() -> None:
+    ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert len(ended.stderr.splitlines()) == 3
