@@ -56,6 +56,8 @@ task_reject_on_worker_lost = True
 # A stopped child holds the day's lock; killing it frees the lock for the others.
 task_time_limit = 30
 
+# Grows and shrinks by the jobs that wait, not by their members.
+worker_autoscaler = "workers.autoscale:BatchAutoscaler"
 # No limit: with one, acknowledgements that fail while the server hangs leak slots until nothing is consumed.
 worker_prefetch_multiplier = 0
 worker_disable_rate_limits = True

@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import redis
+
 from hip3_tasks.capture import Capture
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import BadCapture, MalformedRecord, UnknownSignal
+from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
 from hip3_tasks.followups import measure
 from hip3_tasks.journal import Journal
 from hip3_tasks.pending import Pending
-from hip3_tasks.records import Signal
+from hip3_tasks.records import Followup, Missed, Signal
 from hip3_tasks.signals import find_signal
 from hip3_tasks.tape import Reading, TapeReader
 
@@ -19,9 +21,11 @@ WATERMARK_POLL_MS = 2
 
 LEFT_PENDING = "left pending: the tape is not complete at its due time yet"
 
+Answers = dict[Capture, str | Exception]
+
 
 class Capturer:
-    """Turns a capture into its one line on disk."""
+    """Turns captures into their lines on disk: one read, one write, one sync for all that are due together."""
 
     def __init__(
         self,
@@ -36,51 +40,97 @@ class Capturer:
         self._data_dir, self._now_ms = data_dir, now_ms
 
     def capture(self, capture: Capture) -> str:
-        """The outcome: captured, missed and why, already there, day closed, or left pending.
+        """The outcome of one capture; raises what `capture_all` answers."""
+        (answer,) = self.capture_all([capture])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
-        Raises UnknownSignal or BadCapture for what no signal is owed, JournalError when the disk refuses,
-        MalformedEntry or redis.RedisError; the capture then stays pending, but for the first two.
+    def capture_all(self, captures: Sequence[Capture]) -> list[str | Exception]:
+        """The outcome of each: captured, missed and why, already there, day closed, or left pending.
+
+        A capture that fails is answered by its error, and keeps none of the others: UnknownSignal or BadCapture for
+        what no signal is owed, JournalError when the disk refuses, MalformedEntry or redis.RedisError. It then stays
+        pending, but for the first two.
         """
-        reading, at_ms = self._read(capture)
-        signal = self._signal(capture, reading)
-        if reading.is_complete_at(capture.due_at_ms):
-            record = measure(signal, capture, due=reading.due, t0=reading.t0, at_ms=at_ms)
-            outcome = self._journal.append([record])[0]
-        else:
-            already = self._journal.outcome(capture)
-            if already is None:
-                return LEFT_PENDING
-            outcome = already
-        self._pending.remove([capture.member])
-        return outcome
+        answers: Answers = {}
+        until_s = time.monotonic() + WATERMARK_PATIENCE_MS / 1000
+        try:
+            while waiting := [capture for capture in dict.fromkeys(captures) if capture not in answers]:
+                watermark_ms = self._reader.watermark_ms() or 0
+                complete = [capture for capture in waiting if capture.due_at_ms <= watermark_ms]
+                settled = self._settle(complete) if complete else {}
+                answers |= settled
+                if time.monotonic() > until_s:
+                    answers |= self._left([capture for capture in waiting if capture not in settled])
+                elif not settled:
+                    time.sleep(WATERMARK_POLL_MS / 1000)
+        except (redis.RedisError, JournalError) as error:
+            answers = dict.fromkeys(captures, error) | answers
+        return [answers[capture] for capture in captures]
 
     def close(self) -> None:
         self._journal.close()
 
-    def _read(self, capture: Capture) -> tuple[Reading, int]:
-        """Read until the tape is complete at the due time, or patience ends."""
-        until_s = time.monotonic() + WATERMARK_PATIENCE_MS / 1000
-        while True:
-            reading = self._reader.read([capture])[0]
-            at_ms = self._now_ms()
-            if reading.is_complete_at(capture.due_at_ms) or time.monotonic() > until_s:
-                return reading, at_ms
-            time.sleep(WATERMARK_POLL_MS / 1000)
+    def _settle(self, captures: Sequence[Capture]) -> Answers:
+        """Measure, append and forget those that the tape is complete for; the others are not answered."""
+        failed: Answers = {}
+        records: dict[Capture, Followup | Missed] = {}
+        readings = self._read(captures)
+        at_ms = self._now_ms()
+        for capture, reading in zip(captures, readings, strict=True):
+            if isinstance(reading, Exception):
+                failed[capture] = reading
+            elif reading.is_complete_at(capture.due_at_ms):
+                signal = self._signal(capture, reading)
+                if isinstance(signal, Exception):
+                    failed[capture] = signal
+                else:
+                    records[capture] = measure(signal, capture, due=reading.due, t0=reading.t0, at_ms=at_ms)
+        outcomes = self._journal.append(list(records.values()))
+        answers = failed | dict(zip(records, outcomes, strict=True))
+        self._forget(answers)
+        return answers
 
-    def _signal(self, capture: Capture, reading: Reading) -> Signal:
+    def _left(self, captures: Sequence[Capture]) -> Answers:
+        """What is said of captures that the tape is still not complete for."""
+        answers: Answers = {}
+        for capture, reading in zip(captures, self._read(captures), strict=True):
+            signal = reading if isinstance(reading, Exception) else self._signal(capture, reading)
+            if isinstance(signal, Exception):
+                answers[capture] = signal
+            else:
+                answers[capture] = self._journal.outcome(capture) or LEFT_PENDING
+        self._forget(answers)
+        return answers
+
+    def _read(self, captures: Sequence[Capture]) -> Sequence[Reading | MalformedEntry]:
+        """One round-trip for all; one each when a tape entry does not decode, so that it harms only its own."""
+        try:
+            return self._reader.read(captures) if captures else []
+        except MalformedEntry as error:
+            if len(captures) == 1:
+                return [error]
+            return [reading for capture in captures for reading in self._read([capture])]
+
+    def _signal(self, capture: Capture, reading: Reading) -> Signal | BadCapture | UnknownSignal:
         signal = _decoded(reading.signal_line) or find_signal(self._data_dir, capture)
         if signal is None:
-            self._pending.remove([capture.member])
-            raise UnknownSignal(
+            return UnknownSignal(
                 f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} knows it"
             )
         if capture.offset_ms not in signal.offsets_ms:
-            self._pending.remove([capture.member])
-            owed: Sequence[int] = signal.offsets_ms
-            raise BadCapture(
-                f"{capture.signal_id}: its offsets are {', '.join(map(str, owed))} ms, not {capture.offset_ms}"
-            )
+            owed = ", ".join(map(str, signal.offsets_ms))
+            return BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
         return signal
+
+    def _forget(self, answers: Answers) -> None:
+        """Take what is on disk, or can never be, out of the pending set."""
+        self._pending.remove(capture.member for capture, answer in answers.items() if _is_final(answer))
+
+
+def _is_final(answer: str | Exception) -> bool:
+    return isinstance(answer, BadCapture | UnknownSignal) or (isinstance(answer, str) and answer != LEFT_PENDING)
 
 
 def _decoded(line: bytes | None) -> Signal | None:

@@ -1,5 +1,6 @@
 """The one task of this project."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import structlog
@@ -8,7 +9,7 @@ from celery.signals import worker_process_init
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
 from hip3_tasks.celery import app
-from hip3_tasks.errors import Hip3Error
+from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
@@ -16,21 +17,44 @@ from hip3_tasks.pending import Pending
 from hip3_tasks.runfile import located
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.tape import TapeReader
+from workers.batch import Call
 from workers.capturer import Capturer
+from workers.due_batches import DueBatchTask
 
 log = structlog.get_logger()
 
 
-@app.task(name=CAPTURE_FOLLOWUP, throws=(Hip3Error,))
-def capture_followup(signal_id: str, offset_ms: int) -> str:
-    """Record the market of a signal as it was known at exactly its time + offset_ms. Returns the outcome."""
+class CaptureFollowup(DueBatchTask):
+    """Record the market of a signal as it was known at exactly its time + offset_ms; the result is the outcome."""
+
+    name = CAPTURE_FOLLOWUP
+    throws = (Hip3Error,)
+
+    def run_many(self, calls: Sequence[Call]) -> list[object]:
+        wanted = [_wanted(call) for call in calls]
+        captures = [want for want in wanted if isinstance(want, Capture)]
+        answers = dict(zip(captures, _capturer().capture_all(captures), strict=True))
+        for capture, answer in answers.items():
+            if isinstance(answer, Exception):
+                log.error(
+                    "followup_failed", signal_id=capture.signal_id, offset_ms=capture.offset_ms, error=str(answer)
+                )
+            else:
+                log.debug("followup", signal_id=capture.signal_id, offset_ms=capture.offset_ms, outcome=answer)
+        return [answers[want] if isinstance(want, Capture) else want for want in wanted]
+
+
+capture_followup = app.register_task(CaptureFollowup())
+
+
+def _wanted(call: Call) -> Capture | BadCapture:
+    args, kwargs = call
     try:
-        outcome = _capturer().capture(Capture.of(signal_id, offset_ms))
-    except Hip3Error as error:
-        log.error("followup_failed", signal_id=signal_id, offset_ms=offset_ms, error=str(error))
-        raise
-    log.debug("followup", signal_id=signal_id, offset_ms=offset_ms, outcome=outcome)
-    return outcome
+        return Capture.of(*args, **kwargs)
+    except BadCapture as error:
+        return error
+    except TypeError as error:
+        return BadCapture(f"expected signal_id and offset_ms: {error}")
 
 
 @cache
