@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Self
 
 from hip3_tasks.errors import BadCapture
@@ -11,6 +12,7 @@ from hip3_tasks.market import COIN
 _SIGNAL_ID = re.compile(rf"({COIN.pattern})-([1-9][0-9]{{12}})", re.ASCII)
 _MEMBER = re.compile(r"(.+)\|([1-9][0-9]{0,6})", re.ASCII)
 MAX_OFFSET_MS = 3_600_000
+DAY_MS = 86_400_000
 
 
 def signal_id_of(market_key: str, timestamp_ms: int) -> str:
@@ -20,7 +22,12 @@ def signal_id_of(market_key: str, timestamp_ms: int) -> str:
 
 def utc_day(at_ms: int) -> str:
     """`YYYY-MM-DD` of an instant; the only source of a data file's name."""
-    return datetime.fromtimestamp(at_ms // 1000, UTC).strftime("%Y-%m-%d")
+    return _day(at_ms // DAY_MS)
+
+
+@lru_cache(maxsize=16)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY_MS // 1000, UTC).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True, slots=True)

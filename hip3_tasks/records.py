@@ -24,7 +24,9 @@ OffsetMs = Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)]
 Coin = Annotated[str, Field(pattern=f"^{COIN.pattern}$")]
 
 # orjson writes 1e-07 as `1e-7` and 1e16 as `1e16` or `1e+16`; some readers take a number without a point for an
-# integer. A quotation mark inside a string is escaped, so that no text looks like a number.
+# integer. A quotation mark inside a string is escaped, so that no text looks like a number. Few lines have an `e`
+# before a digit at all, and to look for that alone takes a tenth of the time.
+_EXPONENT = re.compile(rb"e[-+0-9]")
 _POINTLESS = re.compile(rb'((?<!\\)":-?[0-9]+)(e[+-]?[0-9]+)(?=[,}])')
 
 
@@ -44,7 +46,8 @@ class Record(BaseModel):
 
     def line(self) -> bytes:
         """The record as one line of JSON, newline included."""
-        return _POINTLESS.sub(rb"\1.0\2", orjson.dumps(self.__dict__)) + b"\n"
+        line = orjson.dumps(self.__dict__) + b"\n"
+        return _POINTLESS.sub(rb"\1.0\2", line) if _EXPONENT.search(line) else line
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:

@@ -8,14 +8,12 @@ from pathlib import Path
 import structlog
 
 from hip3_tasks.appendfile import AppendFile
-from hip3_tasks.capture import Capture, utc_day
+from hip3_tasks.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import backwards, containing, whole_length
 from hip3_tasks.records import Signal
 
 log = structlog.get_logger()
-
-DAY_MS = 86_400_000
 
 
 def signals_path(data_dir: Path, day: str) -> Path:

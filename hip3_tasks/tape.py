@@ -74,17 +74,42 @@ def stamp(coin: str, at_ms: int, seq: int, value: Market | Gap) -> Stamped:
     return coin, at_ms, seq, field.decode(), data.decode()
 
 
+# KEYS: watermark, then signal and tape of each capture.  ARGV: time of the signal and due time of each.
+# `ms` alone as the end of a range means the last entry of that millisecond.
+READ = """
+local found = {redis.call('GET', KEYS[1])}
+for i = 2, #KEYS, 2 do
+  found[#found + 1] = redis.call('HGET', KEYS[i], 'record')
+  found[#found + 1] = redis.call('XREVRANGE', KEYS[i + 1], ARGV[i - 1], '-', 'COUNT', 1)
+  found[#found + 1] = redis.call('XREVRANGE', KEYS[i + 1], ARGV[i], '-', 'COUNT', 1)
+end
+return found
+"""
+
+RawEntries: TypeAlias = list[tuple[bytes, list[bytes]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Redis says of a capture, read in one round-trip, the watermark first."""
+    """What Redis says of a capture, all of one instant. An entry is decoded when it is asked for."""
 
     watermark_ms: int | None
     signal_line: bytes | None
-    t0: Entry | None
-    due: Entry | None
+    raw_t0: RawEntries
+    raw_due: RawEntries
 
     def is_complete_at(self, at_ms: int) -> bool:
         return self.watermark_ms is not None and self.watermark_ms >= at_ms
+
+    @property
+    def t0(self) -> Entry | None:
+        """The newest entry at the signal's time. Raises MalformedEntry."""
+        return _newest(self.raw_t0)
+
+    @property
+    def due(self) -> Entry | None:
+        """The newest entry at the due time. Raises MalformedEntry."""
+        return _newest(self.raw_due)
 
 
 class TapeReader:
@@ -92,22 +117,20 @@ class TapeReader:
 
     def __init__(self, client: "redis.Redis", keys: Keys) -> None:
         self._client, self._keys = client, keys
+        self._read = client.register_script(READ)
 
     def read(self, captures: Sequence[Capture]) -> list[Reading]:
-        """One pipelined round-trip for all. Raises MalformedEntry or redis.RedisError."""
-        pipe = self._client.pipeline(transaction=False)
-        pipe.get(self._keys.watermark)
+        """One atomic round-trip for all. Raises redis.RedisError."""
+        keys = [self._keys.watermark]
+        argv: list[int] = []
         for capture in captures:
-            tape = self._keys.tape(capture.market_key)
-            pipe.hget(self._keys.signal(capture.signal_id), "record")
-            # `ms` alone as the end of a range means the last entry of that millisecond.
-            pipe.xrevrange(tape, capture.timestamp_ms, "-", count=1)
-            pipe.xrevrange(tape, capture.due_at_ms, "-", count=1)
-        watermark, *replies = pipe.execute()
+            keys += (self._keys.signal(capture.signal_id), self._keys.tape(capture.market_key))
+            argv += (capture.timestamp_ms, capture.due_at_ms)
+        watermark, *found = self._read(keys=keys, args=argv)
         watermark_ms = None if watermark is None else int(watermark)
         return [
-            Reading(watermark_ms, signal_line, _newest(t0), _newest(due))
-            for signal_line, t0, due in zip(replies[::3], replies[1::3], replies[2::3], strict=True)
+            Reading(watermark_ms, signal_line, t0, due)
+            for signal_line, t0, due in zip(found[::3], found[1::3], found[2::3], strict=True)
         ]
 
     def watermark_ms(self) -> int | None:
@@ -193,8 +216,11 @@ class TapeWriter:
             await self._trim(keys=[self._keys.tapes, *map(self._keys.tape, some)], args=[before_ms, *some])
 
 
-def _newest(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Entry | None:
-    return decode_entry(*entries[0]) if entries else None
+def _newest(entries: RawEntries) -> Entry | None:
+    if not entries:
+        return None
+    ((entry_id, fields),) = entries
+    return decode_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
 
 
 def _tail(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> Tail:

@@ -18,6 +18,8 @@ from hip3_tasks.tape import Reading, TapeReader
 
 WATERMARK_PATIENCE_MS = 500
 WATERMARK_POLL_MS = 2
+READ_AT_ONCE = 100
+"""So that a large batch neither holds up the server for long nor stamps its first reading late."""
 
 LEFT_PENDING = "left pending: the tape is not complete at its due time yet"
 
@@ -76,17 +78,13 @@ class Capturer:
         """Measure, append and forget those that the tape is complete for; the others are not answered."""
         failed: Answers = {}
         records: dict[Capture, Followup | Missed] = {}
-        readings = self._read(captures)
-        at_ms = self._now_ms()
-        for capture, reading in zip(captures, readings, strict=True):
-            if isinstance(reading, Exception):
-                failed[capture] = reading
-            elif reading.is_complete_at(capture.due_at_ms):
-                signal = self._signal(capture, reading)
-                if isinstance(signal, Exception):
-                    failed[capture] = signal
-                else:
+        for capture, reading, at_ms in self._read(captures):
+            if reading.is_complete_at(capture.due_at_ms):
+                try:
+                    signal = self._signal(capture, reading)
                     records[capture] = measure(signal, capture, due=reading.due, t0=reading.t0, at_ms=at_ms)
+                except (BadCapture, UnknownSignal, MalformedEntry) as error:
+                    failed[capture] = error
         outcomes = self._journal.append(list(records.values()))
         answers = failed | dict(zip(records, outcomes, strict=True))
         self._forget(answers)
@@ -95,33 +93,34 @@ class Capturer:
     def _left(self, captures: Sequence[Capture]) -> Answers:
         """What is said of captures that the tape is still not complete for."""
         answers: Answers = {}
-        for capture, reading in zip(captures, self._read(captures), strict=True):
-            signal = reading if isinstance(reading, Exception) else self._signal(capture, reading)
-            if isinstance(signal, Exception):
-                answers[capture] = signal
-            else:
+        for capture, reading, _ in self._read(captures):
+            try:
+                self._signal(capture, reading)
                 answers[capture] = self._journal.outcome(capture) or LEFT_PENDING
+            except (BadCapture, UnknownSignal) as error:
+                answers[capture] = error
         self._forget(answers)
         return answers
 
-    def _read(self, captures: Sequence[Capture]) -> Sequence[Reading | MalformedEntry]:
-        """One round-trip for all; one each when a tape entry does not decode, so that it harms only its own."""
-        try:
-            return self._reader.read(captures) if captures else []
-        except MalformedEntry as error:
-            if len(captures) == 1:
-                return [error]
-            return [reading for capture in captures for reading in self._read([capture])]
+    def _read(self, captures: Sequence[Capture]) -> list[tuple[Capture, Reading, int]]:
+        """Each with its reading and the wall clock right after it was read."""
+        found: list[tuple[Capture, Reading, int]] = []
+        for first in range(0, len(captures), READ_AT_ONCE):
+            some = captures[first : first + READ_AT_ONCE]
+            readings = self._reader.read(some)
+            at_ms = self._now_ms()
+            found += [(capture, reading, at_ms) for capture, reading in zip(some, readings, strict=True)]
+        return found
 
-    def _signal(self, capture: Capture, reading: Reading) -> Signal | BadCapture | UnknownSignal:
+    def _signal(self, capture: Capture, reading: Reading) -> Signal:
         signal = _decoded(reading.signal_line) or find_signal(self._data_dir, capture)
         if signal is None:
-            return UnknownSignal(
+            raise UnknownSignal(
                 f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} knows it"
             )
         if capture.offset_ms not in signal.offsets_ms:
             owed = ", ".join(map(str, signal.offsets_ms))
-            return BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
+            raise BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
         return signal
 
     def _forget(self, answers: Answers) -> None:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from hip3_tasks.auditing.arithmetic import faults_of_followup, faults_of_missed, faults_of_signal
 from hip3_tasks.auditing.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
 from hip3_tasks.auditing.ledger import Ledger
-from hip3_tasks.capture import utc_day
+from hip3_tasks.capture import DAY_MS, utc_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.lines import forwards, whole_length
@@ -33,7 +33,6 @@ OPEN_GRACE_MS = 30_000
 TAIL_PATIENCE_S = 0.1
 TAIL_MOST_BYTES = 1 << 20
 TELL_EVERY_BYTES = 1 << 20
-DAY_MS = 86_400_000
 
 _NAME = re.compile(r"(?:signals|followups|missed)_([0-9]{4}-[0-9]{2}-[0-9]{2})\.(?:jsonl|parquet)", re.ASCII)
 

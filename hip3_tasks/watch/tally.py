@@ -9,10 +9,9 @@ from typing import Any
 
 import orjson
 
-from hip3_tasks.capture import utc_day
+from hip3_tasks.capture import DAY_MS, utc_day
 from hip3_tasks.lines import backwards, read_from, whole_length
 
-DAY_MS = 86_400_000
 KINDS = ("signals", "followups", "missed")
 EXACT_BELOW_MS = 1_000
 
