@@ -2,6 +2,8 @@
 
 import sys
 
+from kombu.transport import TRANSPORT_ALIASES
+
 from hip3_tasks import settings
 from hip3_tasks.errors import Hip3Error
 from hip3_tasks.runfile import located
@@ -16,6 +18,9 @@ except Hip3Error as error:
 _keys = Keys(_settings.feed_name)
 
 broker_url = _settings.redis_url
+# Receives many messages a round-trip, and none is lost with a worker that is killed as it receives. Under the schemes'
+# own names, for with `broker_transport` rediss:// would lose its TLS, and Flower and the logs the URL.
+TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "workers.transport:Transport"))
 
 include = ["workers.tasks"]
 
@@ -25,6 +30,8 @@ broker_transport_options = {
     "unacked_key": _keys.unacked,
     "unacked_index_key": f"{_keys.unacked}_index",
     "unacked_mutex_key": f"{_keys.unacked}_mutex",
+    # Where a message goes that would stop a worker.
+    "quarantine_key": _keys.quarantine,
     # A killed worker's tasks come back soon, but never while one may still be waiting for its countdown.
     "visibility_timeout": max(_settings.offsets_ms) // 1000 + 10,
     "unacked_restore_interval": 1,

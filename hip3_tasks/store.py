@@ -13,6 +13,7 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 | `due`         | zset   | -         | feed; workers remove | feed, status   | the same captures by due time   |
 | `captures`    | list   | -         | feed, `celery call` | workers         | the Celery queue                |
 | `unacked*`    | zset.. | -         | workers (kombu)     | workers         | deliveries not yet acknowledged |
+| `quarantine`  | list   | 1,000     | workers             | operator        | messages that cannot be handled |
 | `status`      | string | 60 s      | feed                | status          | the feed's counters             |
 """
 
@@ -39,6 +40,7 @@ class Keys:
         self.due = self.prefix + "due"
         self.queue = self.prefix + "captures"
         self.unacked = self.prefix + "unacked"
+        self.quarantine = self.prefix + "quarantine"
         self.status = self.prefix + "status"
 
     def tape(self, coin: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES
 
 from workers.batch import Call
 from workers.due_batches import DueBatchTask
@@ -15,9 +16,9 @@ from workers.due_batches import DueBatchTask
 QUEUE = os.environ["BATCH_QUEUE"]
 NOTES = Path(os.environ["BATCH_NOTES"])
 
+TRANSPORT_ALIASES["redis"] = os.environ["BATCH_TRANSPORT"]
 app = Celery("batchapp", broker=os.environ["BATCH_BROKER"])
 app.conf.update(
-    broker_transport=os.environ["BATCH_TRANSPORT"],
     broker_transport_options={
         "unacked_key": f"{QUEUE}:unacked",
         "unacked_index_key": f"{QUEUE}:unacked_index",

@@ -25,6 +25,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -49,6 +50,8 @@ SPLIT_FROM = 64
 """Fewer members than this are not worth a second process."""
 PATIENCE_S = 0.05
 """How long what is due may wait for a process before the pool is asked to grow."""
+EVENTS_AT_ONCE = 1_000
+"""Events go out once a turn of the loop, not each two dozen of them in a round-trip of their own."""
 
 
 class DueBatchTask(Task):
@@ -81,9 +84,14 @@ class DueBatches:
 
     def __init__(self, task: DueBatchTask, app: Any, consumer: Any) -> None:
         self._task, self._app, self._consumer = task, app, consumer
+        self._events = consumer.event_dispatcher
+        self._events.buffer_limit = EVENTS_AT_ONCE
         self._request_class = create_request_cls(
-            symbol_by_name(task.Request), task, consumer.pool, consumer.hostname, consumer.event_dispatcher, app=app
+            symbol_by_name(task.Request), task, consumer.pool, consumer.hostname, self._events, app=app
         )
+        # Asked for each request, and looked up in all settings each time.
+        self._utc, self._timezone = app.uses_utc_timezone(), app.timezone
+        self._request_class._tzlocal = app.conf.timezone
         self._semaphore = consumer.controller.semaphore
         self._number = count()
         self._waiting: list[tuple[float, int, Any]] = []
@@ -119,20 +127,21 @@ class DueBatches:
             elif body is not None:
                 body, headers, decoded, utc = strategy.proto1_to_proto2(message, body)
             else:
-                body, headers, decoded, utc = message.body, message.headers, False, self._app.uses_utc_timezone()
+                body, headers, decoded, utc = message.body, message.headers, False, self._utc
             return self._request_class(
                 message,
                 on_ack=ack,
                 on_reject=reject,
                 app=self._app,
                 hostname=self._consumer.hostname,
-                eventer=self._consumer.event_dispatcher,
+                eventer=self._events,
                 task=self._task,
                 connection_errors=self._consumer.connection_errors,
                 body=body,
                 headers=headers,
                 decoded=decoded,
                 utc=utc,
+                maybe_iso8601=_instant,
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidTaskError(f"not a task message: {error!r}") from error
@@ -141,7 +150,7 @@ class DueBatches:
         if not request.eta:
             return time.monotonic()
         try:
-            return float(to_timestamp(request.eta, self._app.timezone))  # type: ignore[no-untyped-call]
+            return float(to_timestamp(request.eta, self._timezone))
         except (OverflowError, ValueError) as error:
             raise InvalidTaskError(f"invalid ETA {request.eta!r}: {error}") from error
 
@@ -315,6 +324,11 @@ class DueBatches:
             request.worker_pid = request.time_start = None
             self._alone.append((now_s, request))
         self._hand_over()
+
+
+def _instant(text: Any) -> Any:
+    """An ETA or expiry. Celery's own parser takes a tenth of the time that a request costs in all."""
+    return datetime.fromisoformat(text) if isinstance(text, str) else text
 
 
 @inspect_command(alias="dump_schedule")

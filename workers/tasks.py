@@ -1,10 +1,11 @@
 """The one task of this project."""
 
+import gc
 from collections.abc import Sequence
 from functools import cache
 
 import structlog
-from celery.signals import worker_process_init
+from celery.signals import worker_init, worker_process_init, worker_ready
 
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
@@ -71,7 +72,25 @@ def _capturer() -> Capturer:
     )
 
 
+@worker_init.connect
+def _log_as_all_others(**_: object) -> None:
+    """In the main process, which is the one that may have to quarantine a message."""
+    configure_logs(settings.load().log_level)
+
+
 @worker_process_init.connect
 def _make_ready(**_: object) -> None:
     """So that the first capture of a process is no later than the others."""
     _capturer()
+    gc.freeze()
+
+
+@worker_ready.connect
+def _keep_the_collector_away(**_: object) -> None:
+    """Requests that wait form no cycles, but are many; each search among them held all of them up.
+
+    What is garbage all the same is found when some thousand more tasks have come to wait.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 1_000, 1_000)

@@ -22,13 +22,13 @@ from celery import Celery
 from tests.feedrig import ROOT
 
 PATIENCE_S = 20.0
-TRANSPORT = "redis"
+OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"
 
 
 class Rig:
     """A queue of its own, workers on it, and what their tasks noted."""
 
-    def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = TRANSPORT) -> None:
+    def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = OURS) -> None:
         self.queue, self.notes_path, self.log_path = name, folder / "notes.jsonl", folder / "worker.log"
         self.client = redis.Redis.from_url(redis_url)
         self.app = Celery("tests", broker=redis_url)
@@ -393,7 +393,7 @@ def test_a_pool_without_processes_runs_the_task_one_by_one(rig: Rig) -> None:
 
 
 def test_kombus_own_transport_serves_as_well(redis_url: str, name: str, tmp_path: Path) -> None:
-    rig = Rig(redis_url, name, tmp_path, transport="redis")
+    rig = Rig(redis_url, name, tmp_path, transport=STOCK)
     with rig.worker():
         due = soon()
         for each in names("stock", 20):
