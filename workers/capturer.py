@@ -40,6 +40,8 @@ class Capturer:
     ) -> None:
         self._reader, self._pending, self._journal = reader, pending, journal
         self._data_dir, self._now_ms = data_dir, now_ms
+        # As last seen: what is due up to here is worth reading. Whether it is complete, the reading itself says.
+        self._watermark_ms = 0
 
     def capture(self, capture: Capture) -> str:
         """The outcome of one capture; raises what `capture_all` answers."""
@@ -59,10 +61,13 @@ class Capturer:
         until_s = time.monotonic() + WATERMARK_PATIENCE_MS / 1000
         try:
             while waiting := [capture for capture in dict.fromkeys(captures) if capture not in answers]:
-                watermark_ms = self._reader.watermark_ms() or 0
-                complete = [capture for capture in waiting if capture.due_at_ms <= watermark_ms]
+                if any(capture.due_at_ms > self._watermark_ms for capture in waiting):
+                    self._watermark_ms = self._reader.watermark_ms() or 0
+                complete = [capture for capture in waiting if capture.due_at_ms <= self._watermark_ms]
                 settled = self._settle(complete) if complete else {}
                 answers |= settled
+                if len(settled) < len(complete):
+                    self._watermark_ms = 0  # the server has lost it
                 if time.monotonic() > until_s:
                     answers |= self._left([capture for capture in waiting if capture not in settled])
                 elif not settled:

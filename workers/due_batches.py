@@ -7,7 +7,7 @@ its base class, `DueBatchTask`, and says how to run many at once.
 The laws:
 - A request waits in one heap until it is due, by the monotonic clock from its receipt on. Then all that is due is
   handed over as one job, split over the idle processes when it is large. When no process is idle, the first one to be
-  so takes all that has come together meanwhile.
+  so takes all that has come together meanwhile; a few ms of pause follow each job, the more the larger it was.
 - Each member stays a Celery task of its own: received, started, succeeded and failed events, revoke and expires,
   `inspect scheduled | reserved | active`, log lines with its id. Its runtime is that of its batch.
 - A member that answers with an exception fails alone, as any Celery task does.
@@ -48,6 +48,8 @@ logger = get_logger(__name__)
 
 SPLIT_FROM = 64
 """Fewer members than this are not worth a second process."""
+PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.010
+"""Before more is handed over: for each member just handed over, and at most. So jobs grow with the rate of tasks."""
 PATIENCE_S = 0.05
 """How long what is due may wait for a process before the pool is asked to grow."""
 EVENTS_AT_ONCE = 1_000
@@ -96,7 +98,7 @@ class DueBatches:
         self._number = count()
         self._waiting: list[tuple[float, int, Any]] = []
         self._alarm: Any = None
-        self._alarm_at_s = math.inf
+        self._alarm_at_s, self._rests_until_s = math.inf, 0.0
         self._due: deque[tuple[float, Any]] = deque()
         self._alone: deque[tuple[float, Any]] = deque()
         self._jobs: dict[int, list[Any]] = {}
@@ -179,15 +181,16 @@ class DueBatches:
     # Waiting
 
     def _set_alarm(self) -> None:
-        if self._waiting and self._waiting[0][0] < self._alarm_at_s:
+        at_s = max(self._waiting[0][0], self._rests_until_s) if self._waiting else math.inf
+        if at_s < self._alarm_at_s:
             if self._alarm is not None:
                 self._alarm.cancel()
-            self._alarm_at_s = self._waiting[0][0]
+            self._alarm_at_s = at_s
             self._alarm = self._consumer.timer.call_after(max(0.0, self._alarm_at_s - time.monotonic()), self._ring)
 
     def _ring(self) -> None:
         self._alarm, self._alarm_at_s = None, math.inf
-        now_s = time.monotonic()
+        now_s, before = time.monotonic(), len(self._waiting)
         while self._waiting and self._waiting[0][0] <= now_s:
             due_s, _, request = heappop(self._waiting)
             if request.eta:
@@ -195,6 +198,7 @@ class DueBatches:
             if not self._is_revoked(request):
                 state.task_reserved(request)
                 (self._alone if any(request.time_limits) else self._due).append((due_s, request))
+        self._rests_until_s = now_s + min(PAUSE_S * (before - len(self._waiting)), LONGEST_PAUSE_S)
         self._hand_over()
         self._set_alarm()
 
@@ -294,7 +298,8 @@ class DueBatches:
             request.send_event("task-succeeded", result=result, runtime=runtime_s)
 
     def _acknowledge(self, requests: list[Any]) -> None:
-        qos = self._consumer.connection and self._consumer.connection.default_channel.qos
+        # Tags are valid on any connection; the one that the messages came by may be gone.
+        qos = self._consumer.task_consumer.channel.qos
         if not hasattr(qos, "ack_many"):
             for request in requests:
                 request.acknowledge()

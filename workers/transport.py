@@ -31,6 +31,9 @@ from workers.unacked import QoS
 BATCH = 64
 """Small, because a worker's event loop fires its timers only between batches."""
 
+REST_S = 0.004
+"""Between two batches: under load one round-trip then takes many messages, and few are in such a hurry."""
+
 FULL_SERVER_PAUSE_S = 0.1
 
 
@@ -46,6 +49,7 @@ class Channel(stock.Channel):
     _brpop_sent_at: Any
     _waits_for: str | None = None
     _server_is_full = False
+    _rests_until_s = 0.0
     _pooled: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,6 +69,8 @@ class Channel(stock.Channel):
         super().close()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
+        if monotonic() < self._rests_until_s:
+            return
         self._waits_for = queue = self._only_queue()
         if queue is None:
             super()._brpop_start(timeout)
@@ -89,7 +95,13 @@ class Channel(stock.Channel):
             self._flush_brpop_reauth()
         self._queue_cycle.rotate(queue)
         self._receive_batch(queue)
+        self._rest()
         return True
+
+    def _rest(self) -> None:
+        if self.connection.loop is not None:
+            self._rests_until_s = monotonic() + REST_S
+            self.connection.loop.call_later(REST_S, _wake_up)
 
     def _is_woken(self, **options: Any) -> bool:
         paused, self._server_is_full = self._server_is_full, False
@@ -163,3 +175,12 @@ class Channel(stock.Channel):
 
 class Transport(stock.Transport):
     Channel = Channel
+    loop: Any = None
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        self.loop = loop
+        super().register_with_event_loop(connection, loop)
+
+
+def _wake_up() -> None:
+    """To be called at all is enough: the loop then looks after its channels."""

@@ -53,6 +53,12 @@ end
 if ARGV[2] ~= '0' then redis.call('LTRIM', KEYS[3], 0, ARGV[2] - 1) end
 """
 
+# KEYS: unacked, index.  ARGV: tags.
+ACKNOWLEDGE = """
+redis.call('ZREM', KEYS[2], unpack(ARGV))
+redis.call('HDEL', KEYS[1], unpack(ARGV))
+"""
+
 log = structlog.get_logger()
 
 
@@ -65,6 +71,7 @@ class QoS(stock.QoS):
         super().__init__(*args, **kwargs)
         client = self.channel._create_client()
         self._take, self._move_all = client.register_script(TAKE), client.register_script(MOVE)
+        self._acknowledge = client.register_script(ACKNOWLEDGE)
 
     def take(self, queue: str, most: int) -> list[tuple[str, bytes]]:
         """Move up to `most` messages from a queue into `unacked`: their delivery tags and what they are."""
@@ -87,10 +94,7 @@ class QoS(stock.QoS):
         try:
             with self.channel.conn_or_acquire() as client:
                 for chunk in _chunks(tags):
-                    with client.pipeline() as pipe:
-                        pipe.zrem(self.unacked_index_key, *chunk)
-                        pipe.hdel(self.unacked_key, *chunk)
-                        pipe.execute()
+                    self._acknowledge([self.unacked_key, self.unacked_index_key], chunk, client=client)
         finally:
             self._forget(tags)
 

@@ -110,6 +110,15 @@ def test_a_tape_that_becomes_complete_meanwhile_is_waited_for(scene: Scene, monk
     monkeypatch.undo()
 
 
+def test_a_watermark_that_the_server_has_lost_is_not_relied_upon(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    assert scene.capturer.capture_all(CAPTURES[:9]) == ["captured"] * 9
+    scene.client.delete(scene.keys.watermark)
+    assert scene.capturer.capture_all(CAPTURES[9:]) == [LEFT_PENDING] * 9
+    scene.complete_up_to(T0_MS + 1_000)
+    assert scene.capturer.capture_all(CAPTURES[9:]) == ["captured", LEFT_PENDING, LEFT_PENDING] * 3
+
+
 def test_a_tape_entry_that_does_not_decode_harms_only_its_own(scene: Scene) -> None:
     scene.put(COINS[2], T0_MS + 2_000, b"s", b"[1,2")
     answers = scene.capturer.capture_all(CAPTURES)
