@@ -209,6 +209,7 @@ class DueBatches:
         held: list[Any] = [waiting[-1] for waiting in (*self._waiting, *self._due, *self._alone)]
         held += [request for job in self._jobs.values() for request in job if request.worker_pid is None]
         self._waiting, self._due, self._alone = [], deque(), deque()
+        self._is_in_line = False
         if held and hasattr(qos, "restore_many"):
             qos.restore_many([request.message.delivery_tag for request in held])
 
@@ -229,7 +230,7 @@ class DueBatches:
 
     def _hand_over(self) -> None:
         """Give each idle process a job; stand in line for the next process when something is left."""
-        while (self._due or self._alone) and not self._is_in_line:
+        while (self._due or self._alone) and not self._is_in_line and self._consumer.pool.active:
             self._is_in_line = True
             self._semaphore.acquire(self._submit)
         if self._is_in_line and not self._has_asked_for_more:

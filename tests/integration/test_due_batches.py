@@ -322,15 +322,19 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Rig) 
     with rig.worker() as process:
         for name in names("held", 200):
             rig.send(name, countdown=8)
-        rig.send("running", "", 1.5)
-        rig.until("held and running", lambda: rig.unacked() == 201 and "running" in rig.ran())
+        for number in range(2):
+            rig.send(f"running-{number}", "", 2.0, time_limit=20)
+        rig.until("both processes are busy", lambda: len(rig.ran()) == 2)
+        for name in names("waiting", 50):
+            rig.send(name)
+        rig.until("held, and waiting for a process", lambda: rig.unacked() == 252)
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE_S)
-    assert (rig.client.llen(rig.queue), rig.unacked()) == (200, 0)
-    assert rig.ran() == ["running"]
+    assert (rig.client.llen(rig.queue), rig.unacked()) == (250, 0)
+    assert sorted(rig.ran()) == ["running-0", "running-1"]
     with rig.worker():
-        rig.until("the next worker ran them", lambda: len(rig.ran()) == 201)
-    assert sorted(rig.ran()[1:]) == names("held", 200)
+        rig.until("the next worker ran them", lambda: len(rig.ran()) == 252)
+    assert sorted(rig.ran()[2:]) == names("held", 200) + names("waiting", 50)
 
 
 def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(rig: Rig) -> None:
