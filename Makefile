@@ -1,14 +1,16 @@
 # Needs git, make and Python 3.11 to 3.14 with venv; everything else goes into .venv, at the versions of the locks.
 
-VENV := .venv
-BIN  := $(VENV)/bin
+VENV  := .venv
+BIN   := $(VENV)/bin
+BENCH := .venv-bench
 
 PYTHON ?=
 ARGS   ?=
 JOBS   ?=
 
 # Modules are compiled when first imported, not on installation: a third faster, if Python may keep what it compiled.
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-input -qq --no-compile
+PIP     := -m pip install --disable-pip-version-check --no-input -qq --no-compile
+INSTALL := $(BIN)/python $(PIP)
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,8 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test) or to the resolver (lock: ARGS=--upgrade)'
+	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to the benchmark (bench: ARGS=--help)'
+	@echo '                 or to the resolver (lock: ARGS=--upgrade)'
 	@echo 'JOBS=2           test in so many processes'
 	@echo 'PYTHON=/path     the Python that a new .venv is made with'
 
@@ -41,18 +44,26 @@ check: $(VENV)/.dev ## Lint, format, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-COMPILE := $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+.PHONY: bench
+bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
+	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)
+
+RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet
+COMPILE := $(RESOLVE) pyproject.toml --group build
 
 .PHONY: lock
-lock: $(VENV)/.dev ## Recompile requirements.lock and requirements-dev.lock
+lock: $(VENV)/.dev ## Recompile requirements.lock, requirements-dev.lock and the benchmark's
 	@test -x $(BIN)/uv || $(INSTALL) uv
 	$(COMPILE) $(ARGS) --output-file requirements.lock
 	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --all-extras
+	$(COMPILE) $(ARGS) --output-file benchmarks/requirements.lock benchmarks/requirements.in
+	$(RESOLVE) $(ARGS) --output-file benchmarks/requirements-arq.lock benchmarks/requirements-arq.in
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds, never data
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) $(BENCH)-arq build dist *.egg-info
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Two stamps in one environment: to run the project nobody waits for the test tools. The development lock holds
@@ -70,6 +81,16 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(BIN)/python
 	@$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
 	@$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.runtime $@
+
+# arq needs an older redis-py than the project, so it gets an environment of its own.
+$(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock pyproject.toml $(BIN)/python
+	@echo 'Installing into $(BENCH) and $(BENCH)-arq, once ...' >&2
+	@for name in '' -arq; do \
+	    $(BIN)/python -m venv --clear $(BENCH)$$name && $(BENCH)$$name/bin/python $(PIP) --no-deps --require-hashes \
+	        -r benchmarks/requirements$$name.lock || exit 1; \
+	done
+	@$(BENCH)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
 
 # Each candidate is run, not just looked up: version managers put names on PATH that answer with an error.
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))

@@ -1,0 +1,22 @@
+"""A timer each, in the publisher's own loop: one process, nothing leaves it, and nothing survives it."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from benchmarks import job
+from hip3_tasks.records import Signal
+
+
+def publish(signals: Sequence[Signal]) -> None:
+    loop = asyncio.get_running_loop()
+    from_wall_s = loop.time() - time.time()
+    for signal in signals:
+        for capture in signal.captures():
+            due_at_s = from_wall_s + capture.due_at_ms / 1000
+            loop.call_at(due_at_s, job.capture, capture.signal_id, capture.offset_ms)
+
+
+async def finish() -> None:
+    """Run timers until the benchmark ends the process."""
+    await asyncio.Event().wait()

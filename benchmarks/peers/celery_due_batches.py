@@ -1,0 +1,37 @@
+"""The product: its app, settings, task and strategy; two prefork processes; a burst is published in one atomic call."""
+
+import os
+from collections.abc import Sequence
+from functools import cache
+
+import workers.tasks
+from benchmarks import job
+from benchmarks.peers import EVENTS, become
+from hip3_tasks import settings
+from hip3_tasks.celery import app
+from hip3_tasks.messages import task_message
+from hip3_tasks.pending import Pending, Wanted
+from hip3_tasks.records import Signal
+from hip3_tasks.store import Keys, connect
+
+app.conf.worker_send_task_events = EVENTS in os.environ
+workers.tasks.Capturer = job.StampedCapturer
+
+
+def publish(signals: Sequence[Signal]) -> None:
+    pending, queue = _pending()
+    captures = [capture for signal in signals for capture in signal.captures()]
+    wanted = [Wanted(each, task_message(each, queue=queue, eta_ms=each.due_at_ms)) for each in captures]
+    pending.add(signals, wanted)
+
+
+@cache
+def _pending() -> tuple[Pending, str]:
+    chosen = settings.load()
+    keys = Keys(chosen.feed_name)
+    return Pending(connect(str(chosen.redis_url)), keys), keys.queue
+
+
+if __name__ == "__main__":
+    quiet = "--loglevel=ERROR", "--without-gossip", "--without-mingle"
+    become("celery", "-A", "benchmarks.peers.celery_due_batches", "worker", "--concurrency=2", *quiet)

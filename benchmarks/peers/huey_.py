@@ -1,0 +1,35 @@
+"""Blocking pop, two worker processes, no results; the scheduler looks each second, as often as it can."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from huey import RedisHuey
+
+from benchmarks import job
+from benchmarks.peers import become
+from hip3_tasks import settings
+from hip3_tasks.records import Signal
+
+huey = RedisHuey("benchmark", url=str(settings.load().redis_url), results=False)
+
+
+@huey.task()
+def capture(signal_id: str, offset_ms: int) -> None:
+    job.capture(signal_id, offset_ms)
+
+
+@huey.on_startup()
+def _make_ready() -> None:
+    job.capturer()
+
+
+def publish(signals: Sequence[Signal]) -> None:
+    for signal in signals:
+        for wanted in signal.captures():
+            due = datetime.fromtimestamp(wanted.due_at_ms / 1000)  # noqa: DTZ006  local, as huey takes it
+            capture.schedule((wanted.signal_id, wanted.offset_ms), eta=due)
+
+
+if __name__ == "__main__":
+    options = "--workers=2", "--worker-type=process", "--scheduler-interval=1", "--no-periodic", "--quiet"
+    become("huey.bin.huey_consumer", "benchmarks.peers.huey_.huey", *options)

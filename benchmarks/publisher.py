@@ -1,0 +1,68 @@
+"""Publishes a run's signals through one peer, each at its instant: `python -m benchmarks.publisher PEER`.
+
+A process of its own, with nothing else to do; where its instants slip, `publisher.json` shows it.
+"""
+
+import asyncio
+import gc
+import importlib
+import inspect
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.job import stamps_folder
+from hip3_tasks import settings
+from hip3_tasks.records import Signal
+from hip3_tasks.signals import signals_since
+
+HOUR_MS = 3_600_000
+AT_ONCE = 500
+"""As many signals as the feed publishes in one call."""
+
+
+def main(peer: str) -> None:
+    """Publish the signals of the data directory, then let the peer finish what it does in this process."""
+    module = importlib.import_module(f"benchmarks.peers.{peer}")
+    soon_ms = time.time_ns() // 1_000_000 + HOUR_MS
+    signals = signals_since(settings.load().data_dir, soon_ms - 2 * HOUR_MS, until_ms=soon_ms)
+    gc.collect()
+    gc.freeze()  # or the plan, which no feed would hold, is searched again and again
+    asyncio.run(_publish(module, signals))
+
+
+async def _publish(module: Any, signals: Sequence[Signal]) -> None:
+    calls = await paced(module.publish, signals)
+    (stamps_folder() / "publisher.json").write_text(json.dumps(calls))
+    if hasattr(module, "finish"):
+        await module.finish()
+
+
+async def paced(publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal]) -> list[tuple[int, ...]]:
+    """Call `publish` with all whose instant has come.
+
+    Returns of each call the first signal's instant in ms, how many signals, begin and end in ns, and CPU in ns.
+    """
+    calls, at = [], 0
+    while at < len(signals):
+        if (wait_s := signals[at].timestamp_ms / 1000 - time.time()) > 0:
+            await asyncio.sleep(wait_s)
+            continue
+        end, now_ms = at, time.time_ns() / 1e6
+        while end < min(len(signals), at + AT_ONCE) and signals[end].timestamp_ms <= now_ms:
+            end += 1
+        begun_ns, cpu_ns = time.time_ns(), time.process_time_ns()
+        done = publish(signals[at:end])
+        if inspect.isawaitable(done):
+            await done
+        calls.append(
+            (signals[at].timestamp_ms, end - at, begun_ns, time.time_ns(), time.process_time_ns() - cpu_ns),
+        )
+        at = end
+    return calls
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,82 @@
+"""A fresh server for each run, without persistence, and what is in it before the load."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from pathlib import Path
+
+import redis
+
+from benchmarks.processes import Tree, started
+from benchmarks.workload import Plan
+from hip3_tasks.capture import utc_day
+from hip3_tasks.pending import Pending, Wanted
+from hip3_tasks.records import Signal
+from hip3_tasks.settings import Settings
+from hip3_tasks.signals import SignalWriter
+from hip3_tasks.store import Keys, connect, connect_async
+from hip3_tasks.tape import Stamped, TapeWriter
+from hip3_tasks.up.server import answers, binary, free_port
+
+START_S = 10
+DAY_MS = 86_400_000
+SIGNALS_AT_ONCE = 200
+ENTRIES_AT_ONCE = 1_000
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[tuple[Tree, str]]:
+    """A server of this run's own, and its URL."""
+    port = free_port()
+    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "no"}
+    command = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+    url = f"redis://127.0.0.1:{port}/0"
+    with started(command, log=folder / "server.log") as tree, connect(url) as client:
+        until_s = time.monotonic() + START_S
+        while not answers(client):
+            tree.must_run()
+            if time.monotonic() > until_s:
+                raise RuntimeError(f"the server does not answer within {START_S} s")
+            time.sleep(0.02)
+        yield tree, url
+
+
+def prepare(plan: Plan, settings: Settings, *, signals_too: bool) -> None:
+    """Write what the workers will read: the tape, the signals' file and, unless a peer publishes them, the rest."""
+    for _, of_day in groupby(plan.signals, key=lambda signal: utc_day(signal.timestamp_ms)):
+        writer = SignalWriter(settings.data_dir)
+        writer.append(list(of_day))
+        writer.close()
+    asyncio.run(_write_tape(plan, settings))
+    if signals_too:
+        _add_signals(plan.signals, settings)
+
+
+async def _write_tape(plan: Plan, settings: Settings) -> None:
+    """Complete up to far beyond the run, so that no worker waits for the watermark."""
+    client = connect_async(str(settings.redis_url))
+    writer = TapeWriter(client, Keys(settings.feed_name), owner="benchmark")
+    entries = list(plan.entries())
+    for chunk in _chunks(entries, ENTRIES_AT_ONCE):
+        await writer.append(chunk, watermark_ms=plan.last_due_at_ms + DAY_MS, confirmed_ms=None)
+    await client.aclose()
+
+
+def _add_signals(signals: Sequence[Signal], settings: Settings) -> None:
+    with connect(str(settings.redis_url)) as client:
+        pending = Pending(client, Keys(settings.feed_name))
+        for start in range(0, len(signals), SIGNALS_AT_ONCE):
+            some = signals[start : start + SIGNALS_AT_ONCE]
+            pending.add(some, [Wanted(capture, None) for signal in some for capture in signal.captures()])
+
+
+def _chunks(entries: list[Stamped], size: int) -> Iterator[list[Stamped]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
+
+
+def used_peak_mb(client: "redis.Redis") -> float:
+    """The most that the server's data has taken, by its own count."""
+    return float(client.info("memory")["used_memory_peak"]) / 1e6
