@@ -74,14 +74,20 @@ def stamp(coin: str, at_ms: int, seq: int, value: Market | Gap) -> Stamped:
     return coin, at_ms, seq, field.decode(), data.decode()
 
 
-# KEYS: watermark, then signal and tape of each capture.  ARGV: time of the signal and due time of each.
+# KEYS: watermark, then the tape of each capture.  ARGV: due time of each.
 # `ms` alone as the end of a range means the last entry of that millisecond.
 READ = """
 local found = {redis.call('GET', KEYS[1])}
-for i = 2, #KEYS, 2 do
-  found[#found + 1] = redis.call('HGET', KEYS[i], 'record')
-  found[#found + 1] = redis.call('XREVRANGE', KEYS[i + 1], ARGV[i - 1], '-', 'COUNT', 1)
-  found[#found + 1] = redis.call('XREVRANGE', KEYS[i + 1], ARGV[i], '-', 'COUNT', 1)
+for i = 2, #KEYS do found[i] = redis.call('XREVRANGE', KEYS[i], ARGV[i - 1], '-', 'COUNT', 1) end
+return found
+"""
+
+# KEYS: signal and tape of each capture.  ARGV: time of the signal of each.
+READ_T0 = """
+local found = {}
+for i = 1, #KEYS, 2 do
+  found[i] = redis.call('HGET', KEYS[i], 'record')
+  found[i + 1] = redis.call('XREVRANGE', KEYS[i + 1], ARGV[(i + 1) / 2], '-', 'COUNT', 1)
 end
 return found
 """
@@ -91,25 +97,31 @@ RawEntries: TypeAlias = list[tuple[bytes, list[bytes]]]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What Redis says of a capture, all of one instant. An entry is decoded when it is asked for."""
+    """A market as of a due time, and the watermark of the same instant. The entry is decoded when it is asked for."""
 
     watermark_ms: int | None
-    signal_line: bytes | None
-    raw_t0: RawEntries
-    raw_due: RawEntries
+    raw: RawEntries
 
     def is_complete_at(self, at_ms: int) -> bool:
         return self.watermark_ms is not None and self.watermark_ms >= at_ms
 
     @property
-    def t0(self) -> Entry | None:
-        """The newest entry at the signal's time. Raises MalformedEntry."""
-        return _newest(self.raw_t0)
-
-    @property
     def due(self) -> Entry | None:
         """The newest entry at the due time. Raises MalformedEntry."""
-        return _newest(self.raw_due)
+        return _newest(self.raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A signal, and its market as of the signal's time."""
+
+    signal_line: bytes | None
+    raw: RawEntries
+
+    @property
+    def t0(self) -> Entry | None:
+        """The newest entry at the signal's time. Raises MalformedEntry."""
+        return _newest(self.raw)
 
 
 class TapeReader:
@@ -117,21 +129,22 @@ class TapeReader:
 
     def __init__(self, client: "redis.Redis", keys: Keys) -> None:
         self._client, self._keys = client, keys
-        self._read = client.register_script(READ)
+        self._read, self._read_t0 = client.register_script(READ), client.register_script(READ_T0)
 
     def read(self, captures: Sequence[Capture]) -> list[Reading]:
-        """One atomic round-trip for all. Raises redis.RedisError."""
-        keys = [self._keys.watermark]
-        argv: list[int] = []
+        """The state as of due of each: what is urgent, in one atomic round-trip. Raises redis.RedisError."""
+        tapes = [self._keys.tape(capture.market_key) for capture in captures]
+        watermark, *found = self._read([self._keys.watermark, *tapes], [capture.due_at_ms for capture in captures])
+        watermark_ms = None if watermark is None else int(watermark)
+        return [Reading(watermark_ms, entries) for entries in found]
+
+    def origins(self, captures: Sequence[Capture]) -> list[Origin]:
+        """What each began with, which no longer changes; one round-trip. Raises redis.RedisError."""
+        keys: list[str] = []
         for capture in captures:
             keys += (self._keys.signal(capture.signal_id), self._keys.tape(capture.market_key))
-            argv += (capture.timestamp_ms, capture.due_at_ms)
-        watermark, *found = self._read(keys=keys, args=argv)
-        watermark_ms = None if watermark is None else int(watermark)
-        return [
-            Reading(watermark_ms, signal_line, t0, due)
-            for signal_line, t0, due in zip(found[::3], found[1::3], found[2::3], strict=True)
-        ]
+        found = self._read_t0(keys, [capture.timestamp_ms for capture in captures]) if captures else []
+        return [Origin(line, entries) for line, entries in zip(found[::2], found[1::2], strict=True)]
 
     def watermark_ms(self) -> int | None:
         found = self._client.get(self._keys.watermark)

@@ -14,11 +14,11 @@ from hip3_tasks.journal import Journal
 from hip3_tasks.pending import Pending
 from hip3_tasks.records import Followup, Missed, Signal
 from hip3_tasks.signals import find_signal
-from hip3_tasks.tape import Reading, TapeReader
+from hip3_tasks.tape import Origin, Reading, TapeReader
 
 WATERMARK_PATIENCE_MS = 500
 WATERMARK_POLL_MS = 2
-READ_AT_ONCE = 100
+READ_AT_ONCE = 200
 """So that a large batch neither holds up the server for long nor stamps its first reading late."""
 
 LEFT_PENDING = "left pending: the tape is not complete at its due time yet"
@@ -81,15 +81,16 @@ class Capturer:
 
     def _settle(self, captures: Sequence[Capture]) -> Answers:
         """Measure, append and forget those that the tape is complete for; the others are not answered."""
+        read = [seen for seen in self._read(captures) if seen[1].is_complete_at(seen[0].due_at_ms)]
+        origins = self._reader.origins([capture for capture, *_ in read])
         failed: Answers = {}
         records: dict[Capture, Followup | Missed] = {}
-        for capture, reading, at_ms in self._read(captures):
-            if reading.is_complete_at(capture.due_at_ms):
-                try:
-                    signal = self._signal(capture, reading)
-                    records[capture] = measure(signal, capture, due=reading.due, t0=reading.t0, at_ms=at_ms)
-                except (BadCapture, UnknownSignal, MalformedEntry) as error:
-                    failed[capture] = error
+        for (capture, reading, at_ms), origin in zip(read, origins, strict=True):
+            try:
+                signal = self._signal(capture, origin)
+                records[capture] = measure(signal, capture, due=reading.due, t0=origin.t0, at_ms=at_ms)
+            except (BadCapture, UnknownSignal, MalformedEntry) as error:
+                failed[capture] = error
         outcomes = self._journal.append(list(records.values()))
         answers = failed | dict(zip(records, outcomes, strict=True))
         self._forget(answers)
@@ -98,9 +99,9 @@ class Capturer:
     def _left(self, captures: Sequence[Capture]) -> Answers:
         """What is said of captures that the tape is still not complete for."""
         answers: Answers = {}
-        for capture, reading, _ in self._read(captures):
+        for capture, origin in zip(captures, self._reader.origins(captures), strict=True):
             try:
-                self._signal(capture, reading)
+                self._signal(capture, origin)
                 answers[capture] = self._journal.outcome(capture) or LEFT_PENDING
             except (BadCapture, UnknownSignal) as error:
                 answers[capture] = error
@@ -108,7 +109,7 @@ class Capturer:
         return answers
 
     def _read(self, captures: Sequence[Capture]) -> list[tuple[Capture, Reading, int]]:
-        """Each with its reading and the wall clock right after it was read."""
+        """Each with the state as of due, and the wall clock right after that was read."""
         found: list[tuple[Capture, Reading, int]] = []
         for first in range(0, len(captures), READ_AT_ONCE):
             some = captures[first : first + READ_AT_ONCE]
@@ -117,8 +118,8 @@ class Capturer:
             found += [(capture, reading, at_ms) for capture, reading in zip(some, readings, strict=True)]
         return found
 
-    def _signal(self, capture: Capture, reading: Reading) -> Signal:
-        signal = _decoded(reading.signal_line) or find_signal(self._data_dir, capture)
+    def _signal(self, capture: Capture, origin: Origin) -> Signal:
+        signal = _decoded(origin.signal_line) or find_signal(self._data_dir, capture)
         if signal is None:
             raise UnknownSignal(
                 f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} knows it"

@@ -46,9 +46,9 @@ from workers.batch import Call, run_batch, unwrapped
 
 logger = get_logger(__name__)
 
-SPLIT_FROM = 64
+SPLIT_FROM = 250
 """Fewer members than this are not worth a second process."""
-PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.010
+PAUSE_S, LONGEST_PAUSE_S = 0.001, 0.020
 """Before more is handed over: for each member just handed over, and at most. So jobs grow with the rate of tasks."""
 PATIENCE_S = 0.05
 """How long what is due may wait for a process before the pool is asked to grow."""
@@ -190,17 +190,23 @@ class DueBatches:
 
     def _ring(self) -> None:
         self._alarm, self._alarm_at_s = None, math.inf
-        now_s, before = time.monotonic(), len(self._waiting)
+        now_s, rung, scheduled = time.monotonic(), [], 0
         while self._waiting and self._waiting[0][0] <= now_s:
             due_s, _, request = heappop(self._waiting)
-            if request.eta:
-                self._consumer.qos.decrement_eventually()
+            scheduled += request.eta is not None
             if not self._is_revoked(request):
-                state.task_reserved(request)
+                rung.append(request)
                 (self._alone if any(request.time_limits) else self._due).append((due_s, request))
-        self._rests_until_s = now_s + min(PAUSE_S * (before - len(self._waiting)), LONGEST_PAUSE_S)
+        self._rests_until_s = now_s + min(PAUSE_S * len(rung), LONGEST_PAUSE_S)
         self._hand_over()
         self._set_alarm()
+        # The pool's pipes are written to when this turn of the loop ends: what can wait until then does.
+        self._consumer.call_soon(self._account_for, rung, scheduled)
+
+    def _account_for(self, rung: list[Any], scheduled: int) -> None:
+        self._consumer.qos.decrement_eventually(scheduled)
+        for request in rung:
+            state.task_reserved(request)
 
     def let_go(self, qos: Any) -> None:
         """Forget what no process has accepted and give it back: its delivery belongs to a connection that is gone."""

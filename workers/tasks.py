@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from functools import cache
 
 import structlog
-from celery.signals import worker_init, worker_process_init, worker_ready
+from celery.signals import heartbeat_sent, worker_init, worker_process_init, worker_ready
+from celery.worker import state
 
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
@@ -87,10 +88,14 @@ def _make_ready(**_: object) -> None:
 
 @worker_ready.connect
 def _keep_the_collector_away(**_: object) -> None:
-    """Requests that wait form no cycles, but are many; each search among them held all of them up.
-
-    What is garbage all the same is found when some thousand more tasks have come to wait.
-    """
+    """Requests that wait form no cycles, but are many: each search among them held all of them up."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(200_000, 1_000, 1_000)
+    gc.disable()
+
+
+@heartbeat_sent.connect
+def _collect_while_nothing_waits(**_: object) -> None:
+    """What is garbage all the same, of failures mostly: looked for every two seconds if there is little to search."""
+    if not state.requests:
+        gc.collect()

@@ -31,7 +31,7 @@ from workers.unacked import QoS
 BATCH = 64
 """Small, because a worker's event loop fires its timers only between batches."""
 
-REST_S = 0.004
+REST_S = 0.010
 """Between two batches: under load one round-trip then takes many messages, and few are in such a hurry."""
 
 FULL_SERVER_PAUSE_S = 0.1

@@ -7,6 +7,7 @@ from functools import cache
 import workers.tasks
 from benchmarks import job
 from benchmarks.peers import EVENTS, become
+from feed.house import TAPE_CAP
 from hip3_tasks import settings
 from hip3_tasks.celery import app
 from hip3_tasks.messages import task_message
@@ -29,7 +30,8 @@ def publish(signals: Sequence[Signal]) -> None:
 def _pending() -> tuple[Pending, str]:
     chosen = settings.load()
     keys = Keys(chosen.feed_name)
-    return Pending(connect(str(chosen.redis_url)), keys), keys.queue
+    # Its signals live as long as the feed lets them.
+    return Pending(connect(str(chosen.redis_url)), keys, signal_ttl_s=chosen.retention_s * TAPE_CAP), keys.queue
 
 
 if __name__ == "__main__":

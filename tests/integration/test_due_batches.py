@@ -142,13 +142,13 @@ def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: Ri
 
 
 def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: Rig) -> None:
-    due, wanted = soon(2.0), names("large", 300)
+    due, wanted = soon(3.0), names("large", 600)
     for name in wanted:
         shared.send(name, eta=due)
     shared.until("all ran", lambda: set(wanted) <= set(shared.ran()))
     found = batches_of(shared, "large")
     assert sorted(name for *_, members in found for name in members) == wanted
-    assert [len(members) for *_, members in found] == [150, 150]
+    assert [len(members) for *_, members in found] == [300, 300]
     assert len({pid for pid, *_ in found}) == 2
 
 

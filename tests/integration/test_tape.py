@@ -73,13 +73,14 @@ def test_of_several_states_in_a_millisecond_the_last_one_counts(feed: Scene, rea
     assert as_of(reader, T0_MS).due == Entry(T0_MS, state(T0_MS, 11))
 
 
-def test_a_reading_says_what_was_known_at_the_signal_and_when_due(feed: Scene, reader: TapeReader) -> None:
+def test_what_was_known_at_the_signal_and_when_due_is_read_apart(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 500), watermark_ms=T0_MS + 999)
-    reading = as_of(reader, T0_MS + 1000)
-    assert (reading.t0, reading.due) == (Entry(T0_MS, state(T0_MS)), Entry(T0_MS + 500, state(T0_MS + 500)))
+    capture = a_capture(a_signal(at_ms=T0_MS), 1000)
+    (reading,), (origin,) = reader.read([capture]), reader.origins([capture])
+    assert (origin.t0, reading.due) == (Entry(T0_MS, state(T0_MS)), Entry(T0_MS + 500, state(T0_MS + 500)))
     assert not reading.is_complete_at(T0_MS + 1000)
     assert reading.is_complete_at(T0_MS + 999)
-    assert reading.signal_line is None
+    assert origin.signal_line is None
 
 
 def test_markets_are_read_together_each_from_its_own_tape(feed: Scene, reader: TapeReader) -> None:
