@@ -19,7 +19,7 @@ from hip3_tasks.records import Signal
 from hip3_tasks.signals import signals_since
 
 HOUR_MS = 3_600_000
-AT_ONCE = 500
+AT_ONCE = 50
 """As many signals as the feed publishes in one call."""
 
 

@@ -1,6 +1,7 @@
 """The feed as a process, between a scripted venue whose every price is known and a real server."""
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -95,6 +96,26 @@ def test_a_signal_is_on_disk_with_its_captures_pending_and_its_tasks_queued(rigg
             assert found.offsets_ms == (400, 800, 1200)
             assert found.threshold_bps == pytest.approx(6.9)
             assert (found.oracle_px, found.best_px, found.best_size) == (101.0, 100.01, 2.25)
+
+    run(script())
+
+
+@pytest.mark.slow
+def test_a_burst_of_a_thousand_signals_is_pending_and_queued_exactly_once(rigged: Rigged) -> None:
+    async def script() -> None:
+        coins = [f"xyz:C{number}" for number in range(334)]
+        async with rigged(*coins, cooldown_ms=0, offsets_ms="60000,61000,62000") as rig:
+            await rig.started()
+            for oracle in 101.0, 102.0, 103.0:
+                for coin in coins:
+                    rig.quote(coin, bid=99.99, ask=100.01, oracle=oracle)
+            captures = 3 * 3 * len(coins)
+            await eventually("all captures pending", lambda: rig.pending.size() == captures)
+            wanted = {capture.task_id for signal in rig.signals() for capture in signal.captures()}
+            messages = rig.client.lrange(rig.keys.queue, 0, -1)
+            assert len(wanted) == len(messages) == rig.client.zcard(rig.keys.due) == captures
+            assert {json.loads(message)["headers"]["id"] for message in messages} == wanted
+            assert rig.status().signals_dropped == 0
 
     run(script())
 

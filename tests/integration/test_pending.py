@@ -1,5 +1,7 @@
 """The pending set on a real server: a capture enters once and leaves when its line is on disk."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import redis
 
@@ -21,6 +23,11 @@ def wanted(*signals: Signal, message: bytes | None = b"task") -> list[Wanted]:
     return [Wanted(capture, message) for signal in signals for capture in signal.captures()]
 
 
+def named(*signals: Signal) -> list[Wanted]:
+    """Captures whose tasks say which they are."""
+    return [Wanted(capture, capture.member.encode()) for signal in signals for capture in signal.captures()]
+
+
 def queued(client: redis.Redis, keys: Keys) -> list[bytes]:
     """Messages in the order in which a worker takes them."""
     return list(reversed(client.lrange(keys.queue, 0, -1)))
@@ -33,15 +40,58 @@ def members(*signals: Signal) -> list[str]:
 def test_a_burst_enters_with_its_signals_its_captures_and_its_tasks(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
-    burst = [Wanted(capture, capture.member.encode()) for one in (SIGNAL, OTHER) for capture in one.captures()]
-    assert pending.add([SIGNAL, OTHER], burst) == 6
+    assert pending.add([SIGNAL, OTHER], named(SIGNAL, OTHER)) == 6
     assert pending.size() == 6
-    assert queued(client, keys) == [want.capture.member.encode() for want in burst]
+    assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(SIGNAL, OTHER))
     for one in SIGNAL, OTHER:
         assert client.hget(keys.signal(one.signal_id), "record") == one.line()
         assert 890 < client.ttl(keys.signal(one.signal_id)) <= 900
     due_ms = {member.decode(): at_ms for member, at_ms in client.zrange(keys.due, 0, -1, withscores=True)}
     assert due_ms == {capture.member: capture.due_at_ms for one in (SIGNAL, OTHER) for capture in one.captures()}
+
+
+def test_what_is_due_first_is_queued_first(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    burst = [a_signal(f"xyz:B{number}", at_ms=T0_MS + number % 7) for number in range(500)]
+    pending.add(burst, named(*burst))
+    due_ms = [Capture.from_member(message.decode()).due_at_ms for message in queued(client, keys)]
+    assert len(due_ms) == 1500
+    assert due_ms == sorted(due_ms)
+
+
+def test_a_reader_sees_all_of_a_call_or_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    bursts = [[a_signal(f"xyz:B{one}", at_ms=T0_MS + number) for one in range(20)] for number in range(50)]
+    signal_keys = [keys.signal(one.signal_id) for burst in bursts for one in burst]
+    seen: set[tuple[int, ...]] = set()
+
+    def look() -> int:
+        pipe = client.pipeline(transaction=True)
+        pipe.zcard(keys.pending).zcard(keys.due).llen(keys.queue).exists(*signal_keys)
+        captures, due, tasks, signals = pipe.execute()
+        seen.add((captures, due, tasks, 3 * signals))
+        return captures
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(lambda: [pending.add(burst, named(*burst)) for burst in bursts])
+        while look() < 3000 and not (done.done() and done.exception()):
+            pass
+        assert done.result() == [60] * 50
+    assert len(seen) > 1
+    assert all(len(set(counts)) == 1 and counts[0] % 60 == 0 for counts in seen)
+
+
+def test_of_a_call_that_is_partly_there_only_the_rest_is_published(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    burst = [a_signal(f"xyz:B{number}") for number in range(1200)]
+    pending.add(burst[::3], named(*burst[::3]))
+    assert pending.add(burst, named(*burst)) == 2400
+    assert pending.size() == client.zcard(keys.due) == 3600
+    assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(*burst))
+
+
+def test_what_a_call_names_twice_enters_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    assert pending.add([SIGNAL], named(SIGNAL, SIGNAL)) == 3
+    assert len(queued(client, keys)) == 3
 
 
 def test_adding_what_is_there_adds_and_publishes_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
