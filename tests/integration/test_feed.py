@@ -367,8 +367,7 @@ def test_a_server_that_lost_everything_is_given_tape_signals_and_captures_again(
             await rig.started()
             found = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
-            for key in rig.client.scan_iter(f"{rig.keys.prefix}*"):
-                rig.client.delete(key)
+            rig.client.delete(*rig.client.scan_iter(f"{rig.keys.prefix}*"))
             await eventually("the captures are pending again", lambda: rig.pending.size() == 3)
             assert rig.client.hget(rig.keys.signal(found.signal_id), "record") == found.line()
             records = await rig.captured([found])
