@@ -36,9 +36,9 @@ import typer
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.server import server
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.store import Keys
-from hip3_tasks.up.server import answers, binary, command, free_port
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
@@ -72,17 +72,8 @@ class Found:
 
 def main(signals: int = 200, bursts: int = 20) -> None:
     """Make so many bursts of so many signals, each calm and then loud."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        server = subprocess.Popen(command(binary(), port=port, directory=Path(folder)), start_new_session=True)
-        url = f"redis://127.0.0.1:{port}/0"
-        try:
-            while not answers(redis.Redis.from_url(url)):
-                time.sleep(0.05)
-            calm, loud = asyncio.run(Bench(url, Path(folder), psutil.Process(server.pid), signals).run(bursts))
-        finally:
-            server.terminate()
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), persistent=True) as (tree, url):
+        calm, loud = asyncio.run(Bench(url, Path(folder), psutil.Process(tree.pid), signals).run(bursts))
     print(json.dumps(report(calm, loud), indent=1))
 
 

@@ -22,9 +22,9 @@ import psutil
 import redis
 import typer
 
+from benchmarks.server import server
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.store import Keys
-from hip3_tasks.up.server import answers, binary, command, free_port
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
@@ -36,17 +36,8 @@ LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=
 
 def main(frames: int = 2000, seconds: int = 60, coins: int = 110, retention_s: int = 120) -> None:
     """Send so many frames a second for so long, over so many coins."""
-    with tempfile.TemporaryDirectory() as folder:
-        port = free_port()
-        server = subprocess.Popen(command(binary(), port=port, directory=Path(folder)), start_new_session=True)
-        url = f"redis://127.0.0.1:{port}/0"
-        try:
-            while not answers(redis.Redis.from_url(url)):
-                time.sleep(0.05)
-            found = asyncio.run(measured(url, Path(folder), frames, seconds, coins, retention_s))
-        finally:
-            server.terminate()
-            server.wait()
+    with tempfile.TemporaryDirectory() as folder, server(Path(folder), persistent=True) as (_, url):
+        found = asyncio.run(measured(url, Path(folder), frames, seconds, coins, retention_s))
     print(json.dumps(found, indent=1))
 
 

@@ -13,10 +13,6 @@ from typing import Any
 
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
-from hip3_tasks.journal import Journal
-from hip3_tasks.pending import Pending
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.tape import TapeReader
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"
@@ -63,11 +59,4 @@ def capture(signal_id: str, offset_ms: int) -> None:
 @cache
 def capturer() -> StampedCapturer:
     """This process's own. Each peer makes it when a process starts, which tells that the process is ready."""
-    chosen = settings.load()
-    client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
-    return StampedCapturer(
-        reader=TapeReader(client, keys),
-        pending=Pending(client, keys),
-        journal=Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000),
-        data_dir=chosen.data_dir,
-    )
+    return StampedCapturer.of(settings.load())

@@ -34,6 +34,10 @@ class Tree:
             self._root = psutil.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
         self._log = log
 
+    @property
+    def pid(self) -> int:
+        return int(self._root.pid)
+
     def is_running(self) -> bool:
         return self._root.poll() is None
 

@@ -14,13 +14,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.job import stamps_folder
+from feed.dispatch import ADD_MOST
 from hip3_tasks import settings
 from hip3_tasks.records import Signal
 from hip3_tasks.signals import signals_since
 
 HOUR_MS = 3_600_000
-AT_ONCE = 50
-"""As many signals as the feed publishes in one call."""
 
 
 def main(peer: str) -> None:
@@ -51,7 +50,7 @@ async def paced(publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Si
             await asyncio.sleep(wait_s)
             continue
         end, now_ms = at, time.time_ns() / 1e6
-        while end < min(len(signals), at + AT_ONCE) and signals[end].timestamp_ms <= now_ms:
+        while end < min(len(signals), at + ADD_MOST) and signals[end].timestamp_ms <= now_ms:
             end += 1
         begun_ns, cpu_ns = time.time_ns(), time.process_time_ns()
         done = publish(signals[at:end])

@@ -1,4 +1,4 @@
-"""A fresh server for each run, without persistence, and what is in it before the load."""
+"""A fresh server for each run, and what is in it before the load."""
 
 import asyncio
 import time
@@ -11,29 +11,29 @@ import redis
 
 from benchmarks.processes import Tree, started
 from benchmarks.workload import Plan
-from hip3_tasks.capture import utc_day
+from hip3_tasks.capture import DAY_MS, utc_day
 from hip3_tasks.pending import Pending, Wanted
 from hip3_tasks.records import Signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.signals import SignalWriter
 from hip3_tasks.store import Keys, connect, connect_async
 from hip3_tasks.tape import Stamped, TapeWriter
-from hip3_tasks.up.server import answers, binary, free_port
+from hip3_tasks.up.server import answers, binary, command, free_port
 
 START_S = 10
-DAY_MS = 86_400_000
 SIGNALS_AT_ONCE = 200
 ENTRIES_AT_ONCE = 1_000
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[tuple[Tree, str]]:
-    """A server of this run's own, and its URL."""
+def server(folder: Path, *, persistent: bool = False) -> Iterator[tuple[Tree, str]]:
+    """A server of this run's own, as the product starts it, and its URL."""
     port = free_port()
-    options = {"port": port, "bind": "127.0.0.1", "dir": folder, "save": "", "appendonly": "no"}
-    command = [str(binary()), *(word for name, value in options.items() for word in (f"--{name}", str(value)))]
+    parts = command(binary(), port=port, directory=folder)
+    if not persistent:
+        parts += ["--appendonly", "no"]
     url = f"redis://127.0.0.1:{port}/0"
-    with started(command, log=folder / "server.log") as tree, connect(url) as client:
+    with started(parts, log=folder / "server.log") as tree, connect(url) as client:
         until_s = time.monotonic() + START_S
         while not answers(client):
             tree.must_run()

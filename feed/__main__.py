@@ -21,6 +21,7 @@ from feed.dispatch import Dispatcher
 from feed.house import TAPE_CAP, House
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
+from hip3_tasks.capture import DAY_MS
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.detector import Detector
 from hip3_tasks.errors import Fenced, Hip3Error
@@ -34,7 +35,6 @@ from hip3_tasks.tape import LEASE_MS, Tail, TapeWriter
 
 log = structlog.get_logger()
 
-RESUME_MS = 86_400_000
 RESUME_MOST = 100_000
 
 
@@ -72,7 +72,7 @@ async def _run(settings: Settings) -> int:
     clock = FeedClock(not_before_ms=max([watermark_ms, *(tail.at_ms for tail in tails.values())]) + 1)
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
-    detector.resume(signals_since(settings.data_dir, now_ms - RESUME_MS, until_ms=now_ms, most=RESUME_MOST))
+    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, most=RESUME_MOST))
     pending = Pending(client, keys, signal_ttl_s=settings.retention_s * TAPE_CAP)
     dispatcher = Dispatcher(settings, pending=pending, clock=clock)
     feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)

@@ -1,5 +1,6 @@
 """What a pool process does with a batch: run it, and report for each member as Celery's tracer does for a task."""
 
+import logging
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +46,7 @@ def _report(task: Any, member: Member, answer: object, runtime_s: float) -> Repo
     if isinstance(answer, Exception):
         return True, _failure(task, member, answer), runtime_s
     result = saferepr(answer, task.resultrepr_maxsize)
-    if logger.isEnabledFor(20):
+    if logger.isEnabledFor(logging.INFO):
         said = {"id": task_id, "name": task.name, "args": args, "kwargs": kwargs}
         logger.info(LOG_SUCCESS, said | {"return_value": result, "runtime": runtime_s}, extra={"data": said})
     return False, result, runtime_s

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import redis
 
@@ -13,7 +14,9 @@ from hip3_tasks.followups import measure
 from hip3_tasks.journal import Journal
 from hip3_tasks.pending import Pending
 from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.settings import Settings
 from hip3_tasks.signals import find_signal
+from hip3_tasks.store import Keys, connect
 from hip3_tasks.tape import Origin, Reading, TapeReader
 
 WATERMARK_PATIENCE_MS = 500
@@ -42,6 +45,17 @@ class Capturer:
         self._data_dir, self._now_ms = data_dir, now_ms
         # As last seen: what is due up to here is worth reading. Whether it is complete, the reading itself says.
         self._watermark_ms = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """For one process, and made after it was forked."""
+        client, keys = connect(str(settings.redis_url)), Keys(settings.feed_name)
+        return cls(
+            reader=TapeReader(client, keys),
+            pending=Pending(client, keys),
+            journal=Journal(settings.data_dir, window_ms=settings.retention_s * 1000),
+            data_dir=settings.data_dir,
+        )
 
     def capture(self, capture: Capture) -> str:
         """The outcome of one capture; raises what `capture_all` answers."""

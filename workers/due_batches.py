@@ -294,14 +294,15 @@ class DueBatches:
 
     def _done(self, number: int, answers: list[tuple[bool, Any, float]]) -> None:
         requests = self._jobs.pop(number)
-        well = [(request, *answer) for request, answer in zip(requests, answers, strict=True) if not answer[0]]
-        for request, answer in zip(requests, answers, strict=True):
-            if answer[0]:
-                request.on_failure(answer[1], return_ok=True)
-        for request, *_ in well:
-            state.task_ready(request, successful=True)
+        well = []
+        for request, (has_failed, result, runtime_s) in zip(requests, answers, strict=True):
+            if has_failed:
+                request.on_failure(result, return_ok=True)
+            else:
+                state.task_ready(request, successful=True)
+                well.append((request, result, runtime_s))
         self._acknowledge([request for request, *_ in well if not request.acknowledged])
-        for request, _, result, runtime_s in well:
+        for request, result, runtime_s in well:
             request.send_event("task-succeeded", result=result, runtime=runtime_s)
 
     def _acknowledge(self, requests: list[Any]) -> None:

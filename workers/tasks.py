@@ -12,13 +12,9 @@ from hip3_tasks import settings
 from hip3_tasks.capture import Capture
 from hip3_tasks.celery import app
 from hip3_tasks.errors import BadCapture, Hip3Error
-from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.pending import Pending
 from hip3_tasks.runfile import located
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.tape import TapeReader
 from workers.batch import Call
 from workers.capturer import Capturer
 from workers.due_batches import DueBatchTask
@@ -64,13 +60,7 @@ def _capturer() -> Capturer:
     """This process's own: made after the fork."""
     chosen = located(settings.load())
     configure_logs(chosen.log_level)
-    client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
-    return Capturer(
-        reader=TapeReader(client, keys),
-        pending=Pending(client, keys),
-        journal=Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000),
-        data_dir=chosen.data_dir,
-    )
+    return Capturer.of(chosen)
 
 
 @worker_init.connect

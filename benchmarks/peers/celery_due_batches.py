@@ -1,4 +1,4 @@
-"""The product: its app, settings, task and strategy; two prefork processes; a burst is published in one atomic call."""
+"""The product: its app, settings, task, strategy; two prefork processes; fifty signals a call, like the feed."""
 
 import os
 from collections.abc import Sequence
