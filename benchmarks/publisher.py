@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.job import stamps_folder
-from feed.dispatch import ADD_MOST
+from feed.dispatch import ADD_MOST, LULLS_MOST
 from hip3_tasks import settings
 from hip3_tasks.records import Signal
 from hip3_tasks.signals import signals_since
@@ -33,20 +33,22 @@ def main(peer: str) -> None:
 
 
 async def _publish(module: Any, signals: Sequence[Signal]) -> None:
-    calls = await paced(module.publish, signals)
+    calls = await paced(module.publish, signals, lull_ms=getattr(module, "LULL_MS", 0))
     (stamps_folder() / "publisher.json").write_text(json.dumps(calls))
     if hasattr(module, "finish"):
         await module.finish()
 
 
-async def paced(publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal]) -> list[tuple[int, ...]]:
-    """Call `publish` with all whose instant has come.
+async def paced(
+    publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal], *, lull_ms: float
+) -> list[tuple[int, ...]]:
+    """Call `publish` with all whose instant has come, when no more have come for so long, or `LULLS_MOST` times that.
 
     Returns of each call the first signal's instant in ms, how many signals, begin and end in ns, and CPU in ns.
     """
     calls, at = [], 0
     while at < len(signals):
-        if (wait_s := signals[at].timestamp_ms / 1000 - time.time()) > 0:
+        if (wait_s := _begin_ms(signals, at, lull_ms) / 1000 - time.time()) > 0:
             await asyncio.sleep(wait_s)
             continue
         end, now_ms = at, time.time_ns() / 1e6
@@ -61,6 +63,17 @@ async def paced(publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Si
         )
         at = end
     return calls
+
+
+def _begin_ms(signals: Sequence[Signal], first: int, lull_ms: float) -> float:
+    """When the feed would publish a signal, and those that come right after it."""
+    first_ms = last_ms = signals[first].timestamp_ms
+    latest_ms = first_ms + LULLS_MOST * lull_ms
+    for signal in signals[first + 1 : first + ADD_MOST]:
+        if signal.timestamp_ms > min(last_ms + lull_ms, latest_ms):
+            break
+        last_ms = signal.timestamp_ms
+    return min(last_ms + lull_ms, latest_ms)
 
 
 if __name__ == "__main__":

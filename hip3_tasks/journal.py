@@ -19,10 +19,14 @@ from hip3_tasks.capture import Capture
 from hip3_tasks.errors import Hip3Error, MalformedRecord
 from hip3_tasks.keyindex import KeyIndex
 from hip3_tasks.lines import containing, forwards
-from hip3_tasks.records import Followup, Missed, Record, key_of
+from hip3_tasks.records import Followup, Missed, key_of
 
 DAY_CLOSED = "day closed"
 MAX_OPEN_DAYS = 4
+MUCH_BYTES = 1 << 16
+"""More than this that is new is read while others may write: after an idle hour it may be a million lines."""
+AFRESH_BYTES = 1 << 24
+"""From so much on only what the window needs is read, from the end."""
 
 
 class Journal:
@@ -72,6 +76,13 @@ class Journal:
         with self._threads:
             return [capture for day, of_day in by_day.items() for capture in self._open_of_day(day, of_day)]
 
+    def prepare(self, day: str) -> None:
+        """Read what is to be known of a day's files, if it has any, so that no append has to. Raises JournalError."""
+        with self._threads:
+            if self._has_files(day):
+                with self._locked(day):
+                    pass
+
     def close(self) -> None:
         for name in list(self._days):
             self._forget(name)
@@ -85,7 +96,6 @@ class Journal:
             return captures
         with self._locked(name) as day:
             pass
-        # Outside the lock: nobody waits, and what was whole then stays as it is.
         return [] if day is None else day.open_among(captures)
 
     def _is_closed(self, name: str) -> bool:
@@ -100,6 +110,10 @@ class Journal:
         """A day's files, locked and their keys known; None when the day is closed."""
         try:
             day = self._lock(name)
+            while day is not None and day.mend() > MUCH_BYTES:
+                day.unlock()
+                day.catch_up()
+                day = self._lock(name)
             if day is not None:
                 day.catch_up()
             yield day
@@ -159,11 +173,15 @@ class _Day:
     def is_in_place(self) -> bool:
         return all(keyed.file.is_in_place() for keyed in self._files())
 
-    def catch_up(self) -> None:
-        """Take in what others appended since this process last looked."""
+    def mend(self) -> int:
+        """Make the files end with whole lines; how many bytes of them are not yet known. Wants the lock."""
         if self._missed is None:
             with suppress(FileNotFoundError):
                 self._missed = _Keyed(AppendFile(self._missed_path, Missed, create=False))
+        return sum(keyed.mend() for keyed in self._files())
+
+    def catch_up(self) -> None:
+        """Take in all that was whole when they were mended: it stays as it is, whoever has the lock."""
         for keyed in self._files():
             keyed.catch_up(self._keys)
         self._keys.forget_old()
@@ -226,29 +244,33 @@ class _Day:
 
 
 class _Keyed:
-    """A file, and how far its keys are known; None: not looked at yet."""
+    """A file, how much of it is whole, and how far its keys are known; None: not looked at yet."""
 
     def __init__(self, file: AppendFile, read_to: int | None = None) -> None:
         self.file, self.read_to = file, read_to
+        self._whole = 0
+
+    def mend(self) -> int:
+        if self.file.size() != self.read_to:
+            self._whole = self.file.mend()
+            if self.read_to is not None and self._whole < self.read_to:
+                self.read_to = None
+        return self._whole - (self.read_to or 0)
 
     def catch_up(self, keys: KeyIndex) -> None:
-        if self.read_to is not None and self.file.size() == self.read_to:
-            return
-        size = self.file.mend()
-        if self.read_to is None or size < self.read_to:
-            keys.read_back(self.file.fd, size)
+        if self.read_to is None or self._whole - self.read_to > AFRESH_BYTES:
+            keys.read_back(self.file.fd, self._whole)
         else:
-            for line in forwards(self.file.fd, self.read_to, size):
+            for line in forwards(self.file.fd, self.read_to, self._whole):
                 keys.add_line(line)
-        self.read_to = size
+        self.read_to = self._whole
 
-    def append(self, records: Sequence[Record], keys: KeyIndex) -> None:
+    def append(self, records: Sequence[Followup] | Sequence[Missed], keys: KeyIndex) -> None:
         if records:
-            lines = [record.line() for record in records]
-            self.file.append(b"".join(lines))
-            self.read_to = self.file.size()
-            for line in lines:
-                keys.add_line(line)
+            self.file.append(b"".join(record.line() for record in records))
+            self.read_to = self._whole = self.file.size()
+            for record in records:
+                keys.add(*_key(_capture(record)))
 
     def find(self, capture: Capture) -> bytes | None:
         needle = f'"{capture.signal_id}"'.encode()

@@ -1,7 +1,7 @@
 """Which captures the lines of a day's files belong to, remembered in a few bytes each."""
 
 from array import array
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from typing import Any
 
 import orjson
@@ -10,11 +10,12 @@ from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import backwards
 from hip3_tasks.records import key_of
 
-BUCKET_MS = 10_000
+BUCKET_MS = 1_000
+"""Few thousand keys at the highest rates: a new one moves half of them."""
 
 
 class KeyIndex:
-    """Fingerprints of the keys of the last `window_ms` of signal time, 8 bytes each, by ten seconds.
+    """Fingerprints of the keys of the last `window_ms` of signal time, 8 bytes each, by second.
 
     A fingerprint that is there is only a reason to look into the file; one that is not there proves absence, for
     signals since `complete_since_ms`.
@@ -29,14 +30,18 @@ class KeyIndex:
     def add_line(self, line: bytes) -> int:
         """Take in one line; return its signal's time, 0 for a line that names none."""
         try:
-            signal_id, offset_ms = key_of(line)
-            timestamp_ms = int(signal_id.rpartition("-")[2])
+            return self.add(*key_of(line))
         except (MalformedRecord, ValueError):
             return 0
+
+    def add(self, signal_id: str, offset_ms: int) -> int:
+        """Take in one key; return its signal's time. Raises ValueError for an id without a time."""
+        timestamp_ms = int(signal_id.rpartition("-")[2])
         bucket = self._buckets.setdefault(timestamp_ms // BUCKET_MS, array("Q"))
         fingerprint = _fingerprint(signal_id, offset_ms)
-        if not _holds(bucket, fingerprint):
-            insort(bucket, fingerprint)
+        at = bisect_left(bucket, fingerprint)
+        if at == len(bucket) or bucket[at] != fingerprint:
+            bucket.insert(at, fingerprint)
         self._newest_ms = max(self._newest_ms, timestamp_ms)
         return timestamp_ms
 
@@ -45,7 +50,11 @@ class KeyIndex:
         if timestamp_ms < self.complete_since_ms:
             return True
         bucket = self._buckets.get(timestamp_ms // BUCKET_MS)
-        return bucket is not None and _holds(bucket, _fingerprint(signal_id, offset_ms))
+        if bucket is None:
+            return False
+        fingerprint = _fingerprint(signal_id, offset_ms)
+        at = bisect_left(bucket, fingerprint)
+        return at < len(bucket) and bucket[at] == fingerprint
 
     def read_back(self, fd: int, size: int) -> None:
         """Read a file from its end, as far as the window reaches."""
@@ -73,11 +82,6 @@ class KeyIndex:
 
 def _fingerprint(signal_id: str, offset_ms: int) -> int:
     return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
-
-
-def _holds(bucket: "array[int]", fingerprint: int) -> bool:
-    at = bisect_left(bucket, fingerprint)
-    return at < len(bucket) and bucket[at] == fingerprint
 
 
 def _captured_at_ms(line: bytes) -> int:

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 import redis
 
-from hip3_tasks.capture import Capture
+from hip3_tasks.capture import Capture, utc_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
 from hip3_tasks.followups import measure
@@ -21,7 +22,7 @@ from hip3_tasks.tape import Origin, Reading, TapeReader
 
 WATERMARK_PATIENCE_MS = 500
 WATERMARK_POLL_MS = 2
-READ_AT_ONCE = 200
+READ_AT_ONCE = 250
 """So that a large batch neither holds up the server for long nor stamps its first reading late."""
 
 LEFT_PENDING = "left pending: the tape is not complete at its due time yet"
@@ -56,6 +57,11 @@ class Capturer:
             journal=Journal(settings.data_dir, window_ms=settings.retention_s * 1000),
             data_dir=settings.data_dir,
         )
+
+    def make_ready(self) -> None:
+        """Look at today's files, so that the first capture of this process is no later than others."""
+        with suppress(JournalError):
+            self._journal.prepare(utc_day(self._now_ms()))
 
     def capture(self, capture: Capture) -> str:
         """The outcome of one capture; raises what `capture_all` answers."""

@@ -162,6 +162,8 @@ class DueBatches:
             said["eta"] = request.eta
             logger.info(LOG_RECEIVED, said, extra={"data": said})
         signals.task_received.send(sender=self._consumer, request=request)
+        if not self._events.enabled:
+            return
         request.send_event(
             "task-received",
             name=request.name,

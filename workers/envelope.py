@@ -54,7 +54,7 @@ def check_task(message: Any) -> None:
         raise message.errors[0][1]
     task, body = message.headers, None
     if message.content_type == JSON:
-        body = decoded(message.body)
+        body = message.parsed = decoded(message.body)
     if isinstance(body, dict) and ("args" in body or "task" not in task):
         task = body | task  # protocol 1, or its mixture with 2
     elif "task" in task and message.content_type in RAW_OR_JSON and not _is_body(body):

@@ -71,8 +71,7 @@ def _log_as_all_others(**_: object) -> None:
 
 @worker_process_init.connect
 def _make_ready(**_: object) -> None:
-    """So that the first capture of a process is no later than the others."""
-    _capturer()
+    _capturer().make_ready()
     gc.freeze()
 
 

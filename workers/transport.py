@@ -25,7 +25,7 @@ from kombu.transport import redis as stock
 from kombu.transport import virtual
 from redis.exceptions import OutOfMemoryError, ResponseError
 
-from workers.envelope import check_envelope, check_task, decoded
+from workers.envelope import JSON, check_envelope, check_task, decoded
 from workers.unacked import QoS
 
 BATCH = 64
@@ -37,7 +37,18 @@ REST_S = 0.010
 FULL_SERVER_PAUSE_S = 0.1
 
 
+class Message(virtual.Message):
+    """Does not decode again what was decoded when it was checked."""
+
+    parsed: Any = None
+
+    def _decode(self) -> Any:
+        is_welcome = self.accept is None or JSON in self.accept
+        return super()._decode() if self.parsed is None or not is_welcome else self.parsed
+
+
 class Channel(stock.Channel):
+    Message = Message
     QoS = QoS
     from_transport_options: Any = (*stock.Channel.from_transport_options, "quarantine_key")
 

@@ -31,14 +31,18 @@ QUARANTINE_LENGTH = 1_000
 TAKE = """
 redis.call('LTRIM', KEYS[1], 0, -1)
 local messages = redis.call('LRANGE', KEYS[1], -ARGV[1], -1)
-local taken = {}
+local taken, entries, times = {}, {}, {}
 for i = #messages, 1, -1 do
   taken[#taken + 1] = messages[i]
   local tag = ARGV[2] .. string.format('%03d', #taken)
-  redis.call('HSET', KEYS[2], tag, '[' .. messages[i] .. ',"",' .. ARGV[4] .. ']')
-  redis.call('ZADD', KEYS[3], ARGV[3], tag)
+  entries[#entries + 1], entries[#entries + 2] = tag, '[' .. messages[i] .. ',"",' .. ARGV[4] .. ']'
+  times[#times + 1], times[#times + 2] = ARGV[3], tag
 end
-redis.call('LTRIM', KEYS[1], 0, -#taken - 1)
+if #taken > 0 then
+  redis.call('HSET', KEYS[2], unpack(entries))
+  redis.call('ZADD', KEYS[3], unpack(times))
+  redis.call('LTRIM', KEYS[1], 0, -#taken - 1)
+end
 return taken
 """
 

@@ -1,4 +1,4 @@
-"""The product: its app, settings, task, strategy; two prefork processes; fifty signals a call, like the feed."""
+"""The product: its app, task and strategy; two prefork processes; publishes like the feed: in a lull, fifty a call."""
 
 import os
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from functools import cache
 import workers.tasks
 from benchmarks import job
 from benchmarks.peers import EVENTS, become
+from feed.dispatch import LULL_S
 from feed.house import TAPE_CAP
 from hip3_tasks import settings
 from hip3_tasks.celery import app
@@ -17,6 +18,8 @@ from hip3_tasks.store import Keys, connect
 
 app.conf.worker_send_task_events = EVENTS in os.environ
 workers.tasks.Capturer = job.StampedCapturer
+
+LULL_MS = LULL_S * 1000
 
 
 def publish(signals: Sequence[Signal]) -> None:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks import appendfile, lines
+from hip3_tasks import journal as journal_module
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import JournalError
 from hip3_tasks.journal import DAY_CLOSED, Journal
@@ -117,6 +118,42 @@ def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
         assert other.append([FIRST, a_missed(offset_ms=3000)]) == ["already captured", "missed: feed_gap"]
         assert one.append([SECOND, THIRD]) == ["already missed: feed_gap", "captured"]
         assert other.append([THIRD]) == ["already captured"]
+
+
+@pytest.mark.usefixtures("_no_sync")
+@pytest.mark.parametrize("afresh_bytes", [1 << 24, 1 << 16])
+def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, afresh_bytes: int
+) -> None:
+    monkeypatch.setattr(journal_module, "AFRESH_BYTES", afresh_bytes)
+    records = [a_followup(a_signal(at_ms=T0_MS + number)) for number in range(600)]
+    grown: list[Followup] = []
+    with opened(tmp_path) as idle, opened(tmp_path) as busy:
+        idle.append(records[:1])
+        busy.append(records[1:300])
+
+        def other_writes(day: Any) -> None:
+            caught_up(day)
+            if day is idle._days.get(DAY) and not grown:
+                grown.extend(records[300:301])
+                busy.append(grown)  # it would wait for ever if the lock were held
+
+        caught_up = journal_module._Day.catch_up
+        monkeypatch.setattr(journal_module._Day, "catch_up", other_writes)
+        assert idle.append(records) == ["already captured"] * 301 + ["captured"] * 299
+    assert followups(tmp_path).read_bytes() == b"".join(record.line() for record in records)
+    assert len(grown) == 1
+
+
+def test_what_there_is_to_know_can_be_read_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(tmp_path) as journal:
+        journal.prepare(DAY)
+        assert list(tmp_path.iterdir()) == []
+        journal.append([FIRST])
+    with opened(tmp_path) as journal:
+        journal.prepare(DAY)
+        monkeypatch.setattr(KeyIndex, "add_line", None)
+        assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
 
 
 def test_threads_share_a_journal(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -440,7 +477,7 @@ def test_an_index_forgets_what_is_older_than_its_window() -> None:
     for second in range(3600):
         index.add_line(b'{"signal_id":"xyz:A-%d","offset_ms":1000}' % (T0_MS + second * 1000))
         index.forget_old()
-    assert index.used_bytes() <= 16 * 80 + 8 * 200
+    assert index.used_bytes() <= 62 * 100
     assert T0_MS + 3_500_000 <= index.complete_since_ms <= T0_MS + 3_539_000
     assert not index.may_hold(f"xyz:B-{T0_MS + 3_590_000}", 1000)
     assert index.may_hold(f"xyz:B-{T0_MS}", 1000)

