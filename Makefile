@@ -44,6 +44,10 @@ check: $(VENV)/.dev ## Lint, format, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+.PHONY: faults
+faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)
+	@exec $(BIN)/python -m tests.faults $(ARGS)
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
 	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)

@@ -30,7 +30,7 @@ class AppendFile:
                 raise
             self.fd = self._create()
         except OSError as error:
-            raise _refused(path, error) from error
+            raise refused(path, error) from error
 
     def _create(self) -> int:
         try:
@@ -41,7 +41,7 @@ class AppendFile:
             finally:
                 os.close(directory)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise refused(self.path, error) from error
         return fd
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class AppendFile:
         except BaseException as error:
             self._cut(before)
             if isinstance(error, OSError):
-                raise _refused(self.path, error) from error
+                raise refused(self.path, error) from error
             raise
         return before
 
@@ -105,7 +105,7 @@ class AppendFile:
         try:
             _sync(self.fd)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise refused(self.path, error) from error
 
     def take_back(self, size: int) -> None:
         """Cut off what was appended since the file had this size."""
@@ -116,11 +116,12 @@ class AppendFile:
         try:
             os.ftruncate(self.fd, size)
         except OSError as error:
-            raise _refused(self.path, error) from error
+            raise refused(self.path, error) from error
         self._cut_owed = None
 
 
-def _refused(path: Path, error: OSError) -> JournalError:
+def refused(path: Path, error: OSError) -> JournalError:
+    """What an operator is told of a disk that fails."""
     return JournalError(
         f"{path}: {error.strerror or error}; nothing of it was kept, and it is tried again until it can be written"
     )

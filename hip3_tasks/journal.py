@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
-from hip3_tasks.appendfile import AppendFile
+from hip3_tasks.appendfile import AppendFile, refused
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import Hip3Error, MalformedRecord
 from hip3_tasks.keyindex import KeyIndex
@@ -117,12 +117,17 @@ class Journal:
             if day is not None:
                 day.catch_up()
             yield day
-        except BaseException:
+        except BaseException as error:
             # Whatever was known of the files may no longer be so; the next one reads them afresh.
             self._forget(name)
+            if isinstance(error, OSError):
+                raise refused(self._data_dir / f"followups_{name}.jsonl", error) from error
             raise
         if day is not None:
-            day.unlock()
+            try:
+                day.unlock()
+            except OSError:
+                self._forget(name)  # to close it is to unlock it
 
     def _lock(self, name: str) -> "_Day | None":
         while not self._is_closed(name):

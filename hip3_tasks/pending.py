@@ -17,6 +17,9 @@ from hip3_tasks.store import Keys
 FIRST_TRY_MS = 2_000
 """How long after its due time a capture is left to its own task before the sweeper looks at it."""
 
+QUEUE_MOST = 100_000
+"""About 90 MB: a queue that nobody empties grows no longer. What is left out is the sweeper's."""
+
 # KEYS: pending, due, queue, then one signal key each.  ARGV: signal TTL in s, number of signals, their lines, then
 # member, next try, due, message of each capture; an empty message leaves the capture to the sweeper.
 # A call of a command costs more than a value, so captures go in by the thousand; Lua unpacks no 8,000 values.
@@ -45,10 +48,10 @@ for from = 3 + signals, #ARGV, 4000 do
     redis.call('ZADD', KEYS[1], unpack(tries))
     redis.call('ZADD', KEYS[2], unpack(dues))
   end
-  if #messages > 0 then redis.call('LPUSH', KEYS[3], unpack(messages)) end
+  if #messages > 0 and redis.call('LLEN', KEYS[3]) < QUEUE_MOST then redis.call('LPUSH', KEYS[3], unpack(messages)) end
 end
 return added
-"""
+""".replace("QUEUE_MOST", str(QUEUE_MOST))
 
 # KEYS: pending, queue.  ARGV: member, next try, message of each capture.
 AGAIN = """

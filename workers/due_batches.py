@@ -15,6 +15,7 @@ The laws:
   failed, as any Celery task does. A request with time limits of its own runs alone from the start.
 - A job is acknowledged in one round-trip when it is done; a worker that dies before that has acknowledged nothing.
 - When the connection is lost, what no process has accepted is let go of and given back through the next connection.
+  When the worker is asked to end, what is not yet in the pool is given back before anything else is done.
 - Growing the pool is asked for after everything was handed over that could be, and counts jobs, not their members.
 - Not kept: rate limits, and the signals and hooks of a task that runs well (`task_prerun`, `on_success` and so on).
   Pools other than prefork run such a task one by one, by Celery's default strategy.
@@ -210,12 +211,13 @@ class DueBatches:
         for request in rung:
             state.task_reserved(request)
 
-    def let_go(self, qos: Any) -> None:
-        """Forget what no process has accepted and give it back: its delivery belongs to a connection that is gone."""
+    def let_go(self, qos: Any, *, in_pool: bool = True) -> None:
+        """Forget what no process has accepted and give it back: its connection is gone, or its worker about to end."""
         if self._alarm is not None:
             self._alarm.cancel()
         held: list[Any] = [waiting[-1] for waiting in (*self._waiting, *self._due, *self._alone)]
-        held += [request for job in self._jobs.values() for request in job if request.worker_pid is None]
+        if in_pool:
+            held += [request for job in self._jobs.values() for request in job if request.worker_pid is None]
         self._waiting, self._due, self._alone = [], deque(), deque()
         self._is_in_line = False
         if held and hasattr(qos, "restore_many"):

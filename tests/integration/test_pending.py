@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from hip3_tasks.capture import Capture
-from hip3_tasks.pending import FIRST_TRY_MS, Pending, Wanted
+from hip3_tasks.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, Wanted
 from hip3_tasks.records import Signal
 from hip3_tasks.store import Keys
 from tests.build import T0_MS, a_signal
@@ -112,6 +112,18 @@ def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, cl
     assert pending.add([SIGNAL], wanted(SIGNAL, message=None)) == 3
     assert queued(client, keys) == []
     assert pending.size() == 3
+
+
+def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    client.lpush(keys.queue, *([b"task"] * (QUEUE_MOST - 1)))
+    assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
+    length = client.llen(keys.queue)
+    assert length == QUEUE_MOST + 2
+    assert pending.add([OTHER], wanted(OTHER)) == 3
+    assert client.llen(keys.queue) == length
+    assert pending.size() == 6
 
 
 def test_a_capture_is_overdue_two_seconds_after_its_due_time(pending: Pending) -> None:

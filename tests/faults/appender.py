@@ -1,0 +1,28 @@
+"""What rows 1 and 2 run under strace: one append of three outcomes to a data directory, by the real journal.
+
+Says `done` when the journal has answered; exits with 3 when it has refused, as it should when the disk does.
+"""
+
+import sys
+from pathlib import Path
+
+from hip3_tasks.errors import JournalError
+from hip3_tasks.journal import Journal
+from tests.build import T0_MS, a_followup, a_missed, a_signal
+
+SIGNAL = a_signal(at_ms=T0_MS + 500)
+BATCH = (a_followup(SIGNAL, 1000), a_missed(SIGNAL, 3000), a_followup(SIGNAL, 5000))
+BEFORE = tuple(a_followup(a_signal(at_ms=T0_MS + number), 1000) for number in range(3))
+"""What is there already, in all start states but the first."""
+AFTER = a_followup(a_signal(at_ms=T0_MS + 900), 1000)
+"""What another process appends when it is over."""
+
+REFUSED = 3
+
+if __name__ == "__main__":
+    try:
+        Journal(Path(sys.argv[1])).append(BATCH)
+    except JournalError as error:
+        print(error)
+        sys.exit(REFUSED)
+    print("done", flush=True)

@@ -1,0 +1,178 @@
+"""Rows 1 to 3: one append by the real journal, against a machine that crashes, refuses and tears."""
+
+import itertools
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hip3_tasks import appendfile
+from hip3_tasks.journal import Journal
+from tests.build import DAY
+from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
+from tests.faults.lines import judge, keys_in, keys_of
+from tests.faults.row import Found, Setting
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 60
+AT_ONCE = os.cpu_count() or 1
+ERRORS = "EIO", "ENOSPC", "EINTR"
+
+_WHOLE = b"".join(record.line() for record in BEFORE)
+_NEXT = BATCH[0].line()
+STARTS = {
+    "fresh": b"",
+    "existing": _WHOLE,
+    "torn": _WHOLE + _NEXT[: len(_NEXT) // 2],
+    "no newline": _WHOLE + _NEXT[:-1],
+    "NUL tail": _WHOLE + bytes(100),
+    "already there": _WHOLE + _NEXT,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One run of the appender under strace, and what strace is told to inject."""
+
+    start: str
+    inject: tuple[str, ...]
+    answers: tuple[int, ...]
+    """The exit codes that are as they should be."""
+
+    def __str__(self) -> str:
+        return f"{self.start}; {', '.join(self.inject)}"
+
+
+def crashes(setting: Setting) -> Found:
+    """SIGKILL on entering each system call of an append that touches its files."""
+    points = [
+        Point(start, (f"{call}:signal=SIGKILL:when={number}",), answers=(-9, 128 + 9))
+        for start in STARTS
+        for call, number in _calls(start, setting.folder)
+    ]
+    return _all(points, setting)
+
+
+def errors(setting: Setting) -> Found:
+    """Each of three errors from each of those calls; and from a write or sync, then from taking it back."""
+    points = [
+        Point(start, (f"{call}:error={error}:when={number}",), answers=(0, REFUSED))
+        for start in STARTS
+        for call, number in _calls(start, setting.folder)
+        for error in ERRORS
+    ]
+    points += [
+        Point(start, (f"{first}:error={error}:when=1", f"ftruncate:error={then}:when=1"), answers=(0, REFUSED))
+        for start, first, error, then in itertools.product(STARTS, ("write", "fdatasync"), ERRORS, ERRORS)
+    ]
+    return _all(points, setting)
+
+
+def torn_tails(setting: Setting) -> Found:
+    """A file cut at every byte, and what a disk may leave behind the cut."""
+    found, chance = Found(), random.Random(3)
+    tails: dict[str, Callable[[int], bytes]] = {
+        "nothing": lambda size: b"",
+        "zeros": bytes,
+        "random bytes": chance.randbytes,
+        "no UTF-8": lambda size: b"\xff\xc3\x28" * (size // 3 + 1),
+    }
+    whole = _WHOLE + _NEXT
+    with _without_sync():
+        for cut, kind in setting.some(itertools.product(range(len(whole)), tails)):
+            data_dir = setting.folder / "data"
+            _begin(data_dir, whole[:cut] + tails[kind](len(whole) - cut))
+            found.injected += 1
+            _, torn = keys_in(data_dir)
+            broken_lines = sum("ends within" not in what for what in torn)
+            _recover(data_dir, found, when=f"cut at {cut}, then {kind}", noise=broken_lines)
+            shutil.rmtree(data_dir)
+    return found
+
+
+def _all(points: Sequence[Point], setting: Setting) -> Found:
+    found, chosen = Found(), list(setting.some(points))
+    if not shutil.which("strace"):
+        found.note = "not tried: no strace"
+        return found
+    folders = [setting.folder / f"{number}" for number in range(len(chosen))]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for done, said in enumerate(pool.map(_run, chosen, folders)):
+            _judge_point(chosen[done], folders[done], said, found)
+            shutil.rmtree(folders[done])
+            setting.advance(done + 1, len(chosen))
+    return found
+
+
+def _judge_point(point: Point, data_dir: Path, said: "subprocess.CompletedProcess[str]", found: Found) -> None:
+    found.injected += len(point.inject)
+    if said.returncode not in point.answers:
+        found.unclear += 1
+        found.blame(f"{point}: exit {said.returncode}: {said.stdout[-200:]}{said.stderr[-400:]}")
+    (keys, _), acknowledged = keys_in(data_dir), set(keys_of(BATCH)) if "done" in said.stdout else set()
+    if lost := acknowledged - set(keys):
+        found.lost += len(lost)
+        found.blame(f"{point}: acknowledged, and not there: {lost}")
+    _recover(data_dir, found, when=str(point))
+
+
+def _recover(data_dir: Path, found: Found, *, when: str, noise: int = 0) -> None:
+    """Another process appends the same and one more; then everything has one line."""
+    wanted = [*BEFORE, *BATCH, AFTER]
+    journal = Journal(data_dir)
+    journal.append(wanted)
+    journal.close()
+    judge(data_dir, keys_of(wanted), found, when=when, noise=noise)
+
+
+def _calls(start: str, folder: Path) -> Iterator[tuple[str, int]]:
+    """The system calls of an append that touch its files, each with its number among those of its name."""
+    if not shutil.which("strace"):
+        return
+    trace, data_dir = folder / "trace", folder / "counted"
+    said = _run(Point(start, (), answers=(0,)), data_dir, trace=trace)
+    assert said.returncode == 0, said.stderr
+    shutil.rmtree(data_dir)
+    numbers = Counter[str]()
+    for call in re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE):
+        numbers[call] += 1
+        yield call, numbers[call]
+
+
+def _run(point: Point, data_dir: Path, *, trace: Path = Path(os.devnull)) -> "subprocess.CompletedProcess[str]":
+    _begin(data_dir, STARTS[point.start])
+    files = [word for kind in ("followups", "missed") for word in ("-P", str(data_dir / f"{kind}_{DAY}.jsonl"))]
+    injections = [word for what in point.inject for word in ("-e", f"inject={what}")]
+    strace = ["strace", "-q", "-o", str(trace), "-e", "trace=all", *files, *injections]
+    return subprocess.run(
+        [*strace, sys.executable, "-m", "tests.faults.appender", str(data_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def _begin(data_dir: Path, content: bytes) -> None:
+    data_dir.mkdir()
+    if content:
+        (data_dir / f"followups_{DAY}.jsonl").write_bytes(content)
+
+
+@contextmanager
+def _without_sync() -> Iterator[None]:
+    """For cases by the thousand, in which nobody pulls a plug."""
+    sync, appendfile._sync = appendfile._sync, lambda fd: None
+    try:
+        yield
+    finally:
+        appendfile._sync = sync

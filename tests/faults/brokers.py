@@ -1,0 +1,120 @@
+"""Rows 9 and 19: a worker killed as it receives, and messages that nobody should have sent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import redis
+
+from hip3_tasks.messages import task_message
+from hip3_tasks.store import Keys, connect
+from hip3_tasks.up.server import answers, binary, command, free_port
+from tests.badmessages import changed, foreign, malformed, task
+from tests.faults.part import ROOT
+from tests.faults.row import Found, Setting
+from tests.faults.system import NAME, OFFSETS, System, eventually
+
+TRIES = 50
+OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"
+REPEATS = 5
+RE_RUN_MOST = 300
+
+
+def frozen_receiver(setting: Setting) -> Found:
+    """SIGSTOP while it waits, a message, SIGKILL. No sweeper, so that the transport alone answers for the message."""
+    found, tries = Found(), setting.share(TRIES, least=5)
+    port = free_port()
+    server = subprocess.Popen(
+        command(binary(), port=port, directory=setting.folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        with connect(url) as client:
+            eventually("the server answers", lambda: answers(client))
+            found.lost = sum(not _survives(client, url, OURS, setting, done, tries) for done in range(tries))
+            lost = sum(not _survives(client, url, STOCK, setting, done, tries) for done in range(tries))
+    finally:
+        server.kill()
+        server.wait()
+    found.injected = found.wanted = tries
+    found.note = f"control: kombu's own transport loses {lost} of {tries}"
+    if not lost:
+        found.blame("the control lost nothing, so this row shows nothing")
+    return found
+
+
+def _survives(client: "redis.Redis", url: str, transport: str, setting: Setting, done: int, of: int) -> bool:
+    """Whether the message is in its queue, or registered as received, when its receiver is dead."""
+    queue = f"{transport}-{done}"
+    receiver = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.receiver", url, queue, transport],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert receiver.stdout is not None
+    with receiver.stdout:
+        assert receiver.stdout.readline() == b"waits\n"
+    eventually("it waits for a message", lambda: _blocked(client))
+    os.kill(receiver.pid, signal.SIGSTOP)
+    client.lpush(queue, task(done, queue=queue))
+    time.sleep(0.02)
+    receiver.kill()
+    receiver.wait()
+    setting.advance(done, of)
+    return bool(client.llen(queue) + client.hlen(f"{queue}:unacked"))
+
+
+def _blocked(client: "redis.Redis") -> int:
+    return int(client.info("clients")["blocked_clients"])
+
+
+def bad_messages(setting: Setting) -> Found:
+    """Every kind of malformed and foreign message among the good ones; every good one again; a day re-run by hand."""
+    found = Found()
+    queue = Keys(NAME).queue
+    with System(setting.folder / "bad", signals_per_s=20) as system:
+        kinds = malformed() | foreign()
+        for done, kind in enumerate(kinds.values()):
+            system.client.lpush(queue, changed(queue, kind))
+            found.injected += 1
+            time.sleep(0.05)
+            setting.advance(done, len(kinds))
+        system.recovered(found)
+        for signal_ in system.signals()[:50]:
+            messages = [task_message(capture, queue=queue) for capture in signal_.captures()]
+            system.client.lpush(queue, *(messages * REPEATS))
+            found.injected += len(messages) * REPEATS
+        system.judge(found, when="bad messages")
+        quarantined = system.client.llen(system.keys.quarantine)
+        if quarantined != len(malformed()):
+            found.blame(f"{quarantined} quarantined of {len(malformed())}")
+        _run_all_again(system, found)
+        system.judge(found, when="run again")
+        found.note = f"{quarantined} quarantined; no byte of any file changed when all ran again"
+    return found
+
+
+def _run_all_again(system: System, found: Found) -> None:
+    before = {path: path.read_bytes() for path in system.data_dir.glob("*.jsonl")}
+    ids = [signal_.signal_id for signal_ in system.signals()][:RE_RUN_MOST]
+    found.injected += len(ids)
+    answered = _said(system, "already captured") + len(ids) * OFFSETS
+    again = system.part("recapture", *system.hip3("recapture", *ids))
+    again.start()
+    if again.wait():
+        found.blame(f"recapture: {again.said[-300:]}")
+    eventually("all ran again", lambda: _said(system, "already captured") >= answered)
+    after = {path: path.read_bytes() for path in system.data_dir.glob("*.jsonl")}
+    if before != after:
+        found.wrong += 1
+        found.blame("running again changed a file")
+
+
+def _said(system: System, words: str) -> int:
+    return sum(worker.said.count(words) for worker in system.workers)

@@ -1,0 +1,105 @@
+"""Rows 20 and 21: wall clocks that jump, and midnight between a signal and its captures.
+
+The processes' wall clock is that of libfaketime; the monotonic clock stays true, as it does when a clock is set.
+"""
+
+import importlib.util
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.faults.row import Found, Setting
+from tests.faults.system import System, eventually
+
+JUMPS_S = 3600, 0, -3600, 0, 2, 0, -2, 0
+JUMP_EVERY_S = 4.0
+OVERDUE_S = 5.0
+"""A capture that a jump has put off is the sweeper's: 2 s after its due time."""
+SLEW_MS = 500
+"""The feed's clock follows the wall clock by one percent; so much it may differ from the truth by in this row."""
+BEFORE_MIDNIGHT_S = 15.0
+DAY_S = 86_400
+
+
+class Clock:
+    """A wall clock that processes may be given, and that may be set."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self.set(0)
+        spec = importlib.util.find_spec("libfaketime")
+        assert spec is not None and spec.origin is not None, "libfaketime is not installed"
+        library = Path(spec.origin).parent / "vendor/libfaketime/src/libfaketime.so.1"
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_NO_CACHE": "1",
+            "DONT_FAKE_MONOTONIC": "1",
+        }
+
+    def set(self, ahead_s: float) -> None:
+        """Let it be so far ahead of the true one."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{ahead_s:+.3f}")
+        new.replace(self._file)
+
+
+def workers_clock(setting: Setting) -> Found:
+    """By an hour and by two seconds, forth and back, on the worker."""
+    return _jumps(setting, "worker")
+
+
+def feeds_clock(setting: Setting) -> Found:
+    """The same on the feed."""
+    return _jumps(setting, "feed")
+
+
+def _jumps(setting: Setting, whose: str) -> Found:
+    found, clock = Found(), Clock(setting.folder / "clock")
+    with System(setting.folder / whose, environments={whose: clock.environment}) as system:
+        system.venue.clock_ms = SLEW_MS
+        for done, ahead_s in enumerate(JUMPS_S):
+            clock.set(ahead_s)
+            found.injected += 1
+            until_s = time.monotonic() + JUMP_EVERY_S
+            while time.monotonic() < until_s:
+                time.sleep(0.1)
+                if (overdue_s := system.oldest_due_s()) > OVERDUE_S:
+                    found.blame(f"{ahead_s:+} s: a capture is {overdue_s:.1f} s overdue")
+            if whose == "feed" and abs(ahead_s) >= 2:
+                _expect_red(system, found, ahead_s)
+            setting.advance(done + 1, len(JUMPS_S))
+        system.judge(found, when=f"clock of the {whose}")
+        if whose == "worker" and (found.lateness_s or 0.0) < max(JUMPS_S) / 2:
+            found.blame("no capture was stamped by the clock that jumped, so this row shows nothing")
+    found.lateness_s = None  # by a clock that was wrong
+    return found
+
+
+def _expect_red(system: System, found: Found, ahead_s: int) -> None:
+    status = system.status()
+    if status is None or not any("clock" in problem for problem in status.problems):
+        found.unclear += 1
+        found.blame(f"{ahead_s:+} s: health does not name the clock: {status and status.problems}")
+
+
+def midnight(setting: Setting) -> Found:
+    """Midnight UTC comes between signals and their captures; each line is in the day of its signal."""
+    found, clock = Found(injected=1), Clock(setting.folder / "clock")
+    now_s = time.time()
+    ahead_s = (DAY_S - now_s % DAY_S) - BEFORE_MIDNIGHT_S
+    clock.set(ahead_s)
+    environments = dict.fromkeys(("feed", "worker"), clock.environment)
+    with System(setting.folder / "midnight", environments=environments, ahead_ms=int(ahead_s * 1000)) as system:
+        eventually("a new day has signals", lambda: len(list(system.data_dir.glob("followups_*.jsonl"))) == 2)
+        time.sleep(6)
+        system.judge(found, when="midnight")
+        for path in system.data_dir.glob("*.jsonl"):
+            day = path.stem.rpartition("_")[2]
+            for line in path.read_text().splitlines():
+                stamp = line.partition('"timestamp_ms":' if "signals" in path.name else '"signal_timestamp_ms":')[2]
+                at_s = int(stamp.partition(",")[0]) / 1000
+                if f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d}" != day:
+                    found.wrong += 1
+                    found.blame(f"{path.name} has {line[:80]}")
+    return found

@@ -1,0 +1,58 @@
+"""Row 16: a feed that is killed, stopped, or not alone."""
+
+import time
+from contextlib import suppress
+
+from tests.faults.row import Found, Setting
+from tests.faults.system import System, frozen
+
+KILLS = 9
+STOP_S = 5.0
+
+
+def feed_killed(setting: Setting) -> Found:
+    """SIGKILL, and a new one on the same directory."""
+    found, kills = Found(), setting.share(KILLS, least=2)
+    with System(setting.folder / "killed") as system:
+        for done in range(kills):
+            time.sleep(1.0)
+            with system.hole():
+                system.feed.kill()
+                system.feed.start()
+                began_s = time.monotonic()
+                system.wait_until_live()
+                found.took(time.monotonic() - began_s)
+            found.injected += 1
+            setting.advance(done + 1, kills)
+        system.judge(found, when="feed killed")
+        if not found.missed:
+            found.blame("no follow-up is missed, though nobody knew the market")
+    return found
+
+
+def feed_stopped(setting: Setting) -> Found:
+    """SIGSTOP for five seconds."""
+    found = Found(injected=1)
+    with System(setting.folder / "stopped") as system:
+        with system.hole():
+            frozen([system.feed.pid], STOP_S)
+        system.recovered(found)
+        system.judge(found, when="feed stopped")
+    return found
+
+
+def second_feed(setting: Setting) -> Found:
+    """Another one on the same directory, and one elsewhere that takes the same name: each refuses, and says why."""
+    found = Found()
+    with System(setting.folder / "two") as system:
+        for name, more in ("same directory", {}), ("same name", {"HIP3_DATA_DIR": str(setting.folder / "elsewhere")}):
+            other = system.part(name.replace(" ", "-"), *system.feed.command, **more)
+            other.start()
+            found.injected += 1
+            with suppress(Exception):
+                other.wait(10)
+            if other.is_running or not other.said.strip() or "Traceback" in other.said:
+                found.unclear += 1
+                found.blame(f"a second feed with the {name}: {other.said[-300:] or 'says nothing'}")
+        system.judge(found, when="two feeds")
+    return found

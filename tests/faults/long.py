@@ -1,0 +1,175 @@
+"""Rows 23 to 26: all of it at once, for long, without anyone to do the work, and with a server that is set back."""
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+
+from tests.faults.row import Found, Setting
+from tests.faults.system import System, eventually, frozen
+
+CHAOS_S, LATEST_S = 300.0, 15.0
+SOAK_S = 600.0
+SETTLING_S = 240.0
+ABSENCE_S = 600.0
+RATE = 25.0
+
+
+def everything(setting: Setting) -> Found:
+    """A seeded schedule of all that can be done to a running system."""
+    found, chance = Found(), random.Random(23)
+    seconds = max(30.0, CHAOS_S * setting.effort)
+    with System(setting.folder / "everything", coins=40, signals_per_s=15, workers=2) as system:
+        until_s = time.monotonic() + seconds
+        while (left_s := until_s - time.monotonic()) > 0:
+            chance.choice(DEEDS)(system, chance)
+            found.injected += 1
+            time.sleep(chance.uniform(0.0, 3.0))
+            setting.advance(int(seconds - left_s), int(seconds))
+        system.recovered(found)
+        system.judge(found, when="everything")
+        if (found.lateness_s or 0.0) > LATEST_S:
+            found.blame(f"a follow-up was {found.lateness_s:.1f} s late, more than {LATEST_S:g} s")
+    return found
+
+
+def _replace_worker(system: System, chance: random.Random) -> None:
+    system.workers.pop(chance.randrange(len(system.workers))).kill()
+    system.start_worker()
+
+
+def _kill_child(system: System, chance: random.Random) -> None:
+    children = chance.choice(system.workers).children()
+    if children:
+        psutil.Process(chance.choice(children)).kill()
+
+
+def _freeze_child(system: System, chance: random.Random) -> None:
+    children = chance.choice(system.workers).children()
+    if children:
+        frozen([chance.choice(children)], chance.uniform(0.5, 3.0))
+
+
+def _replace_server(system: System, chance: random.Random) -> None:
+    system.server.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+    system.server.wait()
+    time.sleep(chance.uniform(0.0, 2.0))
+    system.start_server()
+
+
+def _freeze_server(system: System, chance: random.Random) -> None:
+    with system.hole():
+        frozen([system.server.pid], chance.uniform(0.5, 7.0))
+
+
+def _cut_connections(system: System, chance: random.Random) -> None:
+    system.client.client_kill_filter(_type="normal", skipme=True)
+
+
+def _replace_feed(system: System, chance: random.Random) -> None:
+    with system.hole():
+        system.feed.kill()
+        system.feed.start()
+        system.wait_until_live()
+
+
+def _freeze_feed(system: System, chance: random.Random) -> None:
+    with system.hole():
+        frozen([system.feed.pid], chance.uniform(0.5, 4.0))
+        system.wait_until_live()
+
+
+def _drop_venue(system: System, chance: random.Random) -> None:
+    with system.hole():
+        system.venue.do(system.venue.server.drop_connections)
+        time.sleep(0.5)
+        system.wait_until_live()
+
+
+def _burst(system: System, chance: random.Random) -> None:
+    system.venue.burst()
+
+
+DEEDS: tuple[Callable[[System, random.Random], None], ...] = (
+    _replace_worker,
+    _kill_child,
+    _freeze_child,
+    _replace_server,
+    _freeze_server,
+    _cut_connections,
+    _replace_feed,
+    _freeze_feed,
+    _drop_venue,
+    _burst,
+)
+
+
+def soak(setting: Setting) -> Found:
+    """Ten minutes of nothing but work, and what it takes in memory."""
+    found = Found()
+    seconds = max(20.0, SOAK_S * setting.effort)
+    with System(setting.folder / "soak", coins=60, signals_per_s=RATE) as system:
+        began_s, settled = time.monotonic(), dict[str, float]()
+        while (gone_s := time.monotonic() - began_s) < seconds:
+            time.sleep(1)
+            if gone_s > seconds * SETTLING_S / SOAK_S and not settled:
+                settled = _memory_mb(system)
+            setting.advance(int(gone_s), int(seconds))
+        grown = {name: now / settled[name] - 1 for name, now in _memory_mb(system).items()}
+        system.judge(found, when="soak")
+        late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in system.followups())
+        said = ", ".join(f"{name} {settled[name]:.0f} MB {share:+.1%}" for name, share in grown.items())
+        found.note = f"p99 {late_ms[int(len(late_ms) * 0.99)]} ms late; after minute 4: {said}"
+        if setting.effort == 1 and max(grown.values()) > 0.05:
+            found.blame(f"memory grows: {said}")
+    return found
+
+
+def nobody_works(setting: Setting) -> Found:
+    """Ten minutes of signals without a worker, then one."""
+    found = Found(injected=1)
+    seconds = max(20.0, ABSENCE_S * setting.effort)
+    with System(setting.folder / "absence", coins=60, signals_per_s=RATE, workers=0, retention_s=900) as system:
+        for second in range(int(seconds)):
+            time.sleep(1)
+            setting.advance(second, int(seconds))
+        queued, waiting = system.client.llen(system.keys.queue), system.pending.size()
+        began_s = time.monotonic()
+        system.start_worker()
+        eventually("all that waited is on disk", lambda: system.oldest_due_s() < 2, within_s=300)
+        found.took(time.monotonic() - began_s)
+        system.judge(found, when="nobody worked")
+        found.note = f"{waiting:,} captures waited, {queued:,} of them in the queue"
+    return found
+
+
+def server_set_back(setting: Setting) -> Found:
+    """The server comes back as it was one or two seconds ago, while the feed goes on."""
+    found, rounds = Found(), setting.share(3)
+    with System(setting.folder / "back", coins=40) as system:
+        folder, older = setting.folder / "back" / "server", setting.folder / "older"
+        for done in range(rounds):
+            system.venue.burst()
+            time.sleep(1.2)  # its append-only file is synced each second
+            shutil.copytree(folder, older)
+            time.sleep(1.5)
+            system.server.kill()
+            shutil.rmtree(folder)
+            older.rename(folder)
+            system.start_server()
+            found.injected += 1
+            system.recovered(found)
+            setting.advance(done + 1, rounds)
+        system.judge(found, when="set back")
+    return found
+
+
+def _memory_mb(system: System) -> dict[str, float]:
+    parts = {"feed": system.feed, "worker": system.workers[0], "server": system.server}
+    return {
+        name: sum(psutil.Process(pid).memory_info().rss for pid in (part.pid, *part.children())) / 1e6
+        for name, part in parts.items()
+    }

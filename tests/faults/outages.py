@@ -1,0 +1,102 @@
+"""Rows 12 to 15: a server that is killed, restarted, emptied, hung, cut off and full."""
+
+import signal
+import time
+
+from tests.faults.row import Found, Setting
+from tests.faults.system import System
+
+HANG_S = 31.0
+FULL_S = 10.0
+CUTS = 20
+WITHIN_S = 5.0
+"""Of the end of an outage, captures go on."""
+
+
+def server_killed(setting: Setting) -> Found:
+    """SIGKILL, then a start on what its append-only file kept."""
+    return _restarted(setting, signal.SIGKILL, is_emptied=False)
+
+
+def server_ended(setting: Setting) -> Found:
+    """SIGTERM, then a start."""
+    return _restarted(setting, signal.SIGTERM, is_emptied=False)
+
+
+def server_emptied(setting: Setting) -> Found:
+    """SIGKILL, then a start on nothing at all."""
+    return _restarted(setting, signal.SIGKILL, is_emptied=True)
+
+
+def server_hangs(setting: Setting) -> Found:
+    """SIGSTOP for longer than any time-out."""
+    found = Found(injected=1)
+    with System(setting.folder / "hang") as system:
+        seconds = max(8.0, HANG_S * setting.effort)
+        system.server.signal(signal.SIGSTOP)
+        for second in range(int(seconds)):
+            time.sleep(1)
+            setting.advance(second, int(seconds))
+        system.server.signal(signal.SIGCONT)
+        system.recovered(found)
+        _in_time(found)
+        system.judge(found, when=f"server hung for {seconds:.0f} s")
+    return found
+
+
+def connections_cut(setting: Setting) -> Found:
+    """All connections of all clients, again and again."""
+    found, cuts = Found(), setting.share(CUTS, least=4)
+    with System(setting.folder / "cut", signals_per_s=20) as system:
+        for done in range(cuts):
+            time.sleep(0.7)
+            for kind in "normal", "pubsub":
+                system.client.client_kill_filter(_type=kind, skipme=True)
+            found.injected += 1
+            setting.advance(done + 1, cuts)
+        system.recovered(found)
+        _in_time(found)
+        system.judge(found, when="connections cut")
+    return found
+
+
+def server_full(setting: Setting) -> Found:
+    """No room for anything for ten seconds, and nothing evicted."""
+    found = Found(injected=1)
+    with System(setting.folder / "full") as system:
+        seconds = max(4.0, FULL_S * setting.effort)
+        with system.hole():
+            system.client.config_set("maxmemory", 1)
+            time.sleep(seconds)
+            system.client.config_set("maxmemory", 1 << 30)
+        system.recovered(found)
+        _in_time(found)
+        system.judge(found, when=f"server full for {seconds:.0f} s")
+    return found
+
+
+def _restarted(setting: Setting, number: int, *, is_emptied: bool) -> Found:
+    found, rounds = Found(), setting.share(3)
+    with System(setting.folder / f"restart-{number}-{is_emptied}", coins=60) as system:
+        for done in range(rounds):
+            system.venue.burst()
+            time.sleep(0.7)
+            system.server.signal(number)
+            system.server.wait()
+            if is_emptied:
+                for path in (system.data_dir.parent / "server").rglob("*"):
+                    if path.is_file():
+                        path.unlink()
+            time.sleep(0.5)
+            system.start_server()
+            found.injected += 1
+            system.recovered(found)
+            _in_time(found)
+            setting.advance(done + 1, rounds)
+        system.judge(found, when="emptied" if is_emptied else "restarted")
+    return found
+
+
+def _in_time(found: Found) -> None:
+    if (found.recovery_s or 0.0) > WITHIN_S:
+        found.note = f"more than {WITHIN_S:g} s until captures went on"

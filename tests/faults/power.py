@@ -1,0 +1,169 @@
+"""Row 4: a power cut at any instant. A model of a disk that keeps only what was synced, and some of the rest.
+
+The journal's writes, truncations and syncs are noted as they happen on real files. From any prefix of them follow the
+states that a power cut may leave: what was synced, then any part of what was not, its bytes or zeros in their place,
+and a new file's name only once its directory was synced. Each state is made into files, and the next process goes on.
+"""
+
+import os
+import random
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from hip3_tasks import appendfile
+from hip3_tasks.journal import Journal
+from hip3_tasks.records import Followup, Missed
+from tests.faults.lines import Key, judge, keys_in, keys_of
+from tests.faults.row import Found, Setting
+from tests.processes import record_of
+
+BATCHES = 60
+RECORDS = 90
+STATES_A_POINT = 4
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    kind: Literal["create", "write", "truncate", "sync", "sync directory", "acknowledged"]
+    name: str = ""
+    data: bytes = b""
+    size: int = 0
+    """Where the data begins, or what the file is cut to."""
+    keys: tuple[Key, ...] = ()
+
+
+class Disk:
+    """Notes what happens to files, and lets processes die before a sync."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.dies_before_sync = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
+        fd = os.open(path, flags, mode)
+        if flags & os.O_CREAT:
+            self.events.append(Event("create", path.name))
+        return fd
+
+    def write(self, fd: int, data: bytes) -> int:
+        self.events.append(Event("write", _name(fd), data=bytes(data), size=os.fstat(fd).st_size))
+        return os.write(fd, data)
+
+    def ftruncate(self, fd: int, size: int) -> None:
+        if self.dies_before_sync:
+            raise Killed
+        self.events.append(Event("truncate", _name(fd), size=size))
+        os.ftruncate(fd, size)
+
+    def fsync(self, fd: int) -> None:
+        self.events.append(Event("sync directory"))
+
+    def sync(self, fd: int) -> None:
+        if self.dies_before_sync:
+            raise Killed
+        self.events.append(Event("sync", _name(fd)))
+
+
+def power_cuts(setting: Setting) -> Found:
+    """After each event of a run by several processes, some of which die, in several of the states it may leave."""
+    found, chance = Found(), random.Random(4)
+    records = [record_of(number) for number in range(RECORDS)]
+    events = _history(setting.folder / "history", records, chance)
+    points = [point for point in range(len(events) + 1) for _ in range(STATES_A_POINT)]
+    for point in setting.some(points):
+        data_dir = setting.folder / "after"
+        data_dir.mkdir()
+        for name, content in _state(events[:point], chance).items():
+            (data_dir / name).write_bytes(content)
+        found.injected += 1
+        _judge(data_dir, events[:point], records, found, when=f"power cut after event {point}")
+        shutil.rmtree(data_dir)
+    return found
+
+
+def _history(data_dir: Path, records: Sequence[Followup | Missed], chance: random.Random) -> list[Event]:
+    """What two processes do to a disk; now and then one dies between its write and its sync, and is replaced."""
+    data_dir.mkdir()
+    journals = [Journal(data_dir), Journal(data_dir)]
+    with _watched() as disk:
+        for _ in range(BATCHES):
+            which = chance.randrange(2)
+            batch = chance.sample(records, chance.randint(1, 6))
+            disk.dies_before_sync = chance.random() < 0.25
+            try:
+                journals[which].append(batch)
+                disk.events.append(Event("acknowledged", keys=tuple(keys_of(batch))))
+            except Killed:
+                journals[which] = Journal(data_dir)
+    for journal in journals:
+        journal.close()
+    return disk.events
+
+
+def _state(events: Sequence[Event], chance: random.Random) -> dict[str, bytes]:
+    """One of the states that a power cut after these events may leave."""
+    named: set[str] = set()
+    synced: dict[str, bytes] = {}
+    seen: dict[str, bytes] = {}
+    for event in events:
+        match event.kind:
+            case "sync directory":
+                named |= set(seen)
+            case "sync":
+                synced[event.name] = seen[event.name]
+            case "create":
+                seen.setdefault(event.name, b"")
+            case "write" | "truncate":
+                seen[event.name] = seen[event.name][: event.size] + event.data
+    return {
+        name: _part_of(synced.get(name, b""), content, chance)
+        for name, content in seen.items()
+        if name in named or chance.random() < 0.5
+    }
+
+
+def _part_of(kept: bytes, content: bytes, chance: random.Random) -> bytes:
+    """What was synced, and some of what came after it: whole, cut off, or with zeros in it."""
+    if not content.startswith(kept):
+        return chance.choice([kept, content])
+    begin, hole, end = sorted(chance.randint(len(kept), len(content)) for _ in range(3))
+    return content[:begin] + chance.choice([content[begin:hole], bytes(hole - begin)]) + content[hole:end]
+
+
+def _judge(
+    data_dir: Path, events: Sequence[Event], records: Sequence[Followup | Missed], found: Found, *, when: str
+) -> None:
+    keys, torn = keys_in(data_dir)
+    acknowledged = {key for event in events for key in event.keys}
+    if lost := acknowledged - set(keys):
+        found.lost += len(lost)
+        found.blame(f"{when}: acknowledged, and not there: {sorted(lost)[:3]}")
+    journal = Journal(data_dir)
+    journal.append(records)
+    journal.close()
+    judge(data_dir, keys_of(records), found, when=when, noise=sum("ends within" not in what for what in torn))
+
+
+@contextmanager
+def _watched() -> Iterator[Disk]:
+    disk, sync = Disk(), appendfile._sync
+    appendfile.os, appendfile._sync = disk, disk.sync
+    try:
+        yield disk
+    finally:
+        appendfile.os, appendfile._sync = os, sync
+
+
+def _name(fd: int) -> str:
+    return Path(f"/proc/self/fd/{fd}").readlink().name

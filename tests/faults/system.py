@@ -1,0 +1,280 @@
+"""The whole chain of real parts: a scripted venue that knows the truth, a feed, a server, workers, and their files."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+import redis
+
+from hip3_tasks.auditing.audit import audit
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.lines import read_from
+from hip3_tasks.pending import Pending
+from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.settings import Settings, environment
+from hip3_tasks.store import Keys, connect
+from hip3_tasks.up.server import answers, binary, command, free_port
+from tests.faults.lines import judge
+from tests.faults.part import Part
+from tests.faults.row import Found
+from tests.faults.venue import Venue
+
+PATIENCE_S = 30.0
+POLL_S = 0.02
+SETTLE_S = 40.0
+EDGE_MS = 2_500
+"""What a hole in the feed's knowledge may cost before it begins and after it has ended: 1.5 s of grace, and a state."""
+NAME = "faults"
+OFFSETS = 3
+"""Follow-ups of a signal, by default."""
+
+
+def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
+    """Wait for a condition; its value, or an error that says what was waited for."""
+    until_s = time.monotonic() + within_s
+    while True:
+        if value := is_true():
+            return value
+        if time.monotonic() > until_s:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(POLL_S)
+
+
+class System:
+    """Own ports, one folder. What it starts ends with it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        coins: int = 20,
+        signals_per_s: float = 10.0,
+        workers: int = 1,
+        worker_arguments: Sequence[str] = ("--concurrency=2",),
+        data_dir: Path | None = None,
+        environments: Mapping[str, Mapping[str, str]] | None = None,
+        ahead_ms: int = 0,
+        **settings: Any,
+    ) -> None:
+        self.data_dir = data_dir or folder / "data"
+        self.venue = Venue(coins=coins, signals_per_s=signals_per_s)
+        self.venue.ahead_ms = self._ahead_ms = ahead_ms
+        self._environments = environments or {}
+        self._port = free_port()
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.keys = Keys(NAME)
+        self.client = connect(self.url, timeout_s=1.0)
+        self.pending = Pending(self.client, self.keys)
+        self.holes_ms: list[tuple[int, int]] = []
+        """When the feed could not know the market: from, until."""
+        self._folder, self._running = folder, ExitStack()
+        self._settings = {"retention_s": 120, "redis_url": self.url, "data_dir": self.data_dir, "name": NAME} | settings
+        self._arguments = worker_arguments
+        self._number_of_workers, self._workers_started = workers, 0
+        self.workers: list[Part] = []
+
+    def __enter__(self) -> "System":
+        self._folder.mkdir(exist_ok=True)
+        try:
+            self._start()
+        except BaseException:
+            self._running.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def _start(self) -> None:
+        self._running.enter_context(self.venue)
+        self._running.callback(self.client.close)
+        self._environment = environment(Settings(venue_url=self.venue.server.base_url, **self._settings))
+        (self._folder / "server").mkdir()
+        server = command(binary(), port=self._port, directory=self._folder / "server")
+        self.server = self.part("server", *server)
+        self.start_server()
+        self.feed = self.part("feed", sys.executable, "-m", "feed")
+        self.feed.start()
+        for _ in range(self._number_of_workers):
+            self.start_worker()
+        self.wait_until_live()
+        if self.workers:
+            eventually("a follow-up is on disk", self.followups)
+
+    def part(self, name: str, *command: str, **environment: str) -> Part:
+        """A process of this system, not yet started; it is killed in the end."""
+        kind = name.rstrip("0123456789")
+        chosen = {**self._environment, **self._environments.get(kind, {}), **environment}
+        part = Part(name, command, environment=chosen, folder=self._folder)
+        self._running.callback(part.kill)
+        return part
+
+    def start_server(self) -> None:
+        """Start it on what is in its directory."""
+        self.server.start()
+        eventually("the server answers", lambda: answers(self.client))
+
+    def start_worker(self) -> Part:
+        self._workers_started += 1
+        name = f"worker{self._workers_started}"
+        celery = sys.executable, "-m", "celery", "-A", "hip3_tasks", "worker", f"--hostname={name}@%h"
+        quiet = "--without-gossip", "--without-mingle", "--loglevel=INFO"
+        worker = self.part(name, *celery, *self._arguments, *quiet)
+        worker.start()
+        self.workers.append(worker)
+        return worker
+
+    def hip3(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "hip3_tasks.cli", *arguments]
+
+    def wait_until_live(self) -> None:
+        """Until the feed that runs now knows all markets."""
+
+        def is_live() -> bool:
+            status = self.status()
+            return bool(status and status.pid == self.feed.pid and status.markets_live == len(self.venue.coins))
+
+        eventually("all markets are live", is_live)
+
+    # What is to be seen
+
+    def now_ms(self) -> int:
+        """The wall clock of its processes."""
+        return wall_ms() + self._ahead_ms
+
+    def signals(self) -> list[Signal]:
+        return [Signal.from_line(line) for line in self._lines("signals")]
+
+    def followups(self) -> list[Followup]:
+        return [Followup.from_line(line) for line in self._lines("followups")]
+
+    def missed(self) -> list[Missed]:
+        return [Missed.from_line(line) for line in self._lines("missed")]
+
+    def status(self) -> FeedStatus | None:
+        with suppress(redis.RedisError):
+            return FeedStatus.read(self.client, self.keys)
+        return None
+
+    def oldest_due_s(self) -> float:
+        """How long ago the oldest capture was due that is not on disk; 0 when there is none."""
+        due_at_ms = self.pending.oldest_due_at_ms()
+        return 0.0 if due_at_ms is None else max(0.0, (self.now_ms() - due_at_ms) / 1000)
+
+    def _lines(self, kind: str) -> list[bytes]:
+        return [line for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")) for line in read_from(path)[0]]
+
+    # What is done to it
+
+    @contextmanager
+    def hole(self) -> Iterator[None]:
+        """The feed cannot know the market meanwhile."""
+        began_ms = self.now_ms()
+        try:
+            yield
+        finally:
+            self.holes_ms.append((began_ms - EDGE_MS, self.now_ms() + EDGE_MS))
+
+    def recovered(self, found: Found, *, within_s: float = PATIENCE_S) -> None:
+        """Wait until something due from now on has been captured, and note how long that took."""
+        now_ms, before = self.now_ms(), len(self._lines("followups"))
+        fresh = eventually(
+            "a follow-up captured since the fault has ended",
+            lambda: [at_ms for at_ms in self._captured_at_ms(before) if at_ms > now_ms],
+            within_s=within_s,
+        )
+        found.took((min(fresh) - now_ms) / 1000)
+
+    def _captured_at_ms(self, first: int) -> list[int]:
+        return [Followup.from_line(line).captured_at_ms for line in self._lines("followups")[first:]]
+
+    # What became of it
+
+    def judge(self, found: Found, *, when: str) -> None:
+        """Let nothing more happen, wait until all is on disk, and hold it against the truth."""
+        self.venue.signals_per_s = 0
+        try:
+            eventually("every capture has its line", self._is_settled, within_s=SETTLE_S)
+        except AssertionError as error:
+            found.blame(f"{when}: {error}: {self.pending.size()} pending")
+        wanted = [(signal.signal_id, offset_ms) for signal in self.signals() for offset_ms in signal.offsets_ms]
+        judge(self.data_dir, wanted, found, when=when)
+        self._judge_audit(found, when)
+        followups, missed = self.followups(), self.missed()
+        self._judge_truth(followups, missed, found, when)
+        self._judge_tape(followups, found, when)
+        found.missed += len(missed)
+        late_s = max((one.captured_at_ms - one.due_at_ms for one in followups), default=0) / 1000
+        found.lateness_s = max(found.lateness_s or 0.0, late_s)
+
+    def _is_settled(self) -> bool:
+        """Twice, for a signal may be on its way from the feed to the disk."""
+        return self._is_all_there() and (time.sleep(0.3) or self._is_all_there())
+
+    def _is_all_there(self) -> bool:
+        with suppress(redis.RedisError):
+            owed = len(self._lines("signals")) * OFFSETS
+            return len(self._lines("followups")) + len(self._lines("missed")) >= owed and not self.pending.size()
+        return False
+
+    def _judge_audit(self, found: Found, when: str) -> None:
+        try:
+            audited = audit(self.data_dir, at_ms=self.now_ms())
+        except Unavailable as error:
+            found.blame(f"{when}: {error}")
+            return
+        if not audited.ok:
+            found.wrong += len(audited.problems)
+            found.blame(f"{when}: audit: {[str(problem) for problem in audited.problems[:2]]}")
+
+    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], found: Found, when: str) -> None:
+        for one in followups:
+            if self._is_in_hole(one.due_at_ms):
+                continue
+            number = int(one.best_size)
+            if wrong := self.venue.shows(one.market_key, number, one.due_at_ms):
+                found.wrong += 1
+                found.blame(f"{when}: {one.signal_id} + {one.offset_ms} shows state {number}: {wrong}")
+        for one in missed:
+            if not self._is_in_hole(one.due_at_ms):
+                found.wrong += 1
+                found.blame(f"{when}: {one.signal_id} + {one.offset_ms} is missed ({one.reason}: {one.detail})")
+
+    def _judge_tape(self, followups: Sequence[Followup], found: Found, when: str) -> None:
+        """Each shows the newest entry at or before its due time, found by another way of looking."""
+        tapes: dict[str, list[tuple[int, dict[bytes, bytes]]]] = {}
+        for one in followups:
+            coin = one.market_key
+            if coin not in tapes:
+                entries = self.client.xrange(self.keys.tape(coin))
+                tapes[coin] = [(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in entries]
+            in_force = [fields for at_ms, fields in tapes[coin] if at_ms <= one.due_at_ms]
+            if not in_force:
+                continue  # trimmed, or lost with the server
+            state = orjson.loads(in_force[-1].get(b"s", b"null"))
+            if state is None or state[:5] != [one.bid_px, one.bid_sz, one.ask_px, one.ask_sz, one.oracle_px]:
+                found.wrong += 1
+                found.blame(f"{when}: {one.signal_id} + {one.offset_ms}: the tape has {in_force[-1]}")
+
+    def _is_in_hole(self, at_ms: int) -> bool:
+        return any(begin <= at_ms <= end for begin, end in self.holes_ms)
+
+
+def frozen(pids: Sequence[int], seconds: float) -> None:
+    """Stop processes for a while."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)

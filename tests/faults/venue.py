@@ -1,0 +1,128 @@
+"""A scripted venue that knows the truth: the size of both sides of each book says which state of its market it is."""
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import TypeVar
+
+from simulator.limits import Limits
+from simulator.server import VenueServer
+from simulator.wire import asset_ctx
+from tests.feedrig import universe
+
+T = TypeVar("T")
+
+LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=1_000_000)
+TICK_S = 0.02
+CALM_PX, UP_PX, DOWN_PX = 100.0, 100.3, 99.7
+BEAT_S = 0.5
+STALE_MS = 2_000
+"""How long a state may still be shown after the venue has sent the next: a silent socket is believed for 1.5 s."""
+CLOCK_MS = 50
+"""By how much the clocks of two processes on a busy machine may seem to differ."""
+
+
+class Venue:
+    """Moves each book in turn, ten times a second or so, and as many oracles as signals are wanted; on a thread."""
+
+    def __init__(self, *, coins: int = 20, signals_per_s: float = 10.0) -> None:
+        self.coins = [f"xyz:C{number:03}" for number in range(coins)]
+        self.signals_per_s = signals_per_s
+        self.server = VenueServer(universe(*self.coins), limits=LOOSE)
+        self.clock_ms = CLOCK_MS
+        self.ahead_ms = 0
+        """How far the system's clocks are ahead of this one."""
+        self.is_heard = True
+        """False while what it says is lost on the way, so that it is no truth."""
+        self._sent_at_ms: dict[str, list[float]] = defaultdict(list)
+        self._oracle = dict.fromkeys(self.coins, (CALM_PX, UP_PX))
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
+        self._is_up, self._ends = threading.Event(), asyncio.Event()
+
+    def __enter__(self) -> "Venue":
+        self._thread.start()
+        assert self._is_up.wait(10), "the venue did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._ends.set)
+        self._thread.join()
+
+    def do(self, what: Callable[[], T]) -> T:
+        """Run something on the venue's own thread."""
+
+        async def on_loop() -> T:
+            return what()
+
+        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(10)
+
+    def burst(self) -> None:
+        """Move every oracle at once: as many signals as there are coins."""
+        self.do(lambda: [self._move_oracle(coin) for coin in self.coins for _ in range(self._steps_to_signal(coin))])
+
+    def shows(self, coin: str, number: int, due_at_ms: int) -> str | None:
+        """What is wrong with showing this state of a market as that of an instant; None when nothing is."""
+        sent = self._sent_at_ms[coin]
+        if not 1 <= number <= len(sent):
+            return f"no state has the number {number}"
+        if sent[number - 1] > due_at_ms + self.clock_ms:
+            return f"the state was sent {sent[number - 1] - due_at_ms:.0f} ms after it was due"
+        if number < len(sent) and sent[number] + STALE_MS + self.clock_ms < due_at_ms:
+            return f"the next state was sent {due_at_ms - sent[number]:.0f} ms before it was due"
+        return None
+
+    async def _serve(self) -> None:
+        await self.server.start()
+        for coin in self.coins:
+            self._say_oracle(coin)
+            self._move_book(coin)
+        self._is_up.set()
+        beat = asyncio.create_task(self._beat())
+        await self._script()
+        beat.cancel()
+        await self.server.stop()
+
+    async def _script(self) -> None:
+        owed, turn = 0.0, 0
+        while not self._ends.is_set():
+            began_s = time.monotonic()
+            for _ in range(max(1, len(self.coins) // 5)):
+                turn += 1
+                self._move_book(self.coins[turn % len(self.coins)])
+            owed += self.signals_per_s * TICK_S * 2  # every second move of an oracle is back to calm
+            while owed >= 1:
+                owed -= 1
+                turn += 1
+                self._move_oracle(self.coins[turn % len(self.coins)])
+            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - began_s)))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            for coin in self.coins:
+                self._say_oracle(coin)
+
+    def _move_book(self, coin: str) -> None:
+        sent = self._sent_at_ms[coin]
+        now_ms = time.time() * 1000 + self.ahead_ms
+        if self.is_heard:
+            sent.append(now_ms)
+        number = max(1, len(sent))
+        level_px, size = (number % 7) * 0.001, f"{number}.0"
+        bid, ask = (f"{99.985 + level_px:.3f}", size), (f"{100.005 + level_px:.3f}", size)
+        self.server.publish_bbo(coin, bid, ask, time_ms=int(now_ms))
+
+    def _move_oracle(self, coin: str) -> None:
+        now, after = self._oracle[coin]
+        # Up, calm, down, calm: each move away from calm is one signal.
+        self._oracle[coin] = (after, CALM_PX) if now == CALM_PX else (CALM_PX, DOWN_PX if now == UP_PX else UP_PX)
+        self._say_oracle(coin)
+
+    def _steps_to_signal(self, coin: str) -> int:
+        return 1 if self._oracle[coin][0] == CALM_PX else 2
+
+    def _say_oracle(self, coin: str) -> None:
+        self.server.publish_ctx(coin, asset_ctx(oracle_px=f"{self._oracle[coin][0]}"))

@@ -1,0 +1,90 @@
+"""Row 5: several writers on the same keys, of whom any may be killed at any instant.
+
+Run as a module, this is the parent of the writers: it forks them, kills them at random, and starts others in their
+place. What a writer was answered for it notes in a file of its own.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hip3_tasks.journal import Journal
+from tests.faults.lines import judge, keys_in, keys_of
+from tests.faults.row import Found, Setting
+from tests.processes import record_of
+
+ROOT = Path(__file__).parents[2]
+WRITERS = 6
+RECORDS = 6_000
+SECONDS = 20.0
+LIFE_MS = 4, 120
+"""A writer lives so long, at least and at most."""
+
+
+def killed_writers(setting: Setting) -> Found:
+    """SIGKILL at random instants, for twenty seconds."""
+    found, data_dir = Found(), setting.folder / "data"
+    data_dir.mkdir()
+    seconds = SECONDS * setting.effort
+    command = [sys.executable, "-m", "tests.faults.writers", str(data_dir), str(seconds)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        began_s = time.monotonic()
+        while parent.poll() is None:
+            time.sleep(0.2)
+            setting.advance(min(int(time.monotonic() - began_s), int(seconds)), int(seconds))
+        assert parent.stdout is not None
+        found.injected = json.loads(parent.stdout.read())
+    records = [record_of(number) for number in range(RECORDS)]
+    answered = {int(line) for path in setting.folder.glob("data/*.answered") for line in path.read_text().split()}
+    keys, _ = keys_in(data_dir)
+    if lost := set(keys_of([records[number] for number in answered])) - set(keys):
+        found.lost += len(lost)
+        found.blame(f"answered for, and not there: {sorted(lost)[:3]}")
+    journal = Journal(data_dir)
+    journal.append(records)
+    journal.close()
+    judge(data_dir, keys_of(records), found, when="after all were killed")
+    found.note = f"{len(answered):,} of {RECORDS:,} answered for before the last kill"
+    return found
+
+
+def main(data_dir: Path, seconds: float) -> None:
+    """Keep so many writers at work, and kill one after the other; say how many were killed."""
+    chance, killed = random.Random(5), 0
+    until_s = time.monotonic() + seconds
+    ends: dict[int, float] = {}
+    while time.monotonic() < until_s:
+        while len(ends) < WRITERS:
+            ends[_writer(data_dir, seed=chance.randrange(2**32))] = time.monotonic() + chance.randint(*LIFE_MS) / 1000
+        victim = min(ends, key=lambda pid: ends[pid])
+        time.sleep(max(0.0, ends.pop(victim) - time.monotonic()))
+        os.kill(victim, signal.SIGKILL)
+        os.waitpid(victim, 0)
+        killed += 1
+    for pid in ends:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        killed += 1
+    print(killed)
+
+
+def _writer(data_dir: Path, *, seed: int) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    chance = random.Random(seed)
+    journal = Journal(data_dir)
+    answered = os.open(data_dir / f"{seed}.answered", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    while True:
+        numbers = chance.sample(range(RECORDS), chance.randint(1, 12))
+        journal.append([record_of(number) for number in numbers])
+        os.write(answered, "".join(f"{number}\n" for number in numbers).encode())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), float(sys.argv[2]))

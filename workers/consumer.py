@@ -1,0 +1,29 @@
+"""Celery's consumer, which finds a lost server again at once and hands over at once what it leaves behind."""
+
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from celery.worker import consumer
+
+from workers.due_batches import DueBatches
+
+FIRST_S, STEP_S, LONGEST_S = 0.1, 0.1, 1.0
+"""How long it waits after a first failure to connect, how much longer after each other one, and at most."""
+
+
+class Consumer(consumer.Consumer):
+    def ensure_connected(self, conn: Any) -> Any:
+        # Celery's own waits 2 s, 4 s, 6 s; captures fall due meanwhile.
+        conn.ensure_connection = partial(
+            conn.ensure_connection, interval_start=FIRST_S, interval_step=STEP_S, interval_max=LONGEST_S
+        )
+        return super().ensure_connected(conn)
+
+    def stop(self) -> None:
+        # Celery gives back what waits here when all else has ended; until then it would wait in vain.
+        with suppress(AttributeError, *self.connection_errors):  # it may have no connection; then it comes back later
+            for strategy in self.strategies.values():
+                if isinstance(strategy, DueBatches):
+                    strategy.let_go(self.task_consumer.channel.qos, in_pool=False)
+        super().stop()
