@@ -65,8 +65,8 @@ def append_in_a_forked_child_as_well(data_dir: Path) -> None:
     try:
         journal.append([record_of(2)])
         was_kept_out = False
-    except BlockingIOError:
-        was_kept_out = True
+    except JournalError as error:
+        was_kept_out = isinstance(error.__cause__, BlockingIOError)
     fcntl.flock = wait
     os.write(tell_leave, b".")
     _, status = os.waitpid(child, 0)

@@ -22,8 +22,8 @@ class Consumer(consumer.Consumer):
 
     def stop(self) -> None:
         # Celery gives back what waits here when all else has ended; until then it would wait in vain.
-        with suppress(AttributeError, *self.connection_errors):  # it may have no connection; then it comes back later
-            for strategy in self.strategies.values():
-                if isinstance(strategy, DueBatches):
+        for strategy in self.strategies.values() if self.task_consumer else ():
+            if isinstance(strategy, DueBatches):
+                with suppress(*self.connection_errors):  # it then comes back by visibility timeout
                     strategy.let_go(self.task_consumer.channel.qos, in_pool=False)
         super().stop()
