@@ -1,5 +1,6 @@
 """Which captures the lines of a day's files belong to, remembered in a few bytes each."""
 
+import math
 from array import array
 from bisect import bisect_left
 from typing import Any
@@ -10,6 +11,8 @@ from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import backwards
 from hip3_tasks.records import key_of
 
+CLOCKS_DIFFER_MS = 10_000
+"""By which the clocks of feed and workers may differ beyond what is seen, in a capture that is itself late."""
 BUCKET_MS = 1_000
 """Few thousand keys at the highest rates: a new one moves half of them."""
 
@@ -57,16 +60,20 @@ class KeyIndex:
         return at < len(bucket) and bucket[at] == fingerprint
 
     def read_back(self, fd: int, size: int) -> None:
-        """Read a file from its end, as far as the window reaches."""
-        last_captured_ms = 0
+        """Read a file from its end, as far as the window reaches.
+
+        Lines of old signals may stand between those of new ones. But a line was captured after its signal's time, and
+        after the lines before it: once captures are older than the window, so are all signals further back.
+        """
+        behind_ms = 0.0  # how far the workers' wall clock has been behind the feed's, at most
         for lines in backwards(fd, size):
             signal_ms = max(self.add_line(line) for line in lines)
-            captured_ms = max(_captured_at_ms(line) for line in lines)
-            last_captured_ms = max(last_captured_ms, captured_ms)
-            # Lines of old signals may stand between those of new ones, and the two are of different clocks: all of a
-            # chunk must be old by both, each against its own newest.
-            if max(signal_ms - self._newest_ms, captured_ms - last_captured_ms) < -self._window_ms:
-                self.complete_since_ms = max(self.complete_since_ms, self._newest_ms - self._window_ms)
+            times_ms = [_times_ms(line) for line in lines]
+            behind_ms = min(behind_ms, *(captured_ms - due_ms for captured_ms, due_ms in times_ms))
+            captured_ms = max(captured_ms for captured_ms, _ in times_ms)
+            oldest_ms = self._newest_ms - self._window_ms
+            if signal_ms < oldest_ms and captured_ms < oldest_ms + behind_ms - CLOCKS_DIFFER_MS:
+                self.complete_since_ms = max(self.complete_since_ms, oldest_ms)
                 return
 
     def forget_old(self) -> None:
@@ -84,9 +91,11 @@ def _fingerprint(signal_id: str, offset_ms: int) -> int:
     return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
 
 
-def _captured_at_ms(line: bytes) -> int:
+def _times_ms(line: bytes) -> tuple[float, float]:
+    """When it was captured, and when it was due; for a line that does not say so, an instant that is never old."""
     try:
-        at_ms: Any = orjson.loads(line)["captured_at_ms"]
+        record: Any = orjson.loads(line)
+        captured_at_ms, due_at_ms = record["captured_at_ms"], record["due_at_ms"]
     except (ValueError, TypeError, KeyError):
-        return 0
-    return at_ms if type(at_ms) is int else 0
+        return math.inf, 0
+    return (captured_at_ms, due_at_ms) if type(captured_at_ms) is type(due_at_ms) is int else (math.inf, 0)

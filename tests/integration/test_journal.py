@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hip3_tasks import appendfile, lines
@@ -438,6 +438,7 @@ def test_keys_older_than_the_window_are_still_found_in_the_file(tmp_path: Path, 
     assert followups(tmp_path).read_bytes() == before + absent.line()
 
 
+@example(ages_ms=[0, 30_000, *[0] * 11, 30_000, 30_000], step_ms=5000, chunk_bytes=100)
 @given(
     ages_ms=st.lists(st.sampled_from([0, 0, 0, 0, 0, 30_000, 90_000, 600_000]), min_size=1, max_size=60)
     | st.integers(30, 60).map(lambda number: [0] * number),
