@@ -14,7 +14,6 @@ import redis
 from hip3_tasks.capture import Capture
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.journal import Journal
-from hip3_tasks.lines import read_from
 from hip3_tasks.pending import Pending
 from hip3_tasks.records import Followup, Missed, Signal
 from hip3_tasks.store import Keys
@@ -22,6 +21,7 @@ from hip3_tasks.tape import TapeReader
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
+from tests.datafiles import DataFiles
 from workers.capturer import LEFT_PENDING, Capturer
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +51,7 @@ async def eventually(what: str, is_true: Callable[[], Any], *, within_s: float =
     raise AssertionError(f"not within {within_s:g} s: {what}")
 
 
-class FeedRig:
+class FeedRig(DataFiles):
     """Owns the venue, the feed process, and a worker's capturer; one name, one directory."""
 
     def __init__(self, redis_url: str, name: str, data_dir: Path, *coins: str, **settings: Any) -> None:
@@ -143,15 +143,6 @@ class FeedRig:
     def watermark_ms(self) -> int:
         return int(self.client.get(self.keys.watermark) or 0)
 
-    def signals(self) -> list[Signal]:
-        return [Signal.from_line(line) for line in self._lines("signals")]
-
-    def followups(self) -> list[Followup]:
-        return [Followup.from_line(line) for line in self._lines("followups")]
-
-    def missed(self) -> list[Missed]:
-        return [Missed.from_line(line) for line in self._lines("missed")]
-
     async def captured(self, signals: Iterable[Signal]) -> dict[tuple[str, int], Followup | Missed]:
         """Run all captures of the signals in this process until each has its line; then every line there is."""
         for capture in [capture for found in signals for capture in found.captures()]:
@@ -163,9 +154,6 @@ class FeedRig:
 
     def _try(self, capture: Capture) -> bool:
         return self.capturer.capture(capture) != LEFT_PENDING
-
-    def _lines(self, kind: str) -> list[bytes]:
-        return [line for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")) for line in read_from(path)[0]]
 
     def _publish_ctx(self, coin: str) -> None:
         oracle = f"{self.prices[coin][2]:.4f}"

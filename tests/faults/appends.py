@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hip3_tasks import appendfile
-from hip3_tasks.journal import Journal
 from tests.build import DAY
 from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
-from tests.faults.lines import judge, keys_in, keys_of
+from tests.faults.lines import broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
 AT_ONCE = os.cpu_count() or 1
 ERRORS = "EIO", "ENOSPC", "EINTR"
+
+EXPECTED = *BEFORE, *BATCH, AFTER
 
 _WHOLE = b"".join(record.line() for record in BEFORE)
 _NEXT = BATCH[0].line()
@@ -91,9 +92,7 @@ def torn_tails(setting: Setting) -> Found:
             data_dir = setting.folder / "data"
             _begin(data_dir, whole[:cut] + tails[kind](len(whole) - cut))
             found.injected += 1
-            _, torn = keys_in(data_dir)
-            broken_lines = sum("ends within" not in what for what in torn)
-            _recover(data_dir, found, when=f"cut at {cut}, then {kind}", noise=broken_lines)
+            recover(data_dir, EXPECTED, found, when=f"cut at {cut}, then {kind}", noise=broken_lines(data_dir))
             shutil.rmtree(data_dir)
     return found
 
@@ -117,20 +116,8 @@ def _judge_point(point: Point, data_dir: Path, said: "subprocess.CompletedProces
     if said.returncode not in point.answers:
         found.unclear += 1
         found.blame(f"{point}: exit {said.returncode}: {said.stdout[-200:]}{said.stderr[-400:]}")
-    (keys, _), acknowledged = keys_in(data_dir), set(keys_of(BATCH)) if "done" in said.stdout else set()
-    if lost := acknowledged - set(keys):
-        found.lost += len(lost)
-        found.blame(f"{point}: acknowledged, and not there: {lost}")
-    _recover(data_dir, found, when=str(point))
-
-
-def _recover(data_dir: Path, found: Found, *, when: str, noise: int = 0) -> None:
-    """Another process appends the same and one more; then everything has one line."""
-    wanted = [*BEFORE, *BATCH, AFTER]
-    journal = Journal(data_dir)
-    journal.append(wanted)
-    journal.close()
-    judge(data_dir, keys_of(wanted), found, when=when, noise=noise)
+    acknowledged = keys_of(BATCH) if "done" in said.stdout else ()
+    recover(data_dir, EXPECTED, found, when=str(point), acknowledged=acknowledged)
 
 
 def _calls(start: str, folder: Path) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,7 @@ from hip3_tasks.messages import task_message
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.up.server import answers, binary, command, free_port
 from tests.badmessages import changed, foreign, malformed, task
-from tests.faults.part import ROOT
+from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import NAME, OFFSETS, System, eventually
 
@@ -24,33 +24,30 @@ RE_RUN_MOST = 300
 
 def frozen_receiver(setting: Setting) -> Found:
     """SIGSTOP while it waits, a message, SIGKILL. No sweeper, so that the transport alone answers for the message."""
-    found, tries = Found(), setting.share(TRIES, least=5)
+    found, tries, lost = Found(), setting.share(TRIES), dict[str, int]()
     port = free_port()
-    server = subprocess.Popen(
-        command(binary(), port=port, directory=setting.folder),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    url = f"redis://127.0.0.1:{port}/0"
+    server = Part("server", command(binary(), port=port, directory=setting.folder), folder=setting.folder)
+    server.start()
     try:
-        url = f"redis://127.0.0.1:{port}/0"
         with connect(url) as client:
             eventually("the server answers", lambda: answers(client))
-            found.lost = sum(not _survives(client, url, OURS, setting, done, tries) for done in range(tries))
-            lost = sum(not _survives(client, url, STOCK, setting, done, tries) for done in range(tries))
+            for name in OURS, STOCK:
+                survived = [_survives(client, url, name, number) for number in setting.some(range(TRIES))]
+                lost[name] = survived.count(False)
     finally:
         server.kill()
-        server.wait()
     found.injected = found.wanted = tries
-    found.note = f"control: kombu's own transport loses {lost} of {tries}"
-    if not lost:
+    found.lost = lost[OURS]
+    found.note = f"control: kombu's own transport loses {lost[STOCK]} of {tries}"
+    if not lost[STOCK]:
         found.blame("the control lost nothing, so this row shows nothing")
     return found
 
 
-def _survives(client: "redis.Redis", url: str, transport: str, setting: Setting, done: int, of: int) -> bool:
+def _survives(client: "redis.Redis", url: str, transport: str, number: int) -> bool:
     """Whether the message is in its queue, or registered as received, when its receiver is dead."""
-    queue = f"{transport}-{done}"
+    queue = f"{transport}-{number}"
     receiver = subprocess.Popen(
         [sys.executable, "-m", "tests.faults.receiver", url, queue, transport],
         cwd=ROOT,
@@ -62,11 +59,10 @@ def _survives(client: "redis.Redis", url: str, transport: str, setting: Setting,
         assert receiver.stdout.readline() == b"waits\n"
     eventually("it waits for a message", lambda: _blocked(client))
     os.kill(receiver.pid, signal.SIGSTOP)
-    client.lpush(queue, task(done, queue=queue))
+    client.lpush(queue, task(number, queue=queue))
     time.sleep(0.02)
     receiver.kill()
     receiver.wait()
-    setting.advance(done, of)
     return bool(client.llen(queue) + client.hlen(f"{queue}:unacked"))
 
 

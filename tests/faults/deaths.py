@@ -4,18 +4,20 @@ import os
 import random
 import signal
 import time
-from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 
 import psutil
 
+from tests.faults.part import Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import System, eventually
 
 BURST = 100
 KILLS = 20
-LATEST_S = 0.1
+DRAINED_LATEST_S = 0.1
+LATEST_S = 5.0
+ENDS_WITHIN_S = 5.0
 STOPPED_S = 18
 
 
@@ -30,68 +32,57 @@ def worker_killed_with_a_burst(setting: Setting) -> Found:
         system.start_worker()
         system.recovered(found)
         system.judge(found, when="worker killed")
+    _expect_at_most(LATEST_S, found)
     return found
 
 
 def children_killed(setting: Setting) -> Found:
     """A pool process by SIGKILL, again and again."""
     found, chance = Found(), random.Random(10)
-    kills = setting.share(KILLS, least=3)
     with System(setting.folder / "children", signals_per_s=20) as system:
-        for done in range(kills):
+        for _ in setting.rounds(KILLS, found, least=3):
             time.sleep(0.4)
-            children = eventually("the pool has processes", system.workers[0].children)
-            with suppress(ProcessLookupError):
-                os.kill(chance.choice(children), signal.SIGKILL)
-            found.injected += 1
-            setting.advance(done + 1, kills)
+            eventually("the pool has processes", system.workers[0].children)
+            system.workers[0].kill_child(chance)
         system.recovered(found)
         system.judge(found, when="children killed")
+    _expect_at_most(LATEST_S, found)
     return found
 
 
 def worker_ended_under_load(setting: Setting) -> Found:
     """SIGTERM and SIGQUIT by turns, while bursts come; each time another worker is there already."""
-    found = Found()
-    rounds = setting.share(6, least=2)
+    found, numbers = Found(), cycle((signal.SIGTERM, signal.SIGQUIT))
     with System(setting.folder / "ended", coins=60, signals_per_s=20) as system:
-        for done, number in zip(range(rounds), cycle((signal.SIGTERM, signal.SIGQUIT)), strict=False):
-            old = system.workers[-1]
-            new = system.start_worker()
-            eventually("the next worker is ready", lambda new=new: " ready." in new.said)
+        for _ in setting.rounds(6, found, least=2):
+            old = _next_worker(system)
             system.venue.burst()
             time.sleep(0.5)
-            old.signal(number)
+            old.signal(next(numbers))
             began_s = time.monotonic()
-            old.wait()
+            old.wait(ENDS_WITHIN_S)
             found.took(time.monotonic() - began_s)
-            found.injected += 1
-            setting.advance(done + 1, rounds)
         system.judge(found, when="worker ended")
+    _expect_at_most(LATEST_S, found)
     found.note = f"ends within {found.recovery_s:.1f} s"
     return found
 
 
 def rolling_restart(setting: Setting) -> Found:
     """Another worker is up before the old one is asked to end, under an even load."""
-    found, rounds = Found(), setting.share(4)
+    found = Found()
     with System(setting.folder / "rolling", signals_per_s=20) as system:
         began_ms = system.now_ms()
-        for done in range(rounds):
-            old = system.workers[-1]
-            new = system.start_worker()
-            eventually("the next worker is ready", lambda new=new: " ready." in new.said)
+        for _ in setting.rounds(4, found):
+            old = _next_worker(system)
             time.sleep(1)
             old.signal(signal.SIGTERM)
-            old.wait()
-            found.injected += 1
+            old.wait(ENDS_WITHIN_S)
             time.sleep(2)
-            setting.advance(done + 1, rounds)
         system.judge(found, when="rolling restart")
         late_ms = [one.captured_at_ms - one.due_at_ms for one in system.followups() if one.due_at_ms > began_ms]
         found.lateness_s = max(late_ms) / 1000
-    if found.lateness_s > LATEST_S:
-        found.blame(f"{found.lateness_s:.2f} s late through a drained restart, more than {LATEST_S} s")
+    _expect_at_most(DRAINED_LATEST_S, found)
     return found
 
 
@@ -105,9 +96,7 @@ def child_stopped(setting: Setting) -> Found:
         for _ in range(3):
             system.venue.burst()
             time.sleep(1.0)
-        for second in range(STOPPED_S):
-            time.sleep(1)
-            setting.advance(second, STOPPED_S)
+        setting.wait(STOPPED_S)
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
         system.recovered(found)
@@ -131,6 +120,18 @@ def lock_holder_stopped(setting: Setting) -> Found:
         system.recovered(found)
         system.judge(found, when="holder of the lock stopped")
     return found
+
+
+def _next_worker(system: System) -> Part:
+    """Start another worker and wait until it is ready; the one before it."""
+    old, new = system.workers[-1], system.start_worker()
+    eventually("the next worker is ready", lambda: " ready." in new.said)
+    return old
+
+
+def _expect_at_most(late_s: float, found: Found) -> None:
+    if found.lateness_s is None or found.lateness_s > late_s:
+        found.blame(f"a follow-up was {found.lateness_s} s late, more than {late_s:g} s")
 
 
 def _stop_holder(system: System) -> int | None:

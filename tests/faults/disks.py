@@ -68,14 +68,12 @@ def directory_gone(setting: Setting) -> Found:
 
 def file_replaced(setting: Setting) -> Found:
     """The follow-ups file becomes another one of the same content, under the lock, again and again."""
-    found, times = Found(), setting.share(20, least=3)
+    found = Found()
     with System(setting.folder / "replaced", signals_per_s=30, worker_arguments=("--concurrency=3",)) as system:
-        for done in range(times):
+        for _ in setting.rounds(20, found, least=3):
             time.sleep(0.3)
             for path in sorted(system.data_dir.glob("followups_*.jsonl")):
                 _replace(path)
-            found.injected += 1
-            setting.advance(done + 1, times)
         system.recovered(found)
         system.judge(found, when="file replaced")
     return found
@@ -89,10 +87,7 @@ def file_deleted(setting: Setting) -> Found:
         for path in system.data_dir.glob("followups_*.jsonl"):
             path.unlink()
         system.recovered(found)
-        with system.hole():
-            system.feed.kill()
-            system.feed.start()
-            system.wait_until_live()
+        system.replace_feed()
         system.judge(found, when="file deleted")
     found.lateness_s = None  # they were captured a second time
     return found

@@ -12,18 +12,11 @@ STOP_S = 5.0
 
 def feed_killed(setting: Setting) -> Found:
     """SIGKILL, and a new one on the same directory."""
-    found, kills = Found(), setting.share(KILLS, least=2)
+    found = Found()
     with System(setting.folder / "killed") as system:
-        for done in range(kills):
+        for _ in setting.rounds(KILLS, found, least=2):
             time.sleep(1.0)
-            with system.hole():
-                system.feed.kill()
-                system.feed.start()
-                began_s = time.monotonic()
-                system.wait_until_live()
-                found.took(time.monotonic() - began_s)
-            found.injected += 1
-            setting.advance(done + 1, kills)
+            found.took(system.replace_feed())
         system.judge(found, when="feed killed")
         if not found.missed:
             found.blame("no follow-up is missed, though nobody knew the market")

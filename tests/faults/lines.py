@@ -1,10 +1,11 @@
 """What the files of a data directory hold, against what they were to hold."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.journal import Journal
 from hip3_tasks.records import Followup, Missed
 from tests.faults.row import Found
 
@@ -30,6 +31,31 @@ def keys_in(data_dir: Path) -> tuple[Counter[Key], list[str]]:
                 except MalformedRecord as error:
                     torn.append(f"{path.name}: {error}")
     return keys, torn
+
+
+def broken_lines(data_dir: Path) -> int:
+    """Lines that do not decode, and have their end."""
+    return sum("ends within" not in what for what in keys_in(data_dir)[1])
+
+
+def recover(
+    data_dir: Path,
+    records: Sequence[Followup | Missed],
+    found: Found,
+    *,
+    when: str,
+    acknowledged: Iterable[Key] = (),
+    noise: int = 0,
+) -> None:
+    """What was acknowledged is there; another process appends it all, and then each has exactly one line."""
+    keys, _ = keys_in(data_dir)
+    if lost := set(acknowledged) - set(keys):
+        found.lost += len(lost)
+        found.blame(f"{when}: acknowledged, and not there: {sorted(lost)[:3]}")
+    journal = Journal(data_dir)
+    journal.append(records)
+    journal.close()
+    judge(data_dir, keys_of(records), found, when=when, noise=noise)
 
 
 def judge(data_dir: Path, wanted: Iterable[Key], found: Found, *, when: str, noise: int = 0) -> None:

@@ -21,14 +21,11 @@ RATE = 25.0
 def everything(setting: Setting) -> Found:
     """A seeded schedule of all that can be done to a running system."""
     found, chance = Found(), random.Random(23)
-    seconds = max(30.0, CHAOS_S * setting.effort)
     with System(setting.folder / "everything", coins=40, signals_per_s=15, workers=2) as system:
-        until_s = time.monotonic() + seconds
-        while (left_s := until_s - time.monotonic()) > 0:
+        for _ in setting.during(setting.seconds(CHAOS_S, least=30)):
             chance.choice(DEEDS)(system, chance)
             found.injected += 1
             time.sleep(chance.uniform(0.0, 3.0))
-            setting.advance(int(seconds - left_s), int(seconds))
         system.recovered(found)
         system.judge(found, when="everything")
         if (found.lateness_s or 0.0) > LATEST_S:
@@ -42,9 +39,7 @@ def _replace_worker(system: System, chance: random.Random) -> None:
 
 
 def _kill_child(system: System, chance: random.Random) -> None:
-    children = chance.choice(system.workers).children()
-    if children:
-        psutil.Process(chance.choice(children)).kill()
+    chance.choice(system.workers).kill_child(chance)
 
 
 def _freeze_child(system: System, chance: random.Random) -> None:
@@ -70,10 +65,7 @@ def _cut_connections(system: System, chance: random.Random) -> None:
 
 
 def _replace_feed(system: System, chance: random.Random) -> None:
-    with system.hole():
-        system.feed.kill()
-        system.feed.start()
-        system.wait_until_live()
+    system.replace_feed()
 
 
 def _freeze_feed(system: System, chance: random.Random) -> None:
@@ -110,14 +102,11 @@ DEEDS: tuple[Callable[[System, random.Random], None], ...] = (
 def soak(setting: Setting) -> Found:
     """Ten minutes of nothing but work, and what it takes in memory."""
     found = Found()
-    seconds = max(20.0, SOAK_S * setting.effort)
     with System(setting.folder / "soak", coins=60, signals_per_s=RATE) as system:
-        began_s, settled = time.monotonic(), dict[str, float]()
-        while (gone_s := time.monotonic() - began_s) < seconds:
-            time.sleep(1)
-            if gone_s > seconds * SETTLING_S / SOAK_S and not settled:
-                settled = _memory_mb(system)
-            setting.advance(int(gone_s), int(seconds))
+        settling_s = setting.seconds(SETTLING_S, least=8)
+        setting.wait(settling_s)
+        settled = _memory_mb(system)
+        setting.wait(setting.seconds(SOAK_S, least=20) - settling_s)
         grown = {name: now / settled[name] - 1 for name, now in _memory_mb(system).items()}
         system.judge(found, when="soak")
         late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in system.followups())
@@ -131,11 +120,8 @@ def soak(setting: Setting) -> Found:
 def nobody_works(setting: Setting) -> Found:
     """Ten minutes of signals without a worker, then one."""
     found = Found(injected=1)
-    seconds = max(20.0, ABSENCE_S * setting.effort)
     with System(setting.folder / "absence", coins=60, signals_per_s=RATE, workers=0, retention_s=900) as system:
-        for second in range(int(seconds)):
-            time.sleep(1)
-            setting.advance(second, int(seconds))
+        setting.wait(setting.seconds(ABSENCE_S, least=20))
         queued, waiting = system.client.llen(system.keys.queue), system.pending.size()
         began_s = time.monotonic()
         system.start_worker()
@@ -148,10 +134,10 @@ def nobody_works(setting: Setting) -> Found:
 
 def server_set_back(setting: Setting) -> Found:
     """The server comes back as it was one or two seconds ago, while the feed goes on."""
-    found, rounds = Found(), setting.share(3)
+    found = Found()
     with System(setting.folder / "back", coins=40) as system:
         folder, older = setting.folder / "back" / "server", setting.folder / "older"
-        for done in range(rounds):
+        for _ in setting.rounds(3, found):
             system.venue.burst()
             time.sleep(1.2)  # its append-only file is synced each second
             shutil.copytree(folder, older)
@@ -160,9 +146,7 @@ def server_set_back(setting: Setting) -> Found:
             shutil.rmtree(folder)
             older.rename(folder)
             system.start_server()
-            found.injected += 1
             system.recovered(found)
-            setting.advance(done + 1, rounds)
         system.judge(found, when="set back")
     return found
 

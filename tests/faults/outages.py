@@ -32,30 +32,24 @@ def server_hangs(setting: Setting) -> Found:
     """SIGSTOP for longer than any time-out."""
     found = Found(injected=1)
     with System(setting.folder / "hang") as system:
-        seconds = max(8.0, HANG_S * setting.effort)
+        seconds = setting.seconds(HANG_S, least=8)
         system.server.signal(signal.SIGSTOP)
-        for second in range(int(seconds)):
-            time.sleep(1)
-            setting.advance(second, int(seconds))
+        setting.wait(seconds)
         system.server.signal(signal.SIGCONT)
-        system.recovered(found)
-        _in_time(found)
+        system.recovered(found, within_s=WITHIN_S)
         system.judge(found, when=f"server hung for {seconds:.0f} s")
     return found
 
 
 def connections_cut(setting: Setting) -> Found:
     """All connections of all clients, again and again."""
-    found, cuts = Found(), setting.share(CUTS, least=4)
+    found = Found()
     with System(setting.folder / "cut", signals_per_s=20) as system:
-        for done in range(cuts):
+        for _ in setting.rounds(CUTS, found, least=4):
             time.sleep(0.7)
             for kind in "normal", "pubsub":
                 system.client.client_kill_filter(_type=kind, skipme=True)
-            found.injected += 1
-            setting.advance(done + 1, cuts)
-        system.recovered(found)
-        _in_time(found)
+        system.recovered(found, within_s=WITHIN_S)
         system.judge(found, when="connections cut")
     return found
 
@@ -64,21 +58,20 @@ def server_full(setting: Setting) -> Found:
     """No room for anything for ten seconds, and nothing evicted."""
     found = Found(injected=1)
     with System(setting.folder / "full") as system:
-        seconds = max(4.0, FULL_S * setting.effort)
+        seconds = setting.seconds(FULL_S, least=4)
         with system.hole():
             system.client.config_set("maxmemory", 1)
-            time.sleep(seconds)
+            setting.wait(seconds)
             system.client.config_set("maxmemory", 1 << 30)
-        system.recovered(found)
-        _in_time(found)
+        system.recovered(found, within_s=WITHIN_S)
         system.judge(found, when=f"server full for {seconds:.0f} s")
     return found
 
 
 def _restarted(setting: Setting, number: int, *, is_emptied: bool) -> Found:
-    found, rounds = Found(), setting.share(3)
+    found = Found()
     with System(setting.folder / f"restart-{number}-{is_emptied}", coins=60) as system:
-        for done in range(rounds):
+        for _ in setting.rounds(3, found):
             system.venue.burst()
             time.sleep(0.7)
             system.server.signal(number)
@@ -89,14 +82,6 @@ def _restarted(setting: Setting, number: int, *, is_emptied: bool) -> Found:
                         path.unlink()
             time.sleep(0.5)
             system.start_server()
-            found.injected += 1
-            system.recovered(found)
-            _in_time(found)
-            setting.advance(done + 1, rounds)
+            system.recovered(found, within_s=WITHIN_S)
         system.judge(found, when="emptied" if is_emptied else "restarted")
     return found
-
-
-def _in_time(found: Found) -> None:
-    if (found.recovery_s or 0.0) > WITHIN_S:
-        found.note = f"more than {WITHIN_S:g} s until captures went on"

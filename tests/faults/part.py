@@ -1,6 +1,7 @@
 """A process of the system under test: started in a session of its own, signalled and ended by its id."""
 
 import os
+import random
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,8 +15,10 @@ PATIENCE_S = 20.0
 
 
 class Part:
-    def __init__(self, name: str, command: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> None:
-        self.name, self.command, self._environment = name, list(command), dict(environment)
+    def __init__(
+        self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name, self.command, self._environment = name, list(command), environment
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -54,6 +57,12 @@ class Part:
         """Send it and all its children a signal."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
+
+    def kill_child(self, chance: random.Random) -> None:
+        """End one of its children at once, if it has any."""
+        if children := self.children():
+            with suppress(ProcessLookupError):
+                os.kill(chance.choice(children), signal.SIGKILL)
 
     def wait(self, within_s: float = PATIENCE_S) -> int:
         """Its exit code. Raises subprocess.TimeoutExpired."""

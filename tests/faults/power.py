@@ -17,7 +17,7 @@ from typing import Any, Literal
 from hip3_tasks import appendfile
 from hip3_tasks.journal import Journal
 from hip3_tasks.records import Followup, Missed
-from tests.faults.lines import Key, judge, keys_in, keys_of
+from tests.faults.lines import Key, broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.processes import record_of
 
@@ -87,7 +87,14 @@ def power_cuts(setting: Setting) -> Found:
         for name, content in _state(events[:point], chance).items():
             (data_dir / name).write_bytes(content)
         found.injected += 1
-        _judge(data_dir, events[:point], records, found, when=f"power cut after event {point}")
+        recover(
+            data_dir,
+            records,
+            found,
+            when=f"power cut after event {point}",
+            acknowledged=[key for event in events[:point] for key in event.keys],
+            noise=broken_lines(data_dir),
+        )
         shutil.rmtree(data_dir)
     return found
 
@@ -139,20 +146,6 @@ def _part_of(kept: bytes, content: bytes, chance: random.Random) -> bytes:
         return chance.choice([kept, content])
     begin, hole, end = sorted(chance.randint(len(kept), len(content)) for _ in range(3))
     return content[:begin] + chance.choice([content[begin:hole], bytes(hole - begin)]) + content[hole:end]
-
-
-def _judge(
-    data_dir: Path, events: Sequence[Event], records: Sequence[Followup | Missed], found: Found, *, when: str
-) -> None:
-    keys, torn = keys_in(data_dir)
-    acknowledged = {key for event in events for key in event.keys}
-    if lost := acknowledged - set(keys):
-        found.lost += len(lost)
-        found.blame(f"{when}: acknowledged, and not there: {sorted(lost)[:3]}")
-    journal = Journal(data_dir)
-    journal.append(records)
-    journal.close()
-    judge(data_dir, keys_of(records), found, when=when, noise=sum("ends within" not in what for what in torn))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A row of the fault suite: what is done to the system, and what was found afterwards."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,29 @@ class Setting:
     def share(self, number: int, *, least: int = 1) -> int:
         """So many of `number`, by effort."""
         return min(number, max(least, round(number * self.effort)))
+
+    def seconds(self, number: float, *, least: float) -> float:
+        """So many of `number` seconds, by effort."""
+        return min(number, max(least, number * self.effort))
+
+    def rounds(self, number: int, found: Found, *, least: int = 1) -> Iterator[None]:
+        """So many of `number` rounds, by effort, each of them a fault, telling how many are done."""
+        rounds = self.share(number, least=least)
+        for done in range(rounds):
+            yield
+            found.injected += 1
+            self.advance(done + 1, rounds)
+
+    def during(self, seconds: float) -> Iterator[None]:
+        """Again and again for so long, telling how much of it is over."""
+        began_s = time.monotonic()
+        while (gone_s := time.monotonic() - began_s) < seconds:
+            self.advance(int(gone_s), int(seconds))
+            yield
+
+    def wait(self, seconds: float) -> None:
+        for _ in self.during(seconds):
+            time.sleep(min(1.0, seconds))
 
     def some(self, items: Iterable[T]) -> Iterator[T]:
         """An even part of the items, by effort, telling how many are done."""

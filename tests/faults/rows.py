@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import redis
 
 from tests.faults import appends, brokers, clocks, deaths, disks, feeds, long, outages, power, venues, writers
@@ -60,7 +61,7 @@ def run(row: Row, effort: float, advance: Callable[[int, int], object] = lambda 
     began_s = time.monotonic()
     try:
         found = row.run(Setting(folder, effort, advance))
-    except (AssertionError, OSError, redis.RedisError, subprocess.SubprocessError) as error:
+    except (AssertionError, OSError, psutil.Error, redis.RedisError, subprocess.SubprocessError) as error:
         found = Found()
         found.blame(f"{type(error).__name__}: {error}")
     found.took_s = time.monotonic() - began_s

@@ -16,12 +16,12 @@ from hip3_tasks.auditing.audit import audit
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.lines import read_from
 from hip3_tasks.pending import Pending
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.records import Followup, Missed
 from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.up.server import answers, binary, command, free_port
+from tests.datafiles import DataFiles
 from tests.faults.lines import judge
 from tests.faults.part import Part
 from tests.faults.row import Found
@@ -48,7 +48,7 @@ def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIE
         time.sleep(POLL_S)
 
 
-class System:
+class System(DataFiles):
     """Own ports, one folder. What it starts ends with it."""
 
     def __init__(
@@ -135,29 +135,22 @@ class System:
     def hip3(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "hip3_tasks.cli", *arguments]
 
-    def wait_until_live(self) -> None:
-        """Until the feed that runs now knows all markets."""
+    def wait_until_live(self, *, within_s: float = PATIENCE_S) -> float:
+        """Until the feed that runs now knows all markets; how many seconds that took."""
 
         def is_live() -> bool:
             status = self.status()
             return bool(status and status.pid == self.feed.pid and status.markets_live == len(self.venue.coins))
 
-        eventually("all markets are live", is_live)
+        began_s = time.monotonic()
+        eventually("all markets are live", is_live, within_s=within_s)
+        return time.monotonic() - began_s
 
     # What is to be seen
 
     def now_ms(self) -> int:
         """The wall clock of its processes."""
         return wall_ms() + self._ahead_ms
-
-    def signals(self) -> list[Signal]:
-        return [Signal.from_line(line) for line in self._lines("signals")]
-
-    def followups(self) -> list[Followup]:
-        return [Followup.from_line(line) for line in self._lines("followups")]
-
-    def missed(self) -> list[Missed]:
-        return [Missed.from_line(line) for line in self._lines("missed")]
 
     def status(self) -> FeedStatus | None:
         with suppress(redis.RedisError):
@@ -168,9 +161,6 @@ class System:
         """How long ago the oldest capture was due that is not on disk; 0 when there is none."""
         due_at_ms = self.pending.oldest_due_at_ms()
         return 0.0 if due_at_ms is None else max(0.0, (self.now_ms() - due_at_ms) / 1000)
-
-    def _lines(self, kind: str) -> list[bytes]:
-        return [line for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")) for line in read_from(path)[0]]
 
     # What is done to it
 
@@ -183,9 +173,16 @@ class System:
         finally:
             self.holes_ms.append((began_ms - EDGE_MS, self.now_ms() + EDGE_MS))
 
+    def replace_feed(self) -> float:
+        """Kill it, and start another; how many seconds until that one knew all markets."""
+        with self.hole():
+            self.feed.kill()
+            self.feed.start()
+            return self.wait_until_live()
+
     def recovered(self, found: Found, *, within_s: float = PATIENCE_S) -> None:
         """Wait until something due from now on has been captured, and note how long that took."""
-        now_ms, before = self.now_ms(), len(self._lines("followups"))
+        now_ms, before = self.now_ms(), len(self.lines("followups"))
         fresh = eventually(
             "a follow-up captured since the fault has ended",
             lambda: [at_ms for at_ms in self._captured_at_ms(before) if at_ms > now_ms],
@@ -194,7 +191,7 @@ class System:
         found.took((min(fresh) - now_ms) / 1000)
 
     def _captured_at_ms(self, first: int) -> list[int]:
-        return [Followup.from_line(line).captured_at_ms for line in self._lines("followups")[first:]]
+        return [Followup.from_line(line).captured_at_ms for line in self.lines("followups")[first:]]
 
     # What became of it
 
@@ -221,8 +218,8 @@ class System:
 
     def _is_all_there(self) -> bool:
         with suppress(redis.RedisError):
-            owed = len(self._lines("signals")) * OFFSETS
-            return len(self._lines("followups")) + len(self._lines("missed")) >= owed and not self.pending.size()
+            owed = len(self.lines("signals")) * OFFSETS
+            return len(self.lines("followups")) + len(self.lines("missed")) >= owed and not self.pending.size()
         return False
 
     def _judge_audit(self, found: Found, when: str) -> None:
@@ -270,11 +267,14 @@ class System:
 
 def frozen(pids: Sequence[int], seconds: float) -> None:
     """Stop processes for a while."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+    _signal_each(pids, signal.SIGSTOP)
     try:
         time.sleep(seconds)
     finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        _signal_each(pids, signal.SIGCONT)
+
+
+def _signal_each(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

@@ -7,14 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import TypeVar
 
-from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
-from tests.feedrig import universe
+from tests.feedrig import LOOSE, universe
 
 T = TypeVar("T")
 
-LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=1_000_000)
 TICK_S = 0.02
 CALM_PX, UP_PX, DOWN_PX = 100.0, 100.3, 99.7
 BEAT_S = 0.5

@@ -56,7 +56,7 @@ def silence(setting: Setting) -> Found:
             time.sleep(max(0.0, SILENCE_S - seen_s))
             system.venue.is_heard = True
             system.venue.do(lambda: system.venue.server.stall(False))
-            _wait_until_live(system, found)
+            found.took(system.wait_until_live(within_s=BACK_WITHIN_S))
         system.recovered(found)
         system.judge(found, when="silence")
         found.note = f"seen after {seen_s:.1f} s"
@@ -66,15 +66,12 @@ def silence(setting: Setting) -> Found:
 def garbage(setting: Setting) -> Found:
     """Frames that are no frames, at a hundred a second among the good ones."""
     found, chance = Found(), random.Random(17)
-    seconds = max(5.0, GARBAGE_S * setting.effort)
     with System(setting.folder / "garbage") as system:
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
+        for _ in setting.during(setting.seconds(GARBAGE_S, least=5)):
             frame = chance.choice([*HOSTILE, "".join(chr(chance.randrange(32, 0x2FF)) for _ in range(80))])
             system.venue.do(partial(system.venue.server.send_raw, frame))
             found.injected += 1
             time.sleep(0.01)
-            setting.advance(int(seconds - (until_s - time.monotonic())), int(seconds))
         system.judge(found, when="garbage")
         if "Traceback" in system.feed.said:
             found.unclear += 1
@@ -85,27 +82,17 @@ def garbage(setting: Setting) -> Found:
 
 
 def _again_and_again(setting: Setting, what: str, fail: Callable[[System], None]) -> Found:
-    found, rounds = Found(), setting.share(ROUNDS, least=2)
+    found = Found()
     with System(setting.folder / what) as system:
-        for done in range(rounds):
+        for _ in setting.rounds(ROUNDS, found, least=2):
             time.sleep(1.5)
             with system.hole():
                 before = _reconnects(system)
                 system.venue.do(lambda: fail(system))
                 eventually("the loss is seen", lambda before=before: _reconnects(system) > before)
-                _wait_until_live(system, found)
-            found.injected += 1
-            setting.advance(done + 1, rounds)
+                found.took(system.wait_until_live(within_s=BACK_WITHIN_S))
         system.judge(found, when=what)
     return found
-
-
-def _wait_until_live(system: System, found: Found) -> None:
-    began_s = time.monotonic()
-    eventually("all markets are live again", lambda: _markets_live(system) == len(system.venue.coins))
-    found.took(time.monotonic() - began_s)
-    if time.monotonic() - began_s > BACK_WITHIN_S:
-        found.blame(f"back only after {time.monotonic() - began_s:.1f} s")
 
 
 def _reconnects(system: System) -> int:

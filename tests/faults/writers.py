@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from hip3_tasks.journal import Journal
-from tests.faults.lines import judge, keys_in, keys_of
+from tests.faults.lines import keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.processes import record_of
 
@@ -41,14 +41,8 @@ def killed_writers(setting: Setting) -> Found:
         found.injected = json.loads(parent.stdout.read())
     records = [record_of(number) for number in range(RECORDS)]
     answered = {int(line) for path in setting.folder.glob("data/*.answered") for line in path.read_text().split()}
-    keys, _ = keys_in(data_dir)
-    if lost := set(keys_of([records[number] for number in answered])) - set(keys):
-        found.lost += len(lost)
-        found.blame(f"answered for, and not there: {sorted(lost)[:3]}")
-    journal = Journal(data_dir)
-    journal.append(records)
-    journal.close()
-    judge(data_dir, keys_of(records), found, when="after all were killed")
+    acknowledged = keys_of([records[number] for number in answered])
+    recover(data_dir, records, found, when="after all were killed", acknowledged=acknowledged)
     found.note = f"{len(answered):,} of {RECORDS:,} answered for before the last kill"
     return found
 

@@ -1,0 +1,25 @@
+"""What a data directory holds, read back as records."""
+
+from pathlib import Path
+
+from hip3_tasks.lines import read_from
+from hip3_tasks.records import Followup, Missed, Signal
+
+
+class DataFiles:
+    """Whatever has a data directory."""
+
+    data_dir: Path
+
+    def signals(self) -> list[Signal]:
+        return [Signal.from_line(line) for line in self.lines("signals")]
+
+    def followups(self) -> list[Followup]:
+        return [Followup.from_line(line) for line in self.lines("followups")]
+
+    def missed(self) -> list[Missed]:
+        return [Missed.from_line(line) for line in self.lines("missed")]
+
+    def lines(self, kind: str) -> list[bytes]:
+        """The whole lines of all days."""
+        return [line for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")) for line in read_from(path)[0]]
