@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import structlog
@@ -16,11 +18,20 @@ log = structlog.get_logger()
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
+@contextmanager
+def refusing(path: Path) -> Iterator[None]:
+    """What the disk refuses is a JournalError, which tells an operator of what file and why."""
+    try:
+        yield
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
 class AppendFile:
-    """One open data file of records of one kind."""
+    """One open data file of records of one kind. Whatever it is asked for raises JournalError when the disk refuses."""
 
     def __init__(self, path: Path, kind: type[Record], *, create: bool = True) -> None:
-        """Raises FileNotFoundError when absent and not to be created, JournalError when it cannot be opened."""
+        """Raises FileNotFoundError when absent and not to be created."""
         self.path, self._kind = path, kind
         self._cut_owed: int | None = None
         try:
@@ -28,35 +39,33 @@ class AppendFile:
         except FileNotFoundError:
             if not create:
                 raise
-            self.fd = self._create()
+            with refusing(path):
+                self.fd = self._create()
         except OSError as error:
-            raise refused(path, error) from error
+            raise _refused(path, error) from error
 
     def _create(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        directory = os.open(self.path.parent, os.O_RDONLY)
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)  # or the file's name may not outlive a power cut
-            finally:
-                os.close(directory)
-        except OSError as error:
-            raise refused(self.path, error) from error
+            os.fsync(directory)  # or the file's name may not outlive a power cut
+        finally:
+            os.close(directory)
         return fd
 
     def close(self) -> None:
         os.close(self.fd)
 
     def size(self) -> int:
-        return os.fstat(self.fd).st_size
+        with refusing(self.path):
+            return os.fstat(self.fd).st_size
 
     def is_in_place(self) -> bool:
         """False once the file has been deleted or replaced."""
         try:
-            there = self.path.stat()
+            there, mine = self.path.stat(), os.fstat(self.fd)
         except OSError:
             return False
-        mine = os.fstat(self.fd)
         return (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino)
 
     def mend(self) -> int:
@@ -65,10 +74,11 @@ class AppendFile:
         What a writer left behind that died in the middle is cut off; a record that lacks only its newline gets it.
         """
         size = self.size()
-        whole = whole_length(self.fd, size)
-        if whole == size:
-            return size
-        tail = os.pread(self.fd, min(size - whole, 1 << 16), whole)
+        with refusing(self.path):
+            whole = whole_length(self.fd, size)
+            if whole == size:
+                return size
+            tail = os.pread(self.fd, min(size - whole, 1 << 16), whole)
         try:
             if len(tail) < size - whole:
                 raise MalformedRecord("too long", tail)
@@ -81,31 +91,25 @@ class AppendFile:
         return size + 1
 
     def append(self, data: bytes) -> int:
-        """Add whole lines in one write and make them durable, or leave the file as it was. Raises JournalError.
-
-        Returns the size before.
-        """
+        """Add whole lines in one write and make them durable, or leave the file as it was; its size before."""
         if self._cut_owed is not None:
             self._cut(self._cut_owed)
         before = self.size()
-        try:
-            written = os.write(self.fd, data)
-            if written != len(data):
-                raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes could be written")
-            _sync(self.fd)
-        except BaseException as error:
-            self._cut(before)
-            if isinstance(error, OSError):
-                raise refused(self.path, error) from error
-            raise
+        with refusing(self.path):
+            try:
+                written = os.write(self.fd, data)
+                if written != len(data):
+                    raise OSError(errno.ENOSPC, f"only {written} of {len(data)} bytes could be written")
+                _sync(self.fd)
+            except BaseException:
+                self._cut(before)
+                raise
         return before
 
     def sync(self) -> None:
-        """Make durable what another process may have appended and died over. Raises JournalError."""
-        try:
+        """Make durable what another process may have appended and died over."""
+        with refusing(self.path):
             _sync(self.fd)
-        except OSError as error:
-            raise refused(self.path, error) from error
 
     def take_back(self, size: int) -> None:
         """Cut off what was appended since the file had this size."""
@@ -113,15 +117,12 @@ class AppendFile:
 
     def _cut(self, size: int) -> None:
         self._cut_owed = size
-        try:
+        with refusing(self.path):
             os.ftruncate(self.fd, size)
-        except OSError as error:
-            raise refused(self.path, error) from error
         self._cut_owed = None
 
 
-def refused(path: Path, error: OSError) -> JournalError:
-    """What an operator is told of a disk that fails."""
+def _refused(path: Path, error: OSError) -> JournalError:
     return JournalError(
         f"{path}: {error.strerror or error}; nothing of it was kept, and it is tried again until it can be written"
     )

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 
-from hip3_tasks.appendfile import AppendFile, refused
+from hip3_tasks.appendfile import AppendFile, refusing
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import Hip3Error, MalformedRecord
 from hip3_tasks.keyindex import KeyIndex
@@ -96,7 +96,11 @@ class Journal:
             return captures
         with self._locked(name) as day:
             pass
-        return [] if day is None else day.open_among(captures)
+        with refusing(self._path(name)):
+            return [] if day is None else day.open_among(captures)
+
+    def _path(self, name: str) -> Path:
+        return self._data_dir / f"followups_{name}.jsonl"
 
     def _is_closed(self, name: str) -> bool:
         return (self._data_dir / f"followups_{name}.parquet").exists()
@@ -109,19 +113,18 @@ class Journal:
     def _locked(self, name: str) -> Iterator["_Day | None"]:
         """A day's files, locked and their keys known; None when the day is closed."""
         try:
-            day = self._lock(name)
-            while day is not None and day.mend() > MUCH_BYTES:
-                day.unlock()
-                day.catch_up()
+            with refusing(self._path(name)):
                 day = self._lock(name)
-            if day is not None:
-                day.catch_up()
-            yield day
-        except BaseException as error:
+                while day is not None and day.mend() > MUCH_BYTES:
+                    day.unlock()
+                    day.catch_up()
+                    day = self._lock(name)
+                if day is not None:
+                    day.catch_up()
+                yield day
+        except BaseException:
             # Whatever was known of the files may no longer be so; the next one reads them afresh.
             self._forget(name)
-            if isinstance(error, OSError):
-                raise refused(self._data_dir / f"followups_{name}.jsonl", error) from error
             raise
         if day is not None:
             try:
