@@ -20,6 +20,14 @@ class Consumer(consumer.Consumer):
         )
         return super().ensure_connected(conn)
 
+    def on_close(self) -> None:
+        # Celery's pool now forgets each job that no process has said to have accepted. One that is in a pipe already
+        # runs all the same; its process would wait 30 s for its answer to be heard, and a shutdown with it.
+        for job in tuple(getattr(getattr(self.pool, "_pool", None), "_cache", {}).values()):
+            if job._write_to is not None:
+                job._accepted = True
+        super().on_close()
+
     def stop(self) -> None:
         # Celery gives back what waits here when all else has ended; until then it would wait in vain.
         for strategy in self.strategies.values() if self.task_consumer else ():
