@@ -18,7 +18,7 @@ from hip3_tasks.appendfile import AppendFile, refusing
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import Hip3Error, MalformedRecord
 from hip3_tasks.keyindex import KeyIndex
-from hip3_tasks.lines import containing, forwards
+from hip3_tasks.lines import containing
 from hip3_tasks.records import Followup, Missed, key_of
 
 DAY_CLOSED = "day closed"
@@ -27,13 +27,18 @@ MUCH_BYTES = 1 << 16
 """More than this that is new is read while others may write: after an idle hour it may be a million lines."""
 AFRESH_BYTES = 1 << 24
 """From so much on only what the window needs is read, from the end."""
+MANY_OLDER = 10
+"""To look for one capture in a file takes a tenth of the time that reading all of its keys does."""
 
 
 class Journal:
     """One process's view of a data directory. Opens its files after a fork, never before."""
 
     def __init__(self, data_dir: Path, *, window_ms: int = 900_000) -> None:
-        """`window_ms` of signal time is remembered, in 8 bytes a capture; older ones are searched for on disk."""
+        """`window_ms` of signal time is remembered, in 8 bytes a capture.
+
+        One that is older is searched for on disk; for many of them, as after an outage, the window becomes wider.
+        """
         self._data_dir, self._window_ms = data_dir, window_ms
         self._days: dict[str, _Day] = {}
         self._pid = os.getpid()
@@ -68,7 +73,7 @@ class Journal:
     def open_among(self, captures: Iterable[Capture]) -> list[Capture]:
         """Those that have no line yet, day by day. A closed day has none; a day without files is not given any.
 
-        What `window_ms` does not cover costs one reading of its day's files, whether it is one capture or a million.
+        What `window_ms` does not cover costs some readings of its day's files, whether it is one capture or a million.
         """
         by_day: dict[str, list[Capture]] = {}
         for capture in captures:
@@ -88,13 +93,13 @@ class Journal:
             self._forget(name)
 
     def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[str]:
-        with self._locked(name) as day:
+        with self._locked(name, [_capture(record) for record in records]) as day:
             return [DAY_CLOSED] * len(records) if day is None else day.append(records)
 
     def _open_of_day(self, name: str, captures: list[Capture]) -> list[Capture]:
         if not self._has_files(name):
             return captures
-        with self._locked(name) as day:
+        with self._locked(name, captures) as day:
             pass
         with refusing(self._path(name)):
             return [] if day is None else day.open_among(captures)
@@ -110,12 +115,12 @@ class Journal:
         return any((self._data_dir / name).exists() for name in names)
 
     @contextmanager
-    def _locked(self, name: str) -> Iterator["_Day | None"]:
-        """A day's files, locked and their keys known; None when the day is closed."""
+    def _locked(self, name: str, captures: Sequence[Capture] = ()) -> Iterator["_Day | None"]:
+        """A day's files, locked, and known what is needed for so many captures; None when the day is closed."""
         try:
             with refusing(self._path(name)):
                 day = self._lock(name)
-                while day is not None and day.mend() > MUCH_BYTES:
+                while day is not None and (day.mend() > MUCH_BYTES or day.knows_too_little(captures)):
                     day.unlock()
                     day.catch_up()
                     day = self._lock(name)
@@ -159,13 +164,12 @@ class Journal:
 
 
 class _Day:
-    """The two files of one UTC day, and the keys that they hold."""
+    """The two files of one UTC day."""
 
     def __init__(self, data_dir: Path, name: str, window_ms: int) -> None:
-        self._missed_path = data_dir / f"missed_{name}.jsonl"
-        self._followups = _Keyed(AppendFile(data_dir / f"followups_{name}.jsonl", Followup))
+        self._missed_path, self._window_ms = data_dir / f"missed_{name}.jsonl", window_ms
+        self._followups = _Keyed(AppendFile(data_dir / f"followups_{name}.jsonl", Followup), window_ms)
         self._missed: _Keyed | None = None
-        self._keys = KeyIndex(window_ms)
 
     def close(self) -> None:
         for keyed in self._files():
@@ -185,18 +189,19 @@ class _Day:
         """Make the files end with whole lines; how many bytes of them are not yet known. Wants the lock."""
         if self._missed is None:
             with suppress(FileNotFoundError):
-                self._missed = _Keyed(AppendFile(self._missed_path, Missed, create=False))
+                self._missed = _Keyed(AppendFile(self._missed_path, Missed, create=False), self._window_ms)
         return sum(keyed.mend() for keyed in self._files())
+
+    def knows_too_little(self, captures: Sequence[Capture]) -> bool:
+        """Whether many of these are older than what is known of a file, which then is to be read again."""
+        return any(keyed.knows_too_little(captures) for keyed in self._files())
 
     def catch_up(self) -> None:
         """Take in all that was whole when they were mended: it stays as it is, whoever has the lock."""
         for keyed in self._files():
-            keyed.catch_up(self._keys)
-        self._keys.forget_old()
+            keyed.catch_up()
 
     def outcome(self, capture: Capture) -> str | None:
-        if not self._keys.may_hold(capture.signal_id, capture.offset_ms):
-            return None
         for keyed, said in ((self._followups, _already_captured), (self._missed, _already_missed)):
             line = keyed.find(capture) if keyed else None
             if line is not None:
@@ -205,13 +210,7 @@ class _Day:
 
     def open_among(self, captures: Sequence[Capture]) -> list[Capture]:
         """Those of the captures that no line is known of; the lock is not needed for it."""
-        older = {_key(capture) for capture in captures if capture.timestamp_ms < self._keys.complete_since_ms}
-        written = {key for keyed in self._files() for key in keyed.written_among(older)}
-
-        def has_line(key: tuple[str, int]) -> bool:
-            return key in written if key in older else self._keys.may_hold(*key)
-
-        return [capture for capture in captures if not has_line(_key(capture))]
+        return [capture for capture in captures if not any(keyed.holds(capture) for keyed in self._files())]
 
     def append(self, records: Sequence[Followup | Missed]) -> list[str]:
         outcomes: list[str] = []
@@ -237,12 +236,12 @@ class _Day:
         followups = [record for record in records if isinstance(record, Followup)]
         missed = [record for record in records if isinstance(record, Missed)]
         if missed and self._missed is None:
-            self._missed = _Keyed(AppendFile(self._missed_path, Missed), read_to=0)
+            self._missed = _Keyed(AppendFile(self._missed_path, Missed), self._window_ms)
         before = self._followups.file.size()
-        self._followups.append(followups, self._keys)
+        self._followups.append(followups)
         if self._missed is not None:
             try:
-                self._missed.append(missed, self._keys)
+                self._missed.append(missed)
             except BaseException:
                 self._followups.file.take_back(before)
                 raise
@@ -252,48 +251,55 @@ class _Day:
 
 
 class _Keyed:
-    """A file, how much of it is whole, and how far its keys are known; None: not looked at yet."""
+    """A file, how much of it is whole, and the keys of so much of it as was read; None: not looked at yet."""
 
-    def __init__(self, file: AppendFile, read_to: int | None = None) -> None:
-        self.file, self.read_to = file, read_to
+    def __init__(self, file: AppendFile, window_ms: int) -> None:
+        self.file, self._keys = file, KeyIndex(window_ms)
+        self._read_to: int | None = None
         self._whole = 0
 
     def mend(self) -> int:
-        if self.file.size() != self.read_to:
+        if self.file.size() != self._read_to:
             self._whole = self.file.mend()
-            if self.read_to is not None and self._whole < self.read_to:
-                self.read_to = None
-        return self._whole - (self.read_to or 0)
+            if self._read_to is not None and self._whole < self._read_to:
+                self._read_to = None
+        return self._whole - (self._read_to or 0)
 
-    def catch_up(self, keys: KeyIndex) -> None:
-        if self.read_to is None or self._whole - self.read_to > AFRESH_BYTES:
-            keys.read_back(self.file.fd, self._whole)
+    def knows_too_little(self, captures: Sequence[Capture]) -> bool:
+        since_ms = self._keys.complete_since_ms
+        older_ms = [capture.timestamp_ms for capture in captures if capture.timestamp_ms < since_ms]
+        if len(older_ms) < MANY_OLDER:
+            return False
+        self._keys, self._read_to = self._keys.wider(min(older_ms)), None
+        return True
+
+    def catch_up(self) -> None:
+        if self._read_to is None or self._whole - self._read_to > AFRESH_BYTES:
+            self._keys.read_back(self.file.fd, self._whole)
         else:
-            for line in forwards(self.file.fd, self.read_to, self._whole):
-                keys.add_line(line)
-        self.read_to = self._whole
+            self._keys.read_on(self.file.fd, self._read_to, self._whole)
+        self._read_to = self._whole
 
-    def append(self, records: Sequence[Followup] | Sequence[Missed], keys: KeyIndex) -> None:
+    def append(self, records: Sequence[Followup] | Sequence[Missed]) -> None:
         if records:
-            self.file.append(b"".join(record.line() for record in records))
-            self.read_to = self._whole = self.file.size()
+            before = self.file.append(b"".join(record.line() for record in records))
+            self._read_to = self._whole = self.file.size()
             for record in records:
-                keys.add(*_key(_capture(record)))
+                self._keys.add(*_key(_capture(record)), before, self._whole)
 
     def find(self, capture: Capture) -> bytes | None:
-        needle = f'"{capture.signal_id}"'.encode()
-        for line in containing(self.file.fd, needle, self.read_to or 0):
+        start, end = self._keys.where(*_key(capture)) or (0, 0)
+        for line in containing(self.file.fd, f'"{capture.signal_id}"'.encode(), start, min(end, self._read_to or 0)):
             with suppress(MalformedRecord):
                 if key_of(line) == _key(capture):
                     return line
         return None
 
-    def written_among(self, wanted: set[tuple[str, int]]) -> Iterator[tuple[str, int]]:
-        for line in forwards(self.file.fd, 0, self.read_to or 0) if wanted else ():
-            with suppress(MalformedRecord):
-                key = key_of(line)
-                if key in wanted:
-                    yield key
+    def holds(self, capture: Capture) -> bool:
+        """As `find` finds, without looking into the file for what is remembered."""
+        if capture.timestamp_ms < self._keys.complete_since_ms:
+            return self.find(capture) is not None
+        return self._keys.where(*_key(capture)) is not None
 
 
 def _key(capture: Capture) -> tuple[str, int]:

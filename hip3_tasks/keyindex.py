@@ -1,24 +1,46 @@
 """Which captures the lines of a day's files belong to, remembered in a few bytes each."""
 
 import math
+import re
+import sys
 from array import array
 from bisect import bisect_left
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.lines import backwards
+from hip3_tasks.lines import backwards, forwards
 from hip3_tasks.records import key_of
 
 CLOCKS_DIFFER_MS = 10_000
 """By which the clocks of feed and workers may differ beyond what is seen, in a capture that is itself late."""
-BUCKET_MS = 1_000
+SECOND_MS = 1000
 """Few thousand keys at the highest rates: a new one moves half of them."""
+
+# How a line of ours begins. It is understood so in a third of the time that decoding it takes.
+_ours = re.compile(
+    rb'\{"signal_id":"([^"\\]+)","market_key":"[^"\\]*","side":"\w+","signal_timestamp_ms":\d+,'
+    rb'"offset_ms":(\d+),"captured_at_ms":(\d+),'
+).match
+
+
+class _Second:
+    """The captures of one second's signals: fingerprints in order, and between which bytes of the file they are."""
+
+    __slots__ = "end", "fingerprints", "start"
+
+    def __init__(self) -> None:
+        self.fingerprints = array("Q")
+        self.start, self.end = sys.maxsize, 0
+
+    def reach(self, start: int, end: int) -> None:
+        self.start, self.end = min(self.start, start), max(self.end, end)
 
 
 class KeyIndex:
-    """Fingerprints of the keys of the last `window_ms` of signal time, 8 bytes each, by second.
+    """Fingerprints of the keys of the last `window_ms` of a file's signal time, 8 bytes each, by second.
 
     A fingerprint that is there is only a reason to look into the file; one that is not there proves absence, for
     signals since `complete_since_ms`.
@@ -28,36 +50,41 @@ class KeyIndex:
         self.complete_since_ms = 0
         self._window_ms = window_ms
         self._newest_ms = 0
-        self._buckets: dict[int, array[int]] = {}
+        self._seconds: dict[int, _Second] = {}
 
-    def add_line(self, line: bytes) -> int:
-        """Take in one line; return its signal's time, 0 for a line that names none."""
-        try:
-            return self.add(*key_of(line))
-        except (MalformedRecord, ValueError):
-            return 0
+    def wider(self, since_ms: int) -> "KeyIndex":
+        """An empty one, for signals since an instant: at least twice as wide, so that many steps back are few."""
+        return KeyIndex(max(2 * self._window_ms, self._newest_ms - since_ms + SECOND_MS))
 
-    def add(self, signal_id: str, offset_ms: int) -> int:
-        """Take in one key; return its signal's time. Raises ValueError for an id without a time."""
-        timestamp_ms = int(signal_id.rpartition("-")[2])
-        bucket = self._buckets.setdefault(timestamp_ms // BUCKET_MS, array("Q"))
-        fingerprint = _fingerprint(signal_id, offset_ms)
-        at = bisect_left(bucket, fingerprint)
-        if at == len(bucket) or bucket[at] != fingerprint:
-            bucket.insert(at, fingerprint)
+    def add(self, signal_id: str, offset_ms: int, start: int, end: int) -> None:
+        """Take in a key whose line is between two bytes of the file. Raises ValueError for an id without a time."""
+        timestamp_ms = _timestamp_ms(signal_id)
+        second, fingerprint = self._second(timestamp_ms), _fingerprint(signal_id, offset_ms)
+        at = bisect_left(second.fingerprints, fingerprint)
+        if not _is_at(second.fingerprints, at, fingerprint):
+            second.fingerprints.insert(at, fingerprint)
+        second.reach(start, end)
         self._newest_ms = max(self._newest_ms, timestamp_ms)
-        return timestamp_ms
 
-    def may_hold(self, signal_id: str, offset_ms: int) -> bool:
-        timestamp_ms = int(signal_id.rpartition("-")[2])
+    def where(self, signal_id: str, offset_ms: int) -> tuple[int, int] | None:
+        """Between which bytes of the file its line can be; None when it has none."""
+        timestamp_ms = _timestamp_ms(signal_id)
         if timestamp_ms < self.complete_since_ms:
-            return True
-        bucket = self._buckets.get(timestamp_ms // BUCKET_MS)
-        if bucket is None:
-            return False
+            return 0, sys.maxsize
+        second = self._seconds.get(timestamp_ms // SECOND_MS)
+        if second is None:
+            return None
         fingerprint = _fingerprint(signal_id, offset_ms)
-        at = bisect_left(bucket, fingerprint)
-        return at < len(bucket) and bucket[at] == fingerprint
+        at = bisect_left(second.fingerprints, fingerprint)
+        return (second.start, second.end) if _is_at(second.fingerprints, at, fingerprint) else None
+
+    def read_on(self, fd: int, start: int, end: int) -> None:
+        """Read the lines between two offsets."""
+        for line in forwards(fd, start, end):
+            start, before = start + len(line) + 1, start
+            with suppress(MalformedRecord, ValueError):
+                self.add(*key_of(line), before, start)
+        self._forget_old()
 
     def read_back(self, fd: int, size: int) -> None:
         """Read a file from its end, as far as the window reaches.
@@ -67,35 +94,68 @@ class KeyIndex:
         """
         behind_ms = 0.0  # how far the workers' wall clock has been behind the feed's, at most
         for lines in backwards(fd, size):
-            signal_ms = max(self.add_line(line) for line in lines)
-            times_ms = [_times_ms(line) for line in lines]
-            behind_ms = min(behind_ms, *(captured_ms - due_ms for captured_ms, due_ms in times_ms))
-            captured_ms = max(captured_ms for captured_ms, _ in times_ms)
+            size, end = size - sum(map(len, lines)) - len(lines), size
+            newest_ms, captured_ms, touched = 0, 0.0, set[_Second]()
+            for line in lines:
+                try:
+                    signal_id, offset_ms, captured_at_ms = _read(line)
+                    timestamp_ms = _timestamp_ms(signal_id)
+                except (MalformedRecord, ValueError):
+                    captured_ms = math.inf
+                    continue
+                second = self._second(timestamp_ms)
+                second.fingerprints.append(_fingerprint(signal_id, offset_ms))
+                touched.add(second)
+                newest_ms = max(newest_ms, timestamp_ms)
+                captured_ms = max(captured_ms, captured_at_ms)
+                behind_ms = min(behind_ms, captured_at_ms - timestamp_ms - offset_ms)
+            for second in touched:
+                second.reach(size, end)
+            self._newest_ms = max(self._newest_ms, newest_ms)
             oldest_ms = self._newest_ms - self._window_ms
-            if signal_ms < oldest_ms and captured_ms < oldest_ms + behind_ms - CLOCKS_DIFFER_MS:
+            if newest_ms < oldest_ms and captured_ms < oldest_ms + behind_ms - CLOCKS_DIFFER_MS:
                 self.complete_since_ms = max(self.complete_since_ms, oldest_ms)
-                return
-
-    def forget_old(self) -> None:
-        oldest = (self._newest_ms - self._window_ms) // BUCKET_MS
-        for number in [number for number in self._buckets if number < oldest]:
-            del self._buckets[number]
-            self.complete_since_ms = max(self.complete_since_ms, oldest * BUCKET_MS)
+                break
+        self._forget_old()
+        # Sorted at once: many are so read.
+        for second in self._seconds.values():
+            second.fingerprints = array("Q", sorted(set(second.fingerprints)))
 
     def used_bytes(self) -> int:
         """What the fingerprints take up."""
-        return sum(bucket.__sizeof__() for bucket in self._buckets.values())
+        return sum(second.fingerprints.__sizeof__() for second in self._seconds.values())
+
+    def _second(self, timestamp_ms: int) -> _Second:
+        number = timestamp_ms // SECOND_MS
+        second = self._seconds.get(number)
+        if second is None:
+            second = self._seconds[number] = _Second()
+        return second
+
+    def _forget_old(self) -> None:
+        oldest = (self._newest_ms - self._window_ms) // SECOND_MS
+        for number in [number for number in self._seconds if number < oldest]:
+            del self._seconds[number]
+            self.complete_since_ms = max(self.complete_since_ms, oldest * SECOND_MS)
+
+
+def _is_at(fingerprints: "array[int]", at: int, fingerprint: int) -> bool:
+    return at < len(fingerprints) and fingerprints[at] == fingerprint
 
 
 def _fingerprint(signal_id: str, offset_ms: int) -> int:
     return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
 
 
-def _times_ms(line: bytes) -> tuple[float, float]:
-    """When it was captured, and when it was due; for a line that does not say so, an instant that is never old."""
-    try:
-        record: Any = orjson.loads(line)
-        captured_at_ms, due_at_ms = record["captured_at_ms"], record["due_at_ms"]
-    except (ValueError, TypeError, KeyError):
-        return math.inf, 0
-    return (captured_at_ms, due_at_ms) if type(captured_at_ms) is type(due_at_ms) is int else (math.inf, 0)
+def _timestamp_ms(signal_id: str) -> int:
+    return int(signal_id.rpartition("-")[2])
+
+
+def _read(line: bytes) -> tuple[str, int, float]:
+    """signal_id, offset_ms, and when it was captured: infinite where it does not say. Raises MalformedRecord."""
+    if ours := _ours(line):
+        return ours[1].decode(), int(ours[2]), int(ours[3])
+    signal_id, offset_ms = key_of(line)
+    record: Any = orjson.loads(line)
+    captured_at_ms = record.get("captured_at_ms")
+    return signal_id, offset_ms, captured_at_ms if type(captured_at_ms) is int else math.inf

@@ -45,17 +45,17 @@ def whole_length(fd: int, size: int) -> int:
     return 0
 
 
-def containing(fd: int, needle: bytes, end: int) -> Iterator[bytes]:
-    """The whole lines before offset `end` that contain the needle, last one first."""
-    if end <= 0:
+def containing(fd: int, needle: bytes, start: int, end: int) -> Iterator[bytes]:
+    """The whole lines that contain the needle between two offsets, last one first."""
+    if end <= start:
         return
     with mmap.mmap(fd, end, access=mmap.ACCESS_READ) as file:
-        while (found := file.rfind(needle, 0, end)) >= 0:
-            start = file.rfind(b"\n", 0, found) + 1
+        while (found := file.rfind(needle, start, end)) >= 0:
+            begin = file.rfind(b"\n", 0, found) + 1
             stop = file.find(b"\n", found)
             if stop >= 0:
-                yield file[start:stop]
-            end = start
+                yield file[begin:stop]
+            end = begin
 
 
 def read_from(path: Path, start: int = 0) -> tuple[list[bytes], int]:

@@ -55,7 +55,7 @@ def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
     with _opened(signals_path(data_dir, capture.day)) as fd:
         if fd is not None:
             end = whole_length(fd, os.fstat(fd).st_size)
-            for line in containing(fd, f'"{capture.signal_id}"'.encode(), end):
+            for line in containing(fd, f'"{capture.signal_id}"'.encode(), 0, end):
                 with suppress(MalformedRecord):
                     signal = Signal.from_line(line)
                     if signal.signal_id == capture.signal_id:

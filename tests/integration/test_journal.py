@@ -24,7 +24,7 @@ from hip3_tasks.capture import Capture
 from hip3_tasks.errors import JournalError
 from hip3_tasks.journal import DAY_CLOSED, Journal
 from hip3_tasks.keyindex import KeyIndex
-from hip3_tasks.records import Followup, Missed, MissedReason, key_of
+from hip3_tasks.records import Followup, Missed, MissedReason, Signal, key_of
 from tests.build import DAY, T0_MS, a_capture, a_followup, a_missed, a_signal
 from tests.processes import (
     append_at_random,
@@ -152,7 +152,7 @@ def test_what_there_is_to_know_can_be_read_beforehand(tmp_path: Path, monkeypatc
         journal.append([FIRST])
     with opened(tmp_path) as journal:
         journal.prepare(DAY)
-        monkeypatch.setattr(KeyIndex, "add_line", None)
+        monkeypatch.setattr(KeyIndex, "read_back", None)
         assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
 
 
@@ -466,22 +466,79 @@ def test_a_cold_start_knows_all_keys_of_the_window_even_among_late_lines(
 
 def test_a_key_takes_at_most_sixteen_bytes() -> None:
     index = KeyIndex(900_000)
-    lines_ = [b'{"signal_id":"xyz:A-%d","offset_ms":%d}' % (T0_MS + n // 3, 1000 + n % 3) for n in range(100_000)]
-    for line in lines_:
-        index.add_line(line)
+    keys = [(f"xyz:A-{T0_MS + number // 3}", 1000 + number % 3) for number in range(100_000)]
+    for key in keys:
+        index.add(*key, 0, 1)
     assert 8 * 100_000 <= index.used_bytes() <= 16 * 100_000
-    assert all(index.may_hold(*key_of(line)) for line in lines_)
+    assert all(index.where(*key) == (0, 1) for key in keys)
 
 
-def test_an_index_forgets_what_is_older_than_its_window() -> None:
-    index = KeyIndex(60_000)
-    for second in range(3600):
-        index.add_line(b'{"signal_id":"xyz:A-%d","offset_ms":1000}' % (T0_MS + second * 1000))
-        index.forget_old()
+def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
+    index, path = KeyIndex(60_000), tmp_path / "lines"
+    with path.open("wb", buffering=0) as file:
+        for second in range(3600):
+            file.write(b'{"signal_id":"xyz:A-%d","offset_ms":1000}\n' % (T0_MS + second * 1000))
+    with path.open("rb") as file:
+        for end in range(53, path.stat().st_size + 1, 53):
+            index.read_on(file.fileno(), end - 53, end)
     assert index.used_bytes() <= 62 * 100
-    assert T0_MS + 3_500_000 <= index.complete_since_ms <= T0_MS + 3_539_000
-    assert not index.may_hold(f"xyz:B-{T0_MS + 3_590_000}", 1000)
-    assert index.may_hold(f"xyz:B-{T0_MS}", 1000)
+    assert T0_MS + 3_480_000 <= index.complete_since_ms <= T0_MS + 3_539_000
+    assert index.where(f"xyz:B-{T0_MS + 3_590_000}", 1000) is None
+    assert index.where(f"xyz:B-{T0_MS}", 1000)
+
+
+# --- what is older than the window
+
+
+@pytest.fixture
+def long_day(tmp_path: Path) -> list[Signal]:
+    """A signal a second for 200 s; each second one is captured, each fourth one missed; the others are open."""
+    signals = [a_signal(at_ms=T0_MS + second * 1000) for second in range(200)]
+    with opened(tmp_path) as journal:
+        journal.append([a_followup(one, 1000) for one in signals[::2]] + [a_missed(one, 1000) for one in signals[1::4]])
+    return signals
+
+
+def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
+    tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
+    read: list[int] = []
+
+    def containing(fd: int, needle: bytes, start: int, end: int) -> Iterator[bytes]:
+        read.append(end - start)
+        return lines.containing(fd, needle, start, end)
+
+    monkeypatch.setattr(journal_module, "containing", containing)
+    with opened(tmp_path, window_ms=1000) as journal:
+        outcomes = journal.append([a_followup(one, 1000) for one in long_day[:100]])
+    assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"] * 25
+    assert max(read) <= 2 * 4096
+
+
+def test_few_old_captures_are_searched_for(tmp_path: Path, long_day: list[Signal]) -> None:
+    with opened(tmp_path, window_ms=1000) as journal:
+        outcomes = journal.append([a_followup(one, 1000) for one in long_day[:4]])
+    assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"]
+
+
+def test_what_another_appends_while_old_lines_are_read_is_seen(
+    tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
+    read_back = KeyIndex.read_back
+    open_ones = [a_followup(one, 1000) for one in long_day[3:100:4]]
+    with opened(tmp_path, window_ms=1000) as journal, opened(tmp_path) as other:
+
+        def read_back_slowly(index: KeyIndex, fd: int, size: int) -> None:
+            read_back(index, fd, size)
+            if index.complete_since_ms < T0_MS + 4000:
+                monkeypatch.undo()
+                other.append(open_ones[:5])
+
+        journal.append([a_followup(long_day[-1], 1000)])
+        monkeypatch.setattr(KeyIndex, "read_back", read_back_slowly)
+        assert journal.append(open_ones) == ["already captured"] * 5 + ["captured"] * 20
 
 
 # --- what is open

@@ -28,4 +28,4 @@ def test_a_block_of_old_signals_hides_no_young_one_however_the_wall_clock_stands
     fd = os.open(path, os.O_RDONLY)
     index.read_back(fd, path.stat().st_size)
     os.close(fd)
-    assert index.may_hold(f"xyz:YOUNG-{T0_MS}", 1000)
+    assert index.where(f"xyz:YOUNG-{T0_MS}", 1000)

@@ -62,13 +62,13 @@ def test_the_whole_length_ends_with_the_last_end_of_line(content: bytes, chunk_b
 def test_containing_gives_the_whole_lines_that_contain_it_last_one_first(content: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(content)))
     with a_file(content) as fd:
-        found = list(lines.containing(fd, b"needle", end))
+        found = list(lines.containing(fd, b"needle", 0, end))
     assert found == [line for line in reversed(whole_lines(content[:end])) if b"needle" in line]
 
 
 def test_a_line_that_contains_it_twice_is_given_once() -> None:
     with a_file(b"needle\nneedle and needle\nneedle") as fd:
-        assert list(lines.containing(fd, b"needle", 31)) == [b"needle and needle", b"needle"]
+        assert list(lines.containing(fd, b"needle", 0, 31)) == [b"needle and needle", b"needle"]
 
 
 @given(content=contents)
