@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import structlog
 
+from feed.wire import decimal
 from hip3_tasks.market import COIN
 
 log = structlog.get_logger()
@@ -31,9 +32,13 @@ class UniverseError(Exception):
 
 
 def taker_fee_bps(asset: dict[str, Any]) -> float:
-    """base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09."""
-    scale = float(asset.get("deployerFeeScale") or 1.0)
-    if not 0 <= scale <= 100:
+    """base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09.
+
+    Raises ValueError on a scale that is not a plain number of at most 100.
+    """
+    said = asset.get("deployerFeeScale")
+    scale = 1.0 if said is None else decimal(said)
+    if scale > 100:
         raise ValueError(f"deployerFeeScale {scale}")
     fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
     return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps

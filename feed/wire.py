@@ -89,6 +89,13 @@ def parse_frame(raw: str | bytes) -> Frame:
         raise MalformedFrame(f"bad_{channel}", raw) from None
 
 
+def decimal(text: Any) -> float:
+    """A number as the venue writes it: text, of plain digits and at most one point. Raises ValueError on any other."""
+    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+        raise ValueError(f"not a plain number: {text!r}")
+    return float(text)
+
+
 def _bbo(frame: Mapping[str, Any]) -> Bbo:
     data = frame["data"]
     sides = data["bbo"]
@@ -131,7 +138,8 @@ def _price(text: Any) -> float | None:
 
 
 def _number(text: Any) -> float:
-    if not isinstance(text, str) or not _NUMBER.fullmatch(text) or (number := float(text)) <= 0:
+    number = decimal(text)
+    if number <= 0:
         raise ValueError(f"not a positive number: {text!r}")
     return number
 

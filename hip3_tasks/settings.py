@@ -217,6 +217,6 @@ def _thresholds(path: Path | None) -> dict[str, float]:
             return thresholds
     except OSError as error:
         raise ValueError(f"expected a file that can be read ({error.strerror})") from None
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError):
         pass
     raise ValueError('expected JSON like {"xyz:TSLA": 12.5} in it')

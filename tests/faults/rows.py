@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from tests.faults import appends, brokers, clocks, deaths, disks, feeds, long, outages, power, venues, writers
+from tests.faults import appends, brokers, clocks, deaths, disks, feeds, long, outages, power, values, venues, writers
 from tests.faults.row import Found, Row, Setting
 
 ROWS = (
@@ -43,6 +43,8 @@ ROWS = (
     Row("17b", "venue expires sockets", "and acknowledges a second late", venues.connections_expired, 0),
     Row("17c", "venue silent", "open sockets, no frame, no pong, 6 s", venues.silence, 0),
     Row("17d", "venue talks nonsense", "hostile and random frames, ten minutes", venues.garbage, 0.01),
+    Row("18a", "fuzzed frames", "a fuzzer guided by coverage, a million inputs", values.fuzzed_frames, 0.02),
+    Row("18b", "hostile values", "in every number; odd ones for one market, a minute", values.hostile_values, 0),
     Row("19", "bad messages", "malformed, foreign, repeated, re-run by hand", brokers.bad_messages, 0),
     Row("20a", "worker's clock jumps", "an hour, two seconds, forth and back", clocks.workers_clock, 0),
     Row("20b", "feed's clock jumps", "the same", clocks.feeds_clock, 0),

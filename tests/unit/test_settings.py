@@ -120,7 +120,10 @@ def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tm
 
 @pytest.mark.parametrize(
     "content",
-    ["", "[]", "12.5", '{"xyz:TSLA": "high"}', '{"xyz:TSLA": null}', '{"xyz:TSLA": NaN}', '{"TSLA": 5}', "\x00"],
+    [
+        *("", "[]", "12.5", '{"xyz:TSLA": "high"}', '{"xyz:TSLA": null}', '{"xyz:TSLA": NaN}', '{"TSLA": 5}', "\x00"),
+        f'{{"xyz:TSLA": {"9" * 400}}}',
+    ],
 )
 def test_thresholds_that_make_no_sense_are_an_error(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str

@@ -9,6 +9,7 @@ from feed.universe import listings, taker_fee_bps
     ("asset", "fee_bps"),
     [
         ({}, 9.0),
+        ({"deployerFeeScale": None}, 9.0),
         ({"deployerFeeScale": "1.0"}, 9.0),
         ({"deployerFeeScale": "1.0", "growthMode": "enabled"}, 0.9),
         ({"deployerFeeScale": "0.5"}, 6.75),
@@ -18,6 +19,12 @@ from feed.universe import listings, taker_fee_bps
 )
 def test_the_taker_fee_follows_from_scale_and_growth_mode(asset: dict[str, Any], fee_bps: float) -> None:
     assert taker_fee_bps(asset) == pytest.approx(fee_bps)
+
+
+@pytest.mark.parametrize("scale", ["1_0", "١", "１", "NaN", "inf", "-1", "1e1", " 1", "", "101", 0, 1.0, True, []])
+def test_a_scale_that_is_no_plain_number_is_no_fee(scale: Any) -> None:
+    with pytest.raises(ValueError, match=r"plain number|deployerFeeScale"):
+        taker_fee_bps({"deployerFeeScale": scale})
 
 
 def test_delisted_markets_and_names_that_are_no_coin_are_left_out() -> None:

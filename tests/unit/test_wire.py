@@ -1,15 +1,15 @@
 """The parser, given any bytes, returns a frame or raises its one error; numbers are positive and finite or refused."""
 
 import json
-import math
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.wire import Ack, Bbo, Ctx, Frame, Level, Other, Refusal, parse_frame
+from feed.wire import Ack, Bbo, Ctx, Level, Other, Refusal, parse_frame
 from hip3_tasks.errors import MalformedFrame
+from tests.chain import understood
 
 CAPTURED = Path(__file__).parents[3] / "shared/data/hyperliquid"
 json_values = st.recursive(
@@ -96,20 +96,6 @@ def test_a_price_written_plainly_is_read_as_it_is(px: float, decimals: int) -> N
     if float(text) > 0:
         frame = parse_frame(bbo([{"px": text, "sz": "1"}, None]))
         assert isinstance(frame, Bbo) and frame.bid == Level(float(text), 1.0)
-
-
-def understood(raw: str | bytes) -> Frame | None:
-    try:
-        frame = parse_frame(raw)
-    except MalformedFrame as error:
-        assert error.kind
-        return None
-    if isinstance(frame, Bbo):
-        levels = [level for level in (frame.bid, frame.ask) if level is not None]
-        assert all(0 < value < math.inf for level in levels for value in (level.px, level.sz))
-    if isinstance(frame, Ctx):
-        assert all(px is None or 0 < px < math.inf for px in (frame.oracle_px, frame.mark_px))
-    return frame
 
 
 @pytest.mark.skipif(not CAPTURED.exists(), reason="the captured frames are not part of the project")

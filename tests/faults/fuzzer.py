@@ -1,0 +1,117 @@
+"""What row 18a runs: a coverage-guided fuzzer on the parser, and on what the rest of the chain makes of its frames.
+
+An input is some frames, one a line. Half of them are mutated as bytes; in the others one value of one frame becomes
+another, so that they get past "this is no JSON". An input that breaks a promise is left in the folder by libFuzzer.
+"""
+
+import json
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["feed", "hip3_tasks"]):
+    from tests import chain
+
+TELL_EVERY = 2_000
+MOST_BYTES = 800
+MOST_S, INPUT_MOST_S = 1_800, 10
+SAYS_HERE = b'"here"'
+WORDS = "null", '"xyz:TSLA"', '"bbo"', '"activeAssetCtx"', "1788330949235", "9999999999999"
+VALUES = [value.encode() for value in (*chain.NO_NUMBERS, *chain.ODD_NUMBERS, *WORDS)]
+
+
+def _bbo(bid_px: str, ask_px: str) -> bytes:
+    return chain.bbo_frame(chain.level(f'"{bid_px}"', '"2.0"'), chain.level(f'"{ask_px}"', '"3.0"')).encode()
+
+
+def _ctx(oracle_px: str) -> bytes:
+    return chain.ctx_frame(f'"{oracle_px}"', '"100.0"').encode()
+
+
+CALM, BOOK = _ctx("100.0"), _bbo("99.9", "100.1")
+FRAMES = (
+    *(CALM, BOOK, _ctx("101.0"), _ctx("99.0"), _ctx("1000"), _bbo("100.1", "99.9"), _bbo("0.1", "999999")),
+    chain.bbo_frame("null", chain.level('"100.1"', '"3.0"')).encode(),
+    b'{"channel":"subscriptionResponse","data":{"method":"subscribe","subscription":{"type":"bbo","coin":"xyz:TSLA"}}}',
+    b'{"channel":"error","data":"Already subscribed: {}"}',
+    b'{"channel":"pong"}',
+    b"Websocket connection established.",
+)
+SEEDS = (
+    b"\n".join((CALM, BOOK, _ctx("101.0"), _bbo("100.5", "100.7"), _ctx("10"))),
+    b"\n".join((BOOK, CALM, _ctx("99.0"), _bbo("98.0", "98.2"), _ctx("98.1"))),
+    *FRAMES,
+)
+
+
+def main(folder: Path, inputs: int) -> None:
+    """Try so many inputs, and say now and then how many were tried."""
+    tried = 0
+
+    def try_one(data: bytes) -> None:
+        nonlocal tried
+        tried += 1
+        if tried % TELL_EVERY == 0:
+            print(tried, flush=True)
+        chain.hold(_as_received(line) for line in data.split(b"\n"))
+
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for number, seed in enumerate(SEEDS):
+        (corpus / f"seed{number}").write_bytes(seed)
+    limits = f"-runs={inputs}", f"-max_len={MOST_BYTES}", f"-max_total_time={MOST_S}", f"-timeout={INPUT_MOST_S}"
+    told = "-seed=18", "-print_final_stats=1", f"-artifact_prefix={folder}/"
+    atheris.Setup([sys.argv[0], *limits, *told, str(corpus)], try_one, custom_mutator=_mutated)
+    atheris.Fuzz()
+
+
+def _as_received(frame: bytes) -> str | bytes:
+    """A text frame is UTF-8; what is not could only come as a binary one."""
+    try:
+        return frame.decode()
+    except UnicodeDecodeError:
+        return frame
+
+
+def _mutated(data: bytes, most: int, seed: int) -> bytes:
+    chance = random.Random(seed)
+    if chance.random() < 0.5:
+        return atheris.Mutate(data, most)
+    frames = data.split(b"\n")
+    at = chance.randrange(len(frames))
+    match chance.randrange(8):
+        case 0:
+            frames.insert(at, chance.choice(FRAMES))
+        case 1:
+            frames.append(frames.pop(at))
+        case _:
+            frames[at] = _with_another_value(frames[at], chance)
+    return b"\n".join(frames)[:most]
+
+
+def _with_another_value(frame: bytes, chance: random.Random) -> bytes:
+    try:
+        whole: list[Any] = [json.loads(frame)]
+    except (ValueError, RecursionError):
+        return chance.choice(FRAMES)
+    holder, key = whole, 0
+    while isinstance(now := holder[key], dict | list) and now and chance.random() < 0.9:
+        holder, key = now, chance.choice(list(now) if isinstance(now, dict) else range(len(now)))
+    if holder is not whole and chance.random() < 0.05:
+        del holder[key]
+        return json.dumps(whole[0]).encode()
+    holder[key] = "here"
+    return json.dumps(whole[0]).encode().replace(SAYS_HERE, _value(now, chance))
+
+
+def _value(now: Any, chance: random.Random) -> bytes:
+    if isinstance(now, str) and chance.random() < 0.5:
+        return json.dumps(atheris.Mutate(now.encode(errors="replace"), 48).decode(errors="replace")).encode()
+    return chance.choice(VALUES)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
