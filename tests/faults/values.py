@@ -67,18 +67,15 @@ def _last(pattern: str, text: str) -> int:
 def hostile_values(setting: Setting) -> Found:
     """Impossible values for markets that go on, odd ones for a market that has nothing else, in every number."""
     found, chance = Found(), random.Random(18)
-    seconds = max(5.0, SECONDS * setting.effort)
     with OddCoin(setting.folder / "values") as system:
         coin = system.coin = system.venue.do(system.venue.coins.pop)
         hostile, refused = cycle(impossible_frames(coin=system.venue.coins[0])), 0
-        until_s = time.monotonic() + seconds
-        while time.monotonic() < until_s:
+        for _ in setting.during(setting.seconds(SECONDS, least=5)):
             for frame in (next(hostile), _odd_ctx(coin, chance), _odd_bbo(coin, system.now_ms(), chance)):
                 system.venue.do(partial(system.venue.server.send_raw, frame))
                 found.injected += 1
             refused += 1
             time.sleep(EVERY_S)
-            setting.advance(int(seconds - (until_s - time.monotonic())), int(seconds))
         system.judge(found, when="hostile values")
         if taken := refused - _refusals(system):
             found.wrong += taken
