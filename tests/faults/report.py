@@ -12,7 +12,8 @@ from tests.faults.rows import ROWS
 HEAD = """# Reliability
 
 {when}, by `make faults`{part}: real server, workers and feed against a scripted venue that knows the truth; every line
-of every file was read back, and `hip3 audit` ran over each directory.
+of every file was read back, and `hip3 audit` ran over each directory. The server let the system do only what
+`docker/redis/users` grants.
 
 - system: {system}, {python}
 - libraries: {libraries}

@@ -21,6 +21,7 @@ from hip3_tasks.records import Followup, Missed
 from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.up.server import answers, binary, command, free_port
+from tests.acl import acl_file
 from tests.datafiles import DataFiles
 from tests.faults.lines import judge
 from tests.faults.part import Part
@@ -33,6 +34,7 @@ SETTLE_S = 40.0
 EDGE_MS = 2_500
 """What a hole in the feed's knowledge may cost before it begins and after it has ended: 1.5 s of grace, and a state."""
 NAME = "faults"
+PASSWORD = "not-a-secret"
 OFFSETS = 3
 """Follow-ups of a signal, by default."""
 
@@ -69,9 +71,11 @@ class System(DataFiles):
         self.venue.ahead_ms = self._ahead_ms = ahead_ms
         self._environments = environments or {}
         self._port = free_port()
-        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.url = f"redis://hip3:{PASSWORD}@127.0.0.1:{self._port}/0"
+        """As the system is let in: under the rules that are shipped for its user."""
         self.keys = Keys(NAME)
-        self.client = connect(self.url, timeout_s=1.0)
+        self.client = connect(f"redis://harness:{PASSWORD}@127.0.0.1:{self._port}/0", timeout_s=1.0)
+        """May do everything."""
         self.pending = Pending(self.client, self.keys)
         self.holes_ms: list[tuple[int, int]] = []
         """When the feed could not know the market: from, until."""
@@ -98,8 +102,9 @@ class System(DataFiles):
         self._running.callback(self.client.close)
         self._environment = environment(Settings(venue_url=self.venue.server.base_url, **self._settings))
         (self._folder / "server").mkdir()
+        acl = acl_file(self._folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
         server = command(binary(), port=self._port, directory=self._folder / "server")
-        self.server = self.part("server", *server)
+        self.server = self.part("server", *server, "--aclfile", str(acl))
         self.start_server()
         self.feed = self.part("feed", sys.executable, "-m", "feed")
         self.feed.start()
@@ -208,6 +213,9 @@ class System(DataFiles):
         followups, missed = self.followups(), self.missed()
         self._judge_truth(followups, missed, found, when)
         self._judge_tape(followups, found, when)
+        if refused := self.client.acl_log():
+            found.unclear += len(refused)
+            found.blame(f"{when}: the server refused {refused[0]}")
         found.missed += len(missed)
         late_s = max((one.captured_at_ms - one.due_at_ms for one in followups), default=0) / 1000
         found.lateness_s = max(found.lateness_s or 0.0, late_s)
