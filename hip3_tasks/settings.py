@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from hip3_tasks import redisurl
 from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.detector import Rules
 from hip3_tasks.errors import BadSetting
@@ -97,10 +98,8 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_one(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError(
-                "expected a URL such as redis://HOST:PORT/0, rediss:// or unix://, was one without that start"
-            )
+        if url is not None:
+            redisurl.check(url)
         return url
 
     @field_validator("name")
