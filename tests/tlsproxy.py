@@ -35,29 +35,32 @@ def tls_in_front_of(redis_url: str, certificate: Path, key: Path) -> Iterator[in
     context.load_cert_chain(certificate, key)
     place = urlsplit(redis_url)
     ports: list[int] = []
-    is_ready, loop = threading.Event(), asyncio.new_event_loop()
+    is_ready, stop = threading.Event(), threading.Event()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(place.hostname, place.port)
+        try:
+            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        finally:
+            writer.transport.abort()
+            back.transport.abort()
 
     async def serve() -> None:
-        async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_connection(place.hostname, place.port)
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+        # A refused certificate is the caller's to see, not this thread's to tell.
+        asyncio.get_running_loop().set_exception_handler(lambda *_: None)
+        server = await asyncio.start_server(tunnel, "127.0.0.1", 0, ssl=context)
+        ports.append(server.sockets[0].getsockname()[1])
+        is_ready.set()
+        await asyncio.to_thread(stop.wait)
+        server.close()
 
-        async with await asyncio.start_server(tunnel, "127.0.0.1", 0, ssl=context) as server:
-            ports.append(server.sockets[0].getsockname()[1])
-            is_ready.set()
-            with suppress(asyncio.CancelledError):
-                await server.serve_forever()
-
-    # A refused certificate is the caller's to see, not this thread's to tell.
-    loop.set_exception_handler(lambda *_: None)
-    serving = loop.create_task(serve())
-    thread = threading.Thread(target=_run, args=(loop, serving), daemon=True)
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
     try:
         assert is_ready.wait(PATIENCE_S), "the proxy does not listen"
         yield ports[0]
     finally:
-        loop.call_soon_threadsafe(serving.cancel)
+        stop.set()
         thread.join(PATIENCE_S)
 
 
@@ -67,11 +70,3 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write(data)
             await writer.drain()
     writer.close()
-
-
-def _run(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[None]") -> None:
-    loop.run_until_complete(serving)
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
-    loop.close()
