@@ -38,11 +38,13 @@ test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## Lint, format, types and import contracts
+check: $(VENV)/.dev ## Lint, format, types, import contracts and what is known to be insecure
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hip3_tasks feed workers simulator celeryconfig.py
+	$(BIN)/python -m tests.dependencies
 
 .PHONY: faults
 faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)

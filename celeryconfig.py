@@ -4,7 +4,7 @@ import sys
 
 from kombu.transport import TRANSPORT_ALIASES
 
-from hip3_tasks import settings
+from hip3_tasks import redisurl, settings
 from hip3_tasks.errors import Hip3Error
 from hip3_tasks.runfile import located
 from hip3_tasks.store import SOCKET_TIMEOUT_S, Keys
@@ -17,7 +17,7 @@ except Hip3Error as error:
 
 _keys = Keys(_settings.feed_name)
 
-broker_url = _settings.redis_url
+broker_url, broker_use_ssl = redisurl.for_celery(str(_settings.redis_url))
 # Receives many messages a round-trip, and none is lost with a worker that is killed as it receives. Under the schemes'
 # own names, for with `broker_transport` rediss:// would lose its TLS, and Flower and the logs the URL.
 TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "workers.transport:Transport"))

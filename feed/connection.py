@@ -44,7 +44,7 @@ def pauses(budgets: VenueBudgets) -> Generator[float]:
     """How long to wait before each further attempt: jittered, never so long that a venue that is back waits 5 s."""
     base_s = 0.25
     while True:
-        yield max(random.uniform(base_s / 2, base_s), budgets.connects.reserve())
+        yield max(random.uniform(base_s / 2, base_s), budgets.connects.reserve())  # nosec B311  # no secret, a pause
         base_s = min(2 * base_s, MAX_PAUSE_S)
 
 

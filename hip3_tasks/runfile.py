@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
@@ -17,7 +17,7 @@ class RunFile(BaseModel):
     started_at_ms: int
     name: str
     """Of the feed: its keys and its queue."""
-    redis_url: str
+    redis_url: str = Field(repr=False)
     venue_url: str
     flower_url: str | None = None
 
@@ -27,6 +27,9 @@ class RunFile(BaseModel):
 
     def write(self, data_dir: Path) -> None:
         part = self.path(data_dir).with_suffix(".part")
+        part.unlink(missing_ok=True)
+        # The URL may hold a password.
+        part.touch(mode=0o600)
         part.write_text(self.model_dump_json(indent=1) + "\n")
         part.replace(self.path(data_dir))
 

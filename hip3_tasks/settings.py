@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from hip3_tasks import redisurl
 from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.detector import Rules
 from hip3_tasks.errors import BadSetting
@@ -49,13 +50,15 @@ Count = Annotated[int, Field(gt=0)]
 class Settings(BaseModel):
     """One process's settings; field `x` is HIP3_X."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     venue: str = Field("sim", description="sim, mainnet, testnet or a base URL")
     venue_url: str | None = Field(None, description="where the venue is, if not where its name says")
     data_dir: Path = Field(Path(), description="default data/VENUE/signals", validate_default=True)
     name: str = Field("", description="of this feed's keys and queue; default: venue and a hash of the data directory")
-    redis_url: str | None = Field(None, description="default: the server of the `hip3 up` in this data directory")
+    redis_url: str | None = Field(
+        None, repr=False, description="default: the server of the `hip3 up` in this data directory"
+    )
 
     dexes: Names = Field((), description="only these dexes, comma-separated; default all live ones")
     coins: Names = Field((), description="only these coins, comma-separated")
@@ -83,24 +86,22 @@ class Settings(BaseModel):
     @field_validator("venue")
     @classmethod
     def _venue_is_known(cls, venue: str) -> str:
-        if venue not in VENUES and urlsplit(venue).scheme not in ("http", "https"):
+        if venue not in VENUES and not _is_open_url(venue):
             raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
         return venue.rstrip("/")
 
     @field_validator("venue_url")
     @classmethod
     def _venue_url_is_one(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).scheme not in ("http", "https"):
+        if url is not None and not _is_open_url(url):
             raise ValueError("expected http://HOST:PORT or https://HOST")
         return url
 
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_one(cls, url: str | None) -> str | None:
-        if url is not None and urlsplit(url).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError(
-                "expected a URL such as redis://HOST:PORT/0, rediss:// or unix://, was one without that start"
-            )
+        if url is not None:
+            redisurl.check(url)
         return url
 
     @field_validator("name")
@@ -115,7 +116,7 @@ class Settings(BaseModel):
     def _coins_are_coins(cls, coins: tuple[str, ...]) -> tuple[str, ...]:
         for coin in coins:
             if not COIN.fullmatch(coin):
-                raise ValueError(f"expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
+                raise ValueError(f"expected DEX:COIN, as in xyz:TSLA{_was(coin)}")
         return coins
 
     @field_validator("thresholds")
@@ -199,7 +200,17 @@ def _fault(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> s
     said = message.removeprefix("Value error, ").removeprefix("Input should be ")
     said = {"int_parsing": "a whole number", "float_parsing": "a number"}.get(kind, said)
     said = said if said.startswith("expected") or not loc else f"expected {said}"
-    return f"{name}: {said}" + (f", was {str(value)!r}" if loc and ", was " not in said else "")
+    return f"{name}: {said}" + (_was(value) if loc and loc[0] != "redis_url" and ", was " not in said else "")
+
+
+def _was(value: Any) -> str:
+    """What holds an @ may hold a password, whatever it was given for."""
+    return "" if "@" in str(value) else f", was {str(value)!r}"
+
+
+def _is_open_url(url: str) -> bool:
+    """Without a login: where the venue is stands in logs, on pages and in file names."""
+    return urlsplit(url).scheme in ("http", "https") and "@" not in urlsplit(url).netloc
 
 
 def _label(venue: str) -> str:

@@ -62,7 +62,7 @@ def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[L
         listings = listings_from_frame(from_file, seed=seed)
     except SnapshotError as error:
         raise typer.BadParameter(str(error), param_hint="--from") from error
-    return with_spare_markets(listings, rate_per_s=rate_per_s, rng=Random(seed))
+    return with_spare_markets(listings, rate_per_s=rate_per_s, rng=Random(seed))  # nosec B311  # no secret, a market
 
 
 async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None) -> None:

@@ -40,7 +40,7 @@ def default_listings(*, rate_per_s: float, seed: int) -> list[Listing]:
 
     A rate beyond what they can carry is met by listing more markets, not by a faster oracle than the real.
     """
-    rng = Random(seed)
+    rng = Random(seed)  # nosec B311  # no secret, a market
     rows = [(row, False) for row in _rows(LIVE)] + [(row, True) for row in _rows(DELISTED)]
     listings = [_listing(*row, is_delisted=is_delisted, rng=rng) for row, is_delisted in rows]
     return with_spare_markets(listings, rate_per_s=rate_per_s, rng=rng)

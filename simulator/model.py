@@ -27,7 +27,7 @@ class VenueModel:
     """The same listings, rate and seed give the same pushes, for ever."""
 
     def __init__(self, listings: list[Listing], *, rate_per_s: float, seed: int) -> None:
-        self._rng = Random(seed)
+        self._rng = Random(seed)  # nosec B311  # no secret, a market
         self._timeline: list[tuple[float, int, Happening]] = []
         self._order = count()
         self._listings = listings

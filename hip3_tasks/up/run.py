@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from hip3_tasks import redisurl
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.pending import Pending
@@ -73,7 +74,7 @@ class Run:
         venue = plan.venue and self._start(plan.venue)
         self._write_run_file()
         patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
-        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {_place(plan.redis_url)}")
+        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redisurl.place(plan.redis_url)}")
         # The feed has more to load than the venue, and asks again if it is early.
         self._feed = self._household.start(plan.feed)
         if self._count_open():
@@ -202,8 +203,3 @@ def _listens(url: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _place(url: str) -> str:
-    """Where, without the password."""
-    return urlsplit(url).netloc.rpartition("@")[2]

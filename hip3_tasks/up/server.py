@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import ssl
 from pathlib import Path
 
 import redis
@@ -60,5 +61,7 @@ def answers(client: "redis.Redis") -> bool:
         return bool(client.ping())
     except redis.AuthenticationError as error:
         raise Unavailable(f"HIP3_REDIS_URL: {error}") from None
-    except redis.RedisError:
+    except redis.RedisError as error:
+        if isinstance(error.__context__, ssl.SSLCertVerificationError):
+            raise Unavailable(f"HIP3_REDIS_URL: {error} Is its authority named, ?ssl_ca_certs=FILE?") from None
         return False

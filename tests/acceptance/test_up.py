@@ -27,11 +27,11 @@ OFFSETS_MS = (1000, 3000, 5000)
 class System:
     """One `hip3 up` and what belongs to it."""
 
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
+    def __init__(self, data_dir: Path, *arguments: str, **settings: str) -> None:
         self.data_dir, self.mark = data_dir, uuid.uuid4().hex
         self.process = subprocess.Popen(
             [*HIP3, "up", "--json", "--data-dir", str(data_dir), *arguments],
-            env={**environment(), "SYSTEM_MARK": self.mark},
+            env={**environment(**settings), "SYSTEM_MARK": self.mark},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

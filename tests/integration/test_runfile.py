@@ -44,3 +44,11 @@ def test_the_note_of_a_dead_one_is_not_believed(tmp_path: Path) -> None:
     run_file(tmp_path, pid=2**22 + 1)
     with pytest.raises(Unavailable, match="no `hip3 up` runs in"):
         located(settings.load(data_dir=tmp_path))
+
+
+def test_it_is_for_its_owner_alone_as_it_may_hold_a_password(tmp_path: Path) -> None:
+    RunFile.path(tmp_path).with_suffix(".part").touch(mode=0o666)
+    run_file(tmp_path)
+    assert RunFile.path(tmp_path).stat().st_mode & 0o777 == 0o600
+    found = RunFile.read(tmp_path)
+    assert found is not None and "redis://" not in repr(found)

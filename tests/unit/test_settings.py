@@ -80,6 +80,30 @@ def test_a_bad_value_is_named_with_what_was_expected(
     assert "\n" not in said()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "REDISS://:S3cretWord@127.0.0.1:6379/0"),
+        ("REDIS_URL", "redis://:S3cret#Word@127.0.0.1:6379/0"),
+        ("REDIS_ULR", "redis://:S3cretWord@127.0.0.1:6379/0"),
+        ("NAME", "redis://:S3cretWord@127.0.0.1:6379/0"),
+        ("MIN_EDGE_BPS", "redis://:S3cretWord@127.0.0.1:6379/0"),
+        ("COINS", "redis://:S3cretWord@127.0.0.1:6379/0"),
+        ("VENUE", "https://user:S3cretWord@venue.example.com"),
+        ("VENUE_URL", "https://user:S3cretWord@venue.example.com"),
+    ],
+)
+def test_a_password_is_not_told_wherever_it_was_put(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"HIP3_{name}", value)
+    assert said().startswith(f"HIP3_{name}: ")
+    assert "S3cret" not in said()
+
+
+def test_settings_that_are_shown_show_no_password() -> None:
+    chosen = settings.load(redis_url="redis://:S3cretWord@127.0.0.1:6379/0")
+    assert "S3cretWord" not in f"{chosen!r} {chosen}"
+
+
 def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIP3_MIN_EDGE_BPS", "ten")
     monkeypatch.setenv("HIP3_COOLDOWN_MS", "soon")

@@ -1,0 +1,186 @@
+"""Redis behind TLS and a password: everything works through one URL, and nobody is shown the password."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from hip3_tasks.runfile import RunFile
+from tests.acceptance.test_up import (
+    HIP3,
+    OFFSETS_MS,
+    System,
+    assert_audit_is_clean,
+    environment,
+    outcomes,
+    run,
+    wait_until,
+)
+from tests.conftest import free_port
+from tests.tlsproxy import has_openssl, make_certificate, tls_in_front_of
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.slow,
+    pytest.mark.skipif(not has_openssl, reason="no openssl here to make a certificate"),
+]
+
+PASSWORD = "S3cret@W/rd;1"
+ENCODED = "S3cret%40W%2Frd%3B1"
+MARKS = ("S3cret", "W/rd", "W%2Frd")
+CELERY = [sys.executable, "-m", "celery", "-A", "hip3_tasks"]
+CALL = [*CELERY, "call", "hip3_tasks.capture_followup", "--args"]
+
+
+@pytest.fixture
+def user(client: redis.Redis, name: str) -> Iterator[str]:
+    """Somebody whom the server knows by a password."""
+    client.acl_setuser(name, enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], channels=["*"], commands=["+@all"])
+    yield name
+    client.acl_deluser(name)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    return make_certificate(tmp_path)
+
+
+@pytest.fixture
+def port(redis_url: str, certificate: tuple[Path, Path]) -> Iterator[int]:
+    with tls_in_front_of(redis_url, *certificate) as port:
+        yield port
+
+
+def assert_nothing_is_told(*texts: str) -> None:
+    for text in texts:
+        assert not [mark for mark in MARKS if mark in text], text
+
+
+def files(data_dir: Path) -> list[str]:
+    """All that is in a directory, but for the note that is for its owner alone."""
+    found = [path for path in data_dir.rglob("*") if path.is_file()]
+    return [path.read_text(errors="replace") for path in found if path != RunFile.path(data_dir)]
+
+
+def command_lines(system: System) -> list[str]:
+    return [" ".join(process.cmdline()) for process in [psutil.Process(system.process.pid), *system.others()]]
+
+
+def pages(url: str, worker: str) -> list[str]:
+    """What Flower shows to who has no login."""
+    paths = ["/", "/broker", f"/worker/{worker}", "/tasks", "/api/workers?refresh=1", "/api/queues/length"]
+    found = []
+    for path in paths:
+        with urllib.request.urlopen(url + path, timeout=20) as page:
+            found.append(page.read().decode())
+    return found
+
+
+def test_signals_are_captured_over_tls_and_nothing_tells_the_password(
+    user: str, name: str, port: int, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
+    url = f"rediss://{user}:{ENCODED}@127.0.0.1:{port}/0?ssl_ca_certs={certificate[0]}"
+    where = {"HIP3_DATA_DIR": str(tmp_path / "data"), "HIP3_REDIS_URL": url, "HIP3_NAME": name}
+    system = System(tmp_path / "data", "--rate", "5", **where, HIP3_LOG_LEVEL="debug")
+    told = []
+    try:
+        wait_until(lambda: len(outcomes(system)) >= len(OFFSETS_MS))
+        wait_until(lambda: (note := RunFile.read(system.data_dir)) and note.flower_url and answers(note.flower_url))
+        signal_id = outcomes(system)[0]["signal_id"]
+        for command in (
+            [*HIP3, "status"],
+            [*HIP3, "recapture", signal_id],
+            [*CALL, json.dumps([signal_id, 1000])],
+            [*CELERY, "inspect", "stats", "--json"],
+            [*CELERY, "inspect", "conf", "--json"],
+            [*CELERY, "report"],
+        ):
+            ended = run(*command, **where)
+            assert ended.returncode == 0, ended.stderr
+            told += [ended.stdout, ended.stderr]
+        note = RunFile.read(system.data_dir)
+        assert note and note.flower_url
+        shown = pages(note.flower_url, f"{name}@{socket.gethostname()}")
+        assert f"{name}:captures" in shown[-1], "Flower does not see the queue"
+        told += [*shown, *command_lines(system)]
+        system.process.send_signal(signal.SIGTERM)
+        out, err = system.process.communicate(timeout=60)
+        assert system.process.returncode == 0, err
+        assert json.loads(out)["pending"] == 0
+        assert_audit_is_clean(system.data_dir)
+        assert_nothing_is_told(out, err, *told, *files(system.data_dir))
+    finally:
+        if system.process.poll() is None:
+            system.process.kill()
+        system.process.communicate()
+
+
+def answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{url}/healthcheck", timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("what", "fault"),
+    [
+        ("password", "invalid username-password pair"),
+        ("certificate", "certificate verify failed"),
+        ("server", "connecting to 127.0.0.1"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_a_line_without_the_password(
+    what: str, fault: str, user: str, name: str, port: int, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = "" if what == "certificate" else f"?ssl_ca_certs={certificate[0]}"
+    port = free_port() if what == "server" else port
+    password = f"{ENCODED}x" if what == "password" else ENCODED
+    where = {
+        "HIP3_DATA_DIR": str(tmp_path / "data"),
+        "HIP3_REDIS_URL": f"rediss://{user}:{password}@127.0.0.1:{port}/0{options}",
+        "HIP3_NAME": name,
+    }
+    with say_it_for_ever(fault, tmp_path, where) as told:
+        for command in ([*HIP3, "up", "--no-flower"], [*HIP3, "status", "--check"]):
+            ended = run(*command, **where)
+            assert ended.returncode in (1, 2)
+            assert fault in ended.stderr or f"no Redis at 127.0.0.1:{port}" in ended.stderr
+            told += [ended.stdout, ended.stderr]
+    for text in told:
+        assert "Traceback" not in text
+    assert_nothing_is_told(*told, *files(tmp_path / "data"))
+
+
+@contextmanager
+def say_it_for_ever(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterator[list[str]]:
+    """A feed and a worker, until each has said so; then all they said stands in the list."""
+    said: list[str] = []
+    logs = {"feed": tmp_path / "feed.log", "worker": tmp_path / "worker.log"}
+    commands = {
+        "feed": [sys.executable, "-m", "feed"],
+        "worker": [*CELERY, "worker", "--concurrency=1", "--loglevel=DEBUG"],
+    }
+    with ExitStack() as processes:
+        for part, command in commands.items():
+            log = processes.enter_context(logs[part].open("wb"))
+            # Their own directory, as the feed would keep `hip3 up` out of it.
+            elsewhere = where | {"HIP3_DATA_DIR": str(tmp_path / "other")}
+            process = subprocess.Popen(command, env=environment(**elsewhere), stdout=log, stderr=log)
+            processes.callback(process.wait)
+            processes.callback(process.kill)
+        yield said
+        for log_path in logs.values():
+            wait_until(lambda path=log_path: fault in path.read_text())  # type: ignore[misc]
+    said += [path.read_text() for path in logs.values()]
