@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -26,7 +27,7 @@ from tests.acceptance.test_up import (
     wait_until,
 )
 from tests.conftest import free_port
-from tests.tlsproxy import has_openssl, make_certificate, tls_in_front_of
+from tests.proxy import Proxy, has_openssl, make_certificate, tls_context
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -56,8 +57,8 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def port(redis_url: str, certificate: tuple[Path, Path]) -> Iterator[int]:
-    with tls_in_front_of(redis_url, *certificate) as port:
-        yield port
+    with Proxy(urlsplit(redis_url).port or 6379, tls=tls_context(*certificate)) as proxy:
+        yield proxy.port
 
 
 def assert_nothing_is_told(*texts: str) -> None:

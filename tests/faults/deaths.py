@@ -11,9 +11,10 @@ import psutil
 
 from tests.faults.part import Part
 from tests.faults.row import Found, Setting
-from tests.faults.system import System, eventually
+from tests.faults.system import System, eventually, signal_each
 
 BURST = 100
+PROCESSES_MOST = 8
 KILLS = 20
 DRAINED_LATEST_S = 0.1
 LATEST_S = 5.0
@@ -73,7 +74,7 @@ def rolling_restart(setting: Setting) -> Found:
     found = Found()
     with System(setting.folder / "rolling", signals_per_s=20) as system:
         began_ms = system.now_ms()
-        for _ in setting.rounds(4, found):
+        for _ in setting.rounds(10, found):
             old = _next_worker(system)
             time.sleep(1)
             old.signal(signal.SIGTERM)
@@ -86,19 +87,40 @@ def rolling_restart(setting: Setting) -> Found:
     return found
 
 
+def autoscaled(setting: Setting) -> Found:
+    """From one process to eight and back to one. All are stopped until there are so many: the load needs but three."""
+    found = Found()
+    keepalive = {"worker": {"AUTOSCALE_KEEPALIVE": "2"}}
+    arguments = (f"--autoscale={PROCESSES_MOST},1",)
+    with System(setting.folder / "scaled", coins=200, worker_arguments=arguments, environments=keepalive) as system:
+        worker = system.workers[0]
+
+        def has_grown() -> bool:
+            signal_each(worker.children(), signal.SIGSTOP)
+            system.venue.burst()
+            time.sleep(0.1)
+            return len(worker.children()) == PROCESSES_MOST
+
+        for _ in setting.rounds(3, found):
+            eventually("the pool has grown", has_grown)
+            signal_each(worker.children(), signal.SIGCONT)
+            system.recovered(found)
+            eventually("one process is left", lambda: len(worker.children()) == 1, within_s=60)
+        system.judge(found, when="autoscaled")
+    return found
+
+
 def child_stopped(setting: Setting) -> Found:
     """SIGSTOP of a whole pool for longer than the visibility timeout, with work in its pipes, beside another worker."""
     found = Found(injected=1)
     with System(setting.folder / "stopped", coins=60, signals_per_s=5, workers=2) as system:
         stopped = eventually("the pool has processes", system.workers[0].children)
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        signal_each(stopped, signal.SIGSTOP)
         for _ in range(3):
             system.venue.burst()
             time.sleep(1.0)
         setting.wait(STOPPED_S)
-        for pid in stopped:
-            os.kill(pid, signal.SIGCONT)
+        signal_each(stopped, signal.SIGCONT)
         system.recovered(found)
         system.judge(found, when="pool stopped")
         twice = system.workers[0].said.count("already captured")

@@ -27,6 +27,7 @@ from tests.faults.lines import judge
 from tests.faults.part import Part
 from tests.faults.row import Found
 from tests.faults.venue import Venue
+from tests.proxy import Proxy
 
 PATIENCE_S = 30.0
 POLL_S = 0.02
@@ -64,6 +65,7 @@ class System(DataFiles):
         data_dir: Path | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
         ahead_ms: int = 0,
+        is_proxied: bool = False,
         **settings: Any,
     ) -> None:
         self.data_dir = data_dir or folder / "data"
@@ -71,8 +73,6 @@ class System(DataFiles):
         self.venue.ahead_ms = self._ahead_ms = ahead_ms
         self._environments = environments or {}
         self._port = free_port()
-        self.url = f"redis://hip3:{PASSWORD}@127.0.0.1:{self._port}/0"
-        """As the system is let in: under the rules that are shipped for its user."""
         self.keys = Keys(NAME)
         self.client = connect(f"redis://harness:{PASSWORD}@127.0.0.1:{self._port}/0", timeout_s=1.0)
         """May do everything."""
@@ -80,7 +80,10 @@ class System(DataFiles):
         self.holes_ms: list[tuple[int, int]] = []
         """When the feed could not know the market: from, until."""
         self._folder, self._running = folder, ExitStack()
-        self._settings = {"retention_s": 120, "redis_url": self.url, "data_dir": self.data_dir, "name": NAME} | settings
+        self.proxy = Proxy(self._port)
+        """The system's way to the server, if it is proxied; the harness has its own."""
+        self._is_proxied = is_proxied
+        self._settings = {"retention_s": 120, "data_dir": self.data_dir, "name": NAME} | settings
         self._arguments = worker_arguments
         self._number_of_workers, self._workers_started = workers, 0
         self.workers: list[Part] = []
@@ -100,7 +103,10 @@ class System(DataFiles):
     def _start(self) -> None:
         self._running.enter_context(self.venue)
         self._running.callback(self.client.close)
-        self._environment = environment(Settings(venue_url=self.venue.server.base_url, **self._settings))
+        port = self._running.enter_context(self.proxy).port if self._is_proxied else self._port
+        url = f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0"
+        venue_url = self.venue.server.base_url
+        self._environment = environment(Settings(venue_url=venue_url, redis_url=url, **self._settings))
         (self._folder / "server").mkdir()
         acl = acl_file(self._folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
         server = command(binary(), port=self._port, directory=self._folder / "server")
@@ -275,14 +281,14 @@ class System(DataFiles):
 
 def frozen(pids: Sequence[int], seconds: float) -> None:
     """Stop processes for a while."""
-    _signal_each(pids, signal.SIGSTOP)
+    signal_each(pids, signal.SIGSTOP)
     try:
         time.sleep(seconds)
     finally:
-        _signal_each(pids, signal.SIGCONT)
+        signal_each(pids, signal.SIGCONT)
 
 
-def _signal_each(pids: Sequence[int], number: int) -> None:
+def signal_each(pids: Sequence[int], number: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
