@@ -14,7 +14,7 @@ from tests.faults.system import System, eventually, frozen
 CHAOS_S, LATEST_S = 300.0, 15.0
 SOAK_S = 600.0
 SETTLING_S = 240.0
-ABSENCE_S = 600.0
+ABSENCE_S, LONG_ABSENCE_S = 600.0, 180.0
 RATE = 25.0
 
 
@@ -119,9 +119,18 @@ def soak(setting: Setting) -> Found:
 
 def nobody_works(setting: Setting) -> Found:
     """Ten minutes of signals without a worker, then one."""
+    return _absence(setting, ABSENCE_S, retention_s=900)
+
+
+def nobody_works_for_longer(setting: Setting) -> Found:
+    """Three times the retention, which the tape outlives for what is pending, and what a journal remembers does not."""
+    return _absence(setting, LONG_ABSENCE_S, retention_s=60)
+
+
+def _absence(setting: Setting, absence_s: float, *, retention_s: int) -> Found:
     found = Found(injected=1)
-    with System(setting.folder / "absence", coins=60, signals_per_s=RATE, workers=0, retention_s=900) as system:
-        setting.wait(setting.seconds(ABSENCE_S, least=20))
+    with System(setting.folder / "absence", coins=60, signals_per_s=RATE, workers=0, retention_s=retention_s) as system:
+        setting.wait(setting.seconds(absence_s, least=20))
         queued, waiting = system.client.llen(system.keys.queue), system.pending.size()
         began_s = time.monotonic()
         system.start_worker()

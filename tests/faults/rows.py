@@ -54,7 +54,8 @@ ROWS = (
     Row("22b", "pool grows and shrinks", "one process, eight, one, three times", deaths.autoscaled, 0),
     Row("23", "everything at once", "a seeded schedule, five minutes", long.everything, 0),
     Row("24", "soak", "ten minutes at 25 signals/s", long.soak, 0),
-    Row("25", "no worker", "ten minutes at 25 signals/s, then one", long.nobody_works, 0),
+    Row("25a", "no worker", "ten minutes at 25 signals/s, then one", long.nobody_works, 0),
+    Row("25b", "no worker for longer", "three minutes, retention of one", long.nobody_works_for_longer, 0),
     Row("26", "server set back", "an append-only file of 1.5 s ago", long.server_set_back, 0),
 )
 
