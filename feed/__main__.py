@@ -27,6 +27,7 @@ from hip3_tasks.detector import Detector
 from hip3_tasks.errors import Fenced, Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.pending import Pending
+from hip3_tasks.printable import printable_lines
 from hip3_tasks.runfile import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.signals import signals_since
@@ -49,7 +50,7 @@ def main() -> int:
         return asyncio.run(_run(settings))
     except* Hip3Error as group:
         for text in dict.fromkeys(map(str, _leaves(group))):
-            print(f"hip3 feed: {text}", file=sys.stderr)
+            print(f"hip3 feed: {printable_lines(text)}", file=sys.stderr)
     except* KeyboardInterrupt:
         pass
     return 2

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hip3_tasks.errors import Hip3Error
+from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
 
@@ -28,10 +29,10 @@ def exit_status(command: Callable[[], int | None]) -> int:
     try:
         return command() or 0
     except typer.TyperException as error:
-        print(f"hip3: {error.format_message()}", file=sys.stderr)
+        print(f"hip3: {printable_lines(error.format_message())}", file=sys.stderr)
         return error.exit_code
     except Hip3Error as error:
-        print(f"hip3: {error}", file=sys.stderr)
+        print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130

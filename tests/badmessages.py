@@ -67,6 +67,10 @@ def malformed() -> dict[str, Any]:
         "id null": ("headers.id", None),
         "id a list": ("headers.id", ["x"]),
         "id a number": ("headers.id", 7),
+        "id of two lines": ("headers.id", "x] received\n[2026-11-22 00:00:00,000: ERROR/MainProcess] forged"),
+        "task with an escape sequence": ("headers.task", "x\x1b]0;forged\x07"),
+        "shadow with a carriage return": ("headers.shadow", "x\rforged"),
+        "eta of two lines": ("headers.eta", "tomorrow\nforged"),
         "eta empty": ("headers.eta", ""),
         "eta a number": ("headers.eta", 7),
         "eta false": ("headers.eta", False),
@@ -87,6 +91,7 @@ def malformed() -> dict[str, Any]:
         "stamped headers of lists": ("headers.stamped_headers", [[]]),
         "stamps a list": ("headers.stamps", [1]),
         "protocol 1 without an id": protocol_1(id=None),
+        "protocol 1 with an id of two lines": protocol_1(id="old\nforged"),
         "protocol 1 with a timelimit of one": protocol_1(timelimit=[1]),
     }
 

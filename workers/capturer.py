@@ -139,7 +139,7 @@ class Capturer:
         return found
 
     def _signal(self, capture: Capture, origin: Origin) -> Signal:
-        signal = _decoded(origin.signal_line) or find_signal(self._data_dir, capture)
+        signal = _decoded(origin.signal_line, capture) or find_signal(self._data_dir, capture)
         if signal is None:
             raise UnknownSignal(
                 f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} knows it"
@@ -158,8 +158,9 @@ def _is_final(answer: str | Exception) -> bool:
     return isinstance(answer, BadCapture | UnknownSignal) or (isinstance(answer, str) and answer != LEFT_PENDING)
 
 
-def _decoded(line: bytes | None) -> Signal | None:
-    try:
-        return None if line is None else Signal.from_line(line)
-    except MalformedRecord:
-        return None
+def _decoded(line: bytes | None, capture: Capture) -> Signal | None:
+    """The signal of a capture, if the line is its line: Redis may hold anything."""
+    with suppress(MalformedRecord):
+        signal = None if line is None else Signal.from_line(line)
+        return signal if signal and signal.signal_id == capture.signal_id else None
+    return None

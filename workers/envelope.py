@@ -7,12 +7,20 @@ from typing import Any
 from kombu.utils.json import loads
 from pydantic_core import from_json
 
+from hip3_tasks.printable import printable
+
 JSON = "application/json"
 RAW_OR_JSON = {JSON, None, "application/data", "application/text"}
 """The content types that a consumer cannot refuse, and JSON."""
 
 TEXT = (str, NoneType)
 COUNT = (int, NoneType)
+
+IDS = ("id", "root_id", "parent_id", "group")
+PRINTED = (*IDS, "task", "shadow", "origin", "eta", "expires")
+"""Celery may write these into its log as they are: a line feed in them would begin a line of the sender's own."""
+SHOWN = ("argsrepr", "kwargsrepr")
+"""These, too, but an honest sender may have put a line feed there: its arguments are for the task to refuse."""
 
 # What kombu and Celery take for granted; other fields may be anything.
 ENVELOPE = {"headers": dict, "properties": dict, "body": TEXT, "content-type": TEXT, "content-encoding": TEXT}
@@ -62,6 +70,7 @@ def check_task(message: Any) -> None:
     if "task" in task:
         _check(task, TASK)
         _check_values(task)
+        task.update({name: printable(task[name]) for name in SHOWN if task.get(name)})
 
 
 def _is_body(body: Any) -> bool:
@@ -72,6 +81,10 @@ def _is_body(body: Any) -> bool:
 
 
 def _check_values(task: dict[str, Any]) -> None:
+    for name in PRINTED:
+        value = task.get(name)
+        if isinstance(value, str) and not value.isprintable():
+            raise ValueError(f"{name}: not printable")
     if "" in (task.get("eta"), task.get("expires")):
         raise ValueError("eta or expires: empty")
     limits = task.get("timelimit")

@@ -4,6 +4,7 @@ Read-only and without Redis; may run on a live directory. The files of outcomes 
 read, so that no follow-up is ever read whose signal is not.
 """
 
+import json
 import os
 import re
 import time
@@ -15,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -50,7 +50,7 @@ def audit_command(dirs: Sequence[Path], as_json: bool) -> int:
     ok = all(found.ok for found in audits)
     if as_json:
         found = {"ok": ok, "directories": [found.model_dump(mode="json") for found in audits]}
-        print(orjson.dumps(found, option=orjson.OPT_INDENT_2).decode())
+        print(json.dumps(found, indent=2))
     else:
         show(audits, Console())
     return 0 if ok else 1

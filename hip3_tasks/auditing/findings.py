@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hip3_tasks.printable import printable
 from hip3_tasks.records import MissedReason
 
 NAMED_MOST = 20
@@ -97,7 +98,8 @@ def show(audits: Sequence[Audit], console: Console) -> None:
 
 
 def _table(audit: Audit) -> Table:
-    table = Table(title=str(audit.data_dir), title_justify="left", title_style="bold", show_footer=len(audit.days) > 1)
+    title = Text(printable(str(audit.data_dir)), "bold")
+    table = Table(title=title, title_justify="left", show_footer=len(audit.days) > 1)
     total = audit.total
     table.add_column("day (UTC)", "total")
     cells = {day: _cells(counts) for day, counts in audit.days.items()}
@@ -125,7 +127,7 @@ def _problems(audit: Audit) -> Iterator[Text]:
         named = [problem for problem in audit.problems if problem.fault is fault]
         for problem in named:
             where = problem.file + (f":{problem.line}" if problem.line else "")
-            yield Text(f"  {where}  {problem.id or ''}  {problem.what}")
+            yield Text(printable(f"  {where}  {problem.id or ''}  {problem.what}"))
         if number > len(named):
             yield Text(f"  and {number - len(named):,} more")
 

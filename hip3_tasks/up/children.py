@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.printable import printable
 
 AT_ONCE_S = 5.0
 """A child that lived no longer than this died at once."""
@@ -119,7 +120,7 @@ class Child:
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - 10_000))
             lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
+        return "\n".join(f"    {printable(line)}" for line in lines[-TAIL_LINES:])
 
 
 def _kill_group(group: int) -> None:

@@ -7,6 +7,7 @@ from rich.console import Console
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.printable import printable
 from hip3_tasks.runfile import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, connect
@@ -24,7 +25,8 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
     if as_json:
         print(json.dumps(_as_dict(view)))
     elif check:
-        print("\n".join(view.problems) or "all is well", file=sys.stderr if view.problems else sys.stdout)
+        red = "\n".join(map(printable, view.problems))
+        print(red or "all is well", file=sys.stderr if red else sys.stdout)
     else:
         console = Console()
         console.print(table(view) if console.is_terminal else line(view), soft_wrap=True, markup=False)

@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from hip3_tasks.printable import printable, printable_lines
 from hip3_tasks.watch.status import Snapshot
 from hip3_tasks.watch.tally import Tally
 
@@ -37,18 +38,19 @@ def table(view: View) -> Panel:
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in _rows(view).items():
-        grid.add_row(name, Text(value))
+        grid.add_row(name, Text(printable(value)))
     for problem in view.problems:
-        grid.add_row(Text("red", style="bold red"), Text(problem, style="red"))
+        grid.add_row(Text("red", style="bold red"), Text(printable(problem), style="red"))
     for name, place in view.places.items():
-        grid.add_row(name, Text(place, style="dim"))
-    return Panel(grid, title=view.title, title_align="left", border_style="red" if view.problems else "green")
+        grid.add_row(name, Text(printable(place), style="dim"))
+    title, border = Text(printable(view.title)), "red" if view.problems else "green"
+    return Panel(grid, title=title, title_align="left", border_style=border)
 
 
 def line(view: View) -> str:
     rows = _rows(view)
     red = [f"RED: {'; '.join(view.problems)}"] if view.problems else []
-    return " | ".join([view.title, *_labelled(rows), *red])
+    return printable(" | ".join([view.title, *_labelled(rows), *red]))
 
 
 def summary(tally: Tally, *, pending: int | None) -> str:
@@ -126,4 +128,4 @@ class Display:
     def say(self, text: str) -> None:
         # A closed terminal must not keep anything from ending in order.
         with suppress(OSError):
-            self._console.print(Text(text), soft_wrap=True)
+            self._console.print(Text(printable_lines(text)), soft_wrap=True)

@@ -66,8 +66,10 @@ class Tally:
                 elif kind == "missed":
                     self.missed_by_reason[str(record["reason"])] += 1
                 else:
-                    self.lateness.add(record["captured_at_ms"] - record["due_at_ms"])
-                    self.followups_by_offset_ms[record["offset_ms"]] += 1
+                    offset_ms, late_ms = record["offset_ms"], record["captured_at_ms"] - record["due_at_ms"]
+                    if type(offset_ms) is int:
+                        self.lateness.add(late_ms)
+                        self.followups_by_offset_ms[offset_ms] += 1
 
 
 class RunTally(Tally):

@@ -81,6 +81,12 @@ def test_held_back_repeated_and_hand_made_tasks_leave_the_state_at_due_once(
                 by_hand(rig, unknown)
                 said = f"{unknown.signal_id}: neither Redis nor"
                 await eventually("a clear error", lambda: said in log.read_text())
+                there = sorted(rig.data_dir.parent.rglob("*"))
+                by_hand(rig, unknown.model_copy(update={"signal_id": "../../etc\nforged-1795338701358"}))
+                said = "raised expected: BadCapture("
+                await eventually("a clear refusal", lambda: said in log.read_text())
+                assert not [line for line in log.read_text().splitlines() if line.startswith("forged")]
+                assert sorted(rig.data_dir.parent.rglob("*")) == there
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before
 
     asyncio.run(asyncio.wait_for(script(), 120))

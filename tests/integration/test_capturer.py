@@ -139,6 +139,13 @@ def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scen
         scene.capturer.capture(unknown)
 
 
+def test_a_signal_that_the_server_has_under_anothers_id_is_not_taken_for_it(scene: Scene) -> None:
+    scene.client.hset(scene.keys.signal(SIGNALS[0].signal_id), "record", SIGNALS[1].line())
+    answers = scene.capturer.capture_all(CAPTURES[:6])
+    assert [type(answer) for answer in answers] == [UnknownSignal] * 3 + [str] * 3
+    assert {followup.signal_id for followup in scene.followups()} == {SIGNALS[1].signal_id}
+
+
 def test_a_disk_that_refuses_leaves_all_of_them_pending(scene: Scene) -> None:
     (scene.data_dir / "followups_2026-11-22.jsonl").mkdir()
     answers = scene.capturer.capture_all(CAPTURES)

@@ -1,5 +1,6 @@
 """Captures and the ids they are parsed from."""
 
+import re
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ def test_a_capture_is_the_same_after_a_trip_through_its_member(coin: str, at_ms:
     capture = Capture.of(signal_id_of(coin, at_ms), offset_ms)
     assert (capture.market_key, capture.timestamp_ms, capture.offset_ms) == (coin, at_ms, offset_ms)
     assert Capture.from_member(capture.member) == capture
+    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", capture.day), "the only part of an id that a path is built from"
 
 
 @given(member=st.text() | st.from_regex(r"xyz:A-[0-9]{13}\|[0-9]{1,9}", fullmatch=True))
@@ -55,6 +57,13 @@ def test_an_offset_written_any_other_way_is_no_member(offset: str) -> None:
         "TSLA-1795338701358",
         "xyz:TSLA-179533870135٨",
         "../../etc/passwd-1795338701358",
+        "xyz:../../etc/passwd-1795338701358",
+        "xyz:..\\etc-1795338701358",
+        "xyz:TSLA\x00-1795338701358",
+        "xyz:TSLA-1795338701358/../../x",
+        "xyz:TSLA\nforged-1795338701358",
+        "xyz:\x1b[2J-1795338701358",
+        ["xyz:TSLA-1795338701358"],
     ],
 )
 def test_what_is_no_signal_id_is_said_to_be_none(signal_id: Any) -> None:

@@ -9,7 +9,7 @@ import structlog
 from hip3_tasks.logs import configure_logs
 configure_logs("info")
 for _ in range(3):
-    structlog.get_logger().error("signals_not_written", market="xyz:A\\nforged")
+    structlog.get_logger().error("signals_not_written\\x1b[2J", market="xyz:A\\nforged\\x9b31m\\u2028\\u202e")
 print("went on")
 """
 
@@ -23,4 +23,6 @@ def test_a_log_on_a_full_disk_loses_lines_and_nothing_else() -> None:
 
 def test_a_line_cannot_be_forged_by_what_it_quotes() -> None:
     ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
-    assert len(ended.stderr.splitlines()) == 3
+    lines = ended.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.isprintable() and line.isascii() for line in lines)

@@ -73,7 +73,10 @@ def test_lines_that_a_writer_took_back_do_not_hide_those_that_follow(tmp_path: P
     assert tally.signals == 3
 
 
-@pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"offset_ms": 1000}', b"\xff"])
+NO_OFFSET = b'{"captured_at_ms": 2, "due_at_ms": 1, "offset_ms": "\\u001b[2J"}'
+
+
+@pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"offset_ms": 1000}', b"\xff", NO_OFFSET])
 def test_what_is_no_record_counts_for_nothing(tmp_path: Path, line: bytes) -> None:
     tally = RunTally(tmp_path)
     for kind in ("signals", "followups", "missed"):
