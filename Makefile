@@ -18,7 +18,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to the benchmark (bench: ARGS=--help)'
 	@echo '                 or to the resolver (lock: ARGS=--upgrade)'
@@ -49,6 +49,10 @@ check: $(VENV)/.dev ## Lint, format, types, import contracts and what is known t
 .PHONY: faults
 faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: compose-test
+compose-test: $(VENV)/.dev ## Build and try the deployed system on the Docker engine of this machine
+	@exec $(BIN)/python -m tests.compose
 
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 
 import redis
 import structlog
@@ -10,7 +11,7 @@ from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.health import lags
+from hip3_tasks.health import lags, note
 from hip3_tasks.pending import Pending
 from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
@@ -54,13 +55,18 @@ class House:
         keys = Keys(self._settings.feed_name)
         disk_warned = False
         while True:
+            oldest_ms, away = None, []
             try:
                 oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
-                disk = await self._dispatcher.on_disk_thread(self._disk_problem)
-                if disk and not disk_warned:
-                    log.warning("disk_problem", problem=disk)
-                disk_warned = disk is not None
-                status = self._status([*self._problems(oldest_ms), *([disk] if disk else [])])
+            except redis.RedisError as error:
+                away = [f"Redis: {error}"]
+            disk = await self._dispatcher.on_disk_thread(self._disk_problem)
+            if disk and not disk_warned:
+                log.warning("disk_problem", problem=disk)
+            disk_warned = disk is not None
+            status = self._status([*away, *self._problems(oldest_ms), *([disk] if disk else [])])
+            await self._dispatcher.on_disk_thread(self._note, status.problems)
+            try:
                 await self._dispatcher.on_redis_thread(status.write, self._client, keys)
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
@@ -109,6 +115,12 @@ class House:
 
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
+
+    def _note(self, problems: list[str]) -> None:
+        # One that cannot be left grows old, which is red enough.
+        with suppress(OSError):
+            if self._settings.health_dir:
+                note(self._settings.health_dir / "feed", problems)
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:

@@ -1,8 +1,19 @@
-"""When a system is red, in words; for the feed, which says it of itself, and for whoever looks from outside."""
+"""When a system is red, in words; for the feed, which says it of itself, and for whoever looks from outside.
+
+Feed and worker also leave a note of it in HIP3_HEALTH_DIR. `python -m hip3_tasks.health FILE` exits 1 when that note is
+old or names a problem. It costs no more than the start of Python, for a container asks every few seconds.
+"""
+
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
 
 OVERDUE_RED_MS = 10_000
 WATERMARK_RED_MS = 5_000
 CLOCK_RED_MS = 1_000
+NOTE_RED_S = 15.0
+"""A feed that waits in vain for Redis is heard of every ten seconds."""
 
 
 def lags(*, at_ms: int, watermark_ms: int | None, oldest_due_at_ms: int | None, clock_behind_wall_ms: int) -> list[str]:
@@ -20,5 +31,28 @@ def lags(*, at_ms: int, watermark_ms: int | None, oldest_due_at_ms: int | None, 
     return found
 
 
+def note(path: Path, problems: Iterable[str]) -> None:
+    """Leave word that this process lives, and what is red. Raises OSError."""
+    part = path.with_suffix(".part")
+    part.write_text("\n".join([str(time.monotonic()), *problems]))
+    part.replace(path)
+
+
+def noted(path: Path) -> list[str]:
+    """What is red by the note that another process of this machine left."""
+    try:
+        noted_at_s, *problems = path.read_text().split("\n")
+    except OSError as error:
+        return [f"{path}: {error.strerror}"]
+    silent_s = time.monotonic() - float(noted_at_s)
+    return [*problems, *([f"{path}: {silent_s:.0f} s old"] if silent_s > NOTE_RED_S else [])]
+
+
 def _seconds(ms: int) -> str:
     return f"{ms / 1000:.0f} s"
+
+
+if __name__ == "__main__":
+    red = noted(Path(sys.argv[1]))
+    print("\n".join(red) or "all is well")
+    sys.exit(1 if red else 0)

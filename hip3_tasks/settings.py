@@ -54,6 +54,7 @@ class Settings(BaseModel):
 
     venue: str = Field("sim", description="sim, mainnet, testnet or a base URL")
     venue_url: str | None = Field(None, description="where the venue is, if not where its name says")
+    sim_url: str = Field(VENUES["sim"], description="where the simulated venue is, unless `hip3 up` runs it")
     data_dir: Path = Field(Path(), description="default data/VENUE/signals", validate_default=True)
     name: str = Field("", description="of this feed's keys and queue; default: venue and a hash of the data directory")
     redis_url: str | None = Field(
@@ -82,6 +83,7 @@ class Settings(BaseModel):
     autoscale: str = Field("8,2", description="most and least worker processes, as Celery has it")
     flower_port: int = Field(0, ge=0, le=65535, description="of `hip3 up`; 0: any that is free")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    health_dir: Path | None = Field(None, description="where feed and worker note how they are; default nowhere")
 
     @field_validator("venue")
     @classmethod
@@ -90,7 +92,7 @@ class Settings(BaseModel):
             raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
         return venue.rstrip("/")
 
-    @field_validator("venue_url")
+    @field_validator("venue_url", "sim_url")
     @classmethod
     def _venue_url_is_one(cls, url: str | None) -> str | None:
         if url is not None and not _is_open_url(url):
@@ -154,7 +156,8 @@ class Settings(BaseModel):
 
     @cached_property
     def base_url(self) -> str:
-        return (self.venue_url or VENUES.get(self.venue, self.venue)).rstrip("/")
+        known = VENUES | {"sim": self.sim_url}
+        return (self.venue_url or known.get(self.venue, self.venue)).rstrip("/")
 
     @cached_property
     def rules(self) -> Rules:

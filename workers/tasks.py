@@ -3,6 +3,7 @@
 import gc
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import structlog
 from celery.signals import heartbeat_sent, worker_init, worker_process_init, worker_ready
@@ -11,6 +12,7 @@ from celery.worker import state
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
 from hip3_tasks.celery import app
+from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
@@ -18,6 +20,7 @@ from hip3_tasks.runfile import located
 from workers.batch import Call
 from workers.capturer import Capturer
 from workers.due_batches import DueBatchTask
+from workers.health import note_health
 
 log = structlog.get_logger()
 
@@ -63,6 +66,11 @@ def _capturer() -> Capturer:
     return Capturer.of(chosen)
 
 
+@cache
+def _health_dir() -> Path | None:
+    return settings.load().health_dir
+
+
 @worker_init.connect
 def _log_as_all_others(**_: object) -> None:
     """In the main process, which is the one that may have to quarantine a message."""
@@ -88,3 +96,9 @@ def _collect_while_nothing_waits(**_: object) -> None:
     """What is garbage all the same, of failures mostly: looked for every two seconds if there is little to search."""
     if not state.requests:
         gc.collect()
+
+
+@heartbeat_sent.connect
+def _say_how_it_goes(**_: object) -> None:
+    if health_dir := _health_dir():
+        note_health(health_dir, at_ms=wall_ms())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hip3_tasks.health import noted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
 from tests.feedrig import FeedRig, eventually, universe
 
@@ -418,5 +419,18 @@ def test_a_feed_told_to_stop_detects_no_more_and_waits_for_what_is_open(rigged: 
             assert all(isinstance(record, Followup) for record in records.values())
             assert await rig.ended() == 0
             assert rig.signals() == [found]
+
+    run(script())
+
+
+def test_it_notes_that_it_is_well_and_what_is_not(rigged: Rigged, tmp_path: Path) -> None:
+    async def script() -> None:
+        async with rigged(health_dir=tmp_path) as rig:
+            await rig.started()
+            await eventually("a note that all is well", lambda: not noted(tmp_path / "feed"))
+            rig.feed.send_signal(signal.SIGTERM)
+            assert await rig.ended() == 0
+            rig.start(min_free_mb=1 << 40)
+            await eventually("a full disk", lambda: any("MB free" in said for said in noted(tmp_path / "feed")))
 
     run(script())

@@ -25,6 +25,12 @@ def said() -> str:
     return str(caught.value)
 
 
+def test_the_simulated_venue_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIP3_SIM_URL", "http://venue:8701/")
+    assert settings.load().base_url == "http://venue:8701"
+    assert settings.load(venue="mainnet").base_url == "https://api.hyperliquid.xyz"
+
+
 def test_with_nothing_set_it_is_the_simulated_venue(tmp_path: Path) -> None:
     chosen = settings.load()
     assert chosen.venue == "sim"

@@ -1,0 +1,44 @@
+# One image for feed, worker, Flower, the simulated venue and `hip3`. No BuildKit needed.
+ARG PYTHON_IMAGE=python:3.13-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS build
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_QUIET=1
+# The locked dependencies, compiled now, for at run time nothing can be written.
+COPY requirements.lock /src/
+RUN python -m venv --without-pip /opt/hip3 \
+    && pip --python /opt/hip3/bin/python install \
+        --no-deps --only-binary :all: --require-hashes --requirement /src/requirements.lock
+
+FROM build AS code
+COPY pyproject.toml README.md LICENSE celeryconfig.py /src/
+COPY hip3_tasks /src/hip3_tasks
+COPY feed /src/feed
+COPY workers /src/workers
+COPY simulator /src/simulator
+RUN pip --python /opt/hip3/bin/python install --target /opt/code --no-deps --no-build-isolation /src
+
+FROM build AS dependencies
+# It has done its work.
+RUN pip --python /opt/hip3/bin/python uninstall --yes setuptools
+
+FROM ${PYTHON_IMAGE}
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="hip3-tasks" \
+      org.opencontainers.image.description="Celery follow-ups for HIP-3 signals" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.version="${VERSION}"
+ENV PATH=/opt/hip3/bin:/opt/code/bin:$PATH \
+    PYTHONPATH=/opt/code \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp
+# A fresh volume takes its owner from here.
+RUN mkdir -p /hip3/data /hip3/flower && chown -R 1000:1000 /hip3
+# Apart from the code, so that a new version shares the larger part with the old one.
+COPY --from=dependencies /opt/hip3 /opt/hip3
+COPY --from=code /opt/code /opt/code
+COPY docker/flower /opt/code/bin/flower-with-password
+USER 1000:1000
+# Whose data/VENUE/signals is the default data directory.
+WORKDIR /hip3
+CMD ["hip3", "--help"]

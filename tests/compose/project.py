@@ -1,0 +1,127 @@
+"""One `docker compose up` of this project: started, asked, hurt and ended through its own commands."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hip3_tasks.records import Followup, Missed, Signal
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 60.0
+POLL_S = 0.2
+DATA = "data/sim/signals"
+
+
+class Refused(AssertionError):
+    """A command that was to succeed."""
+
+
+def run(*command: str, environment: Mapping[str, str] | None = None, within_s: float = 120.0) -> str:
+    """What a command says on stdout. Raises Refused."""
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
+    )
+    if done.returncode:
+        raise Refused(f"{' '.join(command)[:200]}: exit {done.returncode}: {(done.stderr + done.stdout)[-600:]}")
+    return done.stdout
+
+
+def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
+    """Wait for a condition; its value, or an error that says what was waited for."""
+    until_s = time.monotonic() + within_s
+    while not (value := is_true()):
+        if time.monotonic() > until_s:
+            raise AssertionError(f"not within {within_s:g} s: {what}")
+        time.sleep(POLL_S)
+    return value
+
+
+@cache
+def compose() -> Sequence[str]:
+    """Compose v2 where there is one, else docker-compose."""
+    plugin = subprocess.run(["docker", "compose", "version"], capture_output=True)
+    return ("docker", "compose") if plugin.returncode == 0 else (shutil.which("docker-compose") or "docker-compose",)
+
+
+class Project:
+    def __init__(self, name: str, *files: str, **settings: str) -> None:
+        self.name = name
+        self._files = [word for file in ("docker-compose.yml", *files) for word in ("-f", file)]
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
+        self.environment = {**kept, "COMPOSE_PROJECT_NAME": name, "HIP3_VENUE": "sim", **settings}
+
+    def compose(self, *arguments: str, within_s: float = 300.0, **settings: str) -> str:
+        command = [*compose(), *self._files, "--profile", "sim", *arguments]
+        return run(*command, environment={**self.environment, **settings}, within_s=within_s)
+
+    # Containers
+
+    def ids(self, service: str) -> list[str]:
+        """Of the service's containers, oldest first."""
+        labels = {"project": self.name, "service": service, "oneoff": "False"}
+        filters = [f"--filter=label=com.docker.compose.{label}={value}" for label, value in labels.items()]
+        found = run("docker", "ps", "--all", "--quiet", "--no-trunc", *filters).split()
+        return sorted(found, key=lambda one: str(self.inspect(one)["Created"]))
+
+    def inside(self) -> str:
+        """A container that runs and sees the data."""
+
+        def running() -> list[str]:
+            return [one for one in self.ids("worker") + self.ids("feed") if self.inspect(one)["State"]["Running"]]
+
+        return str(eventually("a container with the data", running)[0])
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(run("docker", "inspect", container))[0]
+        return found
+
+    def is_healthy(self, *services: str) -> bool:
+        found = {service: [self.inspect(one)["State"] for one in self.ids(service)] for service in services}
+        return all(
+            states and all(state.get("Health", {}).get("Status") == "healthy" for state in states)
+            for states in found.values()
+        )
+
+    def until_healthy(self, *services: str, within_s: float = PATIENCE_S) -> None:
+        eventually(f"{', '.join(services)} healthy", lambda: self.is_healthy(*services), within_s=within_s)
+
+    def kill(self, container: str) -> None:
+        """kill -9 of everything in it, as a crash: what `docker kill` ends is not started again."""
+        before = self.inspect(container)["RestartCount"]
+        subprocess.run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], capture_output=True, timeout=30)
+        eventually("it is started again", lambda: self.inspect(container)["RestartCount"] > before)
+
+    def execute(self, container: str, *command: str, within_s: float = 120.0) -> str:
+        return run("docker", "exec", container, *command, within_s=within_s)
+
+    def processes(self, container: str) -> int:
+        """Those of a worker's pool, which are the grandchildren of the container's init."""
+        rows = run("docker", "top", container, "-o", "pid,ppid").splitlines()[1:]
+        parents = dict(row.split() for row in rows)
+        return sum(parents.get(parent) in parents for parent in parents.values())
+
+    # Its data
+
+    def signals(self) -> list[Signal]:
+        return [Signal.from_line(line) for line in self._lines("signals")]
+
+    def followups(self) -> list[Followup]:
+        return [Followup.from_line(line) for line in self._lines("followups")]
+
+    def missed(self) -> list[Missed]:
+        return [Missed.from_line(line) for line in self._lines("missed")]
+
+    def audit(self) -> str:
+        """What `hip3 audit` says last. Raises Refused when anything is lost, doubled or wrong."""
+        return self.compose("run", "--rm", "--no-deps", "-T", "worker", "hip3", "audit", DATA).splitlines()[-1]
+
+    def _lines(self, kind: str) -> list[bytes]:
+        command = f"cat {DATA}/{kind}_*.jsonl 2>/dev/null || true"
+        text = self.execute(self.inside(), "sh", "-c", command)
+        return [line.encode() + b"\n" for line in text.split("\n")[:-1]]

@@ -1,0 +1,43 @@
+"""The note that a process leaves of its health, and the command that a container checks it with."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from hip3_tasks.health import NOTE_RED_S, note, noted
+
+
+def test_a_fresh_note_says_what_is_red(tmp_path: Path) -> None:
+    path = tmp_path / "feed"
+    note(path, [])
+    assert noted(path) == []
+    note(path, ["the watermark has stood for 7 s", "no market is live: ?"])
+    assert noted(path) == ["the watermark has stood for 7 s", "no market is live: ?"]
+
+
+def test_an_old_note_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "worker"
+    note(path, [])
+    later_s = time.monotonic() + NOTE_RED_S + 1
+    monkeypatch.setattr(time, "monotonic", lambda: later_s)
+    assert noted(path) == [f"{path}: 16 s old"]
+
+
+def test_no_note_is_red(tmp_path: Path) -> None:
+    assert noted(tmp_path / "feed") == [f"{tmp_path / 'feed'}: No such file or directory"]
+
+
+def test_the_command_says_it_with_its_exit_status_and_imports_little(tmp_path: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "hip3_tasks.health", str(tmp_path / "feed")]
+    note(tmp_path / "feed", [])
+    well = subprocess.run(command, capture_output=True, text=True)
+    note(tmp_path / "feed", ["the watermark is missing"])
+    red = subprocess.run(command, capture_output=True, text=True)
+    assert (well.returncode, well.stdout) == (0, "all is well\n")
+    assert (red.returncode, red.stdout) == (1, "the watermark is missing\n")
+    assert not {"pydantic", "redis", "celery", "asyncio"} & {
+        line.split("|")[-1].strip() for line in red.stderr.split("\n")
+    }
