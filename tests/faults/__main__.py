@@ -1,7 +1,8 @@
 """`make faults`: what a machine can do to the system, and what was lost, doubled or wrong after it.
 
 Each row runs real parts in a folder of its own, and ends its processes by their ids; the folder of a row that broke a
-promise stays. What was found before a Ctrl-C is kept. The exit code is 1 when any promise was broken.
+promise stays. What was found before a Ctrl-C is kept, and is beside what later runs find of other rows in the table.
+The exit code is 1 when any promise was broken.
 """
 
 import json
@@ -38,15 +39,25 @@ def main(
     configure_logs("error")  # what a row provokes in this process is told by its counts
     chosen = _chosen(rows)
     efforts = {row: row.effort if short else effort for row in chosen if row.effort or not short}
-    found = _run(efforts)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "faults.json").write_text(json.dumps({number: asdict(one) for number, one in found.items()}, indent=1))
+    now_found = _run(efforts)
+    found = _together(out / "faults.json", now_found)
+    if not found:
+        raise typer.Exit(1)
     server = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout.split(" sha")[0]
     for path in (out / "RELIABILITY.md", ROOT / "docs/RELIABILITY.md") if publish else (out / "RELIABILITY.md",):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(markdown(found, is_whole=effort == 1 and not short, server=server))
+        path.write_text(markdown(found, server=server))
         print(path)
-    raise typer.Exit(0 if all(one.is_clean for one in found.values()) else 1)
+    raise typer.Exit(0 if all(one.is_clean for one in now_found.values()) else 1)
+
+
+def _together(path: Path, now_found: Mapping[str, Found]) -> dict[str, Found]:
+    """What was found now, beside what earlier runs wrote there of other rows; in the order of the report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known |= {number: asdict(one) for number, one in now_found.items()}
+    path.write_text(json.dumps(known, indent=1))
+    return {row.number: Found(**known[row.number]) for row in ROWS if row.number in known}
 
 
 def _run(efforts: Mapping[Row, float]) -> dict[str, Found]:

@@ -49,6 +49,34 @@ def files_that_may_not_grow(setting: Setting) -> Found:
     return found
 
 
+def directory_read_only(setting: Setting) -> Found:
+    """Feed and worker are started on a file system that is read-only, which later is not."""
+    found = Found(injected=1)
+    with _mounted(setting.folder / "read-only", LARGE) as folder:
+        if folder is None:
+            found.note = "not tried: no right to mount"
+            return found
+        with System(setting.folder / "system", data_dir=folder / "data") as system:
+            with system.hole():
+                system.feed.kill()
+                system.workers[0].kill()
+                _remount(folder, "ro")
+                system.feed.start()
+                system.start_worker()
+                _expect_red(system, found)
+                time.sleep(FAULT_S)
+                if "Read-only file system" not in system.feed.said or "Traceback" in system.feed.said:
+                    found.unclear += 1
+                    found.blame(f"the feed says: {system.feed.said[-300:]}")
+                _remount(folder, "rw")
+                if not system.feed.is_running:
+                    system.feed.start()
+                system.wait_until_live()
+            system.recovered(found)
+            system.judge(found, when="read-only")
+    return found
+
+
 def directory_gone(setting: Setting) -> Found:
     """The data directory is not where it was, and then it is again."""
     found = Found(injected=1)

@@ -3,7 +3,6 @@
 import platform
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from importlib.metadata import version
 
 from tests.faults.row import Found
@@ -11,9 +10,10 @@ from tests.faults.rows import ROWS
 
 HEAD = """# Reliability
 
-{when}, by `make faults`{part}: real server, workers and feed against a scripted venue that knows the truth; every line
-of every file was read back, and `hip3 audit` ran over each directory. The server let the system do only what
-`docker/redis/users` grants.
+{when}, by `make faults`{part}.
+
+Real server, workers and feed against a scripted venue that knows the truth; every line of every file was read back, and
+`hip3 audit` ran over each directory. The server let the system do only what `docker/redis/users` grants.
 
 - system: {system}, {python}
 - libraries: {libraries}
@@ -33,10 +33,12 @@ TITLES = (
 LIBRARIES = "celery", "kombu", "redis", "websockets"
 
 
-def markdown(found: Mapping[str, Found], *, is_whole: bool, server: str) -> str:
+def markdown(found: Mapping[str, Found], *, server: str) -> str:
+    days = sorted({one.on for one in found.values()})
+    parts = sum(one.effort < 1 for one in found.values())
     head = HEAD.format(
-        when=f"{datetime.now(UTC):%Y-%m-%d}",
-        part="" if is_whole else ", a part of each row only",
+        when=" to ".join(dict.fromkeys([days[0], days[-1]])),
+        part=f", a part only of {parts} of the {len(found)} rows" if parts else "",
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         python=f"Python {sys.version.split()[0]}, {server}",
         libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),

@@ -33,6 +33,10 @@ class Found:
     lateness_s: float | None = None
     """The largest lateness of a follow-up."""
     took_s: float = 0.0
+    effort: float = 1.0
+    """How much of the row it was."""
+    on: str = ""
+    """The UTC date."""
     note: str = ""
     broken: list[str] = field(default_factory=list)
     """The first few things that went wrong, in words."""

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -22,9 +23,10 @@ ROWS = (
     Row("6", "holder of the lock stopped", "SIGSTOP, past the time limit", deaths.lock_holder_stopped, 0),
     Row("7a", "disk full", "a file system of 64 KiB, then room again", disks.full_disk, 0),
     Row("7b", "files may not grow", "RLIMIT_FSIZE", disks.files_that_may_not_grow, 0.5),
-    Row("8a", "data directory gone", "renamed, 4 s", disks.directory_gone, 0),
-    Row("8b", "file replaced while open", "under its lock, 20 times", disks.file_replaced, 0),
-    Row("8c", "file deleted while open", "and the feed started again", disks.file_deleted, 0),
+    Row("8a", "data directory read-only", "as feed and worker start", disks.directory_read_only, 0),
+    Row("8b", "data directory gone", "renamed, 4 s", disks.directory_gone, 0),
+    Row("8c", "file replaced while open", "under its lock, 20 times", disks.file_replaced, 0),
+    Row("8d", "file deleted while open", "and the feed started again", disks.file_deleted, 0),
     Row("9", "receiver frozen, then killed", "SIGSTOP, a message, SIGKILL", brokers.frozen_receiver, 0.1),
     Row("10a", "worker killed", "SIGKILL, 300 captures in its hands", deaths.worker_killed_with_a_burst, 1),
     Row("10b", "pool processes killed", "SIGKILL, 20 times", deaths.children_killed, 0.2),
@@ -69,7 +71,7 @@ def run(row: Row, effort: float, advance: Callable[[int, int], object] = lambda 
     except (AssertionError, OSError, psutil.Error, redis.RedisError, subprocess.SubprocessError) as error:
         found = Found()
         found.blame(f"{type(error).__name__}: {error}")
-    found.took_s = time.monotonic() - began_s
+    found.took_s, found.effort, found.on = time.monotonic() - began_s, effort, f"{datetime.now(UTC):%Y-%m-%d}"
     if found.is_clean:
         shutil.rmtree(folder)
     else:
