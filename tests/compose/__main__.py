@@ -4,15 +4,11 @@ Builds, starts, asks, scales, kills, upgrades and ends a project of its own on t
 that share one Redis; nothing of them stays but the images. The exit code is 1 when anything was not as promised.
 """
 
-import base64
 import json
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +19,9 @@ from hip3_tasks.lines import read_from
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
 from hip3_tasks.records import Followup
 from hip3_tasks.up.server import free_port
+from tests.compose import flower
+from tests.compose.hosts import SERVICES, two_hosts
+from tests.compose.lateness import quantiles_ms, shown
 from tests.compose.project import ROOT, Project, eventually, run
 
 QUIET_S = 30.0
@@ -31,8 +30,6 @@ KEEPALIVE_S = 8
 HEALTHY_WITHIN_S = 30.0
 LATE_MS = 100
 STOP_WITHIN_S = 45.0
-SERVICES = ("redis", "worker", "feed", "flower", "venue")
-FLOWER = "compose:test"
 BASE_IMAGE = "python:3.13-slim-bookworm"
 
 
@@ -44,8 +41,8 @@ class Story:
         self.project = Project(
             "hip3-compose-test",
             HIP3_FLOWER_PORT=str(self.port),
-            FLOWER_USER="compose",
-            FLOWER_PASSWORD="test",
+            FLOWER_USER=flower.USER,
+            FLOWER_PASSWORD=flower.PASSWORD,
             REDIS_PASSWORD="fortheduration",
             AUTOSCALE_KEEPALIVE=str(KEEPALIVE_S),
             HIP3_RETENTION_S="120",
@@ -75,8 +72,8 @@ class Story:
             lines = [line for path in Path(folder).glob("followups_*.jsonl") for line in read_from(path)[0]]
         records = [Followup.from_line(line) for line in lines]
         settled_ms = min(one.due_at_ms for one in records) + SETTLED_S * 1000
-        lateness = _lateness([one for one in records if one.due_at_ms >= settled_ms])
-        return f"lateness {_shown(lateness)}, from {SETTLED_S:.0f} s after the start on"
+        lateness = quantiles_ms([one for one in records if one.due_at_ms >= settled_ms])
+        return f"lateness {shown(lateness)}, from {SETTLED_S:.0f} s after the start on"
 
     def build(self) -> str:
         began_s = time.monotonic()
@@ -97,14 +94,14 @@ class Story:
     def a_quiet_while(self) -> str:
         eventually("a signal", self.project.signals)
         lateness = self._lateness_during(lambda: time.sleep(QUIET_S))
-        return f"lateness {_shown(lateness)}; {self.project.audit()}"
+        return f"lateness {shown(lateness)}; {self.project.audit()}"
 
     def flower_asks_for_its_password(self) -> str:
-        found = {who: _flower(self.port, "/", who)[0] for who in ("", "compose:wrong", FLOWER)}
-        api = {who: _flower(self.port, "/api/tasks?limit=1", who)[0] for who in ("", "compose:wrong", FLOWER)}
+        found = {who: flower.ask(self.port, "/", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
+        api = {who: flower.ask(self.port, "/api/tasks?limit=1", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
         assert list(found.values()) == list(api.values()) == [401, 401, 200], (found, api)
         tasks = json.loads(
-            _flower(self.port, f"/api/tasks?taskname={CAPTURE_FOLLOWUP}&state=SUCCESS&limit=1", FLOWER)[1]
+            flower.ask(self.port, f"/api/tasks?taskname={CAPTURE_FOLLOWUP}&state=SUCCESS&limit=1", flower.LET_IN)[1]
         )
         ((task_id, task),) = tasks.items()
         assert task["runtime"] and task["args"] and task["result"], task
@@ -164,8 +161,8 @@ class Story:
         lateness = self._lateness_during(upgrade)
         (new,) = self.project.ids("worker")
         assert self.project.inspect(new)["Config"]["Image"] == "hip3-tasks:compose-test"
-        assert lateness["max"] <= LATE_MS, f"lateness {_shown(lateness)}"
-        return f"lateness {_shown(lateness)}; {self.project.audit()}"
+        assert lateness["max"] <= LATE_MS, f"lateness {shown(lateness)}"
+        return f"lateness {shown(lateness)}; {self.project.audit()}"
 
     def a_feed_restarted(self) -> str:
         before = {(one.signal_id, one.offset_ms) for one in self.project.missed()}
@@ -229,7 +226,7 @@ class Story:
             for offset_ms in signal.offsets_ms
             if began_ms <= signal.timestamp_ms + offset_ms <= ended_ms
         }
-        return _lateness(eventually("each has its line", lambda: self._captured(owed)))
+        return quantiles_ms(eventually("each has its line", lambda: self._captured(owed)))
 
     def _captured(self, owed: set[tuple[str, int]]) -> list[Followup]:
         """Those of them that were captured; empty until each is captured or missed."""
@@ -238,46 +235,8 @@ class Story:
         return [one for one in found if isinstance(one, Followup)] if len(found) == len(owed) else []
 
     def _result_of(self, task_id: str) -> Any:
-        status, body = _flower(self.port, f"/api/task/info/{task_id}", FLOWER)
+        status, body = flower.ask(self.port, f"/api/task/info/{task_id}", flower.LET_IN)
         return status == 200 and json.loads(body).get("result")
-
-
-def two_hosts() -> str:
-    """Two feeds, each with its own venue, data and worker, on the Redis of the first; one Flower over both."""
-    address = _own_address()
-    shared = {"REDIS_PASSWORD": "fortheduration", "REDIS_ADDRESS": address, "REDIS_HOST": address, "SIM_RATE": "6"}
-    port = free_port()
-    first = Project(
-        "hip3-compose-test-a",
-        "docker/redis-published.yml",
-        **shared,
-        HIP3_NAME="compose-a",
-        HIP3_DEXES="xyz",
-        HIP3_FLOWER_PORT=str(port),
-        FLOWER_USER="compose",
-        FLOWER_PASSWORD="test",
-    )
-    second = Project("hip3-compose-test-b", **shared, HIP3_NAME="compose-b", HIP3_DEXES="para")
-    try:
-        first.compose("up", "-d")
-        second.compose("up", "-d", "--no-deps", "venue", "worker", "feed")
-        first.until_healthy(*SERVICES)
-        second.until_healthy("venue", "worker", "feed")
-        for project in (first, second):
-            eventually("twenty follow-ups", lambda project=project: len(project.followups()) >= 20)
-        answer = _flower(port, "/api/workers?status=1", FLOWER)[1]
-        assert len(json.loads(answer)) == 2, answer
-        dexes = [sorted({one.market_key.split(":")[0] for one in p.signals()}) for p in (first, second)]
-        assert dexes == [["xyz"], ["para"]], dexes
-        # Neither holds up the other: their feeds end, one after the other, with nothing open.
-        for project in (second, first):
-            project.compose("stop", "feed")
-        said = [project.audit() for project in (first, second)]
-        assert all("+ 0 open" in one for one in said), said
-    finally:
-        for project in (second, first):
-            project.compose("down", "--volumes")
-    return f"Flower shows both workers; xyz: {said[0]}; para: {said[1]}"
 
 
 @contextmanager
@@ -292,34 +251,8 @@ def _beside(*command: str) -> Iterator[None]:
         process.wait()
 
 
-def _flower(port: int, path: str, who: str) -> tuple[int, bytes]:
-    headers = {"Authorization": f"Basic {base64.b64encode(who.encode()).decode()}"} if who else {}
-    try:
-        request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
-
-
-def _own_address() -> str:
-    """One of this machine's that containers reach, too: not a loopback one."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
-
-
 def _size_mb(image: str) -> float:
     return int(run("docker", "image", "inspect", "--format", "{{.Size}}", image)) / 1e6
-
-
-def _lateness(records: Sequence[Followup]) -> dict[str, int]:
-    late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in records)
-    return {"p50": late_ms[len(late_ms) // 2], "p99": late_ms[len(late_ms) * 99 // 100], "max": late_ms[-1]}
-
-
-def _shown(lateness: dict[str, int]) -> str:
-    return ", ".join(f"{name} {late_ms} ms" for name, late_ms in lateness.items())
 
 
 def main() -> int:

@@ -1,0 +1,14 @@
+"""How late captures were, in a few numbers."""
+
+from collections.abc import Sequence
+
+from hip3_tasks.records import Followup
+
+
+def quantiles_ms(records: Sequence[Followup]) -> dict[str, int]:
+    late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in records)
+    return {"p50": late_ms[len(late_ms) // 2], "p99": late_ms[len(late_ms) * 99 // 100], "max": late_ms[-1]}
+
+
+def shown(lateness: dict[str, int]) -> str:
+    return ", ".join(f"{name} {late_ms} ms" for name, late_ms in lateness.items())
