@@ -1,6 +1,7 @@
 """`hip3 recapture`: by name, or everything that is open."""
 
 import sys
+import time
 from collections.abc import Sequence
 
 import redis
@@ -19,6 +20,10 @@ from hip3_tasks.store import Keys, connect
 
 HOUR_MS = 3_600_000
 LONG_SIGNALS = 20_000
+QUEUED_MOST = 300
+"""So many may wait in the queue before the next signal's: what falls due meanwhile stands in the same line."""
+QUEUE_POLL_S = 0.02
+QUEUE_PATIENCE_S = 10.0
 
 
 def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
@@ -28,6 +33,7 @@ def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> in
     unknown = 0
     for signal_id in dict.fromkeys(signal_ids):
         try:
+            _wait_for_room(client, keys)
             signal = recapture(signal_id, data_dir=chosen.data_dir, client=client, keys=keys)
         except (BadCapture, UnknownSignal) as error:
             print(f"hip3: {error}", file=sys.stderr)
@@ -67,3 +73,17 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
             journal.close()
     print(f"{found.open} captures are open, {found.added} of them were not pending; {len(days)} days were read")
     return 0
+
+
+def _wait_for_room(client: "redis.Redis", keys: Keys) -> None:
+    """Until few captures are queued. Raises Unavailable when their number does not go down."""
+    least, since_s = sys.maxsize, time.monotonic()
+    while (queued := client.llen(keys.queue)) > QUEUED_MOST:
+        if queued < least:
+            least, since_s = queued, time.monotonic()
+        if time.monotonic() - since_s > QUEUE_PATIENCE_S:
+            raise Unavailable(
+                f"{queued} captures are queued, and none was taken for {QUEUE_PATIENCE_S:g} s: does a worker run? "
+                "The signals named above are queued, the others are not"
+            )
+        time.sleep(QUEUE_POLL_S)

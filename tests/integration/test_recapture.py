@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hip3_tasks.errors import BadCapture, UnknownSignal
 from hip3_tasks.journal import Journal
 from hip3_tasks.pending import FIRST_TRY_MS, Pending
 from hip3_tasks.recapture import Recaptured, open_days, recapture_open
+from hip3_tasks.recapture_command import QUEUED_MOST
 from hip3_tasks.records import Signal
 from hip3_tasks.signals import SignalWriter
 from hip3_tasks.store import Keys
@@ -66,26 +69,65 @@ def test_an_unknown_signal_and_what_is_no_id_are_errors(tmp_path: Path, client: 
     assert not client.exists(keys.queue)
 
 
+@pytest.fixture
+def command(
+    tmp_path: Path, name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Sequence[str]], int]:
+    """`hip3 recapture` on the test's directory and name; its exit code."""
+    monkeypatch.setenv("HIP3_REDIS_URL", redis_url)
+    monkeypatch.setenv("HIP3_NAME", name)
+
+    def run(signal_ids: Sequence[str]) -> int:
+        monkeypatch.setattr("sys.argv", ["hip3", "recapture", *signal_ids, "--data-dir", str(tmp_path)])
+        return cli.main()
+
+    return run
+
+
 def test_the_command_queues_the_known_and_names_the_unknown(
     tmp_path: Path,
     client: redis.Redis,
     keys: Keys,
-    name: str,
-    redis_url: str,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Callable[[Sequence[str]], int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     signal, absent = a_signal(), f"xyz:TSLA-{T0_MS + 1}"
     write(tmp_path, signal)
-    monkeypatch.setenv("HIP3_REDIS_URL", redis_url)
-    monkeypatch.setenv("HIP3_NAME", name)
-    arguments = ["recapture", absent, signal.signal_id, "--data-dir", str(tmp_path)]
-    monkeypatch.setattr("sys.argv", ["hip3", *arguments])
-    assert cli.main() == 1
+    assert command([absent, signal.signal_id]) == 1
     shown = capsys.readouterr()
     assert shown.out == f"{signal.signal_id}: queued for 1000, 3000, 5000 ms\n"
     assert shown.err.startswith(f"hip3: {absent}: ") and len(shown.err.splitlines()) == 1
     assert len(queued(client, keys)) == 3
+
+
+def test_the_command_waits_until_few_captures_are_queued(
+    tmp_path: Path, client: redis.Redis, keys: Keys, command: Callable[[Sequence[str]], int]
+) -> None:
+    signal = a_signal()
+    write(tmp_path, signal)
+    client.lpush(keys.queue, *range(QUEUED_MOST + 1))
+    worker = threading.Timer(0.3, lambda: client.ltrim(keys.queue, 0, -2))
+    worker.start()
+    assert command([signal.signal_id]) == 0
+    worker.join()
+    assert client.llen(keys.queue) == QUEUED_MOST + 3
+
+
+def test_the_command_says_when_nobody_takes_what_is_queued(
+    tmp_path: Path,
+    client: redis.Redis,
+    keys: Keys,
+    command: Callable[[Sequence[str]], int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("hip3_tasks.recapture_command.QUEUE_PATIENCE_S", 0.1)
+    signals = [a_signal(at_ms=T0_MS + number) for number in range(QUEUED_MOST // 3 + 2)]
+    write(tmp_path, *signals)
+    assert command([signal.signal_id for signal in signals]) == 2
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == QUEUED_MOST // 3 + 1
+    assert shown.err.startswith(f"hip3: {QUEUED_MOST + 3} captures are queued") and len(shown.err.splitlines()) == 1
 
 
 def test_what_is_open_on_any_day_becomes_pending(
