@@ -5,7 +5,7 @@ import socket
 
 from hip3_tasks.up.server import free_port
 from tests.compose import flower
-from tests.compose.project import Project, eventually
+from tests.compose.project import Project, eventually, run
 
 SERVICES = ("redis", "worker", "feed", "flower", "venue")
 
@@ -40,12 +40,14 @@ def two_hosts() -> str:
         # Neither holds up the other: their feeds end, one after the other, with nothing open.
         for project in (second, first):
             project.compose("stop", "feed")
-        said = [project.audit() for project in (first, second)]
-        assert all("+ 0 open" in one for one in said), said
+        volumes = [word for one in (first, second) for word in ("-v", f"{one.name}_data:/{one.name}:ro")]
+        dirs = [f"/{one.name}/sim/signals" for one in (first, second)]
+        said = run("docker", "run", "--rm", *volumes, "hip3-tasks:latest", "hip3", "audit", *dirs).splitlines()[-1]
+        assert "+ 0 open" in said, said
     finally:
         for project in (second, first):
             project.compose("down", "--volumes")
-    return f"Flower shows both workers; xyz: {said[0]}; para: {said[1]}"
+    return f"Flower shows both workers; audit of both directories: {said}"
 
 
 def _own_address() -> str:
