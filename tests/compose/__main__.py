@@ -37,7 +37,7 @@ class Story:
     """One project, and what is to be seen of it in turn."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port, self.called = free_port(), ""
         self.project = Project(
             "hip3-compose-test",
             HIP3_FLOWER_PORT=str(self.port),
@@ -55,6 +55,7 @@ class Story:
         yield self.a_quiet_while
         yield self.flower_asks_for_its_password
         yield self.one_capture_by_hand
+        yield self.flower_remembers
         yield self.the_pool_grows_and_shrinks
         yield self.three_workers
         yield self.a_killed_worker
@@ -114,7 +115,14 @@ class Story:
         task_id = self.project.compose("exec", "-T", "worker", *call).split()[-1]
         done = eventually("Flower shows its result", lambda: self._result_of(task_id), within_s=20)
         assert done == "'already captured'", done
+        self.called = task_id
         return f"celery call {record.signal_id} {record.offset_ms}: {done}"
+
+    def flower_remembers(self) -> str:
+        self.project.compose("restart", "flower")
+        self.project.until_healthy("flower")
+        eventually("the task of before is known", lambda: self._result_of(self.called))
+        return f"after a restart it still shows {self.called}"
 
     def the_pool_grows_and_shrinks(self) -> str:
         (worker,) = self.project.ids("worker")
