@@ -18,7 +18,7 @@ import structlog
 from feed.claim import DirectoryClaim
 from feed.daemon import Feed
 from feed.dispatch import Dispatcher
-from feed.house import TAPE_CAP, House
+from feed.house import House
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
 from hip3_tasks.capture import DAY_MS
@@ -74,7 +74,7 @@ async def _run(settings: Settings) -> int:
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
     detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, most=RESUME_MOST))
-    pending = Pending(client, keys, signal_ttl_s=settings.retention_s * TAPE_CAP)
+    pending = Pending(client, keys, signal_ttl_s=settings.retention_s)
     dispatcher = Dispatcher(settings, pending=pending, clock=clock)
     feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)
     feed.start(watermark_ms)

@@ -2,7 +2,7 @@
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 18
@@ -56,6 +56,23 @@ def containing(fd: int, needle: bytes, start: int, end: int) -> Iterator[bytes]:
             if stop >= 0:
                 yield file[begin:stop]
             end = begin
+
+
+def bisect(fd: int, end: int, is_before: Callable[[bytes], bool]) -> int:
+    """Where the first line begins that is not before something, in a file whose lines before it come first."""
+    if end <= 0:
+        return 0
+    start = 0
+    with mmap.mmap(fd, end, access=mmap.ACCESS_READ) as file:
+        while start < end:
+            middle = (start + end) // 2
+            begin = file.rfind(b"\n", start, middle) + 1 or start
+            stop = file.find(b"\n", middle, end)
+            if is_before(file[begin:stop]):
+                start = stop + 1
+            else:
+                end = begin
+    return start
 
 
 def read_from(path: Path, start: int = 0) -> tuple[list[bytes], int]:

@@ -81,7 +81,7 @@ class Wanted:
 class Pending:
     """One feed's pending set. Every method is one round-trip and may raise redis.RedisError."""
 
-    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = 3600) -> None:
+    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = 900) -> None:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)

@@ -62,7 +62,7 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
                 list(days),
                 data_dir=chosen.data_dir,
                 journal=journal,
-                pending=Pending(client, Keys(chosen.feed_name)),
+                pending=Pending(client, Keys(chosen.feed_name), signal_ttl_s=chosen.retention_s),
                 at_ms=now_ms,
                 since_ms=since_ms,
                 tick=lambda read: progress.advance(task, read),

@@ -1,6 +1,7 @@
 """The signals files: what must exist. A signal is durable here before anything is published of it."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,10 +11,15 @@ import structlog
 from hip3_tasks.appendfile import AppendFile
 from hip3_tasks.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.lines import backwards, containing, whole_length
+from hip3_tasks.lines import backwards, bisect, containing, whole_length
 from hip3_tasks.records import Signal
 
 log = structlog.get_logger()
+
+NEAR_BYTES = 1 << 17
+"""Room for the signals of all markets in one millisecond."""
+
+_begins = re.compile(rb'\{"timestamp_ms":(\d+),').match
 
 
 def signals_path(data_dir: Path, day: str) -> Path:
@@ -55,12 +61,21 @@ def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
     with _opened(signals_path(data_dir, capture.day)) as fd:
         if fd is not None:
             end = whole_length(fd, os.fstat(fd).st_size)
-            for line in containing(fd, f'"{capture.signal_id}"'.encode(), 0, end):
-                with suppress(MalformedRecord):
-                    signal = Signal.from_line(line)
-                    if signal.signal_id == capture.signal_id:
-                        return signal
+            # A feed writes in the order of time, so a signal is found within a millisecond; else wherever it is.
+            start = bisect(fd, end, lambda line: _timestamp_ms(line) < capture.timestamp_ms)
+            for reach in (start, min(end, start + NEAR_BYTES)), (0, end):
+                for line in containing(fd, f'"{capture.signal_id}"'.encode(), *reach):
+                    with suppress(MalformedRecord):
+                        signal = Signal.from_line(line)
+                        if signal.signal_id == capture.signal_id:
+                            return signal
     return None
+
+
+def _timestamp_ms(line: bytes) -> int:
+    """As a line of ours begins; -1 for another one."""
+    found = _begins(line)
+    return int(found[1]) if found else -1
 
 
 def signals_since(data_dir: Path, since_ms: int, *, until_ms: int, most: int | None = None) -> list[Signal]:

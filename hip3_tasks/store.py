@@ -8,7 +8,7 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 | `tapes`       | set    | -         | feed                | feed            | the coins that have a tape      |
 | `watermark`   | string | -         | feed                | workers, status | the tape is complete up to here |
 | `feed`        | string | 5 s       | feed                | feed            | which directory owns the name   |
-| `signal:{id}` | hash   | an hour   | feed, recapture     | workers         | `record`: the signal's line     |
+| `signal:{id}` | hash   | retention | feed, recapture     | workers         | `record`: the signal's line     |
 | `pending`     | zset   | -         | feed; workers remove | feed, status   | captures by when to try again   |
 | `due`         | zset   | -         | feed; workers remove | feed, status   | the same captures by due time   |
 | `captures`    | list   | -         | feed, `celery call` | workers         | the Celery queue                |

@@ -8,7 +8,6 @@ import workers.tasks
 from benchmarks import job
 from benchmarks.peers import EVENTS, become
 from feed.dispatch import LULL_S
-from feed.house import TAPE_CAP
 from hip3_tasks import settings
 from hip3_tasks.celery import app
 from hip3_tasks.messages import task_message
@@ -34,7 +33,7 @@ def _pending() -> tuple[Pending, str]:
     chosen = settings.load()
     keys = Keys(chosen.feed_name)
     # Its signals live as long as the feed lets them.
-    return Pending(connect(str(chosen.redis_url)), keys, signal_ttl_s=chosen.retention_s * TAPE_CAP), keys.queue
+    return Pending(connect(str(chosen.redis_url)), keys, signal_ttl_s=chosen.retention_s), keys.queue
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def full_disk(setting: Setting) -> Found:
         with System(setting.folder / "system", data_dir=folder / "data", signals_per_s=20) as system:
             eventually("the disk is full", lambda: psutil.disk_usage(str(folder)).free < 4096)
             time.sleep(FAULT_S)
-            _remount(folder, f"size={LARGE}")
+            assert _remount(folder, f"size={LARGE}")
             system.recovered(found)
             system.judge(found, when="disk full")
     return found
@@ -60,7 +60,7 @@ def directory_read_only(setting: Setting) -> Found:
             with system.hole():
                 system.feed.kill()
                 system.workers[0].kill()
-                _remount(folder, "ro")
+                eventually("nobody writes", lambda: _remount(folder, "ro"))
                 system.feed.start()
                 system.start_worker()
                 _expect_red(system, found)
@@ -68,7 +68,7 @@ def directory_read_only(setting: Setting) -> Found:
                 if "Read-only file system" not in system.feed.said or "Traceback" in system.feed.said:
                     found.unclear += 1
                     found.blame(f"the feed says: {system.feed.said[-300:]}")
-                _remount(folder, "rw")
+                assert _remount(folder, "rw")
                 if not system.feed.is_running:
                     system.feed.start()
                 system.wait_until_live()
@@ -169,5 +169,5 @@ def _mounted(folder: Path, size: str) -> Iterator[Path | None]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def _remount(folder: Path, option: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], check=True)
+def _remount(folder: Path, option: str) -> bool:
+    return subprocess.run(["mount", "-o", f"remount,{option}", str(folder)], capture_output=True).returncode == 0

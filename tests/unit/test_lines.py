@@ -66,6 +66,14 @@ def test_containing_gives_the_whole_lines_that_contain_it_last_one_first(content
     assert found == [line for line in reversed(whole_lines(content[:end])) if b"needle" in line]
 
 
+@given(numbers=st.lists(st.integers(0, 2000)), wanted=st.integers(0, 2001))
+def test_bisect_gives_where_the_first_line_begins_that_is_not_before(numbers: list[int], wanted: int) -> None:
+    ordered = [b"%d\n" % number for number in sorted(numbers)]
+    with a_file(b"".join(ordered)) as fd:
+        found = lines.bisect(fd, sum(map(len, ordered)), lambda line: int(line) < wanted)
+    assert found == sum(len(line) for line in ordered if int(line) < wanted)
+
+
 def test_a_line_that_contains_it_twice_is_given_once() -> None:
     with a_file(b"needle\nneedle and needle\nneedle") as fd:
         assert list(lines.containing(fd, b"needle", 0, 31)) == [b"needle and needle", b"needle"]

@@ -4,9 +4,12 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from hip3_tasks import appendfile, lines
@@ -108,6 +111,19 @@ def test_a_signal_is_found_by_its_capture(writer: SignalWriter, tmp_path: Path) 
     assert find_signal(tmp_path, a_capture(alike)) == alike
     assert find_signal(tmp_path, a_capture(THIRD)) is None
     assert find_signal(tmp_path, a_capture(a_signal(at_ms=MIDNIGHT_MS))) is None
+
+
+@given(order=st.permutations(range(6)), is_broken=st.booleans())
+def test_a_signal_is_found_wherever_it_is(order: list[int], is_broken: bool) -> None:
+    signals = [a_signal(at_ms=T0_MS + number) for number in order]
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hip3_tasks.signals.NEAR_BYTES", 700)
+        signals_path(Path(folder), DAY).write_bytes(
+            b"".join(line for one in signals for line in (one.line(), b"broken\n" if is_broken else b""))
+        )
+        for one in signals:
+            assert find_signal(Path(folder), a_capture(one)) == one
+        assert find_signal(Path(folder), a_capture(a_signal("xyz:MU"))) is None
 
 
 def test_a_signal_whose_line_is_torn_is_not_there_yet(path: Path, tmp_path: Path) -> None:
