@@ -56,7 +56,11 @@ def _failure(task: Any, member: Member, answer: Exception) -> Any:
     """Log it and send its signals as for a task that raised; what the parent is told of it."""
     task_id, args, kwargs = member
     context = Context(id=task_id, task=task.name, args=args, kwargs=kwargs, hostname=None, ignore_result=True)
+    origin = answer.__traceback__
     try:
         raise answer
-    except Exception as error:  # noqa: BLE001  whatever it is, it is only this member's
+    except Exception as error:  # noqa: BLE001  whatever it is, this member has failed with it
         return TraceInfo(states.FAILURE, error).handle_error_state(task, context)
+    finally:
+        # It may be the answer to others as well; each raise makes its traceback longer.
+        answer.__traceback__ = origin

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+import redis
 import structlog
 from celery.signals import heartbeat_sent, worker_init, worker_process_init, worker_ready
 from celery.worker import state
@@ -29,7 +30,8 @@ class CaptureFollowup(DueBatchTask):
     """Record the market of a signal as it was known at exactly its time + offset_ms; the result is the outcome."""
 
     name = CAPTURE_FOLLOWUP
-    throws = (Hip3Error,)
+    throws = (Hip3Error, redis.RedisError)
+    """Logged without a traceback."""
 
     def run_many(self, calls: Sequence[Call]) -> list[object]:
         wanted = [_wanted(call) for call in calls]

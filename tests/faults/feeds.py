@@ -8,6 +8,8 @@ from tests.faults.system import System, frozen
 
 KILLS = 9
 STOP_S = 5.0
+REFUSES_WITHIN_S = 20.0
+"""A name that is held may be a dead feed's, for 7.5 s."""
 
 
 def feed_killed(setting: Setting) -> Found:
@@ -43,7 +45,7 @@ def second_feed(setting: Setting) -> Found:
             other.start()
             found.injected += 1
             with suppress(Exception):
-                other.wait(10)
+                other.wait(REFUSES_WITHIN_S)
             if other.is_running or not other.said.strip() or "Traceback" in other.said:
                 found.unclear += 1
                 found.blame(f"a second feed with the {name}: {other.said[-300:] or 'says nothing'}")

@@ -11,8 +11,8 @@ FULL_S = 10.0
 LAST_DUE_S = 5.0
 CUTS = 20
 SILENCES = 5
-GIVEN_UP_WITHIN_S = 15.0
-"""A client gives up a connection on which no answer comes for 5 s; a worker may meet three of them in a row."""
+GIVEN_UP_WITHIN_S = 25.0
+"""A client gives up a connection on which no answer comes for 5 s; a worker may meet several in a row."""
 WITHIN_S = 5.0
 """Of the end of an outage, captures go on."""
 
