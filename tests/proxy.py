@@ -33,9 +33,8 @@ class Proxy:
         self.port = 0
         self._to_port, self._tls = to_port, tls
         self._pumps: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
-        self._is_up, self._ends = threading.Event(), asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._is_up = threading.Event()
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
@@ -58,6 +57,7 @@ class Proxy:
         return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(PATIENCE_S)
 
     async def _serve(self) -> None:
+        self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
         # A refused certificate is the caller's to see, not this thread's to tell.
         self._loop.set_exception_handler(lambda *_: None)
         server = await asyncio.start_server(self._carry, "127.0.0.1", 0, ssl=self._tls)
@@ -74,12 +74,14 @@ class Proxy:
             return
         pumps = {asyncio.create_task(_pump(reader, back)), asyncio.create_task(_pump(there, writer))}
         self._pumps |= pumps
-        await asyncio.wait(pumps)
-        self._pumps -= pumps
-        if any(pump.cancelled() for pump in pumps):
-            await self._ends.wait()
-        writer.transport.abort()
-        back.transport.abort()
+        try:
+            await asyncio.wait(pumps)
+            if any(pump.cancelled() for pump in pumps):
+                await self._ends.wait()
+        finally:
+            self._pumps -= pumps
+            writer.transport.abort()
+            back.transport.abort()
 
 
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
