@@ -5,9 +5,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,18 +23,13 @@ ROOM_BYTES = 2_500
 
 def full_disk(setting: Setting) -> Found:
     """A file system of 64 KiB, which later has room again."""
-    found = Found(injected=1)
-    with _mounted(setting.folder / "full", SMALL) as folder:
-        if folder is None:
-            found.note = "not tried: no right to mount"
-            return found
-        with System(setting.folder / "system", data_dir=folder / "data", signals_per_s=20) as system:
-            eventually("the disk is full", lambda: psutil.disk_usage(str(folder)).free < 4096)
-            time.sleep(FAULT_S)
-            assert _remount(folder, f"size={LARGE}")
-            system.recovered(found)
-            system.judge(found, when="disk full")
-    return found
+
+    def fill(system: System, folder: Path, found: Found) -> None:
+        eventually("the disk is full", lambda: psutil.disk_usage(str(folder)).free < 4096)
+        time.sleep(FAULT_S)
+        assert _remount(folder, f"size={LARGE}")
+
+    return _on_its_own_disk(setting, SMALL, fill, when="disk full", signals_per_s=20)
 
 
 def files_that_may_not_grow(setting: Setting) -> Found:
@@ -51,30 +47,25 @@ def files_that_may_not_grow(setting: Setting) -> Found:
 
 def directory_read_only(setting: Setting) -> Found:
     """Feed and worker are started on a file system that is read-only, which later is not."""
-    found = Found(injected=1)
-    with _mounted(setting.folder / "read-only", LARGE) as folder:
-        if folder is None:
-            found.note = "not tried: no right to mount"
-            return found
-        with System(setting.folder / "system", data_dir=folder / "data") as system:
-            with system.hole():
-                system.feed.kill()
-                system.workers[0].kill()
-                eventually("nobody writes", lambda: _remount(folder, "ro"))
+
+    def forbid(system: System, folder: Path, found: Found) -> None:
+        with system.hole():
+            system.feed.kill()
+            system.workers[0].kill()
+            eventually("nobody writes", lambda: _remount(folder, "ro"))
+            system.feed.start()
+            system.start_worker()
+            _expect_red(system, found)
+            time.sleep(FAULT_S)
+            if "Read-only file system" not in system.feed.said or "Traceback" in system.feed.said:
+                found.unclear += 1
+                found.blame(f"the feed says: {system.feed.said[-300:]}")
+            assert _remount(folder, "rw")
+            if not system.feed.is_running:
                 system.feed.start()
-                system.start_worker()
-                _expect_red(system, found)
-                time.sleep(FAULT_S)
-                if "Read-only file system" not in system.feed.said or "Traceback" in system.feed.said:
-                    found.unclear += 1
-                    found.blame(f"the feed says: {system.feed.said[-300:]}")
-                assert _remount(folder, "rw")
-                if not system.feed.is_running:
-                    system.feed.start()
-                system.wait_until_live()
-            system.recovered(found)
-            system.judge(found, when="read-only")
-    return found
+            system.wait_until_live()
+
+    return _on_its_own_disk(setting, LARGE, forbid, when="read-only")
 
 
 def directory_gone(setting: Setting) -> Found:
@@ -151,6 +142,22 @@ def _limit(system: System, size: int) -> None:
     for part in (system.feed, *system.workers):
         for pid in (part.pid, *part.children()):
             psutil.Process(pid).rlimit(psutil.RLIMIT_FSIZE, (size, -1))
+
+
+def _on_its_own_disk(
+    setting: Setting, size: str, hurt: Callable[[System, Path, Found], None], *, when: str, **options: Any
+) -> Found:
+    """A system whose data directory is on a file system of that size, and what became of it when hurt."""
+    found = Found(injected=1)
+    with _mounted(setting.folder / "disk", size) as folder:
+        if folder is None:
+            found.note = "not tried: no right to mount"
+            return found
+        with System(setting.folder / "system", data_dir=folder / "data", **options) as system:
+            hurt(system, folder, found)
+            system.recovered(found)
+            system.judge(found, when=when)
+    return found
 
 
 @contextmanager
