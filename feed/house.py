@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from contextlib import suppress
 
 import redis
 import structlog
@@ -117,10 +116,8 @@ class House:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
     def _note(self, problems: list[str]) -> None:
-        # One that cannot be left grows old, which is red enough.
-        with suppress(OSError):
-            if self._settings.health_dir:
-                note(self._settings.health_dir / "feed", problems)
+        if self._settings.health_dir:
+            note(self._settings.health_dir / "feed", problems)
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:

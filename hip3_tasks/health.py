@@ -7,6 +7,7 @@ old or names a problem. It costs no more than the start of Python, for a contain
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 OVERDUE_RED_MS = 10_000
@@ -32,10 +33,11 @@ def lags(*, at_ms: int, watermark_ms: int | None, oldest_due_at_ms: int | None, 
 
 
 def note(path: Path, problems: Iterable[str]) -> None:
-    """Leave word that this process lives, and what is red. Raises OSError."""
+    """Leave word that this process lives, and what is red. Where that cannot be left it grows old: red enough."""
     part = path.with_suffix(".part")
-    part.write_text("\n".join([str(time.monotonic()), *problems]))
-    part.replace(path)
+    with suppress(OSError):
+        part.write_text("\n".join([str(time.monotonic()), *problems]))
+        part.replace(path)
 
 
 def noted(path: Path) -> list[str]:

@@ -93,13 +93,13 @@ class Journal:
             self._forget(name)
 
     def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[str]:
-        with self._locked(name, [_capture(record) for record in records]) as day:
+        with self._locked(name, [record.signal_timestamp_ms for record in records]) as day:
             return [DAY_CLOSED] * len(records) if day is None else day.append(records)
 
     def _open_of_day(self, name: str, captures: list[Capture]) -> list[Capture]:
         if not self._has_files(name):
             return captures
-        with self._locked(name, captures) as day:
+        with self._locked(name, [capture.timestamp_ms for capture in captures]) as day:
             pass
         with refusing(self._path(name)):
             return [] if day is None else day.open_among(captures)
@@ -115,12 +115,12 @@ class Journal:
         return any((self._data_dir / name).exists() for name in names)
 
     @contextmanager
-    def _locked(self, name: str, captures: Sequence[Capture] = ()) -> Iterator["_Day | None"]:
-        """A day's files, locked, and known what is needed for so many captures; None when the day is closed."""
+    def _locked(self, name: str, signals_ms: Sequence[int] = ()) -> Iterator["_Day | None"]:
+        """A day's files, locked, and known far enough back for captures of these times; None when the day is closed."""
         try:
             with refusing(self._path(name)):
                 day = self._lock(name)
-                while day is not None and (day.mend() > MUCH_BYTES or day.knows_too_little(captures)):
+                while day is not None and (day.mend() > MUCH_BYTES or day.knows_too_little(signals_ms)):
                     day.unlock()
                     day.catch_up()
                     day = self._lock(name)
@@ -192,9 +192,9 @@ class _Day:
                 self._missed = _Keyed(AppendFile(self._missed_path, Missed, create=False), self._window_ms)
         return sum(keyed.mend() for keyed in self._files())
 
-    def knows_too_little(self, captures: Sequence[Capture]) -> bool:
+    def knows_too_little(self, signals_ms: Sequence[int]) -> bool:
         """Whether many of these are older than what is known of a file, which then is to be read again."""
-        return any(keyed.knows_too_little(captures) for keyed in self._files())
+        return any(keyed.knows_too_little(signals_ms) for keyed in self._files())
 
     def catch_up(self) -> None:
         """Take in all that was whole when they were mended: it stays as it is, whoever has the lock."""
@@ -265,9 +265,8 @@ class _Keyed:
                 self._read_to = None
         return self._whole - (self._read_to or 0)
 
-    def knows_too_little(self, captures: Sequence[Capture]) -> bool:
-        since_ms = self._keys.complete_since_ms
-        older_ms = [capture.timestamp_ms for capture in captures if capture.timestamp_ms < since_ms]
+    def knows_too_little(self, signals_ms: Sequence[int]) -> bool:
+        older_ms = [at_ms for at_ms in signals_ms if at_ms < self._keys.complete_since_ms]
         if len(older_ms) < MANY_OLDER:
             return False
         self._keys, self._read_to = self._keys.wider(min(older_ms)), None

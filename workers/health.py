@@ -1,6 +1,5 @@
 """What a worker says of its own health: at each heartbeat of Celery's, which stops when the connection is lost."""
 
-from contextlib import suppress
 from pathlib import Path
 
 from celery.worker import state
@@ -13,6 +12,4 @@ def note_health(health_dir: Path, *, at_ms: int) -> None:
     due_at_ms = [int(task.eta.timestamp() * 1000) for task in tuple(state.reserved_requests) if task.eta]
     overdue_ms = at_ms - min(due_at_ms, default=at_ms)
     stuck = [f"a capture is {overdue_ms // 1000} s overdue here"] if overdue_ms > OVERDUE_RED_MS else []
-    # A note that cannot be left grows old, which is red enough.
-    with suppress(OSError):
-        note(health_dir / "worker", stuck)
+    note(health_dir / "worker", stuck)
