@@ -4,13 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from hip3_tasks.records import Followup, Missed, Signal
+from tests import waiting
+from tests.datafiles import DataFiles
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
@@ -32,14 +32,7 @@ def run(*command: str, environment: Mapping[str, str] | None = None, within_s: f
     return done.stdout
 
 
-def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
-    """Wait for a condition; its value, or an error that says what was waited for."""
-    until_s = time.monotonic() + within_s
-    while not (value := is_true()):
-        if time.monotonic() > until_s:
-            raise AssertionError(f"not within {within_s:g} s: {what}")
-        time.sleep(POLL_S)
-    return value
+eventually = partial(waiting.eventually, within_s=PATIENCE_S, every_s=POLL_S)
 
 
 @cache
@@ -49,7 +42,9 @@ def compose() -> Sequence[str]:
     return ("docker", "compose") if plugin.returncode == 0 else (shutil.which("docker-compose") or "docker-compose",)
 
 
-class Project:
+class Project(DataFiles):
+    """Its data are read where only its containers see them."""
+
     def __init__(self, name: str, *files: str, **settings: str) -> None:
         self.name = name
         self._files = [word for file in ("docker-compose.yml", *files) for word in ("-f", file)]
@@ -108,20 +103,11 @@ class Project:
 
     # Its data
 
-    def signals(self) -> list[Signal]:
-        return [Signal.from_line(line) for line in self._lines("signals")]
-
-    def followups(self) -> list[Followup]:
-        return [Followup.from_line(line) for line in self._lines("followups")]
-
-    def missed(self) -> list[Missed]:
-        return [Missed.from_line(line) for line in self._lines("missed")]
+    def lines(self, kind: str) -> list[bytes]:
+        command = f"cat {DATA}/{kind}_*.jsonl 2>/dev/null || true"
+        text = self.execute(self.inside(), "sh", "-c", command)
+        return [line.encode() for line in text.split("\n")[:-1]]
 
     def audit(self) -> str:
         """What `hip3 audit` says last. Raises Refused when anything is lost, doubled or wrong."""
         return self.compose("run", "--rm", "--no-deps", "-T", "worker", "hip3", "audit", DATA).splitlines()[-1]
-
-    def _lines(self, kind: str) -> list[bytes]:
-        command = f"cat {DATA}/{kind}_*.jsonl 2>/dev/null || true"
-        text = self.execute(self.inside(), "sh", "-c", command)
-        return [line.encode() + b"\n" for line in text.split("\n")[:-1]]

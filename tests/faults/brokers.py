@@ -14,7 +14,8 @@ from hip3_tasks.up.server import answers, binary, command, free_port
 from tests.badmessages import changed, foreign, malformed, task
 from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting
-from tests.faults.system import NAME, OFFSETS, System, eventually
+from tests.faults.system import NAME, OFFSETS, System
+from tests.waiting import eventually
 
 TRIES = 50
 OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"

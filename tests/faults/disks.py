@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 
 from tests.faults.row import Found, Setting
-from tests.faults.system import System, eventually
+from tests.faults.system import System
+from tests.waiting import eventually
 
 FAULT_S = 4.0
 SMALL, LARGE = "64k", "64m"

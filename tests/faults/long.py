@@ -9,7 +9,8 @@ from collections.abc import Callable
 import psutil
 
 from tests.faults.row import Found, Setting
-from tests.faults.system import System, eventually, frozen
+from tests.faults.system import System, frozen
+from tests.waiting import eventually
 
 CHAOS_S, LATEST_S = 300.0, 15.0
 SOAK_S = 600.0

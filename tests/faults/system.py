@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ from tests.faults.part import Part
 from tests.faults.row import Found
 from tests.faults.venue import Venue
 from tests.proxy import Proxy
+from tests.waiting import eventually
 
 PATIENCE_S = 30.0
-POLL_S = 0.02
 SETTLE_S = 40.0
 EDGE_MS = 2_500
 """What a hole in the feed's knowledge may cost before it begins and after it has ended: 1.5 s of grace, and a state."""
@@ -38,17 +38,6 @@ NAME = "faults"
 PASSWORD = "not-a-secret"
 OFFSETS = 3
 """Follow-ups of a signal, by default."""
-
-
-def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
-    """Wait for a condition; its value, or an error that says what was waited for."""
-    until_s = time.monotonic() + within_s
-    while True:
-        if value := is_true():
-            return value
-        if time.monotonic() > until_s:
-            raise AssertionError(f"not within {within_s:g} s: {what}")
-        time.sleep(POLL_S)
 
 
 class System(DataFiles):
