@@ -1,0 +1,1 @@
+"""Were the signals right? What the files say, at the size of real data."""
