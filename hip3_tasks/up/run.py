@@ -84,10 +84,12 @@ class Run:
         if venue:
             yield from _wait(lambda: _listens(plan.venue_url), START_PATIENCE_S, f"no venue at {plan.venue_url}")
         self._state = "running"
-        if plan.flower:
-            # It costs a second of work that the others have better use for now.
+        if plan.page or plan.flower:
+            # They cost a second of work that the others have better use for now.
             yield from self._live_or_settled()
-            self._start(plan.flower)
+        for part in (plan.page, plan.flower):
+            if part:
+                self._start(part)
 
     def _live_or_settled(self) -> Iterator[None]:
         while self._live_at_s is None and self._age_s() < SETTLING_S:
@@ -106,6 +108,7 @@ class Run:
             redis_url=self._plan.redis_url,
             venue_url=self._plan.venue_url,
             flower_url=self._plan.flower_url,
+            page_url=self._plan.page_url,
         ).write(self._chosen.data_dir)
 
     def _is_over(self, duration_s: float | None) -> bool:
@@ -150,6 +153,7 @@ class Run:
         is_settling = self._live_at_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         places = {
+            "page": self._plan.page_url,
             "flower": self._plan.flower_url,
             "venue": self._plan.venue_url,
             "data": str(self._chosen.data_dir),

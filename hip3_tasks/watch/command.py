@@ -42,7 +42,7 @@ def _view(chosen: Settings) -> View:
     except Unavailable as error:
         snapshot = Snapshot(at_ms=now_ms, fault=str(error))
     run = RunFile.read(chosen.data_dir)
-    places = {"flower": run and run.flower_url, "data": str(chosen.data_dir)}
+    places = {"page": run and run.page_url, "flower": run and run.flower_url, "data": str(chosen.data_dir)}
     return View(
         title=f"{chosen.feed_name}, last {LOOK_BACK_MS // 60_000} minutes",
         tally=recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms),

@@ -1,0 +1,39 @@
+// Plotly, dressed in the page's own colours. The figures come drawn from the server, as the report draws them.
+
+const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
+const drawn = new Map();
+
+const loaded = new Promise((resolve) => {
+  if (window.Plotly) resolve(window.Plotly);
+  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
+});
+
+export async function draw(node, figure) {
+  drawn.set(node, figure);
+  const Plotly = await loaded;
+  if (drawn.get(node) === figure) await Plotly.react(node, figure.data, dressed(figure.layout), CONFIG);
+}
+
+function dressed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line] = [style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim()];
+  const panel = style.getPropertyValue("--panel").trim();
+  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true, fixedrange: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: text },
+    margin: { l: 40, r: 8, t: 18, b: 30 },
+    hovermode: "x unified",
+    hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text } },
+    legend: { orientation: "h", x: 0, y: 1.12, font: { size: 10 } },
+    uirevision: "kept",
+    ...layout,
+    xaxis: { ...axis, ...layout.xaxis },
+    yaxis: { ...axis, ...layout.yaxis },
+  };
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const [node, figure] of drawn) draw(node, { ...figure });
+});
