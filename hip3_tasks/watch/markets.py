@@ -1,11 +1,12 @@
 """The markets as rows of a table: prices, how far each touch is priced through the oracle, what is known of each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 import redis
+from pydantic import ValidationError
 
 from hip3_tasks.edge import Side, edge_bps, mid_px, moved_bps
 from hip3_tasks.errors import MalformedEntry
@@ -49,12 +50,23 @@ class MarketRow:
     """When its context was last heard, as of the feed's last report a second ago."""
 
     @property
+    def side(self) -> Side:
+        """Of the greater edge."""
+        buy_bps, sell_bps = self.buy_edge_bps, self.sell_edge_bps
+        return Side.SELL if buy_bps is None or (sell_bps is not None and sell_bps > buy_bps) else Side.BUY
+
+    @property
     def dislocation(self) -> float:
         """The greater edge as a share of the threshold: a signal from 1 on, where the market is not silent."""
         edges_bps = [edge for edge in (self.buy_edge_bps, self.sell_edge_bps) if edge is not None]
         if not edges_bps or not self.threshold_bps or self.threshold_bps < 0:
             return 0.0
         return max(edges_bps) / self.threshold_bps
+
+    def shown(self) -> str:
+        """In a few words."""
+        edge_bps = self.buy_edge_bps if self.side is Side.BUY else self.sell_edge_bps
+        return f"{self.coin} {self.side} {edge_bps:.1f}" if edge_bps is not None else self.coin
 
     def unknown(self, why: str) -> "MarketRow":
         """The same market, of which nothing is known any more."""
@@ -81,34 +93,42 @@ def markets_at(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
     return Markets(watermark_ms, rows + gone)
 
 
-def dislocated(rows: Sequence[MarketRow], *, most: int) -> list[MarketRow]:
+def seen_markets(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
+    """The same where a look may fail: nothing, then."""
+    try:
+        return markets_at(client, keys, at_ms=at_ms)
+    except (redis.RedisError, ValidationError):
+        return Markets(None, [])
+
+
+def dislocated(rows: Sequence[MarketRow]) -> list[MarketRow]:
     """Those whose edge is at the threshold or beyond, the farthest first."""
-    found = sorted((row for row in rows if row.dislocation >= 1), key=lambda row: -row.dislocation)
-    return found[:most]
+    return sorted((row for row in rows if row.dislocation >= 1), key=lambda row: -row.dislocation)
 
 
 def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int) -> MarketRow:
     market, why = _state(reading, at_ms)
-    known = MarketRow(
+    return MarketRow(
         coin=coin,
         state=Known.LIVE if market else Known.GAP,
         why=why,
         threshold_bps=round(facts.threshold_bps, BPS_DIGITS),
         taker_fee_bps=round(facts.taker_fee_bps, BPS_DIGITS),
         ctx_at_ms=facts.ctx_at_ms,
+        **(_prices(market) if market else {}),
     )
-    if market is None:
-        return known
-    return replace(
-        known,
-        oracle_px=market.oracle_px,
-        mark_px=market.mark_px,
-        bid_px=market.bid_px,
-        ask_px=market.ask_px,
-        spread_bps=_spread_bps(market),
-        buy_edge_bps=_edge_bps(Side.BUY, market),
-        sell_edge_bps=_edge_bps(Side.SELL, market),
-    )
+
+
+def _prices(market: Market) -> dict[str, float | None]:
+    return {
+        "oracle_px": market.oracle_px,
+        "mark_px": market.mark_px,
+        "bid_px": market.bid_px,
+        "ask_px": market.ask_px,
+        "spread_bps": _spread_bps(market),
+        "buy_edge_bps": _edge_bps(Side.BUY, market),
+        "sell_edge_bps": _edge_bps(Side.SELL, market),
+    }
 
 
 def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:

@@ -31,13 +31,13 @@ def plotly_script() -> Path:
 
 
 class Asset:
-    """A file in memory, plain and zipped."""
+    """A file, kept zipped: plain it is asked for by hand only."""
 
     def __init__(self, path: Path) -> None:
-        self._plain = path.read_bytes()
-        self._zipped = gzip.compress(self._plain, 6, mtime=0) if len(self._plain) > ZIPPED_FROM_BYTES else b""
-        self._type = TYPES[path.suffix]
-        self._tag = f'"{hashlib.sha256(self._plain).hexdigest()[:20]}"'
+        plain = path.read_bytes()
+        self._path, self._type = path, TYPES[path.suffix]
+        self._zipped = gzip.compress(plain, 6, mtime=0) if len(plain) > ZIPPED_FROM_BYTES else b""
+        self._tag = f'"{hashlib.sha256(plain).hexdigest()[:20]}"'
 
     def answer(self, request: Request) -> Response:
         # Asked for again each time, and answered by its tag: a new version must not meet an old page.
@@ -46,7 +46,7 @@ class Asset:
             return Response(status_code=304, headers=headers)
         if self._zipped and "gzip" in request.headers.get("accept-encoding", ""):
             return Response(self._zipped, media_type=self._type, headers=headers | {"content-encoding": "gzip"})
-        return Response(self._plain, media_type=self._type, headers=headers)
+        return Response(self._path.read_bytes(), media_type=self._type, headers=headers)
 
 
 @cache

@@ -48,8 +48,9 @@ class _Server(uvicorn.Server):
         self._page = page
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Uvicorn's own raises the signal again at the end, and an end in order would look like a death.
         self._page.board.close()
-        super().handle_exit(sig, frame)
+        self.should_exit, self.force_exit = True, self.should_exit
 
 
 def is_loopback(host: str) -> bool:

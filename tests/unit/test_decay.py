@@ -1,0 +1,82 @@
+"""Today's edges by horizon, from sums that are kept as lines go by."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hip3_tasks.capture import DAY_MS
+from hip3_tasks.edge import Side
+from hip3_tasks.records import Record
+from hip3_tasks.web.decay import MINUTE_MS, Decay
+from hip3_tasks.web.decaytable import Horizon, decay_table
+from tests.build import T0_MS, a_followup, a_signal
+
+COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
+edges = st.floats(-100, 100)
+lines = st.lists(
+    st.tuples(st.sampled_from(COINS), st.sampled_from(Side), st.integers(0, 90), edges, st.none() | edges), max_size=60
+)
+
+
+def of(*records: Record) -> Decay:
+    decay = Decay()
+    decay.turn_to(T0_MS)
+    for record in records:
+        decay.take("followups" if hasattr(record, "offset_ms") else "signals", record.model_dump(mode="json"))
+    return decay
+
+
+def followups(drawn: Sequence[tuple[str, Side, int, float, float | None]]) -> list[Record]:
+    found: list[Record] = []
+    for coin, side, minute, edge_bps, markout_bps in drawn:
+        signal = a_signal(coin, side=side, at_ms=T0_MS + minute * MINUTE_MS)
+        found.append(a_followup(signal, raw_edge_bps=edge_bps, markout_bps=markout_bps))
+    return found
+
+
+@given(lines, st.sampled_from([None, *COINS]), st.sampled_from([None, *Side]))
+def test_means_and_counts_are_those_of_the_lines(
+    drawn: list[tuple[str, Side, int, float, float | None]], coin: str | None, side: Side | None
+) -> None:
+    table = decay_table(of(*followups(drawn)), coin=coin, side=side)
+    wanted = [line for line in drawn if coin in (None, line[0]) and side in (None, line[1])]
+    assert [row.offset_ms for row in table] == ([1000] if wanted else [])
+    for row in table:
+        assert row.n == len(wanted)
+        assert row.clusters == len({(line[0].split(":")[0], (T0_MS // MINUTE_MS) + line[2]) for line in wanted})
+        assert row.edge_bps.mean == pytest.approx(sum(line[3] for line in wanted) / len(wanted), abs=1e-9)
+        markouts = [line[4] for line in wanted if line[4] is not None]
+        expected = sum(markouts) / len(markouts) if markouts else None
+        assert row.markout_bps.mean == (expected if expected is None else pytest.approx(expected, abs=1e-9))
+
+
+def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
+    drawn = [("xyz:TSLA", Side.BUY, minute, edge, 0.0) for minute, edge in zip(minutes, edges_bps, strict=True)]
+    return decay_table(of(*followups(drawn)), coin=None, side=None)[0]
+
+
+def test_one_minute_alone_has_no_band() -> None:
+    assert band(3.0, 5.0, minutes=(1, 1)).edge_bps.low is None
+
+
+def test_lines_of_one_minute_are_one_event() -> None:
+    alone = band(*[2.0, 6.0] * 2, minutes=range(4)).edge_bps
+    doubled = band(*[2.0, 6.0] * 2 * 5, minutes=[minute for _ in range(5) for minute in range(4)]).edge_bps
+    assert (alone.low, alone.high) == (pytest.approx(doubled.low), pytest.approx(doubled.high))
+    assert alone.low is not None and alone.high is not None and alone.low < 4.0 < alone.high
+
+
+def test_the_signal_itself_is_horizon_nought() -> None:
+    signal = a_signal()
+    first, second = decay_table(of(signal, a_followup(signal)), coin=None, side=None)
+    assert (first.offset_ms, first.edge_bps.mean, first.markout_bps.mean) == (0, signal.raw_edge_bps, 0.0)
+    assert second.offset_ms == 1000
+
+
+def test_a_new_day_begins_with_nothing_and_other_days_count_for_nothing() -> None:
+    decay = of(a_signal(), a_signal(at_ms=T0_MS - DAY_MS))
+    assert decay_table(decay, coin=None, side=None)[0].n == 1
+    decay.turn_to(T0_MS + DAY_MS)
+    assert decay_table(decay, coin=None, side=None) == []
