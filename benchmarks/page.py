@@ -1,6 +1,6 @@
 """What the live page costs: CPU and memory of its process, and lateness and watermark with and without it.
 
-    .venv/bin/python benchmarks/page.py --minutes 10
+    .venv/bin/python -m benchmarks.page --minutes 10
 
 A venue in this process has 150 markets, each with a new book 2.5 times a second, and moves oracles so that there are
 some three signals a second; `hip3 up` does the rest as a user runs it. Viewers read the page's stream as browsers do.
@@ -24,6 +24,7 @@ from hip3_tasks.runfile import RunFile
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
+from tests.browser import PROGRAM, browser
 
 LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
 MARKETS = [f"xyz:B{number:03}" for number in range(150)]
@@ -54,7 +55,28 @@ async def _run(minutes: float, with_page: bool) -> None:
     await venue.stop()
 
 
+OPENING = """
+    new MutationObserver((_, seen) => {
+      if (!window.tableAtMs && document.querySelectorAll("#market-rows tr").length) window.tableAtMs = performance.now();
+      if (document.querySelector(".chart .trace")) { window.chartAtMs = performance.now(); seen.disconnect(); }
+    }).observe(document, { subtree: true, childList: true });
+"""
+
+
+def _opening(url: str) -> str:
+    """How soon a browser that has never been here shows the first table and the first chart."""
+    if PROGRAM is None:
+        return "no Chromium, so opening was not measured"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as tab:
+        tab.send("Page.addScriptToEvaluateOnNewDocument", source=OPENING)
+        tab.open(url)
+        tab.until("window.chartAtMs", within_s=60)
+        return f"first table after {tab.run('window.tableAtMs'):.0f} ms, first chart after {tab.run('window.chartAtMs'):.0f} ms"
+
+
 async def _measure(run: RunFile, data_dir: Path, minutes: float) -> None:
+    for _ in range(3):
+        print(f"opening: {await asyncio.to_thread(_opening, str(run.page_url))}", flush=True)
     page = next(child for child in psutil.Process(run.pid).children() if child.cmdline()[-1] == "page")
     for viewers in VIEWERS:
         async with _watched(str(run.page_url), viewers):

@@ -79,7 +79,8 @@ def signal_figure(row: SignalRow, entries: Sequence[Entry], *, from_ms: int, unt
         "shapes": [_mark(ms) for ms in instants],
         "annotations": [_label(ms, text) for ms, text in instants.items()],
     }
-    return {"data": data, "layout": {"xaxis": {"title": {"text": "s from the signal"}}, **marks}}
+    room = {"legend": {"y": 1.1}, "margin": {"t": 48}}
+    return {"data": data, "layout": {"xaxis": {"title": {"text": "s from the signal"}}, **marks, **room}}
 
 
 def _line(

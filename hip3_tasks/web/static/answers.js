@@ -40,7 +40,7 @@ function right(verdicts) {
   const priced = signals - (outcomes.missed ?? 0);
   say($("right"), priced ? `${Math.round((100 * came) / priced)} % shrank` : "no answer yet");
   const parts = OUTCOMES.filter((name) => outcomes[name]).map((name) => `${words(name)} ${outcomes[name]}`);
-  say($("right-why"), signals ? `last ${signals}: ${parts.join(", ")}; markout ${signed(verdicts.mean_markout_bps)} bps` : "");
+  say($("right-why"), signals ? `markout ${signed(verdicts.mean_markout_bps)} bps, of the last ${signals}: ${parts.join(", ")}` : "");
   if (shares === parts.join()) return;
   shares = parts.join();
   $("right-bar").replaceChildren(

@@ -40,7 +40,7 @@ async function ask() {
 
 function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clusters }) {
   const texts = [horizon(offsetMs), signed(edge.mean), band(edge), signed(markout.mean), band(markout), count(n)];
-  const cells = texts.map((text) => element("td", { text }));
+  const cells = texts.map((text, n) => element("td", { text, className: n === 2 || n === 4 ? "wide" : "" }));
   cells.at(-1).title = `${count(n)} signals in ${count(clusters)} minutes`;
   return element("tr", {}, ...cells);
 }

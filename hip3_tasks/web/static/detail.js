@@ -52,7 +52,7 @@ function row(cell, task, link) {
     ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer", text: "Flower", title: task })
     : element("span", { text: "–", title: task });
   const texts = [horizon(cell.offset_ms), null, bps(cell.raw_edge_bps), signed(cell.edge_change_bps), signed(cell.markout_bps), ms(cell.late_ms)];
-  const cells = texts.map((text) => element("td", { text: text ?? "" }));
+  const cells = texts.map((text, n) => element("td", { text: text ?? "", className: n === 2 ? "wide" : "" }));
   cells[1].append(element("span", { text: outcome, className: `cell ${cell.outcome ?? "open"}` }));
   return element("tr", {}, ...cells, element("td", {}, where));
 }

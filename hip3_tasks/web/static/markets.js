@@ -16,7 +16,7 @@ const COLUMNS = [
   { key: "spread_bps", name: "Spread", className: "wide" },
   { key: "buy_edge_bps", name: "Buy edge" },
   { key: "sell_edge_bps", name: "Sell edge" },
-  { key: "threshold_bps", name: "Threshold", className: "wide" },
+  { key: "threshold_bps", name: "Thr.", title: "threshold in bps", className: "wide" },
   { key: "age_ms", name: "Heard", className: "wide" },
   { key: "session", name: "Session", className: "wide" },
   { key: "state", name: "State" },
@@ -35,7 +35,7 @@ export function dislocation(row) {
 
 export function setUp(redraw) {
   for (const column of COLUMNS) {
-    const button = element("button", { type: "button", text: column.name });
+    const button = element("button", { type: "button", text: column.name, title: column.title });
     const head = element("th", { className: column.className, scope: "col" }, button);
     column.head = head;
     button.addEventListener("click", () => {

@@ -34,7 +34,7 @@ function columns(wanted) {
   offsets = String(wanted);
   $("signal-columns").replaceChildren(
     ...["Time", "Market", "Side", "Edge", ...wanted.map(horizon)].map((text) =>
-      element("th", { text: text === "Side" ? "" : text, scope: "col", className: text === "Market" ? "name" : "" }),
+      element("th", { text, scope: "col", className: { Market: "name", Side: "wide" }[text] ?? "" }),
     ),
   );
   for (const parts of made.values()) parts.row.remove();
@@ -43,15 +43,15 @@ function columns(wanted) {
 
 function make(row, wanted) {
   const cells = new Map(wanted.map((offsetMs) => [offsetMs, element("span", { className: "cell" })]));
-  const side = element("td", { className: "quiet", title: row.side }, row.side === "buy" ? "▲" : "▼");
-  side.append(element("span", { className: "wide", text: ` ${row.side}` }));
+  const arrow = row.side === "buy" ? "▲" : "▼";
+  const net = `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps`;
   const node = element(
     "tr",
     { tabIndex: 0, className: isFirst ? "" : "new" },
     element("td", { text: clock(row.at_ms), className: "quiet", title: row.signal_id }),
     element("td", { text: row.coin, className: "name" }),
-    side,
-    element("td", { text: bps(row.raw_edge_bps), title: `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps` }),
+    element("td", { text: `${arrow} ${row.side}`, className: "quiet wide" }),
+    element("td", { title: net }, element("span", { text: `${arrow} `, className: "quiet narrow" }), bps(row.raw_edge_bps)),
     ...[...cells.values()].map((cell) => element("td", {}, cell)),
   );
   node.dataset.id = row.signal_id;
