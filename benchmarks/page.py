@@ -57,7 +57,7 @@ async def _run(minutes: float, with_page: bool) -> None:
 
 OPENING = """
     new MutationObserver((_, seen) => {
-      if (!window.tableAtMs && document.querySelectorAll("#market-rows tr").length) window.tableAtMs = performance.now();
+      if (document.querySelector("#market-rows tr")) window.tableAtMs ??= performance.now();
       if (document.querySelector(".chart .trace")) { window.chartAtMs = performance.now(); seen.disconnect(); }
     }).observe(document, { subtree: true, childList: true });
 """
@@ -71,7 +71,8 @@ def _opening(url: str) -> str:
         tab.send("Page.addScriptToEvaluateOnNewDocument", source=OPENING)
         tab.open(url)
         tab.until("window.chartAtMs", within_s=60)
-        return f"first table after {tab.run('window.tableAtMs'):.0f} ms, first chart after {tab.run('window.chartAtMs'):.0f} ms"
+        table_ms, chart_ms = tab.run("window.tableAtMs"), tab.run("window.chartAtMs")
+        return f"first table after {table_ms:.0f} ms, first chart after {chart_ms:.0f} ms"
 
 
 async def _measure(run: RunFile, data_dir: Path, minutes: float) -> None:

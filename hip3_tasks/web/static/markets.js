@@ -10,7 +10,7 @@ const SILENT_MS = 8000;
 const COLUMNS = [
   { key: "coin", name: "Market", first: "ascending" },
   { key: "oracle_px", name: "Oracle" },
-  { key: "mark_px", name: "Mark", className: "wide" },
+  { key: "mark_px", name: "Mark", className: "wide wider" },
   { key: "bid_px", name: "Bid", className: "wide" },
   { key: "ask_px", name: "Ask", className: "wide" },
   { key: "spread_bps", name: "Spread", className: "wide" },
@@ -18,7 +18,7 @@ const COLUMNS = [
   { key: "sell_edge_bps", name: "Sell edge" },
   { key: "threshold_bps", name: "Thr.", title: "threshold in bps", className: "wide" },
   { key: "age_ms", name: "Heard", className: "wide" },
-  { key: "session", name: "Session", className: "wide" },
+  { key: "session", name: "Session", className: "wide wider" },
   { key: "state", name: "State" },
 ];
 

@@ -34,7 +34,7 @@ function columns(wanted) {
   offsets = String(wanted);
   $("signal-columns").replaceChildren(
     ...["Time", "Market", "Side", "Edge", ...wanted.map(horizon)].map((text) =>
-      element("th", { text, scope: "col", className: { Market: "name", Side: "wide" }[text] ?? "" }),
+      element("th", { text, scope: "col", className: { Market: "name", Side: "wide wider" }[text] ?? "" }),
     ),
   );
   for (const parts of made.values()) parts.row.remove();
@@ -50,7 +50,7 @@ function make(row, wanted) {
     { tabIndex: 0, className: isFirst ? "" : "new" },
     element("td", { text: clock(row.at_ms), className: "quiet", title: row.signal_id }),
     element("td", { text: row.coin, className: "name" }),
-    element("td", { text: `${arrow} ${row.side}`, className: "quiet wide" }),
+    element("td", { text: `${arrow} ${row.side}`, className: "quiet wide wider" }),
     element("td", { title: net }, element("span", { text: `${arrow} `, className: "quiet narrow" }), bps(row.raw_edge_bps)),
     ...[...cells.values()].map((cell) => element("td", {}, cell)),
   );
