@@ -8,7 +8,7 @@ The American Statistician 69, on expanded percentile intervals).
 """
 
 import zlib
-from math import sqrt
+from math import ceil, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -33,10 +33,10 @@ class Estimate(BaseModel):
     high: float | None = None
 
 
-def weights(dex: str, clusters: int) -> npt.NDArray[np.uint8]:
-    """How often each cluster of a dex is drawn in each replicate, clusters x replicates; always the same."""
+def weights(dex: str, clusters: int) -> Array:
+    """How often each cluster of a dex is drawn, replicates x clusters; always the same."""
     drawn = np.random.default_rng([SEED, zlib.crc32(dex.encode())])
-    return drawn.poisson(1.0, size=(clusters, REPLICATES)).astype(np.uint8)
+    return drawn.poisson(1.0, size=(REPLICATES, clusters)).astype(np.float64)
 
 
 def has_band(clusters: int) -> bool:
@@ -47,11 +47,11 @@ def estimate(value: float, replicates: Array, *, clusters: int) -> Estimate:
     """A value with its band, given what it was in each replicate; NaN is what is not known."""
     if np.isnan(value):
         return Estimate(value=None)
-    known = replicates[~np.isnan(replicates)]
+    known = np.sort(replicates[~np.isnan(replicates)])
     if not has_band(clusters) or len(known) < REPLICATES / 2:
         return Estimate(value=value)
     level = widened_level((1 - LEVEL) / 2, clusters)
-    low, high = np.quantile(known, [level, 1 - level], method="inverted_cdf")
+    low, high = (known[ceil(part * len(known)) - 1] for part in (level, 1 - level))
     return Estimate(value=value, low=low, high=high)
 
 

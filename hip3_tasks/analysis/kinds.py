@@ -58,7 +58,10 @@ class Kind:
         """Whether a row has all that is required, and is of this world."""
         given = [pl.col("signal_id").is_not_null(), *(pl.col(name).is_not_null() for name in self.required)]
         whole = [pl.col(name) == pl.col(name).floor() for name in self.required if name.endswith("_ms")]
-        world = [pl.col("side").is_in(SIDE.categories), pl.col(self.timestamp).is_between(_FIRST_MS, _LAST_MS)]
+        world = [
+            pl.col("side").is_in(SIDE.categories.to_list()),
+            pl.col(self.timestamp).is_between(_FIRST_MS, _LAST_MS),
+        ]
         if self.record is not Signal:
             world.append(pl.col("offset_ms").is_between(1, MAX_OFFSET_MS))
         return pl.all_horizontal(*given, *whole, *world)

@@ -23,7 +23,7 @@ missed
     market_key, side, signal_timestamp_ms, offset_ms, reason
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
+
+MERGE_ROWS = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class _Reading:
             in_order = read.select(kind.in_order()).to_series()
             return kind.tidied(read.filter(in_order).filter(wants), whole=self.whole), in_order
 
-        frames = list(lines.frames(kind.schema(whole=self.whole), shape, self.advance))
+        frames = list(_merged(lines.frames(kind.schema(whole=self.whole), shape, self.advance)))
         self.notes.files.append(
             FileNote(
                 file=source.path,
@@ -133,3 +135,14 @@ class _Reading:
         self.advance(source.size_bytes)
         self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=frame.height))
         return frame
+
+
+def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in fewer frames: thousands of small columns take more memory than a few large ones."""
+    small: list[pl.DataFrame] = []
+    for frame in frames:
+        small.append(frame)
+        if sum(one.height for one in small) > MERGE_ROWS:
+            yield pl.concat(small, rechunk=True)
+            small = []
+    yield from small

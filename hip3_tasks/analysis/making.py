@@ -13,7 +13,7 @@ from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
 from hip3_tasks.analysis.resampling import Resampler, Totals
-from hip3_tasks.analysis.thresholds import Market, Search, search
+from hip3_tasks.analysis.thresholds import MARKET_SUMS, Market, Search, search
 from hip3_tasks.errors import Unavailable
 
 Step = Callable[[str], object]
@@ -38,17 +38,17 @@ class _Making:
     step: Step
 
     def __post_init__(self) -> None:
-        times = pl.concat([self.data.signals["timestamp_ms"], self.data.followups["signal_timestamp_ms"]])
-        self.first_ms, self.last_ms = int(times.to_numpy().min()), int(times.to_numpy().max())
+        times = self.data.signals["timestamp_ms"], self.data.followups["signal_timestamp_ms"]
+        ends = [end for series in times for end in (series.min(), series.max()) if isinstance(end, int)]
+        self.first_ms, self.last_ms = min(ends), max(ends)
         self.every_ms = cluster_ms(self.first_ms, self.last_ms)
         self.offsets_ms = self.data.followups["offset_ms"].unique().sort().to_list()
-        self.costs = self._costs()
 
     def report(self, at_ms: int) -> Report:
         self.step("sums")
         rows = self.by.label(self.data.followups, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")
-        rows = rows.join(self.costs.lazy(), on="market_key", how="left")
-        sums = cluster_sums(rows, by=["group", "offset_ms"], every_ms=self.every_ms)
+        with_costs = rows.join(self._costs().lazy(), on="market_key", how="left")
+        sums = cluster_sums(with_costs, by=["group", "offset_ms"], every_ms=self.every_ms)
         self.step("bands")
         resampler = Resampler(sums)
         self.step("quantiles")
@@ -67,7 +67,7 @@ class _Making:
             lateness=self._lateness(),
             total=groups.pop(_ALL),
             groups=list(groups.values()),
-            search=self._search(rows, sums, resampler),
+            search=self._search(with_costs, sums, resampler),
         )
 
     def _costs(self) -> pl.DataFrame:
@@ -82,7 +82,7 @@ class _Making:
         found = {}
         for offset_ms in self.offsets_ms:
             of_offset = rows.filter(pl.col("offset_ms") == offset_ms).select("group", "markout_bps", retained=retained)
-            frame = of_offset.collect()
+            frame = of_offset.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
             wanted = [
                 pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES).alias("markout"),
                 pl.concat_list(pl.col("retained").quantile(0.5, "linear")).alias("retained"),
@@ -94,12 +94,18 @@ class _Making:
 
     def _groups(self, sums: pl.DataFrame, resampler: Resampler, quantiles: Quantiles) -> dict[Any, Group]:
         counts = self._counts()
-        every = sums.with_columns(pl.lit(None).alias("group"))
-        parts = {_ALL: every, **{key[0]: part for key, part in sums.partition_by("group", as_dict=True).items()}}
-        order = sums["group"].unique().sort().to_list()
+        parts = {_ALL: _added(sums, "offset_ms")}
+        parts |= {
+            key: part for (key,), part in _added(sums, "group", "offset_ms").partition_by("group", as_dict=True).items()
+        }
         return {
-            key: self._group(key, counts[key], resampler.totals(parts[key], _NAMES, by="offset_ms"), quantiles)
-            for key in (_ALL, *order)
+            key: self._group(
+                key,
+                counts[key],
+                resampler.totals(parts[key], _NAMES, by="offset_ms", keys=self.offsets_ms),
+                quantiles,
+            )
+            for key in (_ALL, *sums["group"].unique().sort().to_list())
         }
 
     def _group(self, key: Any, counts: dict[str, Any], by_offset: Mapping[int, Totals], quantiles: Quantiles) -> Group:
@@ -157,6 +163,7 @@ class _Making:
         if not self.offsets_ms or not self.data.followups["markout_bps"].count():
             return None
         at = pl.col("offset_ms") == self.offsets_ms[-1]
+        coins = sums["market_key"].unique().sort().to_list()
         least = dict(self.data.signals.group_by("market_key").agg(pl.col("threshold_bps").min()).iter_rows())
         edges = dict(
             self.data.followups.lazy().group_by("market_key").agg(pl.col("t0_raw_edge_bps").min()).collect().iter_rows()
@@ -165,10 +172,17 @@ class _Making:
             rows.filter(at),
             [
                 Market.of(str(coin), totals, recorded_bps=least.get(coin) or edges[coin])
-                for coin, totals in resampler.totals(sums.filter(at), _NAMES, by="market_key").items()
+                for coin, totals in resampler.totals(
+                    _added(sums.filter(at), "market_key"), MARKET_SUMS, by="market_key", keys=coins
+                ).items()
             ],
             offset_ms=self.offsets_ms[-1],
             first_ms=self.first_ms,
             last_ms=self.last_ms,
             every_ms=self.every_ms,
         )
+
+
+def _added(sums: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """One row for each dex, cluster and value of `by`."""
+    return sums.group_by("dex", "cluster", *by).agg(pl.col(_NAMES).sum())

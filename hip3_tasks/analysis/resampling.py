@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -43,26 +44,31 @@ class Resampler:
     def __init__(self, sums: pl.DataFrame) -> None:
         """`sums` has a `dex` and a `cluster` in each row, and so has whatever is asked for later."""
         self._clusters: dict[str, npt.NDArray[np.int64]] = {}
-        self._weights: dict[str, npt.NDArray[np.uint8]] = {}
         for dex, clusters in sums.group_by("dex").agg(pl.col("cluster").unique().sort()).iter_rows():
             self._clusters[dex] = np.array(clusters)
-            self._weights[dex] = weights(dex, len(clusters))
+        self._weights = lru_cache(maxsize=4)(lambda dex: weights(dex, len(self._clusters[dex])))
 
-    def totals(self, sums: pl.DataFrame, names: Sequence[str], *, by: str) -> dict[Any, Totals]:
-        """The totals of each value of a column."""
-        keys = sums[by].unique().sort().to_list()
-        whole, drawn = np.zeros((len(keys), len(names))), np.zeros((REPLICATES, len(keys), len(names)))
-        clusters = np.zeros(len(keys), dtype=np.int64)
-        for dex, of_dex in (
-            sums.group_by("dex", by, "cluster").agg(pl.col(names).sum()).partition_by("dex", as_dict=True).items()
-        ):
-            at = np.searchsorted(self._clusters[dex[0]], of_dex["cluster"].to_numpy())
-            rows, row_of = np.unique(at, return_inverse=True)
-            cells = np.zeros((len(rows), len(keys), len(names)))
-            cells[row_of, of_dex[by].replace_strict(keys, range(len(keys))).to_numpy()] = of_dex.select(
-                names
-            ).to_numpy()
+    def totals(
+        self, sums: pl.DataFrame, names: Sequence[str], *, by: str, keys: Sequence[Any], or_more: bool = False
+    ) -> dict[Any, Totals]:
+        """The totals of each of the keys in a column that has any; `or_more`: of it and all after it.
+
+        A dex, a cluster and a key are together in one row only.
+        """
+        shape = len(keys), len(names)
+        whole, drawn, clusters = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(len(keys), dtype=np.int64)
+        key_at = {key: at for at, key in enumerate(keys)}
+        for (dex,), part in sums.partition_by("dex", as_dict=True).items():
+            cells = np.zeros((len(self._clusters[dex]), *shape))
+            at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())
+            cells[at, part[by].replace_strict(key_at).to_numpy()] = part.select(names).to_numpy()
+            if or_more:
+                cells = cells[:, ::-1].cumsum(axis=1)[:, ::-1]
             whole += cells.sum(axis=0)
-            drawn += np.tensordot(self._weights[dex[0]][rows].astype(np.float64), cells, axes=(0, 0))
+            drawn += np.tensordot(self._weights(dex), cells, axes=1)
             clusters += (cells[:, :, 0] > 0).sum(axis=0)
-        return {key: Totals(tuple(names), whole[i], drawn[:, i], int(clusters[i])) for i, key in enumerate(keys)}
+        return {
+            key: Totals(tuple(names), whole[at], drawn[:, at], int(clusters[at]))
+            for key, at in key_at.items()
+            if clusters[at]
+        }

@@ -1,10 +1,10 @@
 """A search for thresholds that does not fool its user.
 
-For each market a rung of a ladder is chosen on the first part of the time and judged on the rest: whoever judges on
-what was chosen from finds profit in noise. Both figures stand side by side, so that the over-fit can be seen. Out of
-sample, too, the best of many markets looks good by chance; so what is claimed must beat the best that chance shows
-among all that were judged: the greatest t statistic of each replicate (Westfall & Young 1993, "Resampling-Based
-Multiple Testing"; White 2000, "A Reality Check for Data Snooping", Econometrica 68).
+For each market the rung of a ladder with the greatest sum of net bps in the first part of the time is chosen, and
+judged on the rest: whoever judges on what was chosen from finds profit in noise. Both figures stand side by side, so
+that the over-fit can be seen. Out of sample, too, the best of many markets looks good by chance; so what is claimed
+must beat the best that chance shows among all that were judged: the greatest t statistic of each replicate (Westfall &
+Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check for Data Snooping", Econometrica 68).
 
 A standing offset is no signal: where the edge shrinks less than 60 % of the time and nearly all signals are on one
 side, oracle and book simply differ, and no threshold is recommended.
@@ -29,6 +29,7 @@ CLAIM_P = 0.05
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
 _SUMS = ("net_n", "net", "won")
+MARKET_SUMS = ("n", "bought", "edge_t0", "shrank", "net_n", "net", "won")
 
 
 class Verdict(StrEnum):
@@ -143,7 +144,7 @@ def _sums(rows: pl.LazyFrame, *, offset_ms: int, split_at_ms: int, every_ms: int
     """
     time, net_bps = pl.col("signal_timestamp_ms"), pl.col("markout_bps") - pl.col("cost_bps")
     part = pl.when(time >= split_at_ms).then(1).when(time + offset_ms < split_at_ms).then(0).cast(pl.UInt8)
-    rung = pl.sum_horizontal(pl.col("t0_raw_edge_bps") >= least_bps for least_bps in LADDER_BPS).cast(pl.UInt8)
+    rung = pl.lit(pl.Series(LADDER_BPS)).search_sorted(pl.col("t0_raw_edge_bps"), side="right").cast(pl.UInt8)
     sums = (
         rows.filter(pl.col("offset_ms") == offset_ms, net_bps.is_not_null())
         .group_by("market_key", part.alias("part"), (time // every_ms).alias("cluster"), rung.alias("rung"))
@@ -163,19 +164,22 @@ class _Trial:
 
     @classmethod
     def of(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
-        rungs = [0, *(rung for rung, bps in enumerate(LADDER_BPS, 1) if bps > recorded_bps)]
-        reached = sums.with_columns(pl.int_ranges(0, pl.col("rung") + 1).alias("rung")).explode("rung")
-        first, rest = (
-            resampler.totals(reached.filter(pl.col("rung").is_in(rungs), part=part), _SUMS, by="rung")
+        parts = [
+            resampler.totals(sums.filter(part=part), _SUMS, by="rung", keys=range(len(LADDER_BPS) + 1), or_more=True)
             for part in (0, 1)
-        )
-        lows = {rung: totals.ratio("net", "net_n").low for rung, totals in first.items()}
-        banded = {rung: low for rung, low in lows.items() if low is not None}
-        return cls(first, rest, max(banded, key=banded.__getitem__, default=None))
+        ]
+        first, rest = ({rung: of for rung, of in part.items() if _is_above(rung, recorded_bps)} for part in parts)
+        sums_net = {rung: totals["net"] for rung, totals in first.items() if has_band(totals.clusters)}
+        return cls(first, rest, max(sums_net, key=sums_net.__getitem__, default=None))
 
     @property
     def judged(self) -> Totals | None:
         return None if self.chosen is None else self.rest.get(self.chosen)
+
+
+def _is_above(rung: int, recorded_bps: float) -> bool:
+    """Whether it tells signals apart at all; the lowest takes them as they were recorded."""
+    return rung == 0 or LADDER_BPS[rung - 1] > recorded_bps
 
 
 def _choice(market: Market, trial: _Trial | None, first_chance: Array, rest_chance: Array) -> Choice:
