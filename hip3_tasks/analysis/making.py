@@ -10,7 +10,7 @@ import polars as pl
 from hip3_tasks.analysis.clustersums import SUMS, cluster_ms, cluster_sums
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.loading import Data
-from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
+from hip3_tasks.analysis.measures import QUANTILES, Horizon, half_life, horizon
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
 from hip3_tasks.analysis.resampling import Resampler, Totals
 from hip3_tasks.analysis.thresholds import MARKET_SUMS, Market, Search, search
@@ -64,7 +64,7 @@ class _Making:
             cluster_ms=self.every_ms,
             notes=self.data.notes,
             coverage=self._coverage(),
-            lateness=self._lateness(),
+            lateness=[_lateness(horizon, quantiles) for horizon in groups[_ALL].horizons],
             total=groups.pop(_ALL),
             groups=list(groups.values()),
             search=self._search(with_costs, sums, resampler),
@@ -79,16 +79,19 @@ class _Making:
     def _quantiles(self, rows: pl.LazyFrame) -> Quantiles:
         """By group and offset, and by offset alone; an offset at a time, for the memory's sake."""
         retained = pl.when(pl.col("t0_raw_edge_bps") > 0).then(pl.col("raw_edge_bps") / pl.col("t0_raw_edge_bps"))
+        of_group = {
+            "markout": pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES),
+            "retained": pl.concat_list(pl.col("retained").quantile(0.5, "linear")),
+        }
+        lateness = pl.concat_list(pl.col("lateness_ms").quantile(at, "nearest") for at in LATENESS_QUANTILES)
         found = {}
         for offset_ms in self.offsets_ms:
-            of_offset = rows.filter(pl.col("offset_ms") == offset_ms).select("group", "markout_bps", retained=retained)
-            frame = of_offset.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
-            wanted = [
-                pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES).alias("markout"),
-                pl.concat_list(pl.col("retained").quantile(0.5, "linear")).alias("retained"),
-            ]
-            found[_ALL, offset_ms] = frame.select(wanted).row(0, named=True)
-            for row in frame.group_by("group").agg(wanted).iter_rows(named=True):
+            wanted = rows.filter(pl.col("offset_ms") == offset_ms).select(
+                "group", "markout_bps", "lateness_ms", retained=retained
+            )
+            frame = wanted.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
+            found[_ALL, offset_ms] = frame.select(**of_group, lateness=lateness).row(0, named=True)
+            for row in frame.group_by("group").agg(**of_group).iter_rows(named=True):
                 found[row["group"], offset_ms] = row
         return found
 
@@ -148,17 +151,6 @@ class _Making:
             markets_watched=None if watched is None else len(watched),
         )
 
-    def _lateness(self) -> list[Lateness]:
-        quantiles = [pl.col("lateness_ms").quantile(at, "nearest").cast(pl.Int64) for at in LATENESS_QUANTILES]
-        found = (
-            self.data.followups.lazy()
-            .group_by("offset_ms")
-            .agg(pl.len().alias("n"), pl.concat_list(quantiles).alias("quantiles_ms"))
-            .sort("offset_ms")
-            .collect()
-        )
-        return [Lateness(**row) for row in found.iter_rows(named=True)]
-
     def _search(self, rows: pl.LazyFrame, sums: pl.DataFrame, resampler: Resampler) -> Search | None:
         if not self.offsets_ms or not self.data.followups["markout_bps"].count():
             return None
@@ -181,6 +173,11 @@ class _Making:
             last_ms=self.last_ms,
             every_ms=self.every_ms,
         )
+
+
+def _lateness(horizon: Horizon, quantiles: Quantiles) -> Lateness:
+    quantiles_ms = [round(at or 0) for at in quantiles[_ALL, horizon.offset_ms]["lateness"]]
+    return Lateness(offset_ms=horizon.offset_ms, n=horizon.n, quantiles_ms=quantiles_ms)
 
 
 def _added(sums: pl.DataFrame, *by: str) -> pl.DataFrame:
