@@ -1,9 +1,10 @@
 """How often the bands of an analysis hold the truth, by kind of market: made histories, in which it is known.
 
-    .venv/bin/python -m benchmarks.coverage MODULE:FUNCTION --seeds 400
+    .venv/bin/python -m benchmarks.coverage [MODULE:FUNCTION] --seeds 400
 
 FUNCTION takes the frames of a history's signals and follow-ups and gives (value, low, high) of the mean markout in
-bps by (market, offset). Its bands are right when they hold as often as they say, and the more useful the narrower.
+bps by (market, offset); unless another is named, what `hip3 report` says. Bands are right when they hold the truth as
+often as they say, and the more useful the narrower.
 """
 
 import importlib
@@ -17,12 +18,33 @@ import typer
 from rich.progress import track
 
 from benchmarks.history import SMALL, Plan, frames, truths
+from hip3_tasks.analysis.grouping import By
+from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
+from hip3_tasks.analysis.loading import Data
+from hip3_tasks.analysis.making import make
+from hip3_tasks.analysis.notes import Notes
 
 Band = tuple[float, float, float]
 """Value, low and high."""
 Estimator = Callable[[pl.DataFrame, pl.DataFrame], Mapping[tuple[str, int], Band]]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
+    """The bands of `hip3 report`, where it gives one."""
+    tidy = (
+        SIGNALS.tidied(signals, whole=False),
+        FOLLOWUPS.tidied(followups, whole=False),
+        MISSED.empty(whole=False),
+    )
+    report = make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+    found = {(group.name, one.offset_ms): one.markout_bps for group in report.groups for one in group.horizons}
+    return {
+        key: (one.value, one.low, one.high)
+        for key, one in found.items()
+        if one.value is not None and one.low is not None and one.high is not None
+    }
 
 
 @dataclass(slots=True)
@@ -90,7 +112,7 @@ def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
 
 @app.command(help=__doc__)
 def main(
-    estimator: Annotated[str, typer.Argument(metavar="MODULE:FUNCTION")],
+    estimator: Annotated[str, typer.Argument(metavar="[MODULE:FUNCTION]")] = "benchmarks.coverage:of_report",
     seeds: Annotated[int, typer.Option(min=2)] = 400,
     signals: Annotated[int, typer.Option(min=100)] = SMALL.signals,
     hours: Annotated[float, typer.Option()] = SMALL.hours,

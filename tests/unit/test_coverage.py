@@ -1,13 +1,13 @@
-"""Whether the harness tells right bands from wrong ones; the bands here are this test's own."""
+"""Whether the harness tells right bands from wrong ones, of which two are this test's own, and what it says of ours."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.coverage import Band, Tally, coverage, table
+from benchmarks.coverage import Band, coverage, of_report, table
 from benchmarks.history import SMALL
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
@@ -44,18 +44,20 @@ def _band(total: np.ndarray, count: np.ndarray, rng: np.random.Generator) -> Ban
     return float(total.sum() / count.sum()), float(low), float(high)
 
 
-def shares(bands: Callable[[pl.DataFrame, pl.DataFrame], Mapping[tuple[str, int], Band]]) -> dict[str, Tally]:
-    return coverage(bands, PLANS)
-
-
 def test_bands_of_whole_minutes_hold_about_as_often_as_they_say() -> None:
-    tally = shares(of_minutes)["all"]
+    tally = coverage(of_minutes, PLANS)["all"]
     assert tally.bands == len(PLANS) * SMALL.markets * 3
     assert 0.8 < tally.coverage < 0.95
 
 
+def test_the_bands_of_the_report_hold_about_as_often_as_they_say() -> None:
+    tally = coverage(of_report, PLANS[:12])["all"]
+    assert tally.bands == 12 * SMALL.markets * 3
+    assert 0.8 < tally.coverage < 0.97
+
+
 def test_bands_of_single_signals_hold_far_too_seldom() -> None:
-    assert shares(of_signals)["all"].coverage < 0.7
+    assert coverage(of_signals, PLANS)["all"].coverage < 0.7
 
 
 @pytest.mark.parametrize(("shift", "held", "side"), [(0.0, 1.0, None), (1e6, 0.0, "above"), (-1e6, 0.0, "below")])
