@@ -13,6 +13,9 @@ from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
 
+ANALYSIS = {"numpy", "plotly", "polars"}
+"""Of the extra that not every machine with a feed or a worker needs."""
+
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 Venue = Annotated[str | None, typer.Option(help="sim, mainnet, testnet or a base URL. [HIP3_VENUE, default sim]")]
@@ -33,6 +36,11 @@ def exit_status(command: Callable[[], int | None]) -> int:
         return error.exit_code
     except Hip3Error as error:
         print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in ANALYSIS:
+            raise
+        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[analysis]'", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130

@@ -50,10 +50,5 @@ def _made(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | 
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=sum(source.size_bytes for source in sources))
         data = read(sources, selection, advance=lambda read_bytes: progress.advance(task, read_bytes))
-        return make(
-            data,
-            by=by,
-            cost_bps=cost_bps,
-            at_ms=wall_ms(),
-            step=lambda step: progress.update(task, description=step),
-        )
+        progress.update(task, description="reckoning")
+        return make(data, by=by, cost_bps=cost_bps, at_ms=wall_ms())

@@ -55,7 +55,7 @@ def load(
     date: str | None = None,
     since: str | None = None,
     until: str | None = None,
-    coins: Sequence[str] = (),
+    coins: str | Sequence[str] = (),
     whole: bool = False,
 ) -> Data:
     """Read directories: all, one day, or what lies between two instants (`2026-01-20T14:30`, UTC, or `90m`, `3d` ago).
@@ -64,7 +64,8 @@ def load(
     out, counted and named in the notes; a second line of a follow-up too. Raises BadSelection, and Unavailable where
     there is nothing to read.
     """
-    selection = Selection.of(date=date, since=since, until=until, coins=coins, at_ms=wall_ms())
+    wanted = [coins] if isinstance(coins, str) else coins
+    selection = Selection.of(date=date, since=since, until=until, coins=wanted, at_ms=wall_ms())
     return read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
 
 
