@@ -149,7 +149,7 @@ class _Making:
         )
 
     def _lateness(self) -> list[Lateness]:
-        quantiles = [pl.col("lateness_ms").quantile(at, "nearest").cast(pl.Int64) for at in LATENESS_QUANTILES]
+        quantiles = [pl.col("lateness_ms").quantile(at, "equiprobable").cast(pl.Int64) for at in LATENESS_QUANTILES]
         found = (
             self.data.followups.lazy()
             .group_by("offset_ms")
