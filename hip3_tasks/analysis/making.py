@@ -81,7 +81,7 @@ class _Making:
             "markout": pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES),
             "retained": pl.concat_list(pl.col("retained").quantile(0.5, "linear")),
         }
-        lateness = pl.concat_list(pl.col("lateness_ms").quantile(at, "nearest") for at in LATENESS_QUANTILES)
+        lateness = pl.concat_list(pl.col("lateness_ms").quantile(at, "equiprobable") for at in LATENESS_QUANTILES)
         found = {}
         for offset_ms in self.offsets_ms:
             wanted = rows.filter(pl.col("offset_ms") == offset_ms).select(

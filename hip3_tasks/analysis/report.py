@@ -32,7 +32,7 @@ class Lateness(BaseModel):
     offset_ms: int
     n: int
     quantiles_ms: list[int]
-    """At LATENESS_QUANTILES."""
+    """At LATENESS_QUANTILES: the least lateness that so many did not exceed, as the live figures have it."""
 
 
 class Group(BaseModel):

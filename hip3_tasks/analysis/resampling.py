@@ -21,21 +21,26 @@ class Totals:
     """One a name."""
     drawn: Array
     """Replicates x names."""
-    clusters: int
+    counted: npt.NDArray[np.int64]
+    """In how many clusters each is not 0."""
+
+    @property
+    def clusters(self) -> int:
+        """In how many there is anything: the first of the names counts rows."""
+        return int(self.counted[0])
 
     def __getitem__(self, name: str) -> float:
         return float(self.whole[self.names.index(name)])
 
     def ratio(self, top: str, bottom: str) -> Estimate:
-        """One sum over another, with its band; nothing over nothing is not known."""
+        """One sum over another, with its band; what is over nothing is not known, nor a band from too few of them."""
         value, drawn = self.ratios(top, bottom)
-        return estimate(value, drawn, clusters=self.clusters)
+        return estimate(value, drawn, clusters=int(self.counted[self.names.index(bottom)]))
 
     def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
         """The same as it is, and in each replicate."""
         upper, lower = self.names.index(top), self.names.index(bottom)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(self.whole[upper] / self.whole[lower]), self.drawn[:, upper] / self.drawn[:, lower]
+        return float(_over(self.whole[upper], self.whole[lower])), _over(self.drawn[:, upper], self.drawn[:, lower])
 
 
 class Resampler:
@@ -56,7 +61,7 @@ class Resampler:
         A dex, a cluster and a key are together in one row only.
         """
         shape = len(keys), len(names)
-        whole, drawn, clusters = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(len(keys), dtype=np.int64)
+        whole, drawn, counted = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(shape, dtype=np.int64)
         key_at = {key: at for at, key in enumerate(keys)}
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
             cells = np.zeros((len(self._clusters[dex]), *shape))
@@ -66,9 +71,14 @@ class Resampler:
                 cells = cells[:, ::-1].cumsum(axis=1)[:, ::-1]
             whole += cells.sum(axis=0)
             drawn += np.tensordot(self._weights(dex), cells, axes=1)
-            clusters += (cells[:, :, 0] > 0).sum(axis=0)
+            counted += (cells != 0).sum(axis=0)
         return {
-            key: Totals(tuple(names), whole[at], drawn[:, at], int(clusters[at]))
+            key: Totals(tuple(names), whole[at], drawn[:, at], counted[at])
             for key, at in key_at.items()
-            if clusters[at]
+            if counted[at, 0]
         }
+
+
+def _over(upper: Any, lower: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(lower == 0, np.nan, upper / lower)
