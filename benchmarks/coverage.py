@@ -23,6 +23,7 @@ from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.notes import Notes
+from hip3_tasks.analysis.report import Report
 
 Band = tuple[float, float, float]
 """Value, low and high."""
@@ -31,14 +32,19 @@ Estimator = Callable[[pl.DataFrame, pl.DataFrame], Mapping[tuple[str, int], Band
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
-    """The bands of `hip3 report`, where it gives one."""
+def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
+    """What `hip3 report` would say of a history that is in no file."""
     tidy = (
         SIGNALS.tidied(signals, whole=False),
         FOLLOWUPS.tidied(followups, whole=False),
         MISSED.empty(whole=False),
     )
-    report = make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+    return make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+
+
+def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
+    """The bands of `hip3 report`, where it gives one."""
+    report = report_on(signals, followups)
     found = {(group.name, one.offset_ms): one.markout_bps for group in report.groups for one in group.horizons}
     return {
         key: (one.value, one.low, one.high)
