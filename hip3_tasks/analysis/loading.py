@@ -75,11 +75,21 @@ def read(
     """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told."""
     reading = _Reading(selection, whole, advance, Notes(dirs=sorted({source.path.parent for source in sources})))
     signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
-    both = followups.filter(pl.col(KEY).is_in(missed[KEY].implode()))[KEY]
+    both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
     if not both.is_empty():
         reading.notes.add_duplicates("missed", both.len())
-        missed = missed.filter(~pl.col(KEY).is_in(both.implode()))
-    return Data(signals.drop(KEY), followups.drop(KEY), missed.drop(KEY), reading.notes)
+        missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
+    return Data(signals.together(), followups.together(), missed.together(), reading.notes)
+
+
+@dataclass(slots=True)
+class _Found:
+    keyed: pl.DataFrame
+    """Rows that may be there twice, with what tells."""
+    alone: list[pl.DataFrame]
+
+    def together(self) -> pl.DataFrame:
+        return pl.concat([*self.alone, self.keyed.drop(KEY)], rechunk=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,22 +99,26 @@ class _Reading:
     advance: Advance
     notes: Notes
 
-    def of(self, kind: Kind, sources: Sequence[Source]) -> pl.DataFrame:
+    def of(self, kind: Kind, sources: Sequence[Source]) -> _Found:
         """All that is asked for of a kind, each record once."""
-        frames = [kind.empty(whole=self.whole)]
+        keyed = [kind.empty(whole=self.whole)]
+        alone: list[pl.DataFrame] = []
         for source in sources:
             try:
-                frames += [self._of_parquet(kind, source)] if source.is_parquet else self._of_lines(kind, source)
+                if not source.is_parquet:
+                    keyed += self._of_lines(kind, source)
+                else:
+                    (alone if source.is_alone else keyed).append(self._of_parquet(kind, source))
             except FileNotFoundError:
                 self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=0, gone=True))
             except OSError as error:
                 raise Unavailable(f"{source.path}: {error.strerror or error}") from None
-        frame = pl.concat(frames, rechunk=False)
-        if frame[KEY].n_unique() == frame.height:
-            return frame
-        first = frame[KEY].is_first_distinct()
-        self.notes.add_duplicates(kind.name, frame.height - frame[KEY].n_unique())
-        return frame.filter(first)
+        frame = pl.concat(keyed, rechunk=False)
+        distinct = frame[KEY].n_unique()
+        if distinct < frame.height:
+            self.notes.add_duplicates(kind.name, frame.height - distinct)
+            frame = frame.filter(pl.col(KEY).is_first_distinct())
+        return _Found(frame, alone)
 
     def _of_lines(self, kind: Kind, source: Source) -> list[pl.DataFrame]:
         lines, wants = JsonLines(source.path), self.selection.wants(kind.timestamp)
@@ -130,7 +144,8 @@ class _Reading:
         names = list(kind.schema(whole=self.whole))
         try:
             read = pl.scan_parquet(source.path).filter(self.selection.wants(kind.timestamp)).select(names)
-            frame = kind.tidied(read, whole=self.whole).collect(engine="streaming")
+            tidy = kind.tidied(read, whole=self.whole)
+            frame = (tidy.drop(KEY) if source.is_alone else tidy).collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
             raise Unavailable(f"{source.path}: not a Parquet file of {kind.name}: {error}") from None
         self.advance(source.size_bytes)

@@ -1,8 +1,9 @@
 """Which files of which directories hold what is asked for."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Source:
     day: str
     is_parquet: bool
     size_bytes: int
+    is_alone: bool = False
+    """Compacted, so that each record is there once, and no other directory has files of its day."""
 
 
 def sources_of(dirs: Sequence[Path], selection: Selection) -> list[Source]:
@@ -33,7 +36,11 @@ def sources_of(dirs: Sequence[Path], selection: Selection) -> list[Source]:
     if not chosen:
         days = sorted({source.day for source in found})
         raise Unavailable(f"no day asked for has files: there are {days[0]} to {days[-1]}, {len(days)} in all")
-    return sorted(chosen, key=lambda source: (source.day, source.path))
+    dirs_of = Counter((source.day, source.kind) for source in chosen)
+    return sorted(
+        (replace(source, is_alone=source.is_parquet and dirs_of[source.day, source.kind] == 1) for source in chosen),
+        key=lambda source: (source.day, source.path),
+    )
 
 
 def _listed(data_dir: Path) -> list[Source]:
