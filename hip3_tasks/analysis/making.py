@@ -27,6 +27,8 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int) -> Report:
     """The report on what was loaded. Raises Unavailable where there is nothing to report on."""
     if data.signals.is_empty() and data.followups.is_empty():
         raise Unavailable("there is no signal in what was asked for: nothing to report on")
+    if data.followups.is_empty():
+        raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
     return _Making(data, by, cost_bps).report(at_ms)
 
 
@@ -151,14 +153,14 @@ class _Making:
             return None
         at = pl.col("offset_ms") == self.offsets_ms[-1]
         coins = sums["market_key"].unique().sort().to_list()
-        least = dict(self.data.signals.group_by("market_key").agg(pl.col("threshold_bps").min()).iter_rows())
-        edges = dict(
+        noted = self.data.signals.filter(pl.col("threshold_bps").is_not_null())
+        least = dict(
             self.data.followups.lazy().group_by("market_key").agg(pl.col("t0_raw_edge_bps").min()).collect().iter_rows()
-        )
+        ) | dict(noted.group_by("market_key").agg(pl.col("threshold_bps").min()).iter_rows())
         return search(
             rows.filter(at),
             [
-                Market.of(str(coin), totals, recorded_bps=least.get(coin) or edges[coin])
+                Market.of(str(coin), totals, recorded_bps=least[coin])
                 for coin, totals in resampler.totals(
                     _added(sums.filter(at), "market_key"), MARKET_SUMS, by="market_key", keys=coins
                 ).items()
