@@ -247,7 +247,7 @@ def _chance(tried: Sequence[Totals]) -> Array:
 def _t_statistics(totals: Totals) -> tuple[float, Array]:
     """Of the mean, and of each replicate's distance from it. All alike, it is beyond chance, or nothing if it is 0."""
     value, drawn = totals.ratios("net", "net_n")
-    spread = np.nanstd(drawn)
+    spread = float(np.nanstd(drawn))
     if spread <= ROUNDING * abs(value):
         return (copysign(inf, value) if value else nan), np.full(REPLICATES, np.nan)
     return value / spread, (drawn - value) / spread
