@@ -39,7 +39,7 @@ def report_command(dirs: Sequence[Path], selection: Selection, *, by: By, cost_b
     show(report, Console())
     for path, make_text in files.wanted():
         write(path, make_text(report))
-        Console(stderr=True).print(f"{path} written", style="dim", markup=False, highlight=False)
+        Console(stderr=True).print(f"{path} written", style="dim", markup=False, highlight=False, soft_wrap=True)
     return 0
 
 

@@ -23,7 +23,6 @@ WIDE = 132
 """Columns that the widest table takes."""
 
 T = TypeVar("T")
-Cell = Callable[[Horizon], Text]
 
 
 def show(report: Report, console: Console) -> None:
@@ -33,7 +32,7 @@ def show(report: Report, console: Console) -> None:
     wide = console.width >= WIDE
     for line in _head(report):
         console.print(line, soft_wrap=True)
-    console.print(_horizons(report))
+    console.print(_horizons(report, wide=wide))
     if report.groups:
         console.print(_groups(report, wide=wide))
     if report.search is not None:
@@ -63,7 +62,7 @@ def _head(report: Report) -> list[Text]:
     ]
 
 
-def _horizons(report: Report) -> Table:
+def _horizons(report: Report, *, wide: bool) -> Table:
     minutes = report.cluster_ms // MINUTE_MS
     caption = (
         f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {minutes} min each;"
@@ -73,8 +72,9 @@ def _horizons(report: Report) -> Table:
     table.add_column("after", no_wrap=True)
     for horizon in report.total.horizons:
         table.add_column(numerals.horizon(horizon.offset_ms), justify="right", no_wrap=True)
-    for name, cell in _ROWS:
-        table.add_row(name, *map(cell, report.total.horizons))
+    for name, value, form in _ROWS:
+        *before, last = map(value, report.total.horizons)
+        table.add_row(name, *(_with_band(of, form, wide) for of in before), _with_band(last, form, True))
     table.add_row("half-life", *[""] * (len(report.total.horizons) - 1), _half_life(report.total.half_life))
     for at, part in enumerate(report.lateness_quantiles):
         if part in (0.5, 0.99, 1.0):
@@ -83,23 +83,23 @@ def _horizons(report: Report) -> Table:
     return table
 
 
-_ROWS: tuple[tuple[str, Cell], ...] = (
-    ("follow-ups", lambda of: Text(numerals.count(of.n))),
-    ("clusters", lambda of: Text(numerals.count(of.clusters))),
-    ("mean edge", lambda of: _with_band(of.edge_bps, numerals.level)),
-    ("edge / edge at T0", lambda of: _with_band(of.retention, numerals.ratio)),
-    ("  median signal's", lambda of: Text(numerals.ratio(of.retention_median))),
-    ("the book came", lambda of: _with_band(of.book_came, numerals.share)),
-    ("the oracle came", lambda of: _with_band(of.oracle_came, numerals.share)),
-    ("unmoved", lambda of: Text(numerals.share(of.unmoved))),
-    ("widened", lambda of: Text(numerals.share(of.widened))),
-    ("touch to oracle", lambda of: _with_band(of.market_part_bps, numerals.bps)),
-    ("oracle to touch", lambda of: _with_band(of.oracle_part_bps, numerals.bps)),
-    ("markout", lambda of: _with_band(of.markout_bps, numerals.bps)),
-    ("  median", lambda of: Text(numerals.bps(of.markout_quantiles_bps[2]))),
-    ("  above 0", lambda of: _with_band(of.hit, numerals.share)),
-    ("net of cost", lambda of: _with_band(of.net_bps, numerals.bps)),
-    ("  above 0", lambda of: _with_band(of.won, numerals.share)),
+_ROWS: tuple[tuple[str, Callable[[Horizon], Estimate | float | None], numerals.Form], ...] = (
+    ("follow-ups", lambda of: of.n, numerals.count),
+    ("clusters", lambda of: of.clusters, numerals.count),
+    ("mean edge", lambda of: of.edge_bps, numerals.level),
+    ("edge / edge at T0", lambda of: of.retention, numerals.ratio),
+    ("  median signal's", lambda of: of.retention_median, numerals.ratio),
+    ("the book came", lambda of: of.book_came, numerals.share),
+    ("the oracle came", lambda of: of.oracle_came, numerals.share),
+    ("unmoved", lambda of: of.unmoved, numerals.share),
+    ("widened", lambda of: of.widened, numerals.share),
+    ("touch to oracle", lambda of: of.market_part_bps, numerals.bps),
+    ("oracle to touch", lambda of: of.oracle_part_bps, numerals.bps),
+    ("markout", lambda of: of.markout_bps, numerals.bps),
+    ("  median", lambda of: of.markout_quantiles_bps[2], numerals.bps),
+    ("  above 0", lambda of: of.hit, numerals.share),
+    ("net of cost", lambda of: of.net_bps, numerals.bps),
+    ("  above 0", lambda of: of.won, numerals.share),
 )
 
 
@@ -192,10 +192,12 @@ def _half_life(found: HalfLife) -> str:
     return numerals.seconds(found.value_s) if found.value_s is not None else "longer"
 
 
-def _with_band(estimate: Estimate, form: numerals.Form) -> Text:
-    text = Text(form(estimate.value))
-    if estimate.low is not None:
-        text.append(f"  {numerals.band(estimate, form)}", "dim")
+def _with_band(value: Estimate | float | None, form: numerals.Form, banded: bool) -> Text:
+    if not isinstance(value, Estimate):
+        return Text(form(value))
+    text = Text(form(value.value))
+    if banded and value.low is not None:
+        text.append(f"  {numerals.band(value, form)}", "dim")
     return text
 
 
