@@ -13,6 +13,7 @@ side, oracle and book simply differ, and no threshold is recommended.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import copysign, inf, nan
 from typing import Self
 
 import numpy as np
@@ -26,6 +27,8 @@ from hip3_tasks.analysis.resampling import Resampler, Totals
 LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
 FIRST_PART = 0.6
 CLAIM_P = 0.05
+ROUNDING = 1e-12
+"""Where replicates differ by no more, they are all alike."""
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
 _SUMS = ("net_n", "net", "won")
@@ -210,10 +213,9 @@ def _verdict(rest: Part | None) -> Verdict:
 
 
 def _part(totals: Totals, chance: Array) -> Part:
-    value, drawn = totals.ratios("net", "net_n")
     p = None
     if has_band(totals.clusters):
-        p = float(np.mean(chance >= value / np.nanstd(drawn)))
+        p = float(np.mean(~(chance < _t_statistics(totals)[0])))  # also where there is none
     return Part(
         n=round(totals["net_n"]),
         clusters=totals.clusters,
@@ -227,6 +229,14 @@ def _chance(tried: Sequence[Totals]) -> Array:
     """The greatest t statistic of each replicate, were there nothing to be found."""
     greatest = np.full(REPLICATES, -np.inf)
     for totals in tried:
-        value, drawn = totals.ratios("net", "net_n")
-        greatest = np.fmax(greatest, (drawn - value) / np.nanstd(drawn))
+        greatest = np.fmax(greatest, _t_statistics(totals)[1])
     return greatest
+
+
+def _t_statistics(totals: Totals) -> tuple[float, Array]:
+    """Of the mean, and of each replicate's distance from it. All alike, it is beyond chance, or nothing if it is 0."""
+    value, drawn = totals.ratios("net", "net_n")
+    spread = float(np.nanstd(drawn))
+    if spread <= ROUNDING * abs(value):
+        return (copysign(inf, value) if value else nan), np.full(REPLICATES, np.nan)
+    return value / spread, (drawn - value) / spread
