@@ -164,14 +164,14 @@ class _Making:
             return None
         at = pl.col("offset_ms") == self.offsets_ms[-1]
         coins = sums["market_key"].unique().sort().to_list()
-        least = dict(self.data.signals.group_by("market_key").agg(pl.col("threshold_bps").min()).iter_rows())
-        edges = dict(
+        noted = self.data.signals.filter(pl.col("threshold_bps").is_not_null())
+        least = dict(
             self.data.followups.lazy().group_by("market_key").agg(pl.col("t0_raw_edge_bps").min()).collect().iter_rows()
-        )
+        ) | dict(noted.group_by("market_key").agg(pl.col("threshold_bps").min()).iter_rows())
         return search(
             rows.filter(at),
             [
-                Market.of(str(coin), totals, recorded_bps=least.get(coin) or edges[coin])
+                Market.of(str(coin), totals, recorded_bps=least[coin])
                 for coin, totals in resampler.totals(
                     _added(sums.filter(at), "market_key"), MARKET_SUMS, by="market_key", keys=coins
                 ).items()

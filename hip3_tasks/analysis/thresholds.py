@@ -116,7 +116,9 @@ class Search(BaseModel):
     def recommended_bps(self) -> dict[str, float]:
         """What HIP3_THRESHOLDS reads: of the markets that work, and of no other."""
         return {
-            one.market: one.threshold_bps for one in self.choices if one.verdict is Verdict.WORKS and one.threshold_bps
+            one.market: one.threshold_bps
+            for one in self.choices
+            if one.verdict is Verdict.WORKS and one.threshold_bps is not None
         }
 
 
