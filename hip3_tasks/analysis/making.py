@@ -27,6 +27,8 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, step: Step =
     """The report on what was loaded; `step` is told what is done next. Raises Unavailable where there is nothing."""
     if data.signals.is_empty() and data.followups.is_empty():
         raise Unavailable("there is no signal in what was asked for: nothing to report on")
+    if data.followups.is_empty():
+        raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
     return _Making(data, by, cost_bps, step).report(at_ms)
 
 
