@@ -119,7 +119,7 @@ class _Reading:
                 kind=kind.name,
                 rows=sum(frame.height for frame in frames),
                 broken=len(lines.broken_at),
-                broken_lines=lines.line_numbers(lines.broken_at[:NAMED_MOST]),
+                broken_lines=lines.line_numbers(sorted(lines.broken_at)[:NAMED_MOST]),
                 torn_bytes=lines.torn_bytes,
             )
         )
