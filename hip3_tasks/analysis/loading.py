@@ -128,7 +128,7 @@ class _Reading:
     def _of_parquet(self, kind: Kind, source: Source) -> pl.DataFrame:
         names = list(kind.schema(whole=self.whole))
         try:
-            read = pl.scan_parquet(source.path).filter(self.selection.wants(kind.timestamp)).select(names)
+            read = pl.scan_parquet(source.path, glob=False).filter(self.selection.wants(kind.timestamp)).select(names)
             frame = kind.tidied(read, whole=self.whole).collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
             raise Unavailable(f"{source.path}: not a Parquet file of {kind.name}: {error}") from None
