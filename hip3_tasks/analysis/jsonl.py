@@ -35,7 +35,7 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self.path, self.torn_bytes = path, 0
         self.broken_at: list[int] = []
-        """Where each line begins that is not in order, in bytes."""
+        """Where each line begins that is not in order, in bytes; those of very long ones come early."""
 
     def frames(self, schema: Schema, shape: Shape, advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
         """What is wanted, in the order of the file, parsed by several threads a few pieces ahead. Raises OSError."""

@@ -48,7 +48,9 @@ class Kind:
         if not whole:
             return tidy
         there = tidy.collect_schema().names()
-        others = [pl.col(name).cast(kind) for name, kind in columns_of(self.record).items() if name not in there]
+        others = [
+            pl.col(name).cast(kind, strict=False) for name, kind in columns_of(self.record).items() if name not in there
+        ]
         return read.select(*self.tidy, *others, key.alias(KEY))
 
     def empty(self, *, whole: bool) -> pl.DataFrame:
@@ -64,6 +66,8 @@ class Kind:
         ]
         if self.record is not Signal:
             world.append(pl.col("offset_ms").is_between(1, MAX_OFFSET_MS))
+        if self.record is Followup:
+            world.append(pl.col("captured_at_ms").is_between(_FIRST_MS, _LAST_MS))
         return pl.all_horizontal(*given, *whole, *world)
 
 
@@ -85,7 +89,7 @@ SIGNALS = Kind(
         pl.col("raw_edge_bps"),
         (pl.col("raw_edge_bps") - pl.col("net_edge_bps")).round(9).alias("cost_bps"),
         pl.col("threshold_bps"),
-        pl.col("offsets_ms").list.len().cast(pl.UInt16).alias("due"),
+        pl.col("offsets_ms").list.len().cast(pl.UInt32).alias("due"),
     ),
 )
 FOLLOWUPS = Kind(

@@ -134,7 +134,7 @@ class _Reading:
                 kind=kind.name,
                 rows=sum(frame.height for frame in frames),
                 broken=len(lines.broken_at),
-                broken_lines=lines.line_numbers(lines.broken_at[:NAMED_MOST]),
+                broken_lines=lines.line_numbers(sorted(lines.broken_at)[:NAMED_MOST]),
                 torn_bytes=lines.torn_bytes,
             )
         )
@@ -143,7 +143,7 @@ class _Reading:
     def _of_parquet(self, kind: Kind, source: Source) -> pl.DataFrame:
         names = list(kind.schema(whole=self.whole))
         try:
-            read = pl.scan_parquet(source.path).filter(self.selection.wants(kind.timestamp)).select(names)
+            read = pl.scan_parquet(source.path, glob=False).filter(self.selection.wants(kind.timestamp)).select(names)
             tidy = kind.tidied(read, whole=self.whole)
             frame = (tidy.drop(KEY) if source.is_alone else tidy).collect(engine="streaming")
         except pl.exceptions.PolarsError as error:

@@ -47,12 +47,27 @@ def _listed(data_dir: Path) -> list[Source]:
     try:
         paths = {path.name: path for path in data_dir.iterdir()}
         return [
-            Source(paths[match[0]], match[1], match[2], match[3] == "parquet", paths[match[0]].stat().st_size)
+            Source(paths[match[0]], match[1], match[2], match[3] == "parquet", _size_bytes(paths[match[0]]))
             for match in filter(None, map(_NAME.fullmatch, paths))
-            if (match[3] == "parquet") == (f"followups_{match[2]}.parquet" in paths) or match[1] == "watched"
+            if _is_day(match[2])
+            and (match[1] == "watched" or (match[3] == "parquet") == (f"followups_{match[2]}.parquet" in paths))
         ]
     except OSError as error:
         raise Unavailable(f"{data_dir}: {error.strerror}: nothing to report on") from None
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # deleted just now, which whoever reads it will tell
+        return 0
+
+
+def _is_day(day: str) -> bool:
+    try:
+        return bool(_start_ms(day))
+    except ValueError:
+        return False
 
 
 def _start_ms(day: str) -> int:
