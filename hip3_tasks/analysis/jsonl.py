@@ -72,7 +72,11 @@ class JsonLines:
             stop = _last_newline(fd, start, min(start + PIECE_BYTES, end))
             if stop > start:
                 # Read as it is to be parsed: to cut it out of more would copy it once again.
-                yield start, os.pread(fd, stop - start, start)
+                piece = os.pread(fd, stop - start, start)
+                yield start, piece[: piece.rfind(b"\n") + 1]
+            elif (size := os.fstat(fd).st_size) < end:  # its writer took back what it could not sync
+                end = whole_length(fd, size)
+                continue
             else:  # no line of any record is as long
                 self.broken_at.append(start)
                 stop = _next_line(fd, start + PIECE_BYTES, end)
