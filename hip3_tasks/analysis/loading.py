@@ -35,7 +35,9 @@ from hip3_tasks.analysis.notes import NAMED_MOST, FileNote, Notes
 from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.dayfiles import WATCHED, jsonl_path
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.watched import watched_in
 
 MERGE_ROWS = 250_000
 
@@ -73,7 +75,8 @@ def read(
     sources: Sequence[Source], selection: Selection, *, whole: bool = False, advance: Advance = lambda _: None
 ) -> Data:
     """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told."""
-    reading = _Reading(selection, whole, advance, Notes(dirs=sorted({source.path.parent for source in sources})))
+    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=_watched(sources, selection))
+    reading = _Reading(selection, whole, advance, notes)
     signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
     both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
     if not both.is_empty():
@@ -151,6 +154,17 @@ class _Reading:
         self.advance(source.size_bytes)
         self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=frame.height))
         return frame
+
+
+def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:
+    """Coins that were noted as followed on the days that are read; None where nothing was."""
+    paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
+    try:
+        noted = watched_in(path for path in sorted(paths) if path.exists())
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}") from None
+    asked = noted if selection.coins is None else noted & set(selection.coins)
+    return sorted(asked) if noted else None
 
 
 def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
