@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -37,6 +37,9 @@ def main(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path("build/bench-report/history"),
     signals: Annotated[int, typer.Option(min=1, help="of a history that is made")] = 4_402_100,
     hours: Annotated[float, typer.Option(help="of a history that is made")] = 48.4,
+    compacted: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the same history, compacted; default: that is done here")
+    ] = None,
     repeat: Annotated[int, typer.Option(min=1, help="rounds")] = 3,
     out: Annotated[Path, typer.Option(help="where pages, logs and the section are written")] = Path(
         "build/bench-report"
@@ -49,11 +52,11 @@ def main(
         _made(directory, signals, hours, out)
     found = Found(_lines_of(directory, "signals"), of_machine() | {"libraries": _libraries()})
     found.jsonl_bytes = _bytes_of(directory, "jsonl")
-    for _ in range(repeat):
-        with _linked(directory) as compacted:
-            for name, command, read in _steps(directory, compacted, out):
+    with nullcontext(compacted) if compacted else _linked(directory) as parquet:
+        for _ in range(repeat):
+            for name, command, read in _steps(directory, parquet, out):
                 found.runs.append(_run(name, command, read, found, console, out))
-            found.parquet_bytes = _bytes_of(compacted, "parquet")
+        found.parquet_bytes = _bytes_of(parquet, "parquet")
     text = section(found)
     (out / "REPORT.md").write_text(text)
     console.print(Markdown(text))
@@ -72,7 +75,8 @@ def _steps(directory: Path, compacted: Path, out: Path) -> Iterator[tuple[str, S
 
     yield "published query, JSONL", (*QUERY, str(directory)), directory
     yield "hip3 report, JSONL", report(directory, "jsonl"), directory
-    yield "hip3 compact", (HIP3, "compact", str(compacted), "--delete"), compacted
+    if not _bytes_of(compacted, "parquet"):
+        yield "hip3 compact", (HIP3, "compact", str(compacted), "--delete"), compacted
     if _bytes_of(compacted, "parquet"):
         yield "published query, Parquet", (*QUERY, str(compacted)), compacted
         yield "hip3 report, Parquet", report(compacted, "parquet"), compacted
