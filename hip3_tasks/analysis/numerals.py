@@ -33,6 +33,11 @@ def share(value: float | None) -> str:
     return MISSING if value is None else f"{value * 100:.1f}{GAP}%"
 
 
+def percent(value: float | None) -> str:
+    """A share that was chosen, not measured: `90 %`."""
+    return MISSING if value is None else f"{value * 100:g}{GAP}%"
+
+
 def count(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
