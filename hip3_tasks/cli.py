@@ -140,6 +140,7 @@ def report(
     cost_bps: Annotated[
         float | None, typer.Option(metavar="BPS", help="Cost of a trade; default: each market's fee and slippage.")
     ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave a page with figures.")] = None,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave the groups by horizon.")] = None,
     thresholds: Annotated[
@@ -158,7 +159,7 @@ def report(
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
-    files = Files(json=json, csv=csv, thresholds=thresholds)
+    files = Files(html=html, json=json, csv=csv, thresholds=thresholds)
     return report_command(dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files)
 
 

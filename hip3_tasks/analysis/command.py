@@ -22,12 +22,13 @@ from hip3_tasks.clock import wall_ms
 class Files:
     """Where to leave what; None: nowhere."""
 
+    html: Path | None = None
     json: Path | None = None
     csv: Path | None = None
     thresholds: Path | None = None
 
     def wanted(self) -> list[tuple[Path, Callable[[Report], str]]]:
-        makers = (self.json, as_json), (self.csv, as_csv), (self.thresholds, as_thresholds)
+        makers = (self.html, _as_html), (self.json, as_json), (self.csv, as_csv), (self.thresholds, as_thresholds)
         return [(path, make_text) for path, make_text in makers if path is not None]
 
 
@@ -52,3 +53,9 @@ def _made(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | 
         data = read(sources, selection, advance=lambda read_bytes: progress.advance(task, read_bytes))
         progress.update(task, description="reckoning")
         return make(data, by=by, cost_bps=cost_bps, at_ms=wall_ms())
+
+
+def _as_html(report: Report) -> str:
+    from hip3_tasks.analysis.page import page  # with plotly, which takes half a second and is not always wanted
+
+    return page(report)
