@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from hip3_tasks.dayfiles import KINDS
 from hip3_tasks.lines import read_from, whole_length
-
-KINDS = ("signals", "followups", "missed")
 
 
 class Tail:

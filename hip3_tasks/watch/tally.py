@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 
 from hip3_tasks.capture import DAY_MS, utc_day
+from hip3_tasks.dayfiles import KINDS, jsonl_path
 from hip3_tasks.lines import backwards, whole_length
-from hip3_tasks.watch.tail import KINDS, Tail
+from hip3_tasks.watch.tail import Tail
 
 EXACT_BELOW_MS = 1_000
 
@@ -140,7 +141,7 @@ def recent_lines(
     """
     for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
         for kind in KINDS:
-            path = data_dir / f"{kind}_{utc_day(day_ms)}.jsonl"
+            path = jsonl_path(data_dir, kind, utc_day(day_ms))
             yield kind, _lines_since(path, since_ms, end=None if ends is None else ends.get(path, 0))
 
 

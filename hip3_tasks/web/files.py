@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from hip3_tasks.capture import utc_day
+from hip3_tasks.dayfiles import jsonl_path
 from hip3_tasks.lines import backwards
 from hip3_tasks.watch.tail import Tail
 from hip3_tasks.watch.tally import Tally, recent_lines
@@ -70,7 +71,7 @@ class Files:
 
     def _rest_of_the_day(self, ends: dict[Path, int], day: str) -> Iterator[None]:
         for kind in ("signals", "followups"):
-            path = self._data_dir / f"{kind}_{day}.jsonl"
+            path = jsonl_path(self._data_dir, kind, day)
             with suppress(FileNotFoundError), path.open("rb") as file:
                 for lines in backwards(file.fileno(), ends.get(path, 0)):
                     for record in _records(lines):

@@ -1,0 +1,178 @@
+"""Data directories as three tidy frames, whatever they are made of: days still being written, compacted, or foreign.
+
+signals
+    market_key          the coin
+    side                buy or sell
+    timestamp_ms        T0
+    raw_edge_bps        the edge at T0, positive in the taker's favour
+    cost_bps            raw − net edge: taker fee + slippage
+    threshold_bps       what the edge had to reach; null in foreign files without it
+    due                 how many follow-ups it is owed; null in foreign files that do not say
+
+followups, one row for each signal and offset
+    market_key, side, signal_timestamp_ms
+    offset_ms           the horizon
+    lateness_ms         captured − due: the queue's, not the market's
+    t0_raw_edge_bps     the edge at T0
+    raw_edge_bps        the edge at T0 + offset, on the signal's side
+    market_part_bps     move of the touch, signed so that + is the book coming to the oracle
+    oracle_part_bps     move of the oracle, signed so that + is the oracle coming to the book
+    markout_bps         move of the mid, signed by side; null when a book was one-sided, or in foreign files without it
+
+missed
+    market_key, side, signal_timestamp_ms, offset_ms, reason
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from hip3_tasks.analysis.jsonl import Advance, JsonLines
+from hip3_tasks.analysis.kinds import KEY, KINDS, Kind
+from hip3_tasks.analysis.notes import NAMED_MOST, FileNote, Notes
+from hip3_tasks.analysis.selection import Selection
+from hip3_tasks.analysis.sources import Source, sources_of
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.dayfiles import WATCHED, jsonl_path
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.watched import watched_in
+
+MERGE_ROWS = 250_000
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What directories hold; see the head of this file for the columns."""
+
+    signals: pl.DataFrame
+    followups: pl.DataFrame
+    missed: pl.DataFrame
+    notes: Notes
+
+
+def load(
+    *dirs: str | Path,
+    date: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    coins: str | Sequence[str] = (),
+    whole: bool = False,
+) -> Data:
+    """Read directories: all, one day, or what lies between two instants (`2026-01-20T14:30`, UTC, or `90m`, `3d` ago).
+
+    With `whole`, every other field of the records stands beside the columns above. A line that is not in order is left
+    out, counted and named in the notes; a second line of a follow-up too. Raises BadSelection, and Unavailable where
+    there is nothing to read.
+    """
+    wanted = [coins] if isinstance(coins, str) else coins
+    selection = Selection.of(date=date, since=since, until=until, coins=wanted, at_ms=wall_ms())
+    return read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
+
+
+def read(
+    sources: Sequence[Source], selection: Selection, *, whole: bool = False, advance: Advance = lambda _: None
+) -> Data:
+    """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told."""
+    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=_watched(sources, selection))
+    reading = _Reading(selection, whole, advance, notes)
+    signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
+    both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
+    if not both.is_empty():
+        reading.notes.add_duplicates("missed", both.len())
+        missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
+    return Data(signals.together(), followups.together(), missed.together(), reading.notes)
+
+
+@dataclass(slots=True)
+class _Found:
+    keyed: pl.DataFrame
+    """Rows that may be there twice, with what tells."""
+    alone: list[pl.DataFrame]
+
+    def together(self) -> pl.DataFrame:
+        return pl.concat([*self.alone, self.keyed.drop(KEY)], rechunk=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    selection: Selection
+    whole: bool
+    advance: Advance
+    notes: Notes
+
+    def of(self, kind: Kind, sources: Sequence[Source]) -> _Found:
+        """All that is asked for of a kind, each record once."""
+        keyed = [kind.empty(whole=self.whole)]
+        alone: list[pl.DataFrame] = []
+        for source in sources:
+            try:
+                if not source.is_parquet:
+                    keyed += self._of_lines(kind, source)
+                else:
+                    (alone if source.is_alone else keyed).append(self._of_parquet(kind, source))
+            except FileNotFoundError:
+                self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=0, gone=True))
+            except OSError as error:
+                raise Unavailable(f"{source.path}: {error.strerror or error}") from None
+        frame = pl.concat(keyed, rechunk=False)
+        distinct = frame[KEY].n_unique()
+        if distinct < frame.height:
+            self.notes.add_duplicates(kind.name, frame.height - distinct)
+            frame = frame.filter(pl.col(KEY).is_first_distinct())
+        return _Found(frame, alone)
+
+    def _of_lines(self, kind: Kind, source: Source) -> list[pl.DataFrame]:
+        lines, wants = JsonLines(source.path), self.selection.wants(kind.timestamp)
+
+        def shape(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+            in_order = read.select(kind.in_order()).to_series()
+            return kind.tidied(read.filter(in_order).filter(wants), whole=self.whole), in_order
+
+        frames = list(_merged(lines.frames(kind.schema(whole=self.whole), shape, self.advance)))
+        self.notes.files.append(
+            FileNote(
+                file=source.path,
+                kind=kind.name,
+                rows=sum(frame.height for frame in frames),
+                broken=len(lines.broken_at),
+                broken_lines=lines.line_numbers(sorted(lines.broken_at)[:NAMED_MOST]),
+                torn_bytes=lines.torn_bytes,
+            )
+        )
+        return frames
+
+    def _of_parquet(self, kind: Kind, source: Source) -> pl.DataFrame:
+        names = list(kind.schema(whole=self.whole))
+        try:
+            read = pl.scan_parquet(source.path, glob=False).filter(self.selection.wants(kind.timestamp)).select(names)
+            tidy = kind.tidied(read, whole=self.whole)
+            frame = (tidy.drop(KEY) if source.is_alone else tidy).collect(engine="streaming")
+        except pl.exceptions.PolarsError as error:
+            raise Unavailable(f"{source.path}: not a Parquet file of {kind.name}: {error}") from None
+        self.advance(source.size_bytes)
+        self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=frame.height))
+        return frame
+
+
+def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:
+    """Coins that were noted as followed on the days that are read; None where nothing was."""
+    paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
+    try:
+        noted = watched_in(path for path in sorted(paths) if path.exists())
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}") from None
+    asked = noted if selection.coins is None else noted & set(selection.coins)
+    return sorted(asked) if noted else None
+
+
+def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in fewer frames: thousands of small columns take more memory than a few large ones."""
+    small: list[pl.DataFrame] = []
+    for frame in frames:
+        small.append(frame)
+        if sum(one.height for one in small) > MERGE_ROWS:
+            yield pl.concat(small, rechunk=True)
+            small = []
+    yield from small

@@ -1,0 +1,253 @@
+"""A search for thresholds that does not fool its user.
+
+For each market the rung of a ladder with the greatest sum of net bps in the first part of the time is chosen, and
+judged on the rest: whoever judges on what was chosen from finds profit in noise. Both figures stand side by side, so
+that the over-fit can be seen. Out of sample, too, the best of many markets looks good by chance; so what is claimed
+must beat the best that chance shows among all that were judged: the greatest t statistic of each replicate (Westfall &
+Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check for Data Snooping", Econometrica 68).
+
+A standing offset is no signal: where the edge shrinks less than 60 % of the time and nearly all signals are on one
+side, oracle and book simply differ, and no threshold is recommended.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from math import copysign, inf, nan
+from typing import Self
+
+import numpy as np
+import polars as pl
+from pydantic import BaseModel
+
+from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES, Array, Estimate, has_band
+from hip3_tasks.analysis.clustersums import with_dex
+from hip3_tasks.analysis.resampling import Resampler, Totals
+
+LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
+FIRST_PART = 0.6
+FEWEST_TO_CHOOSE = 2 * FEWEST_CLUSTERS
+"""Clusters in the first part, so that the shorter rest has enough of them for a band."""
+CLAIM_P = 0.05
+ROUNDING = 1e-12
+"""Where replicates differ by no more, they are all alike."""
+STRUCTURAL_SHRANK = 0.6
+STRUCTURAL_SIDE = 0.9
+_SUMS = ("net_n", "net", "won")
+MARKET_SUMS = ("n", "bought", "edge_t0", "shrank", "net_n", "net", "won")
+
+
+class Verdict(StrEnum):
+    """What may be said of a market."""
+
+    WORKS = "works"
+    """Net of cost it pays out of sample, more than the best of as many markets would by chance."""
+    UNPROVEN = "unproven"
+    """Nothing that chance would not do as well."""
+    LOSES = "loses"
+    """Out of sample its band is below zero."""
+    STRUCTURAL = "structural"
+    """A standing offset between oracle and book."""
+    TOO_FEW = "too few"
+    """Clusters, for any claim."""
+
+
+class Part(BaseModel):
+    """What a threshold gave in a part of the time."""
+
+    n: int
+    clusters: int
+    won: float
+    net_bps: Estimate
+    p: float | None
+    """How often chance alone does as well among all that were tried in this part; None without a band."""
+
+
+class Market(BaseModel):
+    """How a market does at the thresholds its signals were recorded with, over all the time."""
+
+    market: str
+    matched: int
+    """Signals with a follow-up at the horizon."""
+    edge_bps: float
+    shrank: float
+    won: float | None
+    net_bps: Estimate
+    one_sided: float
+    """Share of its signals on the side that most are on."""
+    recorded_bps: float
+    """The least threshold they were recorded with, or their least edge where no threshold was noted."""
+
+    @classmethod
+    def of(cls, market: str, totals: Totals, *, recorded_bps: float) -> Self:
+        """From its sums at the horizon."""
+        n, bought = totals["n"], totals["bought"]
+        return cls(
+            market=market,
+            matched=round(n),
+            edge_bps=totals["edge_t0"] / n,
+            shrank=totals["shrank"] / n,
+            won=totals.ratio("won", "net_n").value,
+            net_bps=totals.ratio("net", "net_n"),
+            one_sided=max(bought, n - bought) / n,
+            recorded_bps=recorded_bps,
+        )
+
+
+class Choice(Market):
+    """A market and the threshold chosen for it."""
+
+    threshold_bps: float | None = None
+    """None where no rung has clusters enough."""
+    in_sample: Part | None = None
+    out_of_sample: Part | None = None
+    verdict: Verdict
+
+
+class Search(BaseModel):
+    """Thresholds for all markets, at one horizon."""
+
+    offset_ms: int
+    split_at_ms: int
+    tried: int
+    """Pairs of a market and a threshold, in the first part."""
+    judged: int
+    """Markets, in the second part."""
+    choices: list[Choice]
+
+    def tuned(self) -> tuple[int, int, int]:
+        """How many markets pay in sample at what was chosen; of these, how many out of sample; and beyond chance."""
+        paid = [one for one in self.choices if one.in_sample and (one.in_sample.net_bps.value or 0) > 0]
+        held = [one for one in paid if one.out_of_sample and (one.out_of_sample.net_bps.value or 0) > 0]
+        return len(paid), len(held), sum(one.verdict is Verdict.WORKS for one in held)
+
+    def recommended_bps(self) -> dict[str, float]:
+        """What HIP3_THRESHOLDS reads: of the markets that work, and of no other."""
+        return {
+            one.market: one.threshold_bps
+            for one in self.choices
+            if one.verdict is Verdict.WORKS and one.threshold_bps is not None
+        }
+
+
+def search(
+    rows: pl.LazyFrame, markets: Sequence[Market], *, offset_ms: int, first_ms: int, last_ms: int, every_ms: int
+) -> Search:
+    """Over follow-ups with their `cost_bps`, those at `offset_ms`; `every_ms` is how long a cluster is."""
+    split_at_ms = -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
+    sums = _sums(rows, offset_ms=offset_ms, split_at_ms=split_at_ms, every_ms=every_ms)
+    resampler = Resampler(sums)
+    of_market = sums.partition_by("market_key", as_dict=True)
+    trials = {
+        market.market: _Trial.of(of_market[market.market,], market.recorded_bps, resampler)
+        for market in markets
+        if (market.market,) in of_market
+    }
+    tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
+    judged = [trial.judged for trial in trials.values() if trial.judged and has_band(trial.judged.clusters)]
+    first_chance, rest_chance = _chance(tried), _chance(judged)
+    choices = [_choice(market, trials.get(market.market), first_chance, rest_chance) for market in markets]
+    return Search(offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices)
+
+
+def _sums(rows: pl.LazyFrame, *, offset_ms: int, split_at_ms: int, every_ms: int) -> pl.DataFrame:
+    """By market, part of the time, cluster and the highest rung that the edge reaches.
+
+    What is due in the second part is of neither: its outcome is not known when the first ends.
+    """
+    time, net_bps = pl.col("signal_timestamp_ms"), pl.col("markout_bps") - pl.col("cost_bps")
+    part = pl.when(time >= split_at_ms).then(1).when(time + offset_ms < split_at_ms).then(0).cast(pl.UInt8)
+    rung = pl.lit(pl.Series(LADDER_BPS)).search_sorted(pl.col("t0_raw_edge_bps"), side="right").cast(pl.UInt8)
+    sums = (
+        rows.filter(pl.col("offset_ms") == offset_ms, net_bps.is_not_null())
+        .group_by("market_key", part.alias("part"), (time // every_ms).alias("cluster"), rung.alias("rung"))
+        .agg(net_n=pl.len().cast(pl.Float64), net=net_bps.sum(), won=(net_bps > 0).sum().cast(pl.Float64))
+        .collect(engine="streaming")
+    )
+    return with_dex(sums.filter(pl.col("part").is_not_null()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """One market: what each rung gave in the first part and in the rest, and which one is chosen."""
+
+    candidates: dict[int, Totals]
+    """In the first part, those with clusters enough to choose from."""
+    rest: dict[int, Totals]
+    chosen: int | None
+
+    @classmethod
+    def of(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
+        parts = [
+            resampler.totals(sums.filter(part=part), _SUMS, by="rung", keys=range(len(LADDER_BPS) + 1), or_more=True)
+            for part in (0, 1)
+        ]
+        first, rest = ({rung: of for rung, of in part.items() if _is_above(rung, recorded_bps)} for part in parts)
+        candidates = {rung: totals for rung, totals in first.items() if totals.clusters >= FEWEST_TO_CHOOSE}
+        return cls(candidates, rest, max(candidates, key=lambda rung: candidates[rung]["net"], default=None))
+
+    @property
+    def judged(self) -> Totals | None:
+        return None if self.chosen is None else self.rest.get(self.chosen)
+
+
+def _is_above(rung: int, recorded_bps: float) -> bool:
+    """Whether it tells signals apart at all; the lowest takes them as they were recorded."""
+    return rung == 0 or LADDER_BPS[rung - 1] > recorded_bps
+
+
+def _choice(market: Market, trial: _Trial | None, first_chance: Array, rest_chance: Array) -> Choice:
+    if trial is None or trial.chosen is None:
+        return Choice(**dict(market), verdict=_structural(market) or Verdict.TOO_FEW)
+    threshold_bps = LADDER_BPS[trial.chosen - 1] if trial.chosen else market.recorded_bps
+    rest = None if trial.judged is None else _part(trial.judged, rest_chance)
+    return Choice(
+        **dict(market),
+        threshold_bps=threshold_bps,
+        in_sample=_part(trial.candidates[trial.chosen], first_chance),
+        out_of_sample=rest,
+        verdict=_structural(market) or _verdict(rest),
+    )
+
+
+def _structural(market: Market) -> Verdict | None:
+    stands = market.shrank < STRUCTURAL_SHRANK and market.one_sided >= STRUCTURAL_SIDE
+    return Verdict.STRUCTURAL if stands else None
+
+
+def _verdict(rest: Part | None) -> Verdict:
+    if rest is None or rest.p is None or rest.net_bps.high is None:
+        return Verdict.TOO_FEW
+    if rest.p <= CLAIM_P:
+        return Verdict.WORKS
+    return Verdict.LOSES if rest.net_bps.high < 0 else Verdict.UNPROVEN
+
+
+def _part(totals: Totals, chance: Array) -> Part:
+    p = None
+    if has_band(totals.clusters):
+        p = float(np.mean(~(chance < _t_statistics(totals)[0])))  # also where there is none
+    return Part(
+        n=round(totals["net_n"]),
+        clusters=totals.clusters,
+        won=totals["won"] / totals["net_n"],
+        net_bps=totals.ratio("net", "net_n"),
+        p=p,
+    )
+
+
+def _chance(tried: Sequence[Totals]) -> Array:
+    """The greatest t statistic of each replicate, were there nothing to be found."""
+    greatest = np.full(REPLICATES, -np.inf)
+    for totals in tried:
+        greatest = np.fmax(greatest, _t_statistics(totals)[1])
+    return greatest
+
+
+def _t_statistics(totals: Totals) -> tuple[float, Array]:
+    """Of the mean, and of each replicate's distance from it. All alike, it is beyond chance, or nothing if it is 0."""
+    value, drawn = totals.ratios("net", "net_n")
+    spread = float(np.nanstd(drawn))
+    if spread <= ROUNDING * abs(value):
+        return (copysign(inf, value) if value else nan), np.full(REPLICATES, np.nan)
+    return value / spread, (drawn - value) / spread
