@@ -13,12 +13,12 @@ class Verdict(StrEnum):
     ORACLE_CAME = "oracle_came"
     """It shrank, mostly because the oracle came to the book: the market led."""
     WIDENED = "widened"
-    UNCHANGED = "unchanged"
+    UNMOVED = "unmoved"
 
 
 def verdict(side: Side, *, edge_change_bps: float, market_moved_bps: float, oracle_moved_bps: float) -> Verdict:
     """By the two moves, taken with the side's sign: each part is positive when it shrinks the edge."""
     if edge_change_bps >= 0:
-        return Verdict.WIDENED if edge_change_bps else Verdict.UNCHANGED
+        return Verdict.WIDENED if edge_change_bps else Verdict.UNMOVED
     market_part_bps, oracle_part_bps = side.sign * market_moved_bps, -side.sign * oracle_moved_bps
     return Verdict.BOOK_CAME if market_part_bps >= oracle_part_bps else Verdict.ORACLE_CAME

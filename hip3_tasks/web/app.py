@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -21,7 +20,7 @@ from hip3_tasks.recapture_command import QUEUED_MOST
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
 from hip3_tasks.web.board import Board
-from hip3_tasks.web.decaytable import decay_table
+from hip3_tasks.web.decays import Decays, document
 from hip3_tasks.web.detail import signal_detail
 from hip3_tasks.web.figures import decay_figure
 from hip3_tasks.web.files import Files
@@ -41,6 +40,7 @@ class Page:
         self.board = Board()
         self._asked, self._source, self._files = asked, Source(asked), Files(asked.data_dir)
         self._watcher = Watcher(self._source, self._files)
+        self._decays = Decays(self._files.decay)
         self._metrics = Metrics(self.board, self._files.totals)
 
     def app(self) -> Starlette:
@@ -89,8 +89,8 @@ class Page:
         coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
         if side not in (None, *Side):
             return _json({"error": "side: expected buy or sell"}, 400)
-        table = decay_table(self._files.decay, coin=coin, side=Side(side) if side else None)
-        rows = [asdict(horizon) for horizon in table]
+        table = self._decays.table(coin, Side(side) if side else None)
+        rows = [document(horizon) for horizon in table]
         return _json({"since_ms": self._files.decay.day_ms, "horizons": rows, "figure": decay_figure(table)})
 
     async def metrics(self, _: Request) -> Response:

@@ -15,8 +15,7 @@ from hip3_tasks.watch.pipeline import Pipeline, files_today
 from hip3_tasks.watch.sessions import session_at
 from hip3_tasks.watch.status import Snapshot, problems
 from hip3_tasks.web.board import Board
-from hip3_tasks.web.decaytable import decay_table
-from hip3_tasks.web.figures import decay_figure, lateness_figure
+from hip3_tasks.web.figures import lateness_figure
 from hip3_tasks.web.files import Files
 from hip3_tasks.web.recents import SignalRow
 from hip3_tasks.web.snapshot import State, verdicts_of
@@ -99,10 +98,7 @@ class Watcher:
             self._markets = []
 
     def _figures(self) -> dict[str, Any]:
-        return {
-            "lateness": lateness_figure(self._files.window),
-            "decay": decay_figure(decay_table(self._files.decay, coin=None, side=None)),
-        }
+        return {"lateness": lateness_figure(self._files.window)}
 
     def _state(self, at_ms: int) -> State:
         newest = self._files.recents.newest(SIGNALS_SHOWN)

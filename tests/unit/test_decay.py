@@ -10,7 +10,8 @@ from hip3_tasks.capture import DAY_MS
 from hip3_tasks.edge import Side
 from hip3_tasks.records import Record
 from hip3_tasks.web.decay import MINUTE_MS, Decay
-from hip3_tasks.web.decaytable import Horizon, decay_table
+from hip3_tasks.web.decays import FRESH_S, Decays
+from hip3_tasks.web.decaytable import Horizon, cluster_minutes, decay_table
 from tests.build import T0_MS, a_followup, a_signal
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
@@ -46,10 +47,10 @@ def test_means_and_counts_are_those_of_the_lines(
     for row in table:
         assert row.n == len(wanted)
         assert row.clusters == len({(line[0].split(":")[0], (T0_MS // MINUTE_MS) + line[2]) for line in wanted})
-        assert row.edge_bps.mean == pytest.approx(sum(line[3] for line in wanted) / len(wanted), abs=1e-9)
+        assert row.edge_bps.value == pytest.approx(sum(line[3] for line in wanted) / len(wanted), abs=1e-9)
         markouts = [line[4] for line in wanted if line[4] is not None]
         expected = sum(markouts) / len(markouts) if markouts else None
-        assert row.markout_bps.mean == (expected if expected is None else pytest.approx(expected, abs=1e-9))
+        assert row.markout_bps.value == (expected if expected is None else pytest.approx(expected, abs=1e-9))
 
 
 def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
@@ -57,21 +58,37 @@ def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
     return decay_table(of(*followups(drawn)), coin=None, side=None)[0]
 
 
-def test_one_minute_alone_has_no_band() -> None:
-    assert band(3.0, 5.0, minutes=(1, 1)).edge_bps.low is None
+def test_few_minutes_have_no_band() -> None:
+    assert band(*[3.0, 5.0] * 40, minutes=[minute for _ in range(8) for minute in range(10)]).edge_bps.low is None
 
 
 def test_lines_of_one_minute_are_one_event() -> None:
-    alone = band(*[2.0, 6.0] * 2, minutes=range(4)).edge_bps
-    doubled = band(*[2.0, 6.0] * 2 * 5, minutes=[minute for _ in range(5) for minute in range(4)]).edge_bps
+    alone = band(*[2.0, 6.0] * 20, minutes=range(40)).edge_bps
+    doubled = band(*[2.0, 6.0] * 20 * 5, minutes=[minute for _ in range(5) for minute in range(40)]).edge_bps
     assert (alone.low, alone.high) == (pytest.approx(doubled.low), pytest.approx(doubled.high))
-    assert alone.low is not None and alone.high is not None and alone.low < 4.0 < alone.high
+    assert alone.low is not None and alone.high is not None and 3 < alone.low < 4.0 < alone.high < 5
+
+
+def test_late_in_the_day_a_cluster_is_longer_and_means_stay() -> None:
+    row = band(*[2.0, 6.0] * 350, minutes=range(700))
+    assert (row.n, row.clusters, row.edge_bps.value) == (700, 141, 4.0)
+    assert [cluster_minutes(0, last) for last in (0, 299, 300, 1439)] == [1, 1, 2, 5]
+
+
+def test_a_table_is_made_once_for_all_who_ask() -> None:
+    now_s, decay = [0.0], of(a_signal())
+    tables = Decays(decay, monotonic_s=lambda: now_s[0])
+    first = tables.table(None, None)
+    decay.take("signals", a_signal(at_ms=T0_MS + 1).model_dump(mode="json"))
+    assert tables.table(None, None) is first
+    now_s[0] = FRESH_S
+    assert tables.table(None, None)[0].n == 2
 
 
 def test_the_signal_itself_is_horizon_nought() -> None:
     signal = a_signal()
     first, second = decay_table(of(signal, a_followup(signal)), coin=None, side=None)
-    assert (first.offset_ms, first.edge_bps.mean, first.markout_bps.mean) == (0, signal.raw_edge_bps, 0.0)
+    assert (first.offset_ms, first.edge_bps.value, first.markout_bps.value) == (0, signal.raw_edge_bps, 0.0)
     assert second.offset_ms == 1000
 
 

@@ -2,10 +2,11 @@
 
 import plotly.graph_objects as go
 
+from hip3_tasks.analysis.bootstrap import Estimate
 from hip3_tasks.edge import Side
 from hip3_tasks.market import Entry, Gap
 from hip3_tasks.watch.window import Window
-from hip3_tasks.web.decaytable import Band, Horizon
+from hip3_tasks.web.decaytable import Horizon
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
 from hip3_tasks.web.recents import Cell, SignalRow
 from tests.build import T0_MS, a_followup, a_market
@@ -44,7 +45,7 @@ def test_a_signals_prices_are_steps_broken_where_nothing_is_known() -> None:
 
 
 def test_a_decay_shows_a_band_only_where_there_is_one() -> None:
-    sure, unsure = Band(4.0, 3.0, 5.0), Band(2.0, None, None)
+    sure, unsure = Estimate(value=4.0, low=3.0, high=5.0), Estimate(value=2.0)
     horizons = [
         Horizon(offset_ms=0, edge_bps=sure, markout_bps=unsure, n=9, clusters=3),
         Horizon(offset_ms=1000, edge_bps=unsure, markout_bps=unsure, n=9, clusters=1),

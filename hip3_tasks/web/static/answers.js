@@ -4,7 +4,7 @@ import { $, dress, element, say } from "./dom.js";
 import { bps, count, ms, signed, words } from "./format.js";
 import { dislocation } from "./markets.js";
 
-const OUTCOMES = ["book_came", "oracle_came", "unchanged", "widened", "missed"];
+const OUTCOMES = ["book_came", "oracle_came", "unmoved", "widened", "missed"];
 const LATE_MS = 500;
 let shares = "";
 

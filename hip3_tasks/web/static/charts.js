@@ -20,17 +20,14 @@ function dressed(layout) {
   const panel = style.getPropertyValue("--panel").trim();
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true, fixedrange: true };
   return {
-    paper_bgcolor: "rgba(0,0,0,0)",
-    plot_bgcolor: "rgba(0,0,0,0)",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: text },
-    hovermode: "x unified",
-    hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text } },
-    uirevision: "kept",
     ...layout,
-    margin: { l: 40, r: 8, t: 30, b: 30, ...layout.margin },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 10 }, ...layout.legend },
-    xaxis: { ...axis, ...layout.xaxis },
-    yaxis: { ...axis, ...layout.yaxis },
+    height: undefined, // the style sheet's
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: text },
+    hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text } },
+    margin: { ...layout.margin, l: 8, r: 8, b: 8, t: Math.max(30, layout.margin.t) },
+    legend: { ...layout.legend, font: { size: 10 } },
+    xaxis: { ...layout.xaxis, ...axis },
+    yaxis: { ...layout.yaxis, ...axis },
   };
 }
 

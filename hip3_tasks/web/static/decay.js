@@ -39,7 +39,7 @@ async function ask() {
 }
 
 function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clusters }) {
-  const texts = [horizon(offsetMs), signed(edge.mean), band(edge), signed(markout.mean), band(markout), count(n)];
+  const texts = [horizon(offsetMs), signed(edge.value), band(edge), signed(markout.value), band(markout), count(n)];
   const cells = texts.map((text, n) => element("td", { text, className: n === 2 || n === 4 ? "wide" : "" }));
   cells.at(-1).title = `${count(n)} signals in ${count(clusters)} minutes`;
   return element("tr", {}, ...cells);
