@@ -8,6 +8,7 @@ import structlog
 
 from feed.daemon import Feed
 from feed.dispatch import Dispatcher
+from feed.watched import WatchNotes
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.health import lags, note
@@ -48,6 +49,7 @@ class House:
         self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
         self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
         self._started_at_ms = clock.now_ms()
+        self._watched = WatchNotes(settings.data_dir)
 
     async def report(self) -> None:
         """Every second, say how it goes."""
@@ -64,7 +66,7 @@ class House:
                 log.warning("disk_problem", problem=disk)
             disk_warned = disk is not None
             status = self._status([*away, *self._problems(oldest_ms), *([disk] if disk else [])])
-            await self._dispatcher.on_disk_thread(self._note, status.problems)
+            await self._dispatcher.on_disk_thread(self._note, status, list(self._feed.states))
             try:
                 await self._dispatcher.on_redis_thread(status.write, self._client, keys)
             except redis.RedisError as error:
@@ -115,9 +117,10 @@ class House:
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
-    def _note(self, problems: list[str]) -> None:
+    def _note(self, status: FeedStatus, coins: list[str]) -> None:
         if self._settings.health_dir:
-            note(self._settings.health_dir / "feed", problems)
+            note(self._settings.health_dir / "feed", status.problems)
+        self._watched.note(coins, at_ms=status.at_ms)
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:
