@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to the benchmark (bench: ARGS=--help)'
+	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to a benchmark (bench: ARGS=--help)'
 	@echo '                 or to the resolver (lock: ARGS=--upgrade)'
 	@echo 'JOBS=2           test in so many processes'
 	@echo 'PYTHON=/path     the Python that a new .venv is made with'
@@ -57,6 +57,10 @@ compose-test: $(VENV)/.dev ## Build and try the deployed system on the Docker en
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
 	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)
+
+.PHONY: bench-report
+bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks/report.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.report $(ARGS)
 
 RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet

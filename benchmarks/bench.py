@@ -20,6 +20,7 @@ from benchmarks.figures import Figures
 from benchmarks.machine import description
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plot import plot
+from benchmarks.reportpage import section_of, with_section
 from benchmarks.results import markdown
 from benchmarks.schedule import EVERYDAY, KINDS, QUICK, Extent, most, steps
 from benchmarks.trial import QUIET_CORES, Trial
@@ -64,8 +65,10 @@ def main(
     runs = [RUNS.validate_python(json.loads(line)) for line in file.read_text().splitlines()]
     for folder in (out, HERE) if publish else (out,):
         plot(runs, folder / "results.svg")
-        (folder / "RESULTS.md").write_text(markdown(runs, json.loads(about.read_text())))
-        print(f"{len(runs)} runs: {folder / 'RESULTS.md'}")
+        page = folder / "RESULTS.md"
+        of_report = section_of(page.read_text()) if page.exists() else ""
+        page.write_text(with_section(markdown(runs, json.loads(about.read_text())), of_report))
+        print(f"{len(runs)} runs: {page}")
 
 
 def _run(peers: list[Peer], kinds: list[str], extent: Extent, file: Path, *, patience_s: float) -> None:

@@ -18,13 +18,20 @@ def description(peers: Iterable[Peer]) -> dict[str, str]:
     """Name and value, in the order of telling."""
     packages = {f"{peer.package} {_version(peer)}": None for peer in peers if peer.package}
     return {
+        **of_machine(),
+        "server": _server(),
+        "peers": ", ".join(packages),
+        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
+    }
+
+
+def of_machine() -> dict[str, str]:
+    """What is so whatever is measured."""
+    return {
         "processor": f"{_processor()}, {psutil.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "Python": platform.python_version(),
-        "server": _server(),
-        "peers": ", ".join(packages),
-        "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
 
 

@@ -9,6 +9,7 @@ import structlog
 from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
+from hip3_tasks.errors import JournalError
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.health import lags, note
 from hip3_tasks.pending import Pending
@@ -16,6 +17,7 @@ from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, is_cancelled
 from hip3_tasks.tape import TapeWriter
+from hip3_tasks.watched import WatchedNotes
 
 log = structlog.get_logger()
 
@@ -48,6 +50,7 @@ class House:
         self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
         self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
         self._started_at_ms = clock.now_ms()
+        self._watched, self._watched_warned = WatchedNotes(settings.data_dir), False
 
     async def report(self) -> None:
         """Every second, say how it goes."""
@@ -59,6 +62,7 @@ class House:
                 oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
             except redis.RedisError as error:
                 away = [f"Redis: {error}"]
+            await self._dispatcher.on_disk_thread(self._note_watched, sorted(self._feed.states))
             disk = await self._dispatcher.on_disk_thread(self._disk_problem)
             if disk and not disk_warned:
                 log.warning("disk_problem", problem=disk)
@@ -118,6 +122,14 @@ class House:
     def _note(self, problems: list[str]) -> None:
         if self._settings.health_dir:
             note(self._settings.health_dir / "feed", problems)
+
+    def _note_watched(self, coins: list[str]) -> None:
+        try:
+            self._watched.note(coins, at_ms=self._clock.now_ms())
+        except JournalError as error:
+            if not self._watched_warned:
+                log.warning("watched_not_noted", error=str(error))
+                self._watched_warned = True
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:

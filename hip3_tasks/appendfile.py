@@ -1,6 +1,7 @@
 """A file of lines that only ever grows by whole, durable lines; whoever uses it sees to it that one process writes."""
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,25 @@ def refusing(path: Path) -> Iterator[None]:
         raise _refused(path, error) from error
 
 
+def sync_names(folder: Path) -> None:
+    """Make durable which files a folder has: a new name may not outlive a power cut by itself."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def locked(fd: int) -> Iterator[None]:
+    """Alone with a file, among those who ask; a process that dies lets go of it."""
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 class AppendFile:
     """One open data file of records of one kind. Whatever it is asked for raises JournalError when the disk refuses."""
 
@@ -46,11 +66,7 @@ class AppendFile:
 
     def _create(self) -> int:
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        directory = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # or the file's name may not outlive a power cut
-        finally:
-            os.close(directory)
+        sync_names(self.path.parent)
         return fd
 
     def close(self) -> None:

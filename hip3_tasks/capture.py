@@ -25,6 +25,11 @@ def utc_day(at_ms: int) -> str:
     return _day(at_ms // DAY_MS)
 
 
+def day_start_ms(day: str) -> int:
+    """The first instant of `YYYY-MM-DD`. Raises ValueError for a day that no calendar has."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
 @lru_cache(maxsize=16)
 def _day(number: int) -> str:
     return datetime.fromtimestamp(number * DAY_MS // 1000, UTC).strftime("%Y-%m-%d")

@@ -13,6 +13,9 @@ from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
 
+ANALYSIS = {"numpy", "plotly", "polars"}
+"""Of the extra that not every machine with a feed or a worker needs."""
+
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 Venue = Annotated[str | None, typer.Option(help="sim, mainnet, testnet or a base URL. [HIP3_VENUE, default sim]")]
@@ -33,6 +36,11 @@ def exit_status(command: Callable[[], int | None]) -> int:
         return error.exit_code
     except Hip3Error as error:
         print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if error.name not in ANALYSIS:
+            raise
+        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[analysis]'", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -114,6 +122,45 @@ def recapture(
     if open_ones:
         return recapture_open_command(chosen, since_hours=since_hours)
     return recapture_signals_command(chosen, signal_ids or [])
+
+
+@app.command()
+def report(
+    dirs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR...]", help="Data directories. [HIP3_DATA_DIR]", show_default=False),
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="DAY", help="Signals of one UTC day, as in 2026-01-20.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="2026-01-20T14:30 (UTC), or 90m, 12h, 3d ago.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Before this instant.")] = None,
+    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA; may be repeated.")] = None,
+    by: Annotated[str, typer.Option(metavar="WHAT", help="market, side, session, edge or hour.")] = "market",
+    cost_bps: Annotated[
+        float | None, typer.Option(metavar="BPS", help="Cost of a trade; default: each market's fee and slippage.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave a page with figures.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave the groups by horizon.")] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave the thresholds that hold, for HIP3_THRESHOLDS.")
+    ] = None,
+) -> int:
+    """Were the signals right? From JSONL, while it is being written too, and from compacted days."""
+    from hip3_tasks import settings
+    from hip3_tasks.analysis.command import Files, report_command
+    from hip3_tasks.analysis.grouping import By
+    from hip3_tasks.analysis.selection import Selection
+    from hip3_tasks.clock import wall_ms
+
+    if by not in list(By):
+        raise typer.BadParameter(f"expected {', '.join(By)}, was {by}", param_hint="--by")
+    if cost_bps is not None and not 0 <= cost_bps < float("inf"):
+        raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
+    chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
+    files = Files(html=html, json=json, csv=csv, thresholds=thresholds)
+    return report_command(dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files)
 
 
 @app.command()

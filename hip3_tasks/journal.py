@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hip3_tasks.appendfile import AppendFile, refusing
 from hip3_tasks.capture import Capture
+from hip3_tasks.dayfiles import is_closed, jsonl_path
 from hip3_tasks.errors import Hip3Error, MalformedRecord
 from hip3_tasks.keyindex import KeyIndex
 from hip3_tasks.lines import containing
@@ -88,6 +89,10 @@ class Journal:
                 with self._locked(day):
                     pass
 
+    def is_closed(self, day: str) -> bool:
+        """Whether a day takes no more lines."""
+        return is_closed(self._data_dir, day)
+
     def close(self) -> None:
         for name in list(self._days):
             self._forget(name)
@@ -105,18 +110,16 @@ class Journal:
             return [] if day is None else day.open_among(captures)
 
     def _path(self, name: str) -> Path:
-        return self._data_dir / f"followups_{name}.jsonl"
-
-    def _is_closed(self, name: str) -> bool:
-        return (self._data_dir / f"followups_{name}.parquet").exists()
+        return jsonl_path(self._data_dir, "followups", name)
 
     def _has_files(self, name: str) -> bool:
-        names = f"followups_{name}.jsonl", f"missed_{name}.jsonl", f"followups_{name}.parquet"
-        return any((self._data_dir / name).exists() for name in names)
+        paths = self._path(name), jsonl_path(self._data_dir, "missed", name)
+        return self.is_closed(name) or any(path.exists() for path in paths)
 
     @contextmanager
     def _locked(self, name: str, signals_ms: Sequence[int] = ()) -> Iterator["_Day | None"]:
         """A day's files, locked, and known far enough back for captures of these times; None when the day is closed."""
+        self._forget_deleted()
         try:
             with refusing(self._path(name)):
                 day = self._lock(name)
@@ -138,14 +141,20 @@ class Journal:
                 self._forget(name)  # to close it is to unlock it
 
     def _lock(self, name: str) -> "_Day | None":
-        while not self._is_closed(name):
+        while not self.is_closed(name):
             day = self._opened(name)
             day.lock()
             # Whoever closes a day or moves its files holds its lock meanwhile.
-            if day.is_in_place() and not self._is_closed(name):
+            if day.is_in_place() and not self.is_closed(name):
                 return day
             self._forget(name)
+        self._forget(name)
         return None
+
+    def _forget_deleted(self) -> None:
+        """Hold no deleted file open: only then does it take no room."""
+        for name in [name for name, day in self._days.items() if not day.is_in_place()]:
+            self._forget(name)
 
     def _forget(self, name: str) -> None:
         day = self._days.pop(name, None)
@@ -167,8 +176,8 @@ class _Day:
     """The two files of one UTC day."""
 
     def __init__(self, data_dir: Path, name: str, window_ms: int) -> None:
-        self._missed_path, self._window_ms = data_dir / f"missed_{name}.jsonl", window_ms
-        self._followups = _Keyed(AppendFile(data_dir / f"followups_{name}.jsonl", Followup), window_ms)
+        self._missed_path, self._window_ms = jsonl_path(data_dir, "missed", name), window_ms
+        self._followups = _Keyed(AppendFile(jsonl_path(data_dir, "followups", name), Followup), window_ms)
         self._missed: _Keyed | None = None
 
     def close(self) -> None:

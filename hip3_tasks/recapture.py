@@ -11,7 +11,8 @@ import orjson
 import redis
 
 from hip3_tasks.capture import Capture
-from hip3_tasks.errors import UnknownSignal
+from hip3_tasks.dayfiles import is_closed, jsonl_path
+from hip3_tasks.errors import DayClosed, UnknownSignal
 from hip3_tasks.journal import Journal
 from hip3_tasks.lines import CHUNK_BYTES, forwards
 from hip3_tasks.messages import task_message
@@ -34,8 +35,10 @@ class Recaptured(NamedTuple):
 
 
 def recapture(signal_id: str, *, data_dir: Path, client: "redis.Redis", keys: Keys) -> Signal:
-    """Queue all captures of a signal, to run at once. Raises BadCapture or UnknownSignal."""
+    """Queue all captures of a signal, to run at once. Raises BadCapture, UnknownSignal or DayClosed."""
     anyone = Capture.of(signal_id, 1)
+    if is_closed(data_dir, anyone.day):
+        raise DayClosed(f"{signal_id}: {anyone.day} is compacted; what it holds stays as it is")
     signal = find_signal(data_dir, anyone)
     if signal is None:
         raise UnknownSignal(f"{signal_id}: {signals_path(data_dir, anyone.day)} does not know it")
@@ -74,8 +77,7 @@ def recapture_open(
 def open_days(data_dir: Path, *, since_ms: int = 0) -> dict[str, int]:
     """The days whose counts do not balance, newest first, with how many signals each has."""
     names = sorted((path.stem.removeprefix("signals_") for path in data_dir.glob("signals_*.jsonl")), reverse=True)
-    not_closed = [day for day in names if not (data_dir / f"followups_{day}.parquet").exists()]
-    counts = {day: _owed(signals_path(data_dir, day), since_ms) for day in not_closed}
+    counts = {day: _owed(signals_path(data_dir, day), since_ms) for day in names if not is_closed(data_dir, day)}
     return {
         day: signals
         for day, (signals, captures, youngest_ms) in counts.items()
@@ -108,7 +110,7 @@ def _owed(path: Path, since_ms: int) -> tuple[int, int, int]:
 
 
 def _outcomes(data_dir: Path, day: str) -> int:
-    return sum(_newlines(data_dir / f"{kind}_{day}.jsonl") for kind in ("followups", "missed"))
+    return sum(_newlines(jsonl_path(data_dir, kind, day)) for kind in ("followups", "missed"))
 
 
 def _newlines(path: Path) -> int:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
+from hip3_tasks.errors import BadCapture, DayClosed, Unavailable, UnknownSignal
 from hip3_tasks.journal import Journal
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.pending import Pending
@@ -27,22 +27,22 @@ QUEUE_PATIENCE_S = 10.0
 
 
 def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
-    """Queue the captures of each; 1 when any is unknown, which does not keep the others from being queued."""
+    """Queue the captures of each; 1 when any is unknown or its day closed, which does not keep the others back."""
     chosen = located(chosen)
     client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
-    unknown = 0
+    refused = 0
     for signal_id in dict.fromkeys(signal_ids):
         try:
             _wait_for_room(client, keys)
             signal = recapture(signal_id, data_dir=chosen.data_dir, client=client, keys=keys)
-        except (BadCapture, UnknownSignal) as error:
+        except (BadCapture, DayClosed, UnknownSignal) as error:
             print(f"hip3: {error}", file=sys.stderr)
-            unknown += 1
+            refused += 1
         except redis.RedisError as error:
             raise Unavailable(f"Redis: {error}") from None
         else:
             print(f"{signal_id}: queued for {', '.join(map(str, signal.offsets_ms))} ms")
-    return 1 if unknown else 0
+    return 1 if refused else 0
 
 
 def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> int:

@@ -46,8 +46,7 @@ class Record(BaseModel):
 
     def line(self) -> bytes:
         """The record as one line of JSON, newline included."""
-        line = orjson.dumps(self.__dict__) + b"\n"
-        return _POINTLESS.sub(rb"\1.0\2", line) if _EXPONENT.search(line) else line
+        return line_of(self.__dict__)
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:
@@ -157,6 +156,12 @@ class Missed(Record):
     @property
     def outcome(self) -> str:
         return f"missed: {self.reason}"
+
+
+def line_of(values: dict[str, Any]) -> bytes:
+    """The one line that has these values, given in the order of the fields."""
+    line = orjson.dumps(values) + b"\n"
+    return _POINTLESS.sub(rb"\1.0\2", line) if _EXPONENT.search(line) else line
 
 
 def key_of(line: bytes) -> tuple[str, int]:

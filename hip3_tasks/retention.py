@@ -1,15 +1,14 @@
 """Room on the disk: how much is left, and which days may go."""
 
 import os
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
 
-log = structlog.get_logger()
+from hip3_tasks.dayfiles import day_of
 
-_DATA_FILE = re.compile(r"(?:signals|followups|missed)_(\d{4}-\d{2}-\d{2})\.(?:jsonl|parquet)", re.ASCII)
+log = structlog.get_logger()
 
 
 def free_mb(data_dir: Path) -> int:
@@ -32,21 +31,14 @@ def disk_problem(data_dir: Path, *, min_free_mb: int) -> str | None:
 def delete_old_days(data_dir: Path, *, keep_days: int, at_ms: int) -> list[str]:
     """Delete the files of days more than `keep_days` before today; return their names.
 
-    A day's signals go first: what no signal asks for is not open.
+    A day's signals go first: what no signal asks for is not open. What closes a day goes last.
     """
-    first_kept = datetime.fromtimestamp(at_ms / 1000, UTC).date() - timedelta(days=keep_days)
-    names = [path.name for path in data_dir.iterdir()]
-    old = sorted((name for name in names if _is_before(name, first_kept)), reverse=True)
+    first_kept = str(datetime.fromtimestamp(at_ms / 1000, UTC).date() - timedelta(days=keep_days))
+    names = sorted((path.name for path in data_dir.iterdir()), reverse=True)
+    old = [name for name in names if (day := day_of(name)) is not None and day < first_kept]
+    old.sort(key=lambda name: name.endswith(".parquet"))
     for name in old:
         (data_dir / name).unlink(missing_ok=True)
     if old:
         log.info("old_days_deleted", files=old, keep_days=keep_days)
     return old
-
-
-def _is_before(name: str, first_kept: date) -> bool:
-    match = _DATA_FILE.fullmatch(name)
-    try:
-        return match is not None and date.fromisoformat(match[1]) < first_kept
-    except ValueError:
-        return False

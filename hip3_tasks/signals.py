@@ -8,8 +8,9 @@ from pathlib import Path
 
 import structlog
 
-from hip3_tasks.appendfile import AppendFile
+from hip3_tasks.appendfile import AppendFile, locked, refusing
 from hip3_tasks.capture import DAY_MS, Capture, utc_day
+from hip3_tasks.dayfiles import is_closed, jsonl_path
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import backwards, bisect, containing, whole_length
 from hip3_tasks.records import Signal
@@ -23,7 +24,7 @@ _begins = re.compile(rb'\{"timestamp_ms":(\d+),').match
 
 
 def signals_path(data_dir: Path, day: str) -> Path:
-    return data_dir / f"signals_{day}.jsonl"
+    return jsonl_path(data_dir, "signals", day)
 
 
 class SignalWriter:
@@ -35,9 +36,19 @@ class SignalWriter:
         self._file: AppendFile | None = None
 
     def append(self, signals: Sequence[Signal]) -> None:
-        """Make signals of one day durable with one sync. Raises JournalError; then none of them is there."""
+        """Make signals of one day durable with one sync. Raises JournalError; then none of them is there.
+
+        Signals of a closed day, held back for hours by a full disk say, are logged and written nowhere.
+        """
         (day,) = {utc_day(signal.timestamp_ms) for signal in signals}
-        self._opened(day).append(b"".join(signal.line() for signal in signals))
+        while not is_closed(self._data_dir, day):
+            file = self._opened(day)
+            with refusing(file.path), locked(file.fd):
+                # Whoever closes a day holds this lock meanwhile.
+                if file.is_in_place() and not is_closed(self._data_dir, day):
+                    file.append(b"".join(signal.line() for signal in signals))
+                    return
+        log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
 
     def close(self) -> None:
         if self._file is not None:

@@ -4,7 +4,14 @@ from math import ceil, inf, nan, sqrt
 from statistics import fmean
 
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES
-from hip3_tasks.analysis.thresholds import CLAIM_P, FIRST_PART, LADDER_BPS, STRUCTURAL_SHRANK, STRUCTURAL_SIDE
+from hip3_tasks.analysis.thresholds import (
+    CLAIM_P,
+    FEWEST_TO_CHOOSE,
+    FIRST_PART,
+    LADDER_BPS,
+    STRUCTURAL_SHRANK,
+    STRUCTURAL_SIDE,
+)
 from tests.slowdraws import Clusters, estimate, mean_of
 from tests.slowrows import Row, Tree, one_sided, shrank
 
@@ -65,7 +72,7 @@ class _Trial:
         self.rungs, self.judged = [], None
         for least_bps in (-inf, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
             rung = self._rung(least_bps, first, clusters)
-            if rung and rung.clusters >= FEWEST_CLUSTERS:
+            if rung and rung.clusters >= FEWEST_TO_CHOOSE:
                 self.rungs.append(rung)
         self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
         if self.chosen:

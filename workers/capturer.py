@@ -10,9 +10,9 @@ import redis
 
 from hip3_tasks.capture import Capture, utc_day
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
+from hip3_tasks.errors import BadCapture, Hip3Error, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
 from hip3_tasks.followups import measure
-from hip3_tasks.journal import Journal
+from hip3_tasks.journal import DAY_CLOSED, Journal
 from hip3_tasks.pending import Pending
 from hip3_tasks.records import Followup, Missed, Signal
 from hip3_tasks.settings import Settings
@@ -110,7 +110,7 @@ class Capturer:
                 signal = self._signal(capture, origin)
                 records[capture] = measure(signal, capture, due=reading.due, t0=origin.t0, at_ms=at_ms)
             except (BadCapture, UnknownSignal, MalformedEntry) as error:
-                failed[capture] = error
+                failed[capture] = self._answer(capture, error)
         outcomes = self._journal.append(list(records.values()))
         answers = failed | dict(zip(records, outcomes, strict=True))
         self._forget(answers)
@@ -124,7 +124,7 @@ class Capturer:
                 self._signal(capture, origin)
                 answers[capture] = self._journal.outcome(capture) or LEFT_PENDING
             except (BadCapture, UnknownSignal) as error:
-                answers[capture] = error
+                answers[capture] = self._answer(capture, error)
         self._forget(answers)
         return answers
 
@@ -148,6 +148,11 @@ class Capturer:
             owed = ", ".join(map(str, signal.offsets_ms))
             raise BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
         return signal
+
+    def _answer(self, capture: Capture, error: Hip3Error) -> str | Exception:
+        """What is said of an error: a signal that nobody knows may be of a day whose lines are deleted."""
+        is_over = isinstance(error, UnknownSignal) and self._journal.is_closed(capture.day)
+        return DAY_CLOSED if is_over else error
 
     def _forget(self, answers: Answers) -> None:
         """Take what is on disk, or can never be, out of the pending set."""

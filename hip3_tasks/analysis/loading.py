@@ -35,7 +35,9 @@ from hip3_tasks.analysis.notes import NAMED_MOST, FileNote, Notes
 from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.dayfiles import WATCHED, jsonl_path
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.watched import watched_in
 
 MERGE_ROWS = 250_000
 
@@ -55,7 +57,7 @@ def load(
     date: str | None = None,
     since: str | None = None,
     until: str | None = None,
-    coins: Sequence[str] = (),
+    coins: str | Sequence[str] = (),
     whole: bool = False,
 ) -> Data:
     """Read directories: all, one day, or what lies between two instants (`2026-01-20T14:30`, UTC, or `90m`, `3d` ago).
@@ -64,7 +66,8 @@ def load(
     out, counted and named in the notes; a second line of a follow-up too. Raises BadSelection, and Unavailable where
     there is nothing to read.
     """
-    selection = Selection.of(date=date, since=since, until=until, coins=coins, at_ms=wall_ms())
+    wanted = [coins] if isinstance(coins, str) else coins
+    selection = Selection.of(date=date, since=since, until=until, coins=wanted, at_ms=wall_ms())
     return read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
 
 
@@ -72,13 +75,24 @@ def read(
     sources: Sequence[Source], selection: Selection, *, whole: bool = False, advance: Advance = lambda _: None
 ) -> Data:
     """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told."""
-    reading = _Reading(selection, whole, advance, Notes(dirs=sorted({source.path.parent for source in sources})))
+    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=_watched(sources, selection))
+    reading = _Reading(selection, whole, advance, notes)
     signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
-    both = followups.filter(pl.col(KEY).is_in(missed[KEY].implode()))[KEY]
+    both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
     if not both.is_empty():
         reading.notes.add_duplicates("missed", both.len())
-        missed = missed.filter(~pl.col(KEY).is_in(both.implode()))
-    return Data(signals.drop(KEY), followups.drop(KEY), missed.drop(KEY), reading.notes)
+        missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
+    return Data(signals.together(), followups.together(), missed.together(), reading.notes)
+
+
+@dataclass(slots=True)
+class _Found:
+    keyed: pl.DataFrame
+    """Rows that may be there twice, with what tells."""
+    alone: list[pl.DataFrame]
+
+    def together(self) -> pl.DataFrame:
+        return pl.concat([*self.alone, self.keyed.drop(KEY)], rechunk=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +102,26 @@ class _Reading:
     advance: Advance
     notes: Notes
 
-    def of(self, kind: Kind, sources: Sequence[Source]) -> pl.DataFrame:
+    def of(self, kind: Kind, sources: Sequence[Source]) -> _Found:
         """All that is asked for of a kind, each record once."""
-        frames = [kind.empty(whole=self.whole)]
+        keyed = [kind.empty(whole=self.whole)]
+        alone: list[pl.DataFrame] = []
         for source in sources:
             try:
-                frames += [self._of_parquet(kind, source)] if source.is_parquet else self._of_lines(kind, source)
+                if not source.is_parquet:
+                    keyed += self._of_lines(kind, source)
+                else:
+                    (alone if source.is_alone else keyed).append(self._of_parquet(kind, source))
             except FileNotFoundError:
                 self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=0, gone=True))
             except OSError as error:
                 raise Unavailable(f"{source.path}: {error.strerror or error}") from None
-        frame = pl.concat(frames, rechunk=False)
-        if frame[KEY].n_unique() == frame.height:
-            return frame
-        first = frame[KEY].is_first_distinct()
-        self.notes.add_duplicates(kind.name, frame.height - frame[KEY].n_unique())
-        return frame.filter(first)
+        frame = pl.concat(keyed, rechunk=False)
+        distinct = frame[KEY].n_unique()
+        if distinct < frame.height:
+            self.notes.add_duplicates(kind.name, frame.height - distinct)
+            frame = frame.filter(pl.col(KEY).is_first_distinct())
+        return _Found(frame, alone)
 
     def _of_lines(self, kind: Kind, source: Source) -> list[pl.DataFrame]:
         lines, wants = JsonLines(source.path), self.selection.wants(kind.timestamp)
@@ -129,12 +147,24 @@ class _Reading:
         names = list(kind.schema(whole=self.whole))
         try:
             read = pl.scan_parquet(source.path, glob=False).filter(self.selection.wants(kind.timestamp)).select(names)
-            frame = kind.tidied(read, whole=self.whole).collect(engine="streaming")
+            tidy = kind.tidied(read, whole=self.whole)
+            frame = (tidy.drop(KEY) if source.is_alone else tidy).collect(engine="streaming")
         except pl.exceptions.PolarsError as error:
             raise Unavailable(f"{source.path}: not a Parquet file of {kind.name}: {error}") from None
         self.advance(source.size_bytes)
         self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=frame.height))
         return frame
+
+
+def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:
+    """Coins that were noted as followed on the days that are read; None where nothing was."""
+    paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
+    try:
+        noted = watched_in(path for path in sorted(paths) if path.exists())
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}") from None
+    asked = noted if selection.coins is None else noted & set(selection.coins)
+    return sorted(asked) if noted else None
 
 
 def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

@@ -1,7 +1,8 @@
 """From loaded data to the report: a few passes over the rows, then arithmetic on sums."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,26 +11,25 @@ import polars as pl
 from hip3_tasks.analysis.clustersums import SUMS, cluster_ms, cluster_sums
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.loading import Data
-from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
+from hip3_tasks.analysis.measures import QUANTILES, Horizon, half_life, horizon
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
 from hip3_tasks.analysis.resampling import Resampler, Totals
 from hip3_tasks.analysis.thresholds import MARKET_SUMS, Market, Search, search
 from hip3_tasks.errors import Unavailable
 
-Step = Callable[[str], object]
 Quantiles = Mapping[tuple[Any, int], dict[str, list[float | None]]]
 _NAMES = tuple(SUMS)
 _ALL = None
 """The group of all signals."""
 
 
-def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, step: Step = lambda _: None) -> Report:
-    """The report on what was loaded; `step` is told what is done next. Raises Unavailable where there is nothing."""
+def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int) -> Report:
+    """The report on what was loaded. Raises Unavailable where there is nothing to report on."""
     if data.signals.is_empty() and data.followups.is_empty():
         raise Unavailable("there is no signal in what was asked for: nothing to report on")
     if data.followups.is_empty():
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
-    return _Making(data, by, cost_bps, step).report(at_ms)
+    return _Making(data, by, cost_bps).report(at_ms)
 
 
 @dataclass
@@ -37,7 +37,6 @@ class _Making:
     data: Data
     by: By
     cost_bps: float | None
-    step: Step
 
     def __post_init__(self) -> None:
         times = self.data.signals["timestamp_ms"], self.data.followups["signal_timestamp_ms"]
@@ -47,30 +46,29 @@ class _Making:
         self.offsets_ms = self.data.followups["offset_ms"].unique().sort().to_list()
 
     def report(self, at_ms: int) -> Report:
-        self.step("sums")
         rows = self.by.label(self.data.followups, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")
         with_costs = rows.join(self._costs().lazy(), on="market_key", how="left")
-        sums = cluster_sums(with_costs, by=["group", "offset_ms"], every_ms=self.every_ms)
-        self.step("bands")
-        resampler = Resampler(sums)
-        self.step("quantiles")
-        quantiles = self._quantiles(rows)
-        groups = self._groups(sums, resampler, quantiles)
-        self.step("thresholds")
-        return Report(
-            made_at_ms=at_ms,
-            first_ms=self.first_ms,
-            last_ms=self.last_ms,
-            by=self.by,
-            cost_bps=self.cost_bps,
-            cluster_ms=self.every_ms,
-            notes=self.data.notes,
-            coverage=self._coverage(),
-            lateness=self._lateness(),
-            total=groups.pop(_ALL),
-            groups=list(groups.values()),
-            search=self._search(with_costs, sums, resampler),
-        )
+        # Beside each other, since neither passes over rows nor arithmetic on sums keep all cores busy.
+        with ThreadPoolExecutor(1) as beside:
+            quantiles = beside.submit(self._quantiles, rows)
+            sums = cluster_sums(with_costs, by=["group", "offset_ms"], every_ms=self.every_ms)
+            resampler = Resampler(sums)
+            searching = beside.submit(self._search, with_costs, sums, resampler)
+            groups = self._groups(self._totals(sums, resampler), quantiles.result())
+            return Report(
+                made_at_ms=at_ms,
+                first_ms=self.first_ms,
+                last_ms=self.last_ms,
+                by=self.by,
+                cost_bps=self.cost_bps,
+                cluster_ms=self.every_ms,
+                notes=self.data.notes,
+                coverage=self._coverage(),
+                lateness=[_lateness(horizon, quantiles.result()) for horizon in groups[_ALL].horizons],
+                total=groups.pop(_ALL),
+                groups=list(groups.values()),
+                search=searching.result(),
+            )
 
     def _costs(self) -> pl.DataFrame:
         """What a market costs: one figure, since a follow-up's line does not repeat its signal's."""
@@ -81,34 +79,34 @@ class _Making:
     def _quantiles(self, rows: pl.LazyFrame) -> Quantiles:
         """By group and offset, and by offset alone; an offset at a time, for the memory's sake."""
         retained = pl.when(pl.col("t0_raw_edge_bps") > 0).then(pl.col("raw_edge_bps") / pl.col("t0_raw_edge_bps"))
+        of_group = {
+            "markout": pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES),
+            "retained": pl.concat_list(pl.col("retained").quantile(0.5, "linear")),
+        }
+        lateness = pl.concat_list(pl.col("lateness_ms").quantile(at, "equiprobable") for at in LATENESS_QUANTILES)
         found = {}
         for offset_ms in self.offsets_ms:
-            of_offset = rows.filter(pl.col("offset_ms") == offset_ms).select("group", "markout_bps", retained=retained)
-            frame = of_offset.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
-            wanted = [
-                pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES).alias("markout"),
-                pl.concat_list(pl.col("retained").quantile(0.5, "linear")).alias("retained"),
-            ]
-            found[_ALL, offset_ms] = frame.select(wanted).row(0, named=True)
-            for row in frame.group_by("group").agg(wanted).iter_rows(named=True):
+            wanted = rows.filter(pl.col("offset_ms") == offset_ms).select(
+                "group", "markout_bps", "lateness_ms", retained=retained
+            )
+            frame = wanted.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
+            found[_ALL, offset_ms] = frame.select(**of_group, lateness=lateness).row(0, named=True)
+            for row in frame.group_by("group").agg(**of_group).iter_rows(named=True):
                 found[row["group"], offset_ms] = row
         return found
 
-    def _groups(self, sums: pl.DataFrame, resampler: Resampler, quantiles: Quantiles) -> dict[Any, Group]:
-        counts = self._counts()
-        parts = {_ALL: _added(sums, "offset_ms")}
-        parts |= {
-            key: part for (key,), part in _added(sums, "group", "offset_ms").partition_by("group", as_dict=True).items()
-        }
+    def _totals(self, sums: pl.DataFrame, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
+        """Of all signals, then of each group in its order."""
+        parts = _added(sums, "group", "offset_ms").partition_by("group", as_dict=True)
+        order = [(key, parts[key,]) for key in sums["group"].unique().sort()]
         return {
-            key: self._group(
-                key,
-                counts[key],
-                resampler.totals(parts[key], _NAMES, by="offset_ms", keys=self.offsets_ms),
-                quantiles,
-            )
-            for key in (_ALL, *sums["group"].unique().sort().to_list())
+            key: resampler.totals(part, _NAMES, by="offset_ms", keys=self.offsets_ms)
+            for key, part in [(_ALL, _added(sums, "offset_ms")), *order]
         }
+
+    def _groups(self, totals: Mapping[Any, dict[int, Totals]], quantiles: Quantiles) -> dict[Any, Group]:
+        counts = self._counts()
+        return {key: self._group(key, counts[key], by_offset, quantiles) for key, by_offset in totals.items()}
 
     def _group(self, key: Any, counts: dict[str, Any], by_offset: Mapping[int, Totals], quantiles: Quantiles) -> Group:
         followups = sum(totals["n"] for totals in by_offset.values())
@@ -150,17 +148,6 @@ class _Making:
             markets_watched=None if watched is None else len(watched),
         )
 
-    def _lateness(self) -> list[Lateness]:
-        quantiles = [pl.col("lateness_ms").quantile(at, "equiprobable").cast(pl.Int64) for at in LATENESS_QUANTILES]
-        found = (
-            self.data.followups.lazy()
-            .group_by("offset_ms")
-            .agg(pl.len().alias("n"), pl.concat_list(quantiles).alias("quantiles_ms"))
-            .sort("offset_ms")
-            .collect()
-        )
-        return [Lateness(**row) for row in found.iter_rows(named=True)]
-
     def _search(self, rows: pl.LazyFrame, sums: pl.DataFrame, resampler: Resampler) -> Search | None:
         if not self.offsets_ms or not self.data.followups["markout_bps"].count():
             return None
@@ -183,6 +170,11 @@ class _Making:
             last_ms=self.last_ms,
             every_ms=self.every_ms,
         )
+
+
+def _lateness(horizon: Horizon, quantiles: Quantiles) -> Lateness:
+    quantiles_ms = [round(at or 0) for at in quantiles[_ALL, horizon.offset_ms]["lateness"]]
+    return Lateness(offset_ms=horizon.offset_ms, n=horizon.n, quantiles_ms=quantiles_ms)
 
 
 def _added(sums: pl.DataFrame, *by: str) -> pl.DataFrame:

@@ -64,13 +64,14 @@ class Resampler:
         whole, drawn, counted = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(shape, dtype=np.int64)
         key_at = {key: at for at, key in enumerate(keys)}
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
-            cells = np.zeros((len(self._clusters[dex]), *shape))
             at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())
-            cells[at, part[by].replace_strict(key_at).to_numpy()] = part.select(names).to_numpy()
+            first, last = at.min(), at.max() + 1
+            cells = np.zeros((last - first, *shape))
+            cells[at - first, part[by].replace_strict(key_at).to_numpy()] = part.select(names).to_numpy()
             if or_more:
                 cells = cells[:, ::-1].cumsum(axis=1)[:, ::-1]
             whole += cells.sum(axis=0)
-            drawn += np.tensordot(self._weights(dex), cells, axes=1)
+            drawn += np.tensordot(self._weights(dex)[:, first:last], cells, axes=1)
             counted += (cells != 0).sum(axis=0)
         return {
             key: Totals(tuple(names), whole[at], drawn[:, at], counted[at])

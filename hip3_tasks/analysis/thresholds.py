@@ -20,12 +20,14 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
-from hip3_tasks.analysis.bootstrap import REPLICATES, Array, Estimate, has_band
+from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES, Array, Estimate, has_band
 from hip3_tasks.analysis.clustersums import with_dex
 from hip3_tasks.analysis.resampling import Resampler, Totals
 
 LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
 FIRST_PART = 0.6
+FEWEST_TO_CHOOSE = 2 * FEWEST_CLUSTERS
+"""Clusters in the first part, so that the shorter rest has enough of them for a band."""
 CLAIM_P = 0.05
 ROUNDING = 1e-12
 """Where replicates differ by no more, they are all alike."""
@@ -113,6 +115,12 @@ class Search(BaseModel):
     """Markets, in the second part."""
     choices: list[Choice]
 
+    def tuned(self) -> tuple[int, int, int]:
+        """How many markets pay in sample at what was chosen; of these, how many out of sample; and beyond chance."""
+        paid = [one for one in self.choices if one.in_sample and (one.in_sample.net_bps.value or 0) > 0]
+        held = [one for one in paid if one.out_of_sample and (one.out_of_sample.net_bps.value or 0) > 0]
+        return len(paid), len(held), sum(one.verdict is Verdict.WORKS for one in held)
+
     def recommended_bps(self) -> dict[str, float]:
         """What HIP3_THRESHOLDS reads: of the markets that work, and of no other."""
         return {
@@ -135,7 +143,7 @@ def search(
         for market in markets
         if (market.market,) in of_market
     }
-    tried = [totals for trial in trials.values() for totals in trial.first.values() if has_band(totals.clusters)]
+    tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
     judged = [trial.judged for trial in trials.values() if trial.judged and has_band(trial.judged.clusters)]
     first_chance, rest_chance = _chance(tried), _chance(judged)
     choices = [_choice(market, trials.get(market.market), first_chance, rest_chance) for market in markets]
@@ -161,9 +169,10 @@ def _sums(rows: pl.LazyFrame, *, offset_ms: int, split_at_ms: int, every_ms: int
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One market: what each rung gave in the first part and in the rest, and the one that is chosen."""
+    """One market: what each rung gave in the first part and in the rest, and which one is chosen."""
 
-    first: dict[int, Totals]
+    candidates: dict[int, Totals]
+    """In the first part, those with clusters enough to choose from."""
     rest: dict[int, Totals]
     chosen: int | None
 
@@ -174,8 +183,8 @@ class _Trial:
             for part in (0, 1)
         ]
         first, rest = ({rung: of for rung, of in part.items() if _is_above(rung, recorded_bps)} for part in parts)
-        sums_net = {rung: totals["net"] for rung, totals in first.items() if has_band(totals.clusters)}
-        return cls(first, rest, max(sums_net, key=sums_net.__getitem__, default=None))
+        candidates = {rung: totals for rung, totals in first.items() if totals.clusters >= FEWEST_TO_CHOOSE}
+        return cls(candidates, rest, max(candidates, key=lambda rung: candidates[rung]["net"], default=None))
 
     @property
     def judged(self) -> Totals | None:
@@ -195,7 +204,7 @@ def _choice(market: Market, trial: _Trial | None, first_chance: Array, rest_chan
     return Choice(
         **dict(market),
         threshold_bps=threshold_bps,
-        in_sample=_part(trial.first[trial.chosen], first_chance),
+        in_sample=_part(trial.candidates[trial.chosen], first_chance),
         out_of_sample=rest,
         verdict=_structural(market) or _verdict(rest),
     )

@@ -6,13 +6,11 @@ read, so that no follow-up is ever read whose signal is not.
 
 import json
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -20,11 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hip3_tasks.auditing.arithmetic import faults_of_followup, faults_of_missed, faults_of_signal
+from hip3_tasks.auditing.compacted import counts_of
 from hip3_tasks.auditing.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
 from hip3_tasks.auditing.ledger import Ledger
-from hip3_tasks.capture import DAY_MS, utc_day
+from hip3_tasks.capture import DAY_MS, day_start_ms
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import MalformedRecord, Unavailable
+from hip3_tasks.dayfiles import DayFiles, days_of, jsonl_path
+from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import forwards, whole_length
 from hip3_tasks.records import Followup, Missed, Record, Signal
 
@@ -33,8 +33,6 @@ OPEN_GRACE_MS = 30_000
 TAIL_PATIENCE_S = 0.1
 TAIL_MOST_BYTES = 1 << 20
 TELL_EVERY_BYTES = 1 << 20
-
-_NAME = re.compile(r"(?:signals|followups|missed)_([0-9]{4}-[0-9]{2}-[0-9]{2})\.(?:jsonl|parquet)", re.ASCII)
 
 Advance = Callable[[int], object]
 R = TypeVar("R", bound=Record)
@@ -62,39 +60,44 @@ def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> A
     `advance` is told how many bytes have been read since it was last told.
     """
     found = Audit(data_dir=data_dir, at_ms=at_ms)
-    for day, names in _days(data_dir).items():
-        if f"followups_{day}.parquet" in names and f"followups_{day}.jsonl" not in names:
+    for day, files in days_of(data_dir).items():
+        if files.is_closed:
             found.closed_days.append(day)
-        else:
+        if _has_lines(files):
             found.days[day] = _DayAudit(found, day, advance).run()
+        else:
+            _count_rows(found, files)
     return found
 
 
-def _days(data_dir: Path) -> dict[str, set[str]]:
-    """The names of a directory's data files by day, oldest first."""
+def audit_day(data_dir: Path, day: str, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
+    """Read the lines of one day alone."""
+    found = Audit(data_dir=data_dir, at_ms=at_ms)
+    found.days[day] = _DayAudit(found, day, advance).run()
+    return found
+
+
+def _has_lines(files: DayFiles) -> bool:
+    return files.is_copied or not files.is_closed
+
+
+def _count_rows(found: Audit, files: DayFiles) -> None:
     try:
-        names = [path.name for path in data_dir.iterdir()]
-    except OSError as error:
-        raise Unavailable(f"{data_dir}: {error.strerror}: nothing to audit") from None
-    days: dict[str, set[str]] = {}
-    for match in filter(None, map(_NAME.fullmatch, names)):
-        with suppress(ValueError):  # a day that no calendar has
-            days.setdefault(utc_day(_start_ms(match[1])), set()).add(match[0])
-    if not days:
-        raise Unavailable(f"{data_dir}: no signals_, followups_ or missed_YYYY-MM-DD.jsonl: nothing to audit")
-    return dict(sorted(days.items()))
+        counts = counts_of(files)
+    except ValueError as error:
+        counts = Counts(faults=Counter([Fault.DAMAGED]))
+        file = files.parquet["followups"].name
+        found.problems.append(Problem(fault=Fault.DAMAGED, file=file, line=None, id=None, what=str(error)))
+    if counts is not None:
+        found.days[files.day] = counts
 
 
 def _bytes_of(data_dir: Path) -> int:
     total = 0
-    for name in (name for names in _days(data_dir).values() for name in names if name.endswith(".jsonl")):
+    for path in (path for files in days_of(data_dir).values() if _has_lines(files) for path in files.jsonl.values()):
         with suppress(FileNotFoundError):  # an old day may be deleted while we look
-            total += (data_dir / name).stat().st_size
+            total += path.stat().st_size
     return total
-
-
-def _start_ms(day: str) -> int:
-    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
 
 
 class _DayAudit:
@@ -102,7 +105,7 @@ class _DayAudit:
 
     def __init__(self, found: Audit, day: str, advance: Advance) -> None:
         self._found, self._day, self._advance = found, day, advance
-        self._start_ms = _start_ms(day)
+        self._start_ms = day_start_ms(day)
         self._counts = Counts()
         self._ledger = Ledger()
         self._named: Counter[Fault] = Counter(problem.fault for problem in found.problems)
@@ -190,7 +193,7 @@ class _DayAudit:
             self._found.problems.append(Problem(fault=fault, file=place.file, line=place.line, id=name, what=what))
 
     def _opened(self, kind: str, files: ExitStack) -> "_File | None":
-        file = _File.opened(self._found.data_dir / f"{kind}_{self._day}.jsonl")
+        file = _File.opened(jsonl_path(self._found.data_dir, kind, self._day))
         if file is not None:
             files.callback(os.close, file.fd)
         return file

@@ -29,6 +29,7 @@ class Fault(StrEnum):
     WRONG_NUMBER = "numbers that do not follow"
     BROKEN = "broken line"
     TORN = "torn tail"
+    DAMAGED = "damaged Parquet"
 
 
 class Problem(BaseModel):
@@ -73,7 +74,7 @@ class Audit(BaseModel):
     at_ms: int
     days: dict[str, Counts] = {}
     closed_days: list[str] = []
-    """Compacted: their lines are no longer here to be counted."""
+    """Compacted. Of one whose lines are deleted, rows are counted instead, where polars is installed."""
     problems: list[Problem] = []
     """At most 20 of each fault; `total.faults` counts them all."""
 
@@ -106,10 +107,10 @@ def _table(audit: Audit) -> Table:
     names = ("signals", "owed", "follow-ups", "missed", "open", "faults")
     for name, footer in zip(names, _cells(total), strict=True):
         table.add_column(name, footer, justify="right")
-    for day, row in cells.items():
-        table.add_row(day, *row, style="red" if audit.days[day].faults else None)
-    for day in audit.closed_days:
-        table.add_row(day, "compacted", style="dim")
+    for day in sorted({*cells, *audit.closed_days}):
+        label = f"{day}\ncompacted" if day in audit.closed_days else day
+        is_bad = day in cells and audit.days[day].faults
+        table.add_row(label, *cells.get(day, ()), style="red" if is_bad else None)
     return table
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import orjson
 
 from hip3_tasks.capture import DAY_MS, utc_day
+from hip3_tasks.dayfiles import KINDS, jsonl_path
 from hip3_tasks.lines import backwards, read_from, whole_length
 
-KINDS = ("signals", "followups", "missed")
 EXACT_BELOW_MS = 1_000
 
 
@@ -95,7 +95,7 @@ def recent(data_dir: Path, since_ms: int, *, until_ms: int) -> Tally:
     tally = Tally()
     for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
         for kind in KINDS:
-            tally.add(kind, _lines_since(data_dir / f"{kind}_{utc_day(day_ms)}.jsonl", since_ms))
+            tally.add(kind, _lines_since(jsonl_path(data_dir, kind, utc_day(day_ms)), since_ms))
     return tally
 
 

@@ -8,7 +8,7 @@ import redis
 
 from hip3_tasks.capture import Capture
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, UnknownSignal
-from hip3_tasks.journal import Journal
+from hip3_tasks.journal import DAY_CLOSED, Journal
 from hip3_tasks.market import encode_entry
 from hip3_tasks.pending import Pending, Wanted
 from hip3_tasks.records import Followup
@@ -137,6 +137,23 @@ def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scen
     assert not scene.is_pending(unknown) and not scene.is_pending(not_owed)
     with pytest.raises(UnknownSignal, match="neither Redis nor signals_2026-11-22"):
         scene.capturer.capture(unknown)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_closed_day_takes_nothing_whether_its_signals_are_known_or_deleted(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, is_known: bool, is_complete: bool
+) -> None:
+    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    closing = scene.data_dir / "followups_2026-11-22.parquet"
+    closing.touch()
+    if not is_known:
+        scene.client.delete(*(scene.keys.signal(signal.signal_id) for signal in SIGNALS))
+    if not is_complete:
+        scene.complete_up_to(T0_MS)
+    assert scene.capturer.capture_all(CAPTURES) == [DAY_CLOSED] * 18
+    assert list(scene.data_dir.iterdir()) == [closing]
+    assert scene.pending.size() == 0
 
 
 def test_a_signal_that_the_server_has_under_anothers_id_is_not_taken_for_it(scene: Scene) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from hip3_tasks.health import noted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.watched import watched_in
 from tests.feedrig import FeedRig, eventually, universe
 
 OFFSETS = "400,800,1200"
@@ -296,6 +297,9 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
             await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
             await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
+            await eventually(
+                "both are noted", lambda: watched_in(rig.data_dir.glob("watched_*")) >= {"xyz:AAPL", "xyz:NEW"}
+            )
 
     run(script())
 

@@ -233,6 +233,17 @@ def test_a_day_that_is_closed_while_one_waits_for_its_lock_is_closed(tmp_path: P
         assert followups(tmp_path).exists() is not is_removed
 
 
+def test_files_that_were_deleted_are_not_held_open(journal: Journal, tmp_path: Path) -> None:
+    other_day = a_followup(a_signal(at_ms=MIDNIGHT_MS))
+    journal.append([FIRST, a_missed(offset_ms=3000)])
+    (tmp_path / f"followups_{DAY}.parquet").touch()
+    assert journal.append([other_day]) == ["captured"]
+    assert list(journal._days) == [DAY, "2026-11-23"]
+    missed(tmp_path).unlink()
+    assert journal.append([other_day]) == ["already captured"]
+    assert list(journal._days) == ["2026-11-23"]
+
+
 # --- what a dead writer leaves behind
 
 

@@ -100,6 +100,24 @@ def test_the_command_queues_the_known_and_names_the_unknown(
     assert len(queued(client, keys)) == 3
 
 
+@pytest.mark.parametrize("are_deleted", [True, False])
+def test_the_command_queues_nothing_of_a_closed_day_and_says_so(
+    tmp_path: Path,
+    client: redis.Redis,
+    keys: Keys,
+    command: Callable[[Sequence[str]], int],
+    capsys: pytest.CaptureFixture[str],
+    are_deleted: bool,
+) -> None:
+    old, young = a_signal(at_ms=T0_MS - DAY_MS), a_signal()
+    write(tmp_path, *([young] if are_deleted else [old, young]))
+    (tmp_path / "followups_2026-11-21.parquet").touch()
+    assert command([old.signal_id, young.signal_id]) == 1
+    shown = capsys.readouterr()
+    assert shown.err == f"hip3: {old.signal_id}: 2026-11-21 is compacted; what it holds stays as it is\n"
+    assert [args[0] for args in queued(client, keys)] == [young.signal_id] * 3
+
+
 def test_the_command_waits_until_few_captures_are_queued(
     tmp_path: Path, client: redis.Redis, keys: Keys, command: Callable[[Sequence[str]], int]
 ) -> None:
@@ -173,6 +191,14 @@ def test_a_balanced_or_closed_day_is_not_read(tmp_path: Path) -> None:
     journal.close()
     (tmp_path / "followups_2026-11-21.parquet").touch()
     assert open_days(tmp_path) == {"2026-11-22": 1}
+
+
+def test_nothing_is_open_on_a_closed_day(tmp_path: Path, client: redis.Redis, keys: Keys, pending: Pending) -> None:
+    write(tmp_path, a_signal())
+    (tmp_path / "followups_2026-11-22.parquet").touch()
+    days = {"data_dir": tmp_path, "journal": Journal(tmp_path), "pending": pending, "at_ms": LATER_MS}
+    assert recapture_open(["2026-11-22"], **days) == Recaptured(open=0, added=0)
+    assert members(client, keys) == []
 
 
 def test_many_open_captures_are_added_in_batches(

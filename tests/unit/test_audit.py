@@ -2,18 +2,21 @@
 
 import json
 import os
+import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.auditing import audit as auditing
 from hip3_tasks.auditing.audit import audit, audit_command
-from hip3_tasks.auditing.findings import Audit, Fault
+from hip3_tasks.auditing.findings import Audit, Counts, Fault
 from hip3_tasks.auditing.ledger import Ledger
 from hip3_tasks.edge import Side
 from hip3_tasks.errors import Unavailable
@@ -296,7 +299,7 @@ def test_at_most_twenty_of_a_kind_are_named_but_all_are_counted(tmp_path: Path) 
 
 
 def test_a_missing_or_empty_directory_is_unavailable(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="No such file or directory: nothing to audit"):
+    with pytest.raises(Unavailable, match="No such file or directory: nothing to read"):
         audited(tmp_path / "absent")
     with pytest.raises(Unavailable, match="no signals_, followups_ or missed_"):
         audited(tmp_path)
@@ -313,9 +316,78 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert audited(tmp_path).ok
 
 
-def test_a_compacted_day_is_said_to_be_so_and_not_counted(tmp_path: Path) -> None:
+def compacted(data_dir: Path, day: str = DAY) -> None:
+    """The Parquet of a day with one signal, two follow-ups and one that was missed."""
+    rows = {"signals": [SIGNAL], "followups": outcomes()[:2], "missed": [a_missed(SIGNAL, 5000)]}
+    for kind, records in rows.items():
+        of_kind = [json.loads(record.line()) for record in records if isinstance(record, Record)]
+        pl.DataFrame(of_kind).write_parquet(data_dir / f"{kind}_{day}.parquet")
+
+
+def test_of_a_compacted_day_rows_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compacted(tmp_path)
+    found = audited(tmp_path)
+    assert found.ok and found.closed_days == [DAY]
+    assert found.days == {DAY: Counts(signals=1, due=3, followups=2, missed=Counter([MissedReason.FEED_GAP]))}
+    assert audit_command([tmp_path], as_json=False) == 0
+    assert "compacted" in capsys.readouterr().out
+
+
+def test_a_compacted_day_whose_lines_are_all_there_is_read_as_ever(tmp_path: Path) -> None:
+    compacted(tmp_path)
     write(tmp_path, "signals", [SIGNAL])
-    (tmp_path / f"followups_{DAY}.parquet").touch()
+    write(tmp_path, "followups", outcomes()[:2])
+    found = audited(tmp_path)
+    assert found.closed_days == [DAY]
+    assert f"{SIGNAL.signal_id}|5000: it was due" in only_fault(found, Fault.OVERDUE)
+
+
+def test_of_a_compacted_day_whose_lines_are_partly_deleted_rows_are_counted(tmp_path: Path) -> None:
+    compacted(tmp_path)
+    write(tmp_path, "followups", outcomes()[:2])
+    found = audited(tmp_path)
+    assert found.ok
+    assert (found.total.signals, found.total.followups, found.total.missed.total()) == (1, 2, 1)
+
+
+def test_parquet_of_a_compaction_that_died_is_no_data(tmp_path: Path) -> None:
+    write(tmp_path, "signals", [SIGNAL])
+    write(tmp_path, "followups", outcomes())
+    compacted(tmp_path)
+    (tmp_path / f"followups_{DAY}.parquet").unlink()
+    found = audited(tmp_path)
+    assert found.ok and not found.closed_days
+    assert found.total.followups == 3
+
+
+@pytest.mark.parametrize(
+    ("damage", "what"),
+    [
+        (lambda path: path.write_bytes(b""), "the day cannot be read: "),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "the day cannot be read: "),
+        (lambda path: pl.DataFrame({"offset_ms": [1000]}).write_parquet(path), "3 are owed, but there are 1 follow-up"),
+    ],
+    ids=["empty", "cut off", "rows missing"],
+)
+def test_a_compacted_day_that_is_damaged_is_a_fault(
+    tmp_path: Path, damage: Callable[[Path], object], what: str
+) -> None:
+    compacted(tmp_path)
+    damage(tmp_path / f"followups_{DAY}.parquet")
+    assert what in only_fault(audited(tmp_path), Fault.DAMAGED)
+
+
+def test_a_compacted_day_of_which_a_file_is_gone_is_a_fault(tmp_path: Path) -> None:
+    compacted(tmp_path)
+    (tmp_path / f"missed_{DAY}.parquet").unlink()
+    assert "it has no Parquet of: missed" in only_fault(audited(tmp_path), Fault.DAMAGED)
+
+
+def test_without_polars_a_compacted_day_is_said_to_be_so_and_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compacted(tmp_path)
+    monkeypatch.setitem(sys.modules, "polars", None)
     found = audited(tmp_path)
     assert found.ok
     assert (found.closed_days, found.days) == ([DAY], {})

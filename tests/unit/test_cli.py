@@ -11,7 +11,7 @@ import pytest
 
 from hip3_tasks.cli import main
 
-COMMANDS = ("up", "feed", "simulate", "audit", "recapture", "status")
+COMMANDS = ("up", "feed", "simulate", "audit", "recapture", "report", "status")
 START_S = 30
 
 

@@ -48,12 +48,12 @@ def two_days(path: Path) -> tuple[Path, ...]:
         ("xyz:NVDA", one, 3.0, (8.0, 8.0, 30.0)),
         ("para:BANKS", other, -6.0, (100.0, 120.0, 110.0)),
     ):
-        for number, signal in enumerate(signals(chance, [coin], from_ms=MIDNIGHT_MS - 40 * MINUTE_MS, minutes=90)):
+        for number, signal in enumerate(signals(chance, [coin], from_ms=MIDNIGHT_MS - 80 * MINUTE_MS, minutes=150)):
             signal = signal.model_copy(update={"threshold_bps": thresholds_bps[number % 3]})
             directory.add(signal, *outcomes(signal, chance, mid_bps=mid_bps))
     for signal in signals(chance, ["xyz:RARE"], from_ms=MIDNIGHT_MS, minutes=12, threshold_bps=0.0):
         one.add(signal, *outcomes(signal, chance))
-    for signal in signals(chance, ["xyz:OFFSET"], from_ms=MIDNIGHT_MS - 30 * MINUTE_MS, minutes=60, side=Side.BUY):
+    for signal in signals(chance, ["xyz:OFFSET"], from_ms=MIDNIGHT_MS - 60 * MINUTE_MS, minutes=120, side=Side.BUY):
         stands = {"raw_edge_bps": signal.raw_edge_bps, "edge_change_bps": 0.0, "markout_bps": 0.0}
         one.add(signal, *(a_followup(signal, offset_ms, **stands) for offset_ms in signal.offsets_ms))
     for minute in range(5, 25):  # one of them ends at the split

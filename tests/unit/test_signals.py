@@ -1,7 +1,9 @@
 """The signals files: what is durable there must exist, once."""
 
 import errno
+import fcntl
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,6 +51,28 @@ def test_each_day_has_its_file(writer: SignalWriter, tmp_path: Path) -> None:
     writer.append([after])
     assert signals_path(tmp_path, DAY).read_bytes() == before.line()
     assert signals_path(tmp_path, "2026-11-23").read_bytes() == after.line()
+
+
+def test_signals_of_a_closed_day_are_written_nowhere_and_named(writer: SignalWriter, path: Path) -> None:
+    path.with_name(f"followups_{DAY}.parquet").touch()
+    with capture_logs() as logged:
+        writer.append([FIRST, SECOND])
+    assert not path.exists()
+    assert logged[0]["event"] == "signals_of_a_closed_day"
+    assert logged[0]["signals"] == [FIRST.signal_id, SECOND.signal_id]
+
+
+def test_a_day_that_is_closed_while_the_feed_waits_for_its_lock_gets_no_signal(
+    writer: SignalWriter, path: Path
+) -> None:
+    writer.append([FIRST])
+    with path.open("rb") as closing:
+        fcntl.flock(closing, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=writer.append, args=([SECOND],))
+        waiting.start()
+        path.with_name(f"followups_{DAY}.parquet").touch()
+    waiting.join()
+    assert path.read_bytes() == FIRST.line()
 
 
 @pytest.mark.parametrize(("tail", "mended"), [(SECOND.line()[:-1], SECOND.line()), (SECOND.line()[:50], b"")])

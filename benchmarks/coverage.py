@@ -1,0 +1,136 @@
+"""How often the bands of an analysis hold the truth, by kind of market: made histories, in which it is known.
+
+    .venv/bin/python -m benchmarks.coverage [MODULE:FUNCTION] --seeds 400
+
+FUNCTION takes the frames of a history's signals and follow-ups and gives (value, low, high) of the mean markout in
+bps by (market, offset); unless another is named, what `hip3 report` says. Bands are right when they hold the truth as
+often as they say, and the more useful the narrower.
+"""
+
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from statistics import fmean, stdev
+from typing import Annotated
+
+import polars as pl
+import typer
+from rich.progress import track
+
+from benchmarks.history import SMALL, Plan, frames, truths
+from hip3_tasks.analysis.grouping import By
+from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
+from hip3_tasks.analysis.loading import Data
+from hip3_tasks.analysis.making import make
+from hip3_tasks.analysis.notes import Notes
+from hip3_tasks.analysis.report import Report
+
+Band = tuple[float, float, float]
+"""Value, low and high."""
+Estimator = Callable[[pl.DataFrame, pl.DataFrame], Mapping[tuple[str, int], Band]]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
+    """What `hip3 report` would say of a history that is in no file."""
+    tidy = (
+        SIGNALS.tidied(signals, whole=False),
+        FOLLOWUPS.tidied(followups, whole=False),
+        MISSED.empty(whole=False),
+    )
+    return make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+
+
+def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
+    """The bands of `hip3 report`, where it gives one."""
+    report = report_on(signals, followups)
+    found = {(group.name, one.offset_ms): one.markout_bps for group in report.groups for one in group.horizons}
+    return {
+        key: (one.value, one.low, one.high)
+        for key, one in found.items()
+        if one.value is not None and one.low is not None and one.high is not None
+    }
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the bands of one kind of market came to."""
+
+    held: list[float] = field(default_factory=list)
+    """By history: the share of its bands that hold the truth."""
+    bands: int = 0
+    above: int = 0
+    """Bands that lie above the truth."""
+    below: int = 0
+    errors_bps: list[float] = field(default_factory=list)
+    """Value − truth."""
+    widths_bps: list[float] = field(default_factory=list)
+
+    def add(self, found: Iterable[tuple[Band, float]]) -> None:
+        """Take in the bands of one history, each with the truth."""
+        marks = [(value - truth, high - low, low > truth, high < truth) for (value, low, high), truth in found]
+        self.bands += len(marks)
+        self.above += sum(mark[2] for mark in marks)
+        self.below += sum(mark[3] for mark in marks)
+        self.errors_bps += [mark[0] for mark in marks]
+        self.widths_bps += [mark[1] for mark in marks]
+        self.held.append(fmean(not (mark[2] or mark[3]) for mark in marks))
+
+    @property
+    def coverage(self) -> float:
+        return fmean(self.held)
+
+    @property
+    def error(self) -> float:
+        """The standard error of the coverage: bands of one history are not independent, histories are."""
+        return stdev(self.held) / len(self.held) ** 0.5 if len(self.held) > 1 else float("nan")
+
+
+def coverage(estimator: Estimator, plans: Iterable[Plan]) -> dict[str, Tally]:
+    """The tally of each kind of market and offset, `kind, offset`, and of all."""
+    tallies: dict[str, Tally] = {}
+    for plan in plans:
+        for name, found in _by_name(estimator, plan).items():
+            tallies.setdefault(name, Tally()).add(found)
+    return dict(sorted(tallies.items()))
+
+
+def _by_name(estimator: Estimator, plan: Plan) -> dict[str, list[tuple[Band, float]]]:
+    made, known = frames(plan), truths(plan)
+    found: dict[str, list[tuple[Band, float]]] = {}
+    for (market_key, offset_ms), band in estimator(made.signals, made.followups).items():
+        market = known[market_key]
+        for name in ("all", f"{market.kind}, {offset_ms // 1000} s"):
+            found.setdefault(name, []).append((band, market.markout_bps[offset_ms]))
+    return found
+
+
+def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """The tallies as a Markdown table."""
+    yield "| kind, offset | bands | hold the truth | too high | too low | mean error, bps | mean width, bps |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for name, tally in tallies.items():
+        shares = f"{tally.above / tally.bands:.1%} | {tally.below / tally.bands:.1%}"
+        means = f"{fmean(tally.errors_bps):+.3f} | {fmean(tally.widths_bps):.2f}"
+        yield f"| {name} | {tally.bands} | {tally.coverage:.1%} ± {tally.error:.1%} | {shares} | {means} |"
+
+
+@app.command(help=__doc__)
+def main(
+    estimator: Annotated[str, typer.Argument(metavar="[MODULE:FUNCTION]")] = "benchmarks.coverage:of_report",
+    seeds: Annotated[int, typer.Option(min=2)] = 400,
+    signals: Annotated[int, typer.Option(min=100)] = SMALL.signals,
+    hours: Annotated[float, typer.Option()] = SMALL.hours,
+    markets: Annotated[int, typer.Option(min=1)] = SMALL.markets,
+    copies: Annotated[float, typer.Option(min=1, help="signals an event")] = SMALL.copies,
+) -> None:
+    module, _, name = estimator.partition(":")
+    function = getattr(importlib.import_module(module), name)
+    like = Plan(signals=signals, hours=hours, markets=markets, copies=copies)
+    plans = track([replace(like, seed=seed) for seed in range(seeds)], description="", transient=True)
+    print("\n".join(table(coverage(function, plans))))
+
+
+if __name__ == "__main__":
+    app()

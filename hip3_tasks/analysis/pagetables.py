@@ -1,0 +1,187 @@
+"""The page's tables: columns that say what of the JSON they show."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from hip3_tasks.analysis import numerals
+from hip3_tasks.analysis.exhibit import Exhibit, Path
+from hip3_tasks.analysis.groupfigures import at_longest, ordered
+from hip3_tasks.analysis.markup import Markup, element, joined
+from hip3_tasks.analysis.report import Report
+from hip3_tasks.analysis.thresholdfigure import chosen_first
+from hip3_tasks.analysis.thresholds import Search
+from hip3_tasks.printable import printable
+
+Form = Callable[[float | None], str]
+MANY_ROWS = 30
+DASH = element("span", numerals.MISSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, what it shows, from each row's place in the JSON on, and how."""
+
+    heading: str
+    path: Path
+    form: Form
+    is_estimate: bool = False
+
+    def cell(self, exhibit: Exhibit, start: Path) -> Markup:
+        show = exhibit.estimate if self.is_estimate else exhibit.number
+        return show(self.form, *start, *self.path)
+
+
+def _longer(value: float | None) -> str:
+    return "longer" if value is None else numerals.seconds(value)
+
+
+EDGE = (
+    Column("follow-ups", ("n",), numerals.count),
+    Column("clusters", ("clusters",), numerals.count),
+    Column("mean edge at T0, bps", ("edge_t0_bps",), numerals.level, True),
+    Column("mean edge then, bps", ("edge_bps",), numerals.level, True),
+    Column("edge left, of 1", ("retention",), numerals.ratio, True),
+    Column("the median signal’s", ("retention_median",), numerals.ratio),
+    Column("the mean of each signal’s", ("retention_mean",), numerals.ratio),
+    Column("edge shrank", ("valid",), numerals.share, True),
+    Column("the book came", ("book_came",), numerals.share, True),
+    Column("the oracle came", ("oracle_came",), numerals.share, True),
+    Column("unmoved", ("unmoved",), numerals.share),
+    Column("widened", ("widened",), numerals.share),
+    Column("touch to oracle, bps", ("market_part_bps",), numerals.bps, True),
+    Column("oracle to touch, bps", ("oracle_part_bps",), numerals.bps, True),
+)
+MARKOUT = (
+    Column("with a markout", ("markout_n",), numerals.count),
+    Column("markout, bps", ("markout_bps",), numerals.bps, True),
+    Column("median markout, bps", ("markout_quantiles_bps", 2), numerals.bps),
+    Column("markout above 0", ("hit",), numerals.share, True),
+)
+RESULT = (
+    Column("net of cost, bps", ("net_bps",), numerals.bps, True),
+    Column("net above 0", ("won",), numerals.share, True),
+)
+GROUP = (
+    Column("cost, bps", ("cost_bps",), numerals.level),
+    Column("half-life", ("half_life", "value_s"), _longer),
+    Column("one-sided", ("one_sided",), numerals.share),
+)
+OF_HORIZON = (*EDGE, *MARKOUT, *RESULT)
+SIGNALS = Column("signals", ("signals",), numerals.count)
+GROUP_COVERAGE = (Column("due", ("due",), numerals.count), Column("captured", ("captured",), numerals.count))
+CHOICE = (
+    Column("matched", ("matched",), numerals.count),
+    Column("mean edge, bps", ("edge_bps",), numerals.level),
+    Column("edge shrank", ("shrank",), numerals.share),
+    Column("won", ("won",), numerals.share),
+    Column("net, bps", ("net_bps",), numerals.bps, True),
+    Column("one-sided", ("one_sided",), numerals.share),
+    Column("recorded at, bps", ("recorded_bps",), numerals.level),
+    Column("best threshold, bps", ("threshold_bps",), numerals.level),
+)
+PART = (
+    Column("signals", ("n",), numerals.count),
+    Column("won", ("won",), numerals.share),
+    Column("net, bps", ("net_bps",), numerals.bps, True),
+    Column("p", ("p",), numerals.chance),
+)
+
+
+def horizons(exhibit: Exhibit, report: Report) -> Markup:
+    """All signals: a row a measure, a column a horizon."""
+    places = range(len(report.total.horizons))
+    headings = [exhibit.number(numerals.horizon, "total", "horizons", at, "offset_ms") for at in places]
+    measures = [
+        [
+            element("th", one.heading, scope="row"),
+            *_cells(one.cell(exhibit, ("total", "horizons", at)) for at in places),
+        ]
+        for one in OF_HORIZON
+    ]
+    late = [
+        [
+            element("th", "lateness, most" if part == 1 else f"lateness, p{part * 100:g}", scope="row"),
+            *_cells(
+                exhibit.number(numerals.ms, "lateness", of, "quantiles_ms", at) for of in range(len(report.lateness))
+            ),
+        ]
+        for at, part in enumerate(report.lateness_quantiles)
+    ]
+    return table(["after", *headings], [*measures, *late])
+
+
+def groups(exhibit: Exhibit, report: Report) -> Markup:
+    """All signals and each group, at the longest horizon."""
+    start: dict[int, Path] = {id(report.total): ("total",)}
+    start |= {id(group): ("groups", at) for at, group in enumerate(report.groups)}
+    columns = (SIGNALS, *RESULT, *MARKOUT, *GROUP, *EDGE, *GROUP_COVERAGE)
+    rows = []
+    for group in ordered(report):
+        place, horizon = start[id(group)], at_longest(report, group)
+        at_last = None if horizon is None else (*place, "horizons", group.horizons.index(horizon))
+        starts = [at_last if column in OF_HORIZON else place for column in columns]
+        cells = [DASH if at is None else column.cell(exhibit, at) for column, at in zip(columns, starts, strict=True)]
+        rows.append([exhibit.number(printable, *place, "name", tag="th"), *_cells(cells)])
+    return table([str(report.by), *(column.heading for column in columns)], rows)
+
+
+def thresholds(exhibit: Exhibit, search: Search) -> Markup:
+    """A row a market, in the figure's order: as recorded, then its chosen threshold in sample and out of sample."""
+    rows = []
+    for choice in chosen_first(search):
+        place: Path = ("search", "choices", search.choices.index(choice))
+        parts = [
+            DASH if part is None else column.cell(exhibit, (*place, name))
+            for name, part in (("in_sample", choice.in_sample), ("out_of_sample", choice.out_of_sample))
+            for column in PART
+        ]
+        verdict = exhibit.number(printable, *place, "verdict", class_=f"verdict {choice.verdict.replace(' ', '-')}")
+        cells = [verdict, *(column.cell(exhibit, place) for column in CHOICE), *parts]
+        rows.append([exhibit.number(printable, *place, "market", tag="th"), *_cells(cells)])
+    parts_headings = [f"{column.heading}, {where}" for where in ("in", "out") for column in PART]
+    return table(["market", "verdict", *(column.heading for column in CHOICE), *parts_headings], rows)
+
+
+def coverage(exhibit: Exhibit, report: Report) -> Markup:
+    """due = captured + missed, by reason, + open; and the markets."""
+    names = [("signals", "signals"), ("follow-ups due", "due"), ("captured", "captured")]
+    rows: list[tuple[str, Path]] = [(name, ("coverage", key)) for name, key in names]
+    rows += [(f"missed: {printable(reason)}", ("coverage", "missed", reason)) for reason in report.coverage.missed]
+    rows += [("open", ("coverage", "open")), ("markets with signals", ("coverage", "markets_with_signals"))]
+    rows += [("markets watched", ("coverage", "markets_watched"))]
+    return table(
+        ["what", "number"],
+        [[element("th", name, scope="row"), *_cells([exhibit.number(numerals.count, *path)])] for name, path in rows],
+    )
+
+
+def files(exhibit: Exhibit, report: Report) -> Markup:
+    """What was read, a row a file."""
+    rows = [
+        [
+            exhibit.number(printable, "notes", "files", at, "file", tag="th"),
+            *_cells([exhibit.number(printable, "notes", "files", at, "kind")]),
+            *_cells(
+                exhibit.number(numerals.count, "notes", "files", at, key) for key in ("rows", "broken", "torn_bytes")
+            ),
+            *_cells([exhibit.number(lambda gone: "gone" if gone else "", "notes", "files", at, "gone")]),
+        ]
+        for at in range(len(report.notes.files))
+    ]
+    return table(["file", "kind", "rows", "broken", "torn bytes", ""], rows)
+
+
+def table(headings: Sequence[str], rows: Sequence[Iterable[Markup]]) -> Markup:
+    """In a box of its own, which scrolls where there is little room."""
+    head = element("thead", element("tr", [element("th", heading, scope="col") for heading in headings]))
+    body = element("tbody", [element("tr", row) for row in rows])
+    return element(
+        "div",
+        element("table", joined([head, body])),
+        class_="scroll long" if len(rows) > MANY_ROWS else "scroll",
+        tabindex="0",
+    )
+
+
+def _cells(inside: Iterable[Markup]) -> list[Markup]:
+    return [element("td", part) for part in inside]
