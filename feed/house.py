@@ -8,8 +8,8 @@ import structlog
 
 from feed.daemon import Feed
 from feed.dispatch import Dispatcher
+from feed.watched import WatchNotes
 from hip3_tasks.clock import FeedClock, wall_ms
-from hip3_tasks.errors import JournalError
 from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.health import lags, note
@@ -18,7 +18,6 @@ from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, is_cancelled
 from hip3_tasks.tape import TapeWriter
-from hip3_tasks.watched import WatchedNotes
 
 log = structlog.get_logger()
 
@@ -51,7 +50,7 @@ class House:
         self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
         self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
         self._started_at_ms = clock.now_ms()
-        self._watched, self._watched_warned = WatchedNotes(settings.data_dir), False
+        self._watched = WatchNotes(settings.data_dir)
 
     async def report(self) -> None:
         """Every second, say how it goes."""
@@ -63,13 +62,12 @@ class House:
                 oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
             except redis.RedisError as error:
                 away = [f"Redis: {error}"]
-            await self._dispatcher.on_disk_thread(self._note_watched, sorted(self._feed.states))
             disk = await self._dispatcher.on_disk_thread(self._disk_problem)
             if disk and not disk_warned:
                 log.warning("disk_problem", problem=disk)
             disk_warned = disk is not None
             status = self._status([*away, *self._problems(oldest_ms), *([disk] if disk else [])])
-            await self._dispatcher.on_disk_thread(self._note, status.problems)
+            await self._dispatcher.on_disk_thread(self._note, status, list(self._feed.states))
             try:
                 await self._dispatcher.on_redis_thread(status.write, self._client, keys)
                 await self._dispatcher.on_redis_thread(self._markets().write, self._client, keys)
@@ -121,17 +119,10 @@ class House:
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
-    def _note(self, problems: list[str]) -> None:
+    def _note(self, status: FeedStatus, coins: list[str]) -> None:
         if self._settings.health_dir:
-            note(self._settings.health_dir / "feed", problems)
-
-    def _note_watched(self, coins: list[str]) -> None:
-        try:
-            self._watched.note(coins, at_ms=self._clock.now_ms())
-        except JournalError as error:
-            if not self._watched_warned:
-                log.warning("watched_not_noted", error=str(error))
-                self._watched_warned = True
+            note(self._settings.health_dir / "feed", status.problems)
+        self._watched.note(coins, at_ms=status.at_ms)
 
     def _delete_old_days(self, keep_days: int) -> None:
         try:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -44,6 +45,17 @@ def exit_status(command: Callable[[], int | None]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+@contextmanager
+def _polars_needed() -> Iterator[None]:
+    """For imports of what not every installation has."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "polars":
+            raise
+        raise Unavailable("this needs polars: pip install -e '.[analysis]'") from None
 
 
 @app.command()
@@ -115,6 +127,24 @@ def audit(
     from hip3_tasks.auditing.audit import audit_command
 
     return audit_command(dirs, as_json)
+
+
+@app.command()
+def compact(
+    dirs: Annotated[
+        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Data directories; default: of the settings.")
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="This day alone.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the lines that are in Parquet then.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Turn finished days into Parquet, about a tenth of the size; what is not wholly right stays as it is."""
+    from hip3_tasks import settings
+
+    with _polars_needed():
+        from hip3_tasks.analysis.compact_command import compact_command
+
+    return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
 
 
 @app.command()

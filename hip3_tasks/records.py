@@ -1,4 +1,4 @@
-"""The lines of the three data files: frozen, typed, encoded and decoded here.
+"""The lines of the data files: frozen, typed, encoded and decoded here.
 
 Field order is a contract: it is the order of the keys in the files. Numbers that are prices, sizes or bps always
 carry a decimal point, so that any reader infers the same column type from any line.
@@ -156,6 +156,13 @@ class Missed(Record):
     @property
     def outcome(self) -> str:
         return f"missed: {self.reason}"
+
+
+class Watched(Record):
+    """Which markets the feed followed from an instant on, until it says otherwise or ends."""
+
+    at_ms: InstantMs
+    coins: tuple[Coin, ...]
 
 
 def line_of(values: dict[str, Any]) -> bytes:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hip3_tasks.lines import read_from
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.records import Followup, Missed, Signal, Watched
 
 
 class DataFiles:
@@ -19,6 +19,9 @@ class DataFiles:
 
     def missed(self) -> list[Missed]:
         return [Missed.from_line(line) for line in self.lines("missed")]
+
+    def watched(self) -> list[Watched]:
+        return [Watched.from_line(line) for line in self.lines("watched")]
 
     def lines(self, kind: str) -> list[bytes]:
         """The whole lines of all days."""

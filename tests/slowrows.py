@@ -70,7 +70,7 @@ class Files:
         return rows
 
     def notes(self) -> Tree:
-        dirs = sorted({str(path.resolve()) for path in self.dirs})
+        dirs = sorted({str(Path(note["file"]).parent) for note in self.read})
         return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, "watched": None}
 
     def _lines(self, kind: str, key_of: Callable[[Any], Any]) -> list[Any]:

@@ -24,6 +24,7 @@ missed
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,8 +37,9 @@ from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.dayfiles import WATCHED, jsonl_path
-from hip3_tasks.errors import Unavailable
-from hip3_tasks.watched import watched_in
+from hip3_tasks.errors import MalformedRecord, Unavailable
+from hip3_tasks.lines import read_from
+from hip3_tasks.records import Watched
 
 MERGE_ROWS = 250_000
 
@@ -159,10 +161,14 @@ class _Reading:
 def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:
     """Coins that were noted as followed on the days that are read; None where nothing was."""
     paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
-    try:
-        noted = watched_in(path for path in sorted(paths) if path.exists())
-    except OSError as error:
-        raise Unavailable(f"{error.filename}: {error.strerror}") from None
+    noted: set[str] = set()
+    for path in sorted(paths):
+        try:
+            for line in read_from(path)[0]:
+                with suppress(MalformedRecord):
+                    noted.update(Watched.from_line(line).coins)
+        except OSError as error:
+            raise Unavailable(f"{path}: {error.strerror}") from None
     asked = noted if selection.coins is None else noted & set(selection.coins)
     return sorted(asked) if noted else None
 

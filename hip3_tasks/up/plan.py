@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -123,8 +125,10 @@ def _page_environment(chosen: Settings, port: int, flower_url: str | None) -> di
 
 def _shown(host: str) -> str:
     """An address to listen on, as one to ask."""
-    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-    return everywhere.get(host, f"[{host}]" if ":" in host else host)
+    with suppress(ValueError):
+        if ip_address(host).is_unspecified:
+            return "[::1]" if ":" in host else "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _environment(chosen: Settings, redis_url: str, venue_url: str) -> dict[str, str]:

@@ -11,7 +11,6 @@ import pytest
 
 from hip3_tasks.health import noted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.watched import watched_in
 from tests.feedrig import FeedRig, eventually, universe
 
 OFFSETS = "400,800,1200"
@@ -297,14 +296,33 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
             await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
             await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
-            await eventually(
-                "both are noted", lambda: watched_in(rig.data_dir.glob("watched_*")) >= {"xyz:AAPL", "xyz:NEW"}
-            )
 
     run(script())
 
 
 @pytest.mark.slow
+def test_it_notes_which_markets_it_follows_at_the_start_and_when_they_change(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged("xyz:TSLA", "xyz:AAPL", universe_refresh_s=0.3) as rig:
+            await rig.started()
+            await eventually("a first note", rig.watched)
+            rig.venue.set_universe(universe("xyz:TSLA", "xyz:NEW"))
+            rig.quote("xyz:NEW", bid=99.99, ask=100.01, oracle=100.0)
+            await eventually("a note of the new market", lambda: rig.watched()[-1].coins == ("xyz:NEW", "xyz:TSLA"))
+            noted = len(rig.watched())
+            rig.kill()
+            await rig.started(live=2)
+            await eventually("a note of the next feed", lambda: len(rig.watched()) == noted + 1)
+            assert [watched.coins for watched in rig.watched()] == [
+                ("xyz:AAPL", "xyz:TSLA"),
+                *[("xyz:NEW", "xyz:TSLA")] * 2,
+            ]
+            times_ms = [watched.at_ms for watched in rig.watched()]
+            assert times_ms == sorted(times_ms)
+
+    run(script())
+
+
 def test_health_is_red_and_says_why_while_no_market_is_live(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:

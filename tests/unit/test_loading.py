@@ -1,6 +1,7 @@
 """Data directories as three tidy frames."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -243,8 +244,12 @@ def test_a_directory_named_like_a_file_is_told(suffix: str, tmp_path: Path) -> N
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "followups", a_followup().line())
 
-    def refuse(*_: object, **__: object) -> int:
-        raise PermissionError(13, "Permission denied")
+    open_ = os.open
+
+    def refuse(asked: Path, *rest: int) -> int:
+        if asked == path:
+            raise PermissionError(13, "Permission denied")
+        return open_(asked, *rest)
 
     monkeypatch.setattr("hip3_tasks.analysis.jsonl.os.open", refuse)
     with pytest.raises(Unavailable, match=f"{path.name}: Permission denied"):

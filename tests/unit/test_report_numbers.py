@@ -56,6 +56,9 @@ def two_days(path: Path) -> tuple[Path, ...]:
     for signal in signals(chance, ["xyz:OFFSET"], from_ms=MIDNIGHT_MS - 60 * MINUTE_MS, minutes=120, side=Side.BUY):
         stands = {"raw_edge_bps": signal.raw_edge_bps, "edge_change_bps": 0.0, "markout_bps": 0.0}
         one.add(signal, *(a_followup(signal, offset_ms, **stands) for offset_ms in signal.offsets_ms))
+    for minute in range(5, 25):  # one of them ends at the split
+        signal = a_signal("xyz:TSLA", at_ms=MIDNIGHT_MS + minute * MINUTE_MS - 2000)
+        one.add(signal, *outcomes(signal, chance, missed=0.0, one_sided=0.0))
     return one.path, other.path, one.path
 
 

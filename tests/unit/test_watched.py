@@ -1,54 +1,62 @@
-"""Notes of which markets were followed."""
+"""What the feed notes of the markets it follows."""
 
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from hip3_tasks.errors import JournalError
-from hip3_tasks.lines import read_from
-from hip3_tasks.watched import Watched, WatchedNotes, watched_in
-from tests.build import T0_MS
+from feed.watched import WatchNotes
+from hip3_tasks.records import Watched
+from tests.build import DAY, T0_MS
 
-DAY_MS = 86_400_000
-
-
-def noted(data_dir: Path) -> list[Watched]:
-    return [Watched.from_line(line) for path in sorted(data_dir.iterdir()) for line in read_from(path)[0]]
+MIDNIGHT_MS = 1_795_392_000_000
 
 
-def test_what_is_new_is_noted_and_what_is_not_is_not(tmp_path: Path) -> None:
-    notes = WatchedNotes(tmp_path)
-    for at_ms, coins in enumerate([[], ["xyz:TSLA"], ["xyz:TSLA"], ["xyz:NVDA", "xyz:TSLA"], ["xyz:NVDA"]], T0_MS):
+def noted(data_dir: Path, day: str = DAY) -> list[tuple[int, list[str]]]:
+    lines = (data_dir / f"watched_{day}.jsonl").read_bytes().splitlines()
+    return [(watched.at_ms, list(watched.coins)) for watched in map(Watched.from_line, lines)]
+
+
+def test_a_note_is_made_at_first_and_when_the_markets_change_and_not_otherwise(tmp_path: Path) -> None:
+    notes = WatchNotes(tmp_path)
+    for at_ms, coins in enumerate([["b:B", "a:A"], ["a:A", "b:B"], ["a:A"], ["a:A"], [], [], ["a:A"]], T0_MS):
         notes.note(coins, at_ms=at_ms)
-    assert [(note.at_ms - T0_MS, note.coins) for note in noted(tmp_path)] == [
-        (1, ("xyz:TSLA",)),
-        (3, ("xyz:NVDA", "xyz:TSLA")),
-        (4, ("xyz:NVDA",)),
+    assert noted(tmp_path) == [
+        (T0_MS, ["a:A", "b:B"]),
+        (T0_MS + 2, ["a:A"]),
+        (T0_MS + 4, []),
+        (T0_MS + 6, ["a:A"]),
     ]
 
 
-def test_each_day_and_each_start_has_a_note_of_its_own(tmp_path: Path) -> None:
-    notes = WatchedNotes(tmp_path)
-    notes.note(["xyz:TSLA"], at_ms=T0_MS)
-    notes.note(["xyz:TSLA"], at_ms=T0_MS + DAY_MS)
-    WatchedNotes(tmp_path).note(["xyz:TSLA"], at_ms=T0_MS + DAY_MS + 1)
-    assert [note.at_ms - T0_MS for note in noted(tmp_path)] == [0, DAY_MS, DAY_MS + 1]
-    assert len(list(tmp_path.iterdir())) == 2
+def test_each_utc_day_begins_with_a_note(tmp_path: Path) -> None:
+    notes = WatchNotes(tmp_path)
+    for at_ms in range(MIDNIGHT_MS - 2, MIDNIGHT_MS + 2):
+        notes.note(["a:A"], at_ms=at_ms)
+    assert noted(tmp_path) == [(MIDNIGHT_MS - 2, ["a:A"])]
+    assert noted(tmp_path, "2026-11-23") == [(MIDNIGHT_MS, ["a:A"])]
 
 
-def test_what_could_not_be_noted_is_new_the_next_time(tmp_path: Path) -> None:
-    notes = WatchedNotes(tmp_path / "later")
-    with pytest.raises(JournalError):
-        notes.note(["xyz:TSLA"], at_ms=T0_MS)
-    (tmp_path / "later").mkdir()
-    notes.note(["xyz:TSLA"], at_ms=T0_MS)
-    assert len(noted(tmp_path / "later")) == 1
+def test_nothing_is_noted_before_any_market_is_followed(tmp_path: Path) -> None:
+    WatchNotes(tmp_path).note([], at_ms=T0_MS)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_torn_note_is_mended_and_a_broken_one_passed_over(tmp_path: Path) -> None:
-    WatchedNotes(tmp_path).note(["xyz:TSLA"], at_ms=T0_MS)
-    (path,) = tmp_path.iterdir()
-    with path.open("ab") as file:
-        file.write(b'{"at_ms":1,"coins":["x\n{"at_ms"')
-    WatchedNotes(tmp_path).note(["xyz:NVDA"], at_ms=T0_MS)
-    assert watched_in([path]) == {"xyz:NVDA", "xyz:TSLA"}
+@pytest.mark.parametrize(
+    ("tail", "kept"), [(b'{"at_ms":17953', []), (b'{"at_ms":1795338701358,"coins":[]}', [(T0_MS, [])])]
+)
+def test_what_a_dead_feed_left_behind_is_mended(tmp_path: Path, tail: bytes, kept: list[tuple[int, list[str]]]) -> None:
+    (tmp_path / f"watched_{DAY}.jsonl").write_bytes(tail)
+    WatchNotes(tmp_path).note(["a:A"], at_ms=T0_MS + 1)
+    assert noted(tmp_path) == [*kept, (T0_MS + 1, ["a:A"])]
+
+
+def test_a_disk_that_refuses_is_warned_of_once_and_the_note_made_later(tmp_path: Path) -> None:
+    notes = WatchNotes(tmp_path / "data")
+    with capture_logs() as logged:
+        for at_ms in range(T0_MS, T0_MS + 3):
+            notes.note(["a:A"], at_ms=at_ms)
+        (tmp_path / "data").mkdir()
+        notes.note(["a:A"], at_ms=T0_MS + 3)
+    assert [event["event"] for event in logged if event["log_level"] == "warning"] == ["watched_not_noted"]
+    assert noted(tmp_path / "data") == [(T0_MS + 3, ["a:A"])]
