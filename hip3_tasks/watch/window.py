@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from hip3_tasks.watch.tally import Lateness, Tally, joined_lateness
+from hip3_tasks.watch.lateness import Lateness, joined_lateness
+from hip3_tasks.watch.tally import Tally
 
 BUCKET_MS = 15_000
 BUCKETS = 60
