@@ -24,15 +24,19 @@ class Lateness:
 
     def at_most(self, late_ms: int) -> int:
         """How many were not later than this."""
-        return sum(count for counted_ms, count in self._counts.items() if counted_ms <= late_ms)
+        return sum(count for counted_ms, count in self._all() if counted_ms <= late_ms)
 
     @property
     def total_ms(self) -> int:
-        return sum(late_ms * count for late_ms, count in self._counts.items())
+        return sum(late_ms * count for late_ms, count in self._all())
 
     @property
     def count(self) -> int:
         return self._counts.total()
+
+    def _all(self) -> list[tuple[int, int]]:
+        # At one go: another thread may be adding.
+        return list(self._counts.items())
 
     def quantile(self, q: float) -> int | None:
         """The least lateness in ms that a share `q` of all did not exceed; None when there were none."""

@@ -91,7 +91,9 @@ class Page:
             return _json({"error": "side: expected buy or sell"}, 400)
         table = self._decays.table(coin, Side(side) if side else None)
         rows = [document(horizon) for horizon in table]
-        return _json({"since_ms": self._files.decay.day_ms, "horizons": rows, "figure": decay_figure(table)})
+        files = self._files
+        known = {"since_ms": files.decay.day_ms, "is_complete": files.is_caught_up}
+        return _json({**known, "horizons": rows, "figure": decay_figure(table)})
 
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type=TYPE)

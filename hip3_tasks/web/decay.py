@@ -3,8 +3,8 @@
 A minute of a dex is one event, for one oracle update moves all its markets at once: bands are taken over those.
 """
 
+import threading
 from array import array
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,12 @@ class Minutes:
             self.n_markout[at] += 1
             self.markout_bps[at] += markout_bps
 
+    def copy(self) -> "Minutes":
+        made = Minutes()
+        for name in vars(made):
+            setattr(made, name, getattr(self, name)[:])
+        return made
+
     def _place(self, minute: int) -> int:
         """Where a minute's sums stand; it is made where it is new. Nearly always it is the last one."""
         at = len(self.minute)
@@ -46,12 +52,16 @@ class Minutes:
 
 
 class Decay:
-    """The sums of a day. Those of whole dexes stand beside those of their markets."""
+    """The sums of a day. Those of whole dexes stand beside those of their markets.
+
+    One thread may add while another asks.
+    """
 
     def __init__(self) -> None:
         self.day_ms = 0
         """The UTC day of which these are the sums."""
         self._sums: dict[tuple[str, Side, int], Minutes] = {}
+        self._lock = threading.Lock()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """A line of a signals or follow-ups file; one of another day, and what is no record, counts for nothing."""
@@ -66,20 +76,24 @@ class Decay:
         """Begin anew when the day has changed."""
         day_ms = at_ms // DAY_MS * DAY_MS
         if day_ms != self.day_ms:
-            self.day_ms, self._sums = day_ms, {}
+            with self._lock:
+                self.day_ms, self._sums = day_ms, {}
 
-    def clusters(self, coin: str | None, side: Side | None) -> Iterator[tuple[int, str, Minutes]]:
+    def clusters(self, coin: str | None, side: Side | None) -> list[tuple[int, str, Minutes]]:
         """(offset_ms, dex, its sums by minute) of a market or of all, of a side or of both."""
-        for (place, of_side, offset_ms), minutes in self._sums.items():
-            is_wanted = place == coin if coin else ":" not in place
-            if is_wanted and side in (None, of_side):
-                yield offset_ms, _dex(place), minutes
+        with self._lock:
+            return [
+                (offset_ms, _dex(place), minutes.copy())
+                for (place, of_side, offset_ms), minutes in self._sums.items()
+                if (place == coin if coin else ":" not in place) and side in (None, of_side)
+            ]
 
     def _add(self, record: dict[str, Any], at_ms: int, *, offset_ms: int, markout_bps: float | None) -> None:
         coin, side, edge_bps = str(record["market_key"]), Side(record["side"]), float(record["raw_edge_bps"])
         if self.day_ms <= at_ms < self.day_ms + DAY_MS:
-            for place in (coin, _dex(coin)):
-                self._minutes(place, side, offset_ms).add(at_ms // MINUTE_MS, edge_bps, markout_bps)
+            with self._lock:
+                for place in (coin, _dex(coin)):
+                    self._minutes(place, side, offset_ms).add(at_ms // MINUTE_MS, edge_bps, markout_bps)
 
     def _minutes(self, place: str, side: Side, offset_ms: int) -> Minutes:
         key = (place, side, offset_ms)

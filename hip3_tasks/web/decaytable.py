@@ -32,7 +32,7 @@ class Horizon:
 
 def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Horizon]:
     """The nearest horizon first."""
-    found = list(decay.clusters(coin, side))
+    found = decay.clusters(coin, side)
     offsets_ms = sorted({offset_ms for offset_ms, _, _ in found})
     by_dex: dict[str, list[tuple[int, Minutes]]] = {}
     for offset_ms, dex, minutes in found:

@@ -113,6 +113,7 @@ def test_what_was_there_before_counts_once_with_what_comes(rig: PageRig) -> None
         decay = rig.ask("/api/decay?coin=xyz:TSLA&side=buy").json()
         # Of yesterday, if midnight has just passed, nothing counts.
         assert [row["n"] for row in decay["horizons"]] in ([51, 51], [1, 1])
+        assert decay["is_complete"]
         assert rig.ask("/api/decay?coin=xyz:NONE").json()["horizons"] == []
         assert rig.ask("/api/decay?side=up").status == 400
 

@@ -1,5 +1,6 @@
 """Today's edges by horizon, from sums that are kept as lines go by."""
 
+import threading
 from collections.abc import Sequence
 
 import pytest
@@ -97,3 +98,19 @@ def test_a_new_day_begins_with_nothing_and_other_days_count_for_nothing() -> Non
     assert decay_table(decay, coin=None, side=None)[0].n == 1
     decay.turn_to(T0_MS + DAY_MS)
     assert decay_table(decay, coin=None, side=None) == []
+
+
+def test_one_may_ask_while_another_adds() -> None:
+    decay, is_over = of(), threading.Event()
+
+    def add() -> None:
+        for n in range(3_000):
+            decay.take("signals", a_signal(f"xyz:C{n % 50}", at_ms=T0_MS + n * 997).model_dump(mode="json"))
+        is_over.set()
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    while not is_over.is_set():
+        decay_table(decay, coin=None, side=None)
+    adding.join()
+    assert decay_table(decay, coin=None, side=None)[0].n == 3_000

@@ -32,8 +32,8 @@ async function ask() {
     return; // the banner says it
   }
   if (!answer.ok) return;
-  const { since_ms: sinceMs, horizons, figure } = await answer.json();
-  $("decay-since").textContent = `since ${clock(sinceMs)} UTC`;
+  const { since_ms: sinceMs, is_complete: isComplete, horizons, figure } = await answer.json();
+  $("decay-since").textContent = `since ${clock(sinceMs)} UTC${isComplete ? "" : ", still reading"}`;
   $("decay-rows").replaceChildren(...horizons.map(row));
   drawChart($("decay-chart"), figure);
 }
