@@ -20,6 +20,16 @@ def forwards(fd: int, start: int, end: int) -> Iterator[bytes]:
         yield from lines
 
 
+def blocks(fd: int, end: int, size: int) -> Iterator[bytes]:
+    """The whole lines before an offset, some `size` bytes of them at a time, each with its end."""
+    start, rest = 0, b""
+    while start < end and (chunk := os.pread(fd, min(size, end - start), start)):
+        start += len(chunk)
+        lines, newline, rest = (rest + chunk).rpartition(b"\n")
+        if newline:
+            yield lines + newline
+
+
 def backwards(fd: int, end: int) -> Iterator[list[bytes]]:
     """The whole lines before an offset that is the end of a line, last chunk first; each chunk in file order."""
     rest = b""

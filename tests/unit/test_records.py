@@ -8,12 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.capture import MAX_OFFSET_MS, signal_id_of
-from hip3_tasks.edge import Side
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.market import COIN
-from hip3_tasks.records import Followup, Missed, MissedReason, Record, Signal, key_of
+from hip3_tasks.records import Followup, Missed, Record, Signal, key_of
 from tests.build import T0_MS, a_followup, a_missed, a_signal
+from tests.strategies import followups, missed, records, signals
 
 SIXTEEN = """
     signal_id market_key side signal_timestamp_ms offset_ms captured_at_ms t0_oracle_px t0_best_px t0_raw_edge_bps
@@ -26,69 +24,6 @@ OF_A_SIGNAL = """
     timestamp_ms market_key side raw_edge_bps net_edge_bps oracle_px best_px best_size signal_id
     bid_px bid_sz ask_px ask_sz mark_px bbo_age_ms oracle_age_ms threshold_bps offsets_ms
 """
-
-coins = st.from_regex(COIN, fullmatch=True)
-sides = st.sampled_from(Side)
-bps = st.floats(allow_nan=False, allow_infinity=False)
-px = st.floats(min_value=0, exclude_min=True, allow_infinity=False)
-instants = st.integers(10**12, 10**13 - 1)
-offsets = st.integers(1, MAX_OFFSET_MS)
-ages = st.integers(0, 2**53)
-book = {name: st.none() | px for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px")}
-
-signals = st.builds(
-    lambda **values: Signal(signal_id=signal_id_of(values["market_key"], values["timestamp_ms"]), **values),
-    timestamp_ms=instants,
-    market_key=coins,
-    side=sides,
-    raw_edge_bps=bps,
-    net_edge_bps=bps,
-    oracle_px=px,
-    best_px=px,
-    best_size=px,
-    **book,
-    bbo_age_ms=ages,
-    oracle_age_ms=ages,
-    threshold_bps=bps,
-    offsets_ms=st.lists(offsets, max_size=5).map(tuple),
-)
-followups = st.builds(
-    Followup,
-    market_key=coins,
-    side=sides,
-    signal_timestamp_ms=instants,
-    offset_ms=offsets,
-    captured_at_ms=instants,
-    t0_oracle_px=px,
-    t0_best_px=px,
-    t0_raw_edge_bps=bps,
-    oracle_px=px,
-    best_px=px,
-    best_size=px,
-    raw_edge_bps=bps,
-    edge_change_bps=bps,
-    oracle_moved_bps=bps,
-    market_moved_bps=bps,
-    due_at_ms=instants,
-    state_at_ms=instants,
-    **book,
-    bbo_age_ms=ages,
-    oracle_age_ms=ages,
-    oracle_updates=st.none() | ages,
-    markout_bps=st.none() | bps,
-)
-missed = st.builds(
-    Missed,
-    market_key=coins,
-    side=sides,
-    signal_timestamp_ms=instants,
-    offset_ms=offsets,
-    captured_at_ms=instants,
-    due_at_ms=instants,
-    reason=st.sampled_from(MissedReason),
-    detail=st.none() | st.text() | st.sampled_from(['":1e5,', '\\":1e-7}', '{"a":1e16}']),
-)
-records = signals | followups | missed
 
 
 @given(record=records)
