@@ -105,6 +105,23 @@ def audit(
 
 
 @app.command()
+def compact(
+    dirs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[DIR...]", help="Data directories. [HIP3_DATA_DIR]", show_default=False),
+    ] = None,
+    date: Annotated[str | None, typer.Option(metavar="DAY", help="One UTC day, as in 2026-01-20.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the lines that are in Parquet then.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Turn finished days into Parquet, about a tenth of the size; what is not wholly right stays as it is."""
+    from hip3_tasks import settings
+    from hip3_tasks.analysis.compact_command import compact_command
+
+    return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
+
+
+@app.command()
 def recapture(
     signal_ids: Annotated[list[str] | None, typer.Argument(metavar="[SIGNAL_ID...]", help="As in the files.")] = None,
     open_ones: Annotated[bool, typer.Option("--open", help="Every capture that is due and has no line.")] = False,

@@ -11,7 +11,7 @@ import pytest
 
 from hip3_tasks.cli import main
 
-COMMANDS = ("up", "feed", "simulate", "audit", "recapture", "report", "status")
+COMMANDS = ("up", "feed", "simulate", "audit", "compact", "recapture", "report", "status")
 START_S = 30
 
 
@@ -55,7 +55,8 @@ def test_each_command_explains_itself(command: str, hip3: Hip3) -> None:
 
 
 def test_help_needs_none_of_the_slow_imports() -> None:
-    code = "import sys; import hip3_tasks.cli; print([m for m in ('redis', 'pydantic', 'celery') if m in sys.modules])"
+    slow = ("redis", "pydantic", "celery", "polars")
+    code = f"import sys; import hip3_tasks.cli; print([m for m in {slow} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=START_S)
     assert shown.stdout.strip() == "[]"
 
@@ -71,6 +72,7 @@ def test_help_needs_none_of_the_slow_imports() -> None:
         (["up", "--venue", "mainnet", "--seed", "3"], "--seed: only the simulated venue has that, not mainnet"),
         (["up", "--from", "absent.json"], "file 'absent.json' does not exist"),
         (["audit"], "Missing argument 'DIR...'"),
+        (["compact"], "data/sim/signals: No such file or directory: nothing to read"),
         (["recapture"], "expected either SIGNAL_ID... or --open"),
         (["recapture", "xyz:TSLA-1795338701358", "--open"], "expected either SIGNAL_ID... or --open"),
         (["recapture", "xyz:TSLA-1795338701358", "--since-hours", "1"], "expected either SIGNAL_ID... or --open"),
