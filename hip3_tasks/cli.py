@@ -2,14 +2,13 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hip3_tasks.errors import Hip3Error, Unavailable
+from hip3_tasks.errors import Hip3Error
 from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
@@ -45,17 +44,6 @@ def exit_status(command: Callable[[], int | None]) -> int:
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
-
-
-@contextmanager
-def _polars_needed() -> Iterator[None]:
-    """For imports of what not every installation has."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "polars":
-            raise
-        raise Unavailable("this needs polars: pip install -e '.[analysis]'") from None
 
 
 @app.command()
@@ -132,17 +120,16 @@ def audit(
 @app.command()
 def compact(
     dirs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[DIR...]", help="Data directories; default: of the settings.")
+        list[Path] | None,
+        typer.Argument(metavar="[DIR...]", help="Data directories. [HIP3_DATA_DIR]", show_default=False),
     ] = None,
-    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="This day alone.")] = None,
+    date: Annotated[str | None, typer.Option(metavar="DAY", help="One UTC day, as in 2026-01-20.")] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the lines that are in Parquet then.")] = False,
     as_json: AsJson = False,
 ) -> int:
     """Turn finished days into Parquet, about a tenth of the size; what is not wholly right stays as it is."""
     from hip3_tasks import settings
-
-    with _polars_needed():
-        from hip3_tasks.analysis.compact_command import compact_command
+    from hip3_tasks.analysis.compact_command import compact_command
 
     return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
 

@@ -9,9 +9,6 @@ Hip3Error
     BadCapture          task arguments that name no capture of any signal
     UnknownSignal       a well-formed signal id that neither Redis nor its day's file knows
     BadSelection        what was asked of the data names no time, coin or grouping
-    pass
-
-
     DayClosed           what is asked for a day that takes no more lines: it is compacted
     NotCompacted        a day that stays as it is, and why
     JournalError        a line could not be made durable; nothing of it is left behind

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from hip3_tasks.analysis.daylines import RECORDS, DayLines
+from hip3_tasks.analysis.daylines import DayLines
+from hip3_tasks.analysis.kinds import FOLLOWUPS, MISSED, SIGNALS
 from hip3_tasks.appendfile import AppendFile, sync_names
 from hip3_tasks.dayfiles import parquet_path
 from hip3_tasks.errors import NotCompacted
 
 LOCK_PATIENCE_S = 30.0
 LOCK_POLL_S = 0.01
-BEFORE = ("signals", "missed")
-LAST = "followups"
+BEFORE = (SIGNALS.name, MISSED.name)
+LAST = FOLLOWUPS.name
 """Its name closes the day."""
 
 
@@ -22,8 +23,8 @@ def close_day(data_dir: Path, day: str, lines: Sequence[DayLines], folder: Path)
     """Rename the Parquet in the folder into place. Raises NotCompacted when the day is no longer what was read."""
     with ExitStack() as locks:
         for of_kind in lines:
-            if of_kind.kind != "missed":  # which the lock of the follow-ups guards too
-                file = AppendFile(of_kind.path, RECORDS[of_kind.kind])
+            if of_kind.kind is not MISSED:  # which the lock of the follow-ups guards too
+                file = AppendFile(of_kind.path, of_kind.kind.record)
                 locks.callback(file.close)
                 _lock(file)
         changed = [of_kind.path.name for of_kind in lines if not of_kind.are_unchanged]

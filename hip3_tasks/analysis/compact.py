@@ -13,13 +13,15 @@ from pathlib import Path
 from pydantic import BaseModel, computed_field
 
 from hip3_tasks.analysis.closing import close_day
-from hip3_tasks.analysis.daylines import Advance, DayLines
+from hip3_tasks.analysis.daylines import DayLines
+from hip3_tasks.analysis.jsonl import Advance
+from hip3_tasks.analysis.kinds import KINDS
 from hip3_tasks.analysis.rows import UNREADABLE
 from hip3_tasks.analysis.workshop import Busy, workshop
 from hip3_tasks.appendfile import sync_names
 from hip3_tasks.auditing.audit import audit_day
 from hip3_tasks.capture import DAY_MS, day_start_ms, utc_day
-from hip3_tasks.dayfiles import KINDS, DayFiles, days_of, is_closed, parquet_path
+from hip3_tasks.dayfiles import DayFiles, days_of, is_closed, parquet_path
 from hip3_tasks.errors import Hip3Error, NotCompacted
 
 REST_MS = 3_600_000
@@ -78,7 +80,7 @@ def compact_day(
             _measure(done, data_dir)
             if not is_closed(data_dir, day):
                 _check(data_dir, day, at_ms=at_ms, advance=advance)
-                rows = {of_kind.kind: of_kind.write(folder / f"{of_kind.kind}.parquet") for of_kind in lines}
+                rows = {of_kind.name: of_kind.write(folder / f"{of_kind.name}.parquet") for of_kind in lines}
                 close_day(data_dir, day, lines, folder)
                 done.state, done.rows = State.COMPACTED, rows
                 _measure(done, data_dir)
@@ -133,7 +135,7 @@ def _delete(data_dir: Path, day: str, lines: list[DayLines], *, are_checked: boo
     """Delete the lines of a closed day, signals first. Raises NotCompacted when its Parquet does not hold them all."""
     for of_kind in lines:
         if of_kind.size and not are_checked:
-            of_kind.check(parquet_path(data_dir, of_kind.kind, day))
+            of_kind.check(parquet_path(data_dir, of_kind.name, day))
     for of_kind in lines:
         if not of_kind.are_unchanged:
             raise NotCompacted(f"{of_kind.path.name} changed although the day is closed; it is not deleted")

@@ -1,37 +1,33 @@
 """The JSON lines of one kind of a day, as they were when first looked at, and Parquet that holds the same."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
 from hip3_tasks.analysis.columns import columns_of
 from hip3_tasks.analysis.fingerprint import Fingerprint
+from hip3_tasks.analysis.jsonl import Advance
+from hip3_tasks.analysis.kinds import Kind
 from hip3_tasks.analysis.rows import BLOCK_BYTES, UNREADABLE, first_unlike, lines_of, rows_of, slices_of
 from hip3_tasks.analysis.runs import Runs
 from hip3_tasks.dayfiles import jsonl_path
 from hip3_tasks.errors import NotCompacted
 from hip3_tasks.lines import blocks
-from hip3_tasks.records import Followup, Missed, Record, Signal
-
-RECORDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
-BY = {
-    "signals": ("market_key", "timestamp_ms"),
-    "followups": ("market_key", "signal_timestamp_ms", "offset_ms"),
-    "missed": ("market_key", "signal_timestamp_ms", "offset_ms"),
-}
-
-Advance = Callable[[int], object]
 
 
 class DayLines:
     """A file of lines, or none. `advance` is told how many bytes of lines were read, from it or given back by rows."""
 
-    def __init__(self, data_dir: Path, kind: str, day: str, *, advance: Advance) -> None:
-        self.kind, self.path, self._advance = kind, jsonl_path(data_dir, kind, day), advance
-        self._schema = columns_of(RECORDS[kind])
+    def __init__(self, data_dir: Path, kind: Kind, day: str, *, advance: Advance) -> None:
+        self.kind, self.path, self._advance = kind, jsonl_path(data_dir, kind.name, day), advance
+        self._schema = columns_of(kind.record)
         self._identity = self._now()
+
+    @property
+    def name(self) -> str:
+        return self.kind.name
 
     @property
     def size(self) -> int:
@@ -44,7 +40,8 @@ class DayLines:
 
     def write(self, parquet: Path) -> int:
         """Make them durable as sorted rows, and read those back; how many. Raises NotCompacted and UNREADABLE."""
-        runs = Runs(parquet.parent, schema=self._schema, by=BY[self.kind])
+        by = [name for name in ("market_key", self.kind.timestamp, "offset_ms") if name in self._schema]
+        runs = Runs(parquet.parent, schema=self._schema, by=by)
         seen = Fingerprint()
         for block in self._blocks():
             seen += _of_lines(block)

@@ -16,12 +16,18 @@ Trace = dict[str, Any]
 Number = float | None
 
 BLUE, AMBER, GREEN, RED, VIOLET, GREY = "#3b82c4", "#c98a1b", "#2f8f6b", "#d0605e", "#8d6cc4", "#8a9099"
-FAINT = "33"
+FAINT, LESS_FAINT = "33", "66"
 """Put after a colour: so transparent that lines can be seen through it."""
+SLATE, CHALK = "#2b323a", "#f3f5f7"
 INK, GRID = "#808790", "rgba(128, 135, 144, 0.28)"
 LONGEST_LABEL = 22
 ROW_PX = 21
-CONFIG = {"displaylogo": False, "showSendToCloud": False, "responsive": True}
+CONFIG = {
+    "displaylogo": False,
+    "showSendToCloud": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"],
+}
 
 
 def figure(data: Iterable[Trace | None], *, height: int = 380, **layout: Any) -> Figure:
@@ -36,9 +42,11 @@ def figure(data: Iterable[Trace | None], *, height: int = 380, **layout: Any) ->
             "plot_bgcolor": "rgba(0,0,0,0)",
             "font": {"family": "system-ui, sans-serif", "size": 12, "color": INK},
             "legend": {"orientation": "h", "x": 0, "y": 1.01, "yanchor": "bottom", "traceorder": "normal"},
-            "hoverlabel": {"font": {"family": "system-ui, sans-serif"}},
+            # A colour of its own: plotly would take white for what lies under a transparent paper, in the dark as well.
+            "hoverlabel": {"bgcolor": SLATE, "bordercolor": SLATE, "font": {"color": CHALK}},
             # By dragging, a finger wants to move the page; the bar of tools has the zoom.
             "dragmode": False,
+            "modebar": {"bgcolor": "rgba(0,0,0,0)"},
             "uirevision": "report",
             **layout,
             **axes,
@@ -88,6 +96,7 @@ def rows(names: Sequence[str]) -> Trace:
         "tickvals": list(range(len(names))),
         "ticktext": [label(name) for name in names],
         "range": [len(names) - 0.4, -0.6],
+        "ticklabelstandoff": 5,
         "showgrid": False,
         "zeroline": False,
     }
@@ -96,7 +105,7 @@ def rows(names: Sequence[str]) -> Trace:
 def label(name: str) -> str:
     """A name from a file as plotly shows it: it would take some of HTML for what it is."""
     shown = printable(name)
-    return escape(shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…")
+    return escape(shown if len(shown) <= LONGEST_LABEL else shown[: LONGEST_LABEL - 1] + "…", quote=False)
 
 
 def rows_height(number: int) -> int:
@@ -104,7 +113,7 @@ def rows_height(number: int) -> int:
 
 
 def _axis(given: Trace) -> Trace:
-    looks = {"gridcolor": GRID, "zerolinecolor": INK, "automargin": True, "zeroline": True, "ticks": ""}
+    looks = {"gridcolor": GRID, "zerolinecolor": INK, "automargin": True, "zeroline": True, "showspikes": False}
     return {**looks, **given, "title": {"text": given.get("title", ""), "standoff": 8}}
 
 

@@ -4,7 +4,20 @@ from collections.abc import Sequence
 
 from hip3_tasks.analysis import numerals
 from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.analysis.drawing import AMBER, BLUE, GREEN, GREY, RED, VIOLET, Figure, band, figure, line, whiskers
+from hip3_tasks.analysis.drawing import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    LESS_FAINT,
+    RED,
+    VIOLET,
+    Figure,
+    band,
+    figure,
+    line,
+    whiskers,
+)
 from hip3_tasks.analysis.measures import QUANTILES, Horizon
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Lateness
 
@@ -49,7 +62,7 @@ def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> Figure:
     return figure(
         [
             band(seconds, fan[0], fan[4], BLUE, "middle 80 %"),
-            band(seconds, fan[1], fan[3], BLUE, "middle 50 %"),
+            band(seconds, fan[1], fan[3], BLUE, "middle 50 %") | {"fillcolor": BLUE + LESS_FAINT},
             line(seconds, fan[2], BLUE, "median", mode="lines", line={"color": BLUE, "width": 1.5, "dash": "dot"}),
             whiskers(seconds, means, GREEN),
             line(seconds, _values(means), GREEN, "mean"),
@@ -67,7 +80,7 @@ def lateness(found: Sequence[Lateness]) -> Figure:
     quantiles = [*(f"p{part * 100:g}" for part in LATENESS_QUANTILES[:-1]), "max"]
     every = [ms for of in found for ms in of.quantiles_ms]
     # A logarithm has no place for what came within the same millisecond; then the axis does without.
-    scale = "log" if every and min(every) > 0 else "linear"
+    scale: Figure = {"type": "log", "dtick": "D2"} if every and min(every) > 0 else {"type": "linear"}
     places = list(range(len(quantiles)))
     return figure(
         [
@@ -76,7 +89,7 @@ def lateness(found: Sequence[Lateness]) -> Figure:
         ],
         hovermode="x unified",
         xaxis={"title": "share of the captures", "tickvals": places, "ticktext": quantiles, "zeroline": False},
-        yaxis={"title": "ms after due", "type": scale, "hoverformat": ",d", **({"dtick": 1} if scale == "log" else {})},
+        yaxis={"title": "ms after due", "hoverformat": ",d", **scale},
     )
 
 

@@ -42,7 +42,7 @@ def net(report: Report) -> Figure:
             ),
         ],
         height=rows_height(len(groups)),
-        xaxis={"title": "net bps", "zerolinewidth": 2},
+        xaxis={"title": "net bps", "zerolinewidth": 2, "rangemode": "tozero"},
         yaxis=rows([group.name for group in groups]),
     )
 

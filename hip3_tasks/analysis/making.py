@@ -6,18 +6,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.clustersums import SUMS, cluster_ms, cluster_sums
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.loading import Data
-from hip3_tasks.analysis.measures import QUANTILES, Horizon, half_life, horizon
+from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
+from hip3_tasks.analysis.quantiles import Found, quantiles
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
 from hip3_tasks.analysis.resampling import Resampler, Totals
 from hip3_tasks.analysis.thresholds import MARKET_SUMS, Market, Search, search
 from hip3_tasks.errors import Unavailable
 
-Quantiles = Mapping[tuple[Any, int], dict[str, list[float | None]]]
+Quantiles = Mapping[tuple[Any, int], Found]
 _NAMES = tuple(SUMS)
 _ALL = None
 """The group of all signals."""
@@ -50,11 +52,11 @@ class _Making:
         with_costs = rows.join(self._costs().lazy(), on="market_key", how="left")
         # Beside each other, since neither passes over rows nor arithmetic on sums keep all cores busy.
         with ThreadPoolExecutor(1) as beside:
-            quantiles = beside.submit(self._quantiles, rows)
+            finding = beside.submit(self._quantiles, rows)
             sums = cluster_sums(with_costs, by=["group", "offset_ms"], every_ms=self.every_ms)
             resampler = Resampler(sums)
             searching = beside.submit(self._search, with_costs, sums, resampler)
-            groups = self._groups(self._totals(sums, resampler), quantiles.result())
+            groups = self._groups(self._totals(sums, resampler), finding.result())
             return Report(
                 made_at_ms=at_ms,
                 first_ms=self.first_ms,
@@ -64,7 +66,7 @@ class _Making:
                 cluster_ms=self.every_ms,
                 notes=self.data.notes,
                 coverage=self._coverage(),
-                lateness=[_lateness(horizon, quantiles.result()) for horizon in groups[_ALL].horizons],
+                lateness=self._lateness(),
                 total=groups.pop(_ALL),
                 groups=list(groups.values()),
                 search=searching.result(),
@@ -79,20 +81,12 @@ class _Making:
     def _quantiles(self, rows: pl.LazyFrame) -> Quantiles:
         """By group and offset, and by offset alone; an offset at a time, for the memory's sake."""
         retained = pl.when(pl.col("t0_raw_edge_bps") > 0).then(pl.col("raw_edge_bps") / pl.col("t0_raw_edge_bps"))
-        of_group = {
-            "markout": pl.concat_list(pl.col("markout_bps").quantile(at, "linear") for at in QUANTILES),
-            "retained": pl.concat_list(pl.col("retained").quantile(0.5, "linear")),
-        }
-        lateness = pl.concat_list(pl.col("lateness_ms").quantile(at, "equiprobable") for at in LATENESS_QUANTILES)
-        found = {}
+        wanted = {"markout_bps": QUANTILES, "retained": (0.5,)}
+        found: dict[tuple[Any, int], Found] = {}
         for offset_ms in self.offsets_ms:
-            wanted = rows.filter(pl.col("offset_ms") == offset_ms).select(
-                "group", "markout_bps", "lateness_ms", retained=retained
-            )
-            frame = wanted.collect(engine="streaming").rechunk()  # in many chunks, quantiles take ten times as long
-            found[_ALL, offset_ms] = frame.select(**of_group, lateness=lateness).row(0, named=True)
-            for row in frame.group_by("group").agg(**of_group).iter_rows(named=True):
-                found[row["group"], offset_ms] = row
+            of_offset = rows.filter(pl.col("offset_ms") == offset_ms).select("group", "markout_bps", retained=retained)
+            of_group = quantiles(of_offset.collect(engine="streaming"), wanted)
+            found |= {(group, offset_ms): values for group, values in of_group.items()}
         return found
 
     def _totals(self, sums: pl.DataFrame, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
@@ -148,6 +142,15 @@ class _Making:
             markets_watched=None if watched is None else len(watched),
         )
 
+    def _lateness(self) -> list[Lateness]:
+        found = []
+        for offset_ms in self.offsets_ms:
+            of_offset = self.data.followups.lazy().filter(pl.col("offset_ms") == offset_ms).select("lateness_ms")
+            late_ms = of_offset.collect(engine="streaming").to_series().to_numpy()
+            quantiles_ms = np.quantile(late_ms, LATENESS_QUANTILES, method="inverted_cdf")
+            found.append(Lateness(offset_ms=offset_ms, n=len(late_ms), quantiles_ms=quantiles_ms.tolist()))
+        return found
+
     def _search(self, rows: pl.LazyFrame, sums: pl.DataFrame, resampler: Resampler) -> Search | None:
         if not self.offsets_ms or not self.data.followups["markout_bps"].count():
             return None
@@ -170,11 +173,6 @@ class _Making:
             last_ms=self.last_ms,
             every_ms=self.every_ms,
         )
-
-
-def _lateness(horizon: Horizon, quantiles: Quantiles) -> Lateness:
-    quantiles_ms = [round(at or 0) for at in quantiles[_ALL, horizon.offset_ms]["lateness"]]
-    return Lateness(offset_ms=horizon.offset_ms, n=horizon.n, quantiles_ms=quantiles_ms)
 
 
 def _added(sums: pl.DataFrame, *by: str) -> pl.DataFrame:

@@ -82,7 +82,7 @@ def horizon(offset_ms: int, totals: Totals, quantiles: Mapping[str, list[float |
         widened=(n - totals["shrank"] - totals["unmoved"]) / n,
         markout_n=round(totals["markout_n"]),
         markout_bps=totals.ratio("markout", "markout_n"),
-        markout_quantiles_bps=quantiles["markout"],
+        markout_quantiles_bps=quantiles["markout_bps"],
         hit=totals.ratio("hit", "markout_n"),
         net_bps=totals.ratio("net", "net_n"),
         won=totals.ratio("won", "net_n"),

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import polars as pl
 
+from hip3_tasks.analysis.jsonl import Schema
 from hip3_tasks.lines import blocks
 from hip3_tasks.records import line_of
 
 BLOCK_BYTES = 8 << 20
 """Read no slower than more at a time."""
 SLICE_ROWS = 65_536
-
-Schema = dict[str, pl.DataType]
 
 # Of a damaged file polars may say that something inside it panicked.
 UNREADABLE = pl.exceptions.PolarsError, pl.exceptions.PanicException
@@ -32,7 +31,7 @@ def lines_of(rows: pl.DataFrame) -> Iterator[bytes]:
 
 def slices_of(path: Path) -> Iterator[pl.DataFrame]:
     """The rows of a Parquet file, some at a time. Raises UNREADABLE."""
-    file = pl.scan_parquet(path)
+    file = pl.scan_parquet(path, glob=False)
     for start in range(0, file.select(pl.len()).collect().item(), SLICE_ROWS):
         yield file.slice(start, SLICE_ROWS).collect()
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
+from hip3_tasks.analysis.jsonl import Schema
+
 RUN_ROWS = 500_000
 PART_ROWS = 250_000
 RUN_GROUP_ROWS = 16_384
@@ -22,7 +24,7 @@ LEVEL = 3
 class Runs:
     """Rows of one schema, given in any order, that become one sorted Parquet file."""
 
-    def __init__(self, folder: Path, *, schema: dict[str, pl.DataType], by: Sequence[str]) -> None:
+    def __init__(self, folder: Path, *, schema: Schema, by: Sequence[str]) -> None:
         """Sorted `by` columns, of which the first is the market; what is in between is written to the folder."""
         self._folder, self._schema, self._by = folder, schema, list(by)
         self._frames: list[pl.DataFrame] = []
@@ -39,7 +41,7 @@ class Runs:
         self._end_run()
         parts = [self._part(number, first, last) for number, (first, last) in enumerate(self._spans())]
         _remove(self._runs)
-        rows = pl.scan_parquet(parts) if parts else pl.LazyFrame(schema=self._schema)
+        rows = pl.scan_parquet(parts, glob=False) if parts else pl.LazyFrame(schema=self._schema)
         rows.sink_parquet(path, compression="zstd", compression_level=LEVEL, row_group_size=GROUP_ROWS)
         _remove(parts)
 
@@ -67,7 +69,7 @@ class Runs:
     def _part(self, number: int, first: str, last: str) -> Path:
         path = self._folder / f"part-{number}.parquet"
         span = pl.col(self._by[0]).is_between(pl.lit(first), pl.lit(last))
-        part = pl.scan_parquet(self._runs).filter(span).collect().sort(self._by)
+        part = pl.scan_parquet(self._runs, glob=False).filter(span).collect().sort(self._by)
         part.write_parquet(path, compression_level=1, row_group_size=GROUP_ROWS)
         return path
 

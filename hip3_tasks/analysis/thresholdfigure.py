@@ -39,7 +39,7 @@ def thresholds(search: Search) -> Figure:
             *(_judged(choices, verdict) for verdict in Verdict),
         ],
         height=rows_height(len(choices)),
-        xaxis={"title": "net bps at the chosen threshold", "zerolinewidth": 2},
+        xaxis={"title": "net bps at the chosen threshold", "zerolinewidth": 2, "rangemode": "tozero"},
         yaxis=rows([one.market for one in choices]),
     )
 

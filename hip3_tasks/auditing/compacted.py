@@ -21,7 +21,7 @@ def counts_of(files: DayFiles) -> Counts | None:
         raise ValueError(f"it has no Parquet of: {', '.join(sorted(absent))}")
     try:
         offsets, followups, reasons = (
-            pl.read_parquet(files.parquet[kind], columns=[name])[name] for kind, name in COLUMNS.items()
+            pl.read_parquet(files.parquet[kind], columns=[name], glob=False)[name] for kind, name in COLUMNS.items()
         )
         missed = Counter(map(MissedReason, reasons.to_list()))
         due = int(offsets.list.len().sum())

@@ -5,7 +5,6 @@ import json
 import multiprocessing
 import random
 import signal
-import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -18,19 +17,20 @@ from hip3_tasks import cli
 from hip3_tasks.analysis import closing, compact_command
 from hip3_tasks.analysis.columns import columns_of
 from hip3_tasks.analysis.compact import Compaction, State, bytes_to_read, compact_day
-from hip3_tasks.analysis.daylines import RECORDS, DayLines
+from hip3_tasks.analysis.daylines import DayLines
 from hip3_tasks.analysis.workshop import clear
 from hip3_tasks.auditing.audit import audit
 from hip3_tasks.capture import DAY_MS
 from hip3_tasks.dayfiles import KINDS, days_of, jsonl_path, parquet_path
 from hip3_tasks.journal import DAY_CLOSED, Journal
-from hip3_tasks.records import Followup, Missed, MissedReason
+from hip3_tasks.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.retention import delete_old_days
 from hip3_tasks.signals import SignalWriter
 from tests import compacting
 from tests.build import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.compacting import lines_in, rows_in
 
+RECORDS = {"signals": Signal, "followups": Followup, "missed": Missed}
 NEXT_DAY_MS = T0_MS - T0_MS % DAY_MS + DAY_MS
 AT_REST_MS = NEXT_DAY_MS + 3_600_000
 END_S = 60
@@ -128,6 +128,18 @@ def test_its_columns_are_the_fields_and_its_rows_are_sorted_by_market_and_time(
     assert dict(rows.schema) == columns_of(RECORDS[kind])
     by = ["market_key", "timestamp_ms"] if kind == "signals" else ["market_key", "signal_timestamp_ms", "offset_ms"]
     assert rows.select(by).rows() == sorted(rows.select(by).rows())
+
+
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    data_dir = tmp_path / "a=b [0] * ?{c}"
+    lines = fill(data_dir)
+    assert compact(data_dir).state is State.COMPACTED
+    assert audit(data_dir, at_ms=AT_REST_MS).ok
+    assert compact(data_dir, delete=True).lines_deleted
+    assert {kind: len(of_kind) for kind, of_kind in lines.items()} == {
+        kind: pl.scan_parquet(parquet_path(data_dir, kind, DAY), glob=False).collect().height for kind in KINDS
+    }
+    assert audit(data_dir, at_ms=AT_REST_MS).total.signals == len(SIGNALS)
 
 
 def test_a_day_of_which_nothing_was_missed_has_parquet_of_no_rows_for_it(tmp_path: Path) -> None:
@@ -263,7 +275,7 @@ def test_what_was_written_meanwhile_is_not_lost(
 
     def another_writes(of_kind: DayLines, parquet: Path) -> int:
         rows = written(of_kind, parquet)
-        if of_kind.kind == "missed":
+        if of_kind.name == "missed":
             append(path, more.line())
         return rows
 
@@ -455,12 +467,3 @@ def test_the_command_works_on_the_directory_of_the_settings(
     monkeypatch.setenv("HIP3_DATA_DIR", "mine")
     assert command("--delete")[0] == 0
     assert rows_in(tmp_path / "mine") == lines
-
-
-def test_without_polars_the_command_says_how_to_get_it(
-    command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in [name for name in sys.modules if name.startswith("hip3_tasks.analysis.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "polars", None)
-    assert command("a") == (2, "", "hip3: this needs polars: pip install -e '.[analysis]'\n")

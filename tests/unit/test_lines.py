@@ -42,6 +42,17 @@ def test_forwards_gives_the_whole_lines_between_two_offsets(
         assert list(lines.forwards(fd, start, end)) == whole_lines(content[start:end])
 
 
+@given(content=contents, block_bytes=chunks, data=st.data())
+def test_blocks_are_the_whole_lines_before_an_offset_with_their_ends(
+    content: bytes, block_bytes: int, data: st.DataObject
+) -> None:
+    end = data.draw(st.integers(0, len(content)))
+    with a_file(content) as fd:
+        blocks = list(lines.blocks(fd, end, block_bytes))
+    assert b"".join(blocks) == content[: content.rfind(b"\n", 0, end) + 1]
+    assert all(block.endswith(b"\n") for block in blocks)
+
+
 @given(content=contents, chunk_bytes=chunks)
 def test_backwards_gives_the_same_lines_last_chunk_first(content: bytes, chunk_bytes: int) -> None:
     end = content.rfind(b"\n") + 1

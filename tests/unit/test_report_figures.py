@@ -110,6 +110,11 @@ def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     assert len({symbol for _, symbol in thresholdfigure.LOOKS.values()}) == len(thresholdfigure.LOOKS)
 
 
+def test_zero_can_be_seen_where_it_decides() -> None:
+    drawn = all_of(a_report())
+    assert [drawn[name]["layout"]["xaxis"]["rangemode"] for name in ("net", "thresholds")] == ["tozero"] * 2
+
+
 def test_lateness_is_on_a_logarithm_unless_some_was_nothing() -> None:
     drawn = figures.lateness([Lateness(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("log", [1, 2, 30, 400, 500])

@@ -11,12 +11,13 @@ import polars as pl
 import pytest
 
 from hip3_tasks import settings
+from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.notes import Notes
-from hip3_tasks.analysis.thresholds import LADDER_BPS, Choice, Search, Verdict
+from hip3_tasks.analysis.thresholds import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
 
 FIRST_MS = 1_795_392_000_000
 """The beginning of a minute."""
@@ -121,12 +122,22 @@ def test_what_worked_before_and_no_longer_does_is_not_recommended() -> None:
     assert found.verdict is Verdict.LOSES
 
 
-@pytest.mark.parametrize(("minutes", "is_chosen"), [(30, False), (45, True)])
-def test_too_few_clusters_for_a_claim(minutes: int, is_chosen: bool) -> None:
-    found = choice(minutes=minutes, markout_bps=50.0 + noise(6, minutes=minutes))
-    assert found.verdict is Verdict.TOO_FEW
-    assert (found.threshold_bps is not None) == is_chosen
-    assert found.out_of_sample is None or found.out_of_sample.p is None
+@pytest.mark.parametrize(
+    ("minutes", "is_chosen", "verdict"),
+    [
+        (FEWEST_TO_CHOOSE - 1, False, Verdict.TOO_FEW),
+        (FEWEST_TO_CHOOSE, True, Verdict.TOO_FEW),
+        (60 + FEWEST_CLUSTERS - 1, True, Verdict.TOO_FEW),
+        (60 + FEWEST_CLUSTERS, True, Verdict.WORKS),
+    ],
+)
+def test_too_few_clusters_for_a_choice_or_for_a_claim(minutes: int, is_chosen: bool, verdict: Verdict) -> None:
+    """The first part of the hundred minutes has sixty."""
+    few = Planted(minutes=minutes, markout_bps=50.0 + noise(6, minutes=minutes))
+    found = search(A=Planted(minutes=101), FEW=few).choices[1]
+    assert (found.threshold_bps is not None, found.verdict) == (is_chosen, verdict)
+    judged = found.out_of_sample is not None and found.out_of_sample.p is not None
+    assert judged == (verdict is Verdict.WORKS)
 
 
 def test_a_market_that_went_silent_before_the_rest_is_not_judged() -> None:
