@@ -13,8 +13,8 @@ from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
 
-ANALYSIS = {"numpy", "plotly", "polars"}
-"""Of the extra that not every machine with a feed or a worker needs."""
+EXTRAS = dict.fromkeys(("numpy", "plotly", "polars"), "analysis") | dict.fromkeys(("starlette", "uvicorn"), "web")
+"""What not every machine with a feed or a worker needs, and the extra that brings it."""
 
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -38,9 +38,9 @@ def exit_status(command: Callable[[], int | None]) -> int:
         print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in ANALYSIS:
+        if error.name not in EXTRAS:
             raise
-        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[analysis]'", file=sys.stderr)
+        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -86,11 +86,8 @@ def up(
 def page(venue: Venue = None, data_dir: DataDir = None) -> int:
     """Serve the live page alone, over the system in a data directory: settings HIP3_PAGE_*."""
     from hip3_tasks import settings
+    from hip3_tasks.web.command import page_command
 
-    try:
-        from hip3_tasks.web.command import page_command
-    except ModuleNotFoundError as error:
-        raise Unavailable(f"the page needs {error.name}: pip install 'hip3-tasks[web]'") from None
     return page_command(settings.load(venue=venue, data_dir=data_dir))
 
 
