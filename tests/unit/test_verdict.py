@@ -16,7 +16,7 @@ from hip3_tasks.verdict import Verdict, verdict
         (Side.BUY, -8.0, 4.0, -4.0, Verdict.BOOK_CAME),  # half each: the signal is given the credit
         (Side.BUY, -1.0, -5.0, -6.0, Verdict.ORACLE_CAME),
         (Side.BUY, 3.0, -3.0, 0.0, Verdict.WIDENED),
-        (Side.SELL, 0.0, 0.0, 0.0, Verdict.UNCHANGED),
+        (Side.SELL, 0.0, 0.0, 0.0, Verdict.UNMOVED),
     ],
 )
 def test_an_edge_shrinks_by_whoever_came_farther(
