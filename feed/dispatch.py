@@ -85,6 +85,10 @@ class Dispatcher:
 
     async def write_signals(self) -> None:
         """Make each signal durable at once; until then nothing of it is published."""
+        try:
+            await self.on_disk_thread(self._writer.mend)
+        except JournalError as error:
+            log.warning("signals_not_mended", error=str(error))
         while True:
             await self._submitted.wait()
             await self._lull()

@@ -133,7 +133,8 @@ class House:
     def _problems(self, oldest_ms: int | None) -> list[str]:
         found = lags(
             at_ms=self._clock.now_ms(),
-            watermark_ms=self._feed.pipeline.watermark_ms,
+            # Before its first flush a feed has none, or that of the one before it.
+            watermark_ms=max(self._feed.pipeline.watermark_ms, self._started_at_ms),
             oldest_due_at_ms=oldest_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import structlog
@@ -49,6 +49,12 @@ class SignalWriter:
                     file.append(b"".join(signal.line() for signal in signals))
                     return
         log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
+
+    def mend(self) -> None:
+        """Mend what a feed that died left behind, on whatever day: nobody writes to a past one. Raises JournalError."""
+        for path in self._data_dir.glob("signals_*.jsonl"):
+            with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
+                file.mend()
 
     def close(self) -> None:
         if self._file is not None:

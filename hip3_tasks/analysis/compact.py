@@ -5,7 +5,7 @@ it is. Then it is closed, if it is still the bytes that were read. Only after th
 that the Parquet gives back byte for byte.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,7 +21,7 @@ from hip3_tasks.analysis.workshop import Busy, workshop
 from hip3_tasks.appendfile import sync_names
 from hip3_tasks.auditing.audit import audit_day
 from hip3_tasks.capture import DAY_MS, day_start_ms, utc_day
-from hip3_tasks.dayfiles import DayFiles, days_of, is_closed, parquet_path
+from hip3_tasks.dayfiles import DayFiles, is_closed, jsonl_path, parquet_path
 from hip3_tasks.errors import Hip3Error, NotCompacted
 
 REST_MS = 3_600_000
@@ -70,7 +70,7 @@ def compact_day(
     """Close a finished day by Parquet that holds all of its lines; delete those of a closed day if asked to."""
     done = Compaction(day=day)
     with _told(done):
-        if is_closed(data_dir, day) and not delete:
+        if is_closed(data_dir, day) and not (delete and _sizes(jsonl_path, data_dir, day)):
             _measure(done, data_dir)
             return done
         if not is_closed(data_dir, day) and at_ms < _at_rest_ms(day):
@@ -115,10 +115,14 @@ def _at_rest_ms(day: str) -> int:
 
 
 def _measure(done: Compaction, data_dir: Path) -> None:
-    files = days_of(data_dir).get(done.day, DayFiles(done.day))
-    done.lines_bytes, done.parquet_bytes = (
-        sum(path.stat().st_size for path in paths.values()) for paths in (files.jsonl, files.parquet)
-    )
+    done.lines_bytes = sum(_sizes(jsonl_path, data_dir, done.day))
+    done.parquet_bytes = sum(_sizes(parquet_path, data_dir, done.day)) if is_closed(data_dir, done.day) else 0
+
+
+def _sizes(path_of: Callable[[Path, str, str], Path], data_dir: Path, day: str) -> list[int]:
+    """Of the files of a day that there are."""
+    paths = [path_of(data_dir, kind.name, day) for kind in KINDS]
+    return [path.stat().st_size for path in paths if path.exists()]
 
 
 def _check(data_dir: Path, day: str, *, at_ms: int, advance: Advance) -> None:

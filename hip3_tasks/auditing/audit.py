@@ -23,7 +23,7 @@ from hip3_tasks.auditing.findings import NAMED_MOST, Audit, Counts, Fault, Probl
 from hip3_tasks.auditing.ledger import Ledger
 from hip3_tasks.capture import DAY_MS, day_start_ms
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.dayfiles import DayFiles, days_of, jsonl_path
+from hip3_tasks.dayfiles import DayFiles, days_of, is_closed, jsonl_path
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.lines import forwards, whole_length
 from hip3_tasks.records import Followup, Missed, Record, Signal
@@ -61,19 +61,20 @@ def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> A
     """
     found = Audit(data_dir=data_dir, at_ms=at_ms)
     for day, files in days_of(data_dir).items():
-        if files.is_closed:
-            found.closed_days.append(day)
-        if _has_lines(files):
-            found.days[day] = _DayAudit(found, day, advance).run()
+        counts = _DayAudit(found, day, advance).run() if _has_lines(files) else None
+        if counts is not None:
+            found.days[day] = counts
         else:
-            _count_rows(found, files)
+            _count_rows(found, day)
+        if is_closed(data_dir, day):
+            found.closed_days.append(day)
     return found
 
 
 def audit_day(data_dir: Path, day: str, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
     """Read the lines of one day alone."""
     found = Audit(data_dir=data_dir, at_ms=at_ms)
-    found.days[day] = _DayAudit(found, day, advance).run()
+    found.days[day] = _DayAudit(found, day, advance).run() or Counts()
     return found
 
 
@@ -81,7 +82,10 @@ def _has_lines(files: DayFiles) -> bool:
     return files.is_copied or not files.is_closed
 
 
-def _count_rows(found: Audit, files: DayFiles) -> None:
+def _count_rows(found: Audit, day: str) -> None:
+    files = days_of(found.data_dir).get(day, DayFiles(day))
+    if not files.is_closed:
+        return  # deleted since it was listed
     try:
         counts = counts_of(files)
     except ValueError as error:
@@ -89,7 +93,7 @@ def _count_rows(found: Audit, files: DayFiles) -> None:
         file = files.parquet["followups"].name
         found.problems.append(Problem(fault=Fault.DAMAGED, file=file, line=None, id=None, what=str(error)))
     if counts is not None:
-        found.days[files.day] = counts
+        found.days[day] = counts
 
 
 def _bytes_of(data_dir: Path) -> int:
@@ -110,10 +114,14 @@ class _DayAudit:
         self._ledger = Ledger()
         self._named: Counter[Fault] = Counter(problem.fault for problem in found.problems)
 
-    def run(self) -> Counts:
+    def run(self) -> Counts | None:
+        """What its lines are; None when they are deleted, for it was compacted just now: signals go first."""
         with ExitStack() as files:
             followups, missed = self._opened("followups", files), self._opened("missed", files)
-            self._take_signals(self._opened("signals", files))
+            signals = self._opened("signals", files)
+            if signals is None and is_closed(self._found.data_dir, self._day):
+                return None
+            self._take_signals(signals)
             self._take_outcomes(followups, Followup)
             self._take_outcomes(missed, Missed)
         self._take_open()

@@ -11,7 +11,21 @@ from pathlib import Path
 import psutil
 import redis
 
-from tests.faults import appends, brokers, clocks, deaths, disks, feeds, long, outages, power, values, venues, writers
+from tests.faults import (
+    appends,
+    brokers,
+    clocks,
+    compactions,
+    deaths,
+    disks,
+    feeds,
+    long,
+    outages,
+    power,
+    values,
+    venues,
+    writers,
+)
 from tests.faults.row import Found, Row, Setting
 
 ROWS = (
@@ -59,6 +73,7 @@ ROWS = (
     Row("25a", "no worker", "ten minutes at 25 signals/s, then one", long.nobody_works, 0),
     Row("25b", "no worker for longer", "three minutes, retention of one", long.nobody_works_for_longer, 0),
     Row("26", "server set back", "an append-only file of 1.5 s ago", long.server_set_back, 0),
+    Row("27", "compaction killed", "SIGKILL at random, as others write its day", compactions.compaction_killed, 0.1),
 )
 
 

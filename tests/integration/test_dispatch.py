@@ -16,7 +16,7 @@ from hip3_tasks.clock import FeedClock
 from hip3_tasks.pending import Pending
 from hip3_tasks.records import Signal
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import signals_since
+from hip3_tasks.signals import signals_path, signals_since
 from hip3_tasks.store import Keys
 from tests.build import a_signal
 from tests.feedrig import eventually
@@ -78,6 +78,18 @@ def test_a_burst_is_on_disk_pending_and_queued_exactly_once(
         headers = queued(client, keys)
         assert len(headers) == 3 * len(signals)
         assert {found["id"] for found in headers} == task_ids(signals)
+
+    run(script())
+
+
+def test_what_a_dead_feed_left_on_a_past_day_is_mended_at_the_start(
+    settings: Settings, client: redis.Redis, keys: Keys
+) -> None:
+    async def script() -> None:
+        path = signals_path(settings.data_dir, "2026-01-20")
+        path.write_bytes(b'{"timestamp_ms":17')
+        async with dispatching(settings, client, keys):
+            await eventually("the torn tail is cut off", lambda: path.read_bytes() == b"")
 
     run(script())
 

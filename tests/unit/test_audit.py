@@ -350,6 +350,29 @@ def test_of_a_compacted_day_whose_lines_are_partly_deleted_rows_are_counted(tmp_
     assert (found.total.signals, found.total.followups, found.total.missed.total()) == (1, 2, 1)
 
 
+@pytest.mark.parametrize("after", range(3))
+def test_a_day_that_is_compacted_while_its_files_are_opened_is_read_or_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    write(tmp_path, "signals", [SIGNAL])
+    write(tmp_path, "followups", outcomes()[:2])
+    write(tmp_path, "missed", [a_missed(SIGNAL, 5000)])
+    opened, names = auditing._File.opened, list[str]()
+
+    def opened_then_deleted(path: Path) -> Any:
+        names.append(path.name)
+        if len(names) == after + 1:
+            compacted(tmp_path)
+            for kind in ("signals", "missed", "followups"):
+                (tmp_path / f"{kind}_{DAY}.jsonl").unlink()
+        return opened(path)
+
+    monkeypatch.setattr(auditing._File, "opened", opened_then_deleted)
+    found = audited(tmp_path)
+    assert found.ok and found.closed_days == [DAY]
+    assert (found.total.signals, found.total.followups, found.total.missed.total()) == (1, 2, 1)
+
+
 def test_parquet_of_a_compaction_that_died_is_no_data(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes())

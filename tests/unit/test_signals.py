@@ -53,6 +53,20 @@ def test_each_day_has_its_file(writer: SignalWriter, tmp_path: Path) -> None:
     assert signals_path(tmp_path, "2026-11-23").read_bytes() == after.line()
 
 
+def test_what_a_dead_feed_left_behind_is_mended_on_every_day(writer: SignalWriter, tmp_path: Path) -> None:
+    days = {DAY: b'{"timestamp_ms', "2026-11-20": SECOND.line()[:-1], "2026-11-19": b"", "2026-11-18": THIRD.line()}
+    for day, tail in days.items():
+        signals_path(tmp_path, day).write_bytes(FIRST.line() + tail)
+    writer.mend()
+    mended = {day: signals_path(tmp_path, day).read_bytes() for day in days}
+    assert mended == {
+        DAY: FIRST.line(),
+        "2026-11-20": FIRST.line() + SECOND.line(),
+        "2026-11-19": FIRST.line(),
+        "2026-11-18": FIRST.line() + THIRD.line(),
+    }
+
+
 def test_signals_of_a_closed_day_are_written_nowhere_and_named(writer: SignalWriter, path: Path) -> None:
     path.with_name(f"followups_{DAY}.parquet").touch()
     with capture_logs() as logged:

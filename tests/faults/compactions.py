@@ -1,0 +1,67 @@
+"""Row 27: compaction of a day that a feed and two workers still write, killed at random until the day is closed."""
+
+import multiprocessing
+import random
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from hip3_tasks.dayfiles import is_closed
+from tests import compacting
+from tests.faults.row import Found, Setting
+
+DAYS = 100
+KILLS = 20
+"""Of a day, if it is not closed before."""
+LIFE_S = 0.005, 0.25
+END_S = 60
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tests.compacting"])
+
+
+def compaction_killed(setting: Setting) -> Found:
+    """A hundred days, each closed in the end; each outcome that was taken is in its Parquet once, and no other."""
+    found, chance, days = Found(), random.Random(27), setting.share(DAYS, least=2)
+    for number in range(days):
+        data_dir = setting.folder / f"{number}"
+        data_dir.mkdir()
+        said = [setting.folder / f"{number}.{worker}" for worker in range(2)]
+        writers = [_run(compacting.feed_until_the_day_is_closed, data_dir, number)]
+        writers += [
+            _run(compacting.work_until_the_day_is_closed, data_dir, seed, path) for seed, path in enumerate(said)
+        ]
+        for _ in range(KILLS):
+            if is_closed(data_dir, compacting.DAY):
+                break
+            compaction = _run(compacting.compact_again_and_again, data_dir)
+            compaction.join(chance.uniform(*LIFE_S))
+            if compaction.exitcode is None:
+                compaction.kill()
+                found.injected += 1
+            compaction.join()
+        for process in (_run(compacting.compact_again_and_again, data_dir), *writers):
+            process.join(END_S)
+            assert process.exitcode == 0, f"day {number}: exit {process.exitcode}"
+        _judge(data_dir, said, found)
+        setting.advance(number + 1, days)
+    return found
+
+
+def _run(target: Callable[..., None], *args: object) -> BaseProcess:
+    process = processes.Process(target=target, args=args)
+    process.start()
+    return process
+
+
+def _judge(data_dir: Path, said: list[Path], found: Found) -> None:
+    taken = Counter(line for path in said for line in path.read_bytes().splitlines())
+    rows = compacting.rows_in(data_dir)
+    kept = Counter(rows["followups"] + rows["missed"])
+    found.wanted += len(taken)
+    found.lost += len(taken - kept)
+    found.duplicated += sum(times - 1 for times in kept.values()) + abs(3 * len(rows["signals"]) - len(kept))
+    found.wrong += len(kept - taken)
+    if rows != compacting.lines_in(data_dir):
+        found.blame(f"{data_dir}: Parquet and lines differ")
