@@ -15,8 +15,9 @@ from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
 from hip3_tasks.analysis.quantiles import Found, quantiles
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
-from hip3_tasks.analysis.resampling import Resampler, Totals
+from hip3_tasks.analysis.resampling import Resampler
 from hip3_tasks.analysis.thresholds import MARKET_SUMS, Market, Search, search
+from hip3_tasks.analysis.totals import Totals
 from hip3_tasks.errors import Unavailable
 
 Quantiles = Mapping[tuple[Any, int], Found]

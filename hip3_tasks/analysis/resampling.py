@@ -1,7 +1,6 @@
 """The same draws of clusters for every sum of a report."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -9,38 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.bootstrap import REPLICATES, Array, Estimate, estimate, weights
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Named sums over all clusters: as they are, and in each replicate."""
-
-    names: tuple[str, ...]
-    whole: Array
-    """One a name."""
-    drawn: Array
-    """Replicates x names."""
-    counted: npt.NDArray[np.int64]
-    """In how many clusters each is not 0."""
-
-    @property
-    def clusters(self) -> int:
-        """In how many there is anything: the first of the names counts rows."""
-        return int(self.counted[0])
-
-    def __getitem__(self, name: str) -> float:
-        return float(self.whole[self.names.index(name)])
-
-    def ratio(self, top: str, bottom: str) -> Estimate:
-        """One sum over another, with its band; what is over nothing is not known, nor a band from too few of them."""
-        value, drawn = self.ratios(top, bottom)
-        return estimate(value, drawn, clusters=int(self.counted[self.names.index(bottom)]))
-
-    def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
-        """The same as it is, and in each replicate."""
-        upper, lower = self.names.index(top), self.names.index(bottom)
-        return float(_over(self.whole[upper], self.whole[lower])), _over(self.drawn[:, upper], self.drawn[:, lower])
+from hip3_tasks.analysis.bootstrap import Array, weights
+from hip3_tasks.analysis.totals import Totals, totals_of
 
 
 class Resampler:
@@ -60,26 +29,15 @@ class Resampler:
 
         A dex, a cluster and a key are together in one row only.
         """
-        shape = len(keys), len(names)
-        whole, drawn, counted = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(shape, dtype=np.int64)
         key_at = {key: at for at, key in enumerate(keys)}
+        return totals_of(self._dexes(sums, names, by, key_at, or_more=or_more), names, key_at=key_at)
+
+    def _dexes(
+        self, sums: pl.DataFrame, names: Sequence[str], by: str, key_at: Mapping[Any, int], *, or_more: bool
+    ) -> Iterator[tuple[Array, Array]]:
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
             at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())
             first, last = at.min(), at.max() + 1
-            cells = np.zeros((last - first, *shape))
+            cells = np.zeros((last - first, len(key_at), len(names)))
             cells[at - first, part[by].replace_strict(key_at).to_numpy()] = part.select(names).to_numpy()
-            if or_more:
-                cells = cells[:, ::-1].cumsum(axis=1)[:, ::-1]
-            whole += cells.sum(axis=0)
-            drawn += np.tensordot(self._weights(dex)[:, first:last], cells, axes=1)
-            counted += (cells != 0).sum(axis=0)
-        return {
-            key: Totals(tuple(names), whole[at], drawn[:, at], counted[at])
-            for key, at in key_at.items()
-            if counted[at, 0]
-        }
-
-
-def _over(upper: Any, lower: Any) -> Any:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(lower == 0, np.nan, upper / lower)
+            yield self._weights(dex)[:, first:last], cells[:, ::-1].cumsum(axis=1)[:, ::-1] if or_more else cells

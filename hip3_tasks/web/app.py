@@ -20,9 +20,8 @@ from hip3_tasks.recapture_command import QUEUED_MOST
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
 from hip3_tasks.web.board import Board
-from hip3_tasks.web.decays import Decays, document
+from hip3_tasks.web.decays import Decays
 from hip3_tasks.web.detail import signal_detail
-from hip3_tasks.web.figures import decay_figure
 from hip3_tasks.web.files import Files
 from hip3_tasks.web.guard import Guard
 from hip3_tasks.web.metrics import TYPE, Metrics
@@ -40,7 +39,7 @@ class Page:
         self.board = Board()
         self._asked, self._source, self._files = asked, Source(asked), Files(asked.data_dir)
         self._watcher = Watcher(self._source, self._files)
-        self._decays = Decays(self._files.decay)
+        self._decays = Decays(self._files)
         self._metrics = Metrics(self.board, self._files.totals)
 
     def app(self) -> Starlette:
@@ -89,11 +88,7 @@ class Page:
         coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
         if side not in (None, *Side):
             return _json({"error": "side: expected buy or sell"}, 400)
-        table = self._decays.table(coin, Side(side) if side else None)
-        rows = [document(horizon) for horizon in table]
-        files = self._files
-        known = {"since_ms": files.decay.day_ms, "is_complete": files.is_caught_up}
-        return _json({**known, "horizons": rows, "figure": decay_figure(table)})
+        return _json(await self._decays.document(coin, Side(side) if side else None))
 
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type=TYPE)

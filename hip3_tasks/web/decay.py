@@ -1,105 +1,119 @@
-"""How edges decay: today's sums by market, side, horizon and minute, kept as lines go by. Horizon 0 is the signal.
-
-A minute of a dex is one event, for one oracle update moves all its markets at once: bands are taken over those.
-"""
+"""How edges decay: today's sums by dex, market, side, horizon and minute, kept as lines of follow-ups go by."""
 
 import threading
 from array import array
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.capture import DAY_MS
 from hip3_tasks.edge import Side
 
 MINUTE_MS = 60_000
+SUMS = ("n", "edge_t0", "edge", "markout_n", "markout")
+"""By the report's names for them."""
+WHOLE = ""
+"""Stands for all markets of a dex."""
 
 
 class Minutes:
-    """Sums of one market, side and horizon by minute of the signal; 32 bytes a minute."""
+    """SUMS of one market or dex, side and horizon by minute of the signal; 48 bytes a minute."""
 
     def __init__(self) -> None:
-        self.minute = array("q")
-        self.n = array("I")
-        self.edge_bps = array("d")
-        self.n_markout = array("I")
-        self.markout_bps = array("d")
+        self._minute = array("q")
+        self._sums = array("d")
 
-    def add(self, minute: int, edge_bps: float, markout_bps: float | None) -> None:
-        at = self._place(minute)
-        self.n[at] += 1
-        self.edge_bps[at] += edge_bps
-        if markout_bps is not None:
-            self.n_markout[at] += 1
-            self.markout_bps[at] += markout_bps
+    def add(self, minute: int, values: Iterable[float]) -> None:
+        place = self._place(minute) * len(SUMS)
+        for at, value in enumerate(values, place):
+            self._sums[at] += value
 
-    def copy(self) -> "Minutes":
-        made = Minutes()
-        for name in vars(made):
-            setattr(made, name, getattr(self, name)[:])
-        return made
+    def arrays(self) -> tuple[npt.NDArray[np.int64], Array]:
+        """The minutes, ascending, and the sums of each: a copy."""
+        return np.array(self._minute), np.array(self._sums).reshape(-1, len(SUMS))
 
     def _place(self, minute: int) -> int:
-        """Where a minute's sums stand; it is made where it is new. Nearly always it is the last one."""
-        at = len(self.minute)
-        while at and self.minute[at - 1] > minute:
+        """Where a minute stands; it is made where it is new. Nearly always it is the last one."""
+        at = len(self._minute)
+        while at and self._minute[at - 1] > minute:
             at -= 1
-        if at and self.minute[at - 1] == minute:
+        if at and self._minute[at - 1] == minute:
             return at - 1
-        self.minute.insert(at, minute)
-        for column in (self.n, self.edge_bps, self.n_markout, self.markout_bps):
-            column.insert(at, 0)
+        self._minute.insert(at, minute)
+        self._sums[at * len(SUMS) : at * len(SUMS)] = array("d", [0.0] * len(SUMS))
         return at
 
 
-class Decay:
-    """The sums of a day. Those of whole dexes stand beside those of their markets.
+@dataclass(frozen=True, slots=True)
+class DexSums:
+    """What is asked for of one dex."""
 
-    One thread may add while another asks.
-    """
+    dex: str
+    minutes: npt.NDArray[np.int64]
+    """All in which anything of the dex was captured, of whatever market, side or horizon."""
+    parts: list[tuple[int, npt.NDArray[np.int64], Array]]
+    """Offset in ms, minutes, and the SUMS of each."""
+
+
+class Decay:
+    """The sums of a day. One thread may add while another asks."""
 
     def __init__(self) -> None:
         self.day_ms = 0
         """The UTC day of which these are the sums."""
-        self._sums: dict[tuple[str, Side, int], Minutes] = {}
+        self._dexes: defaultdict[str, dict[tuple[str, Side, int], Minutes]] = defaultdict(dict)
         self._lock = threading.Lock()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
-        """A line of a signals or follow-ups file; one of another day, and what is no record, counts for nothing."""
-        with suppress(ValueError, TypeError, KeyError, OverflowError):
-            if kind == "signals":
-                self._add(record, record["timestamp_ms"], offset_ms=0, markout_bps=0.0)
-            elif kind == "followups":
-                at_ms, offset_ms = record["signal_timestamp_ms"], int(record["offset_ms"])
-                self._add(record, at_ms, offset_ms=offset_ms, markout_bps=record["markout_bps"])
+        """A line of a file; one of another day, and what is no follow-up, counts for nothing."""
+        if kind == "followups":
+            with suppress(ValueError, TypeError, KeyError, OverflowError):
+                self._add(record)
 
     def turn_to(self, at_ms: int) -> None:
         """Begin anew when the day has changed."""
         day_ms = at_ms // DAY_MS * DAY_MS
         if day_ms != self.day_ms:
             with self._lock:
-                self.day_ms, self._sums = day_ms, {}
+                self.day_ms = day_ms
+                self._dexes.clear()
 
-    def clusters(self, coin: str | None, side: Side | None) -> list[tuple[int, str, Minutes]]:
-        """(offset_ms, dex, its sums by minute) of a market or of all, of a side or of both."""
+    def sums(self, coin: str | None, side: Side | None) -> list[DexSums]:
+        """Of a market or of all, of a side or of both."""
         with self._lock:
-            return [
-                (offset_ms, _dex(place), minutes.copy())
-                for (place, of_side, offset_ms), minutes in self._sums.items()
-                if (place == coin if coin else ":" not in place) and side in (None, of_side)
-            ]
+            dexes = [_dex(coin)] if coin else list(self._dexes)
+            found = [_dex_sums(dex, self._dexes[dex], coin, side) for dex in dexes if dex in self._dexes]
+        return [of_dex for of_dex in found if of_dex.parts]
 
-    def _add(self, record: dict[str, Any], at_ms: int, *, offset_ms: int, markout_bps: float | None) -> None:
-        coin, side, edge_bps = str(record["market_key"]), Side(record["side"]), float(record["raw_edge_bps"])
+    def _add(self, record: dict[str, Any]) -> None:
+        coin, side, offset_ms = str(record["market_key"]), Side(record["side"]), int(record["offset_ms"])
+        at_ms, markout_bps = int(record["signal_timestamp_ms"]), record["markout_bps"]
+        markout = (0.0, 0.0) if markout_bps is None else (1.0, float(markout_bps))
+        values = (1.0, float(record["t0_raw_edge_bps"]), float(record["raw_edge_bps"]), *markout)
         if self.day_ms <= at_ms < self.day_ms + DAY_MS:
             with self._lock:
-                for place in (coin, _dex(coin)):
-                    self._minutes(place, side, offset_ms).add(at_ms // MINUTE_MS, edge_bps, markout_bps)
+                of_dex = self._dexes[_dex(coin)]
+                for place in (coin, WHOLE):
+                    of_dex.setdefault((place, side, offset_ms), Minutes()).add(at_ms // MINUTE_MS, values)
 
-    def _minutes(self, place: str, side: Side, offset_ms: int) -> Minutes:
-        key = (place, side, offset_ms)
-        if key not in self._sums:
-            self._sums[key] = Minutes()
-        return self._sums[key]
+
+def _dex_sums(dex: str, of_dex: dict[tuple[str, Side, int], Minutes], coin: str | None, side: Side | None) -> DexSums:
+    arrays = {key: minutes.arrays() for key, minutes in of_dex.items() if key[0] in (WHOLE, coin)}
+    return DexSums(
+        dex,
+        np.unique(np.concatenate([minute for (place, _, _), (minute, _) in arrays.items() if place == WHOLE])),
+        [
+            (offset_ms, minute, sums)
+            for (place, of_side, offset_ms), (minute, sums) in arrays.items()
+            if place == (coin or WHOLE) and side in (None, of_side)
+        ],
+    )
 
 
 def _dex(coin: str) -> str:

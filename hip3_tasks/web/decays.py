@@ -1,45 +1,53 @@
-"""The decay tables that viewers ask for, each made once in a while for all of them."""
+"""What viewers ask for of the decay, each answer made once in a while for all of them."""
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from hip3_tasks.edge import Side
-from hip3_tasks.web.decay import Decay
-from hip3_tasks.web.decaytable import Horizon, decay_table
+from hip3_tasks.web.decaytable import decay_table
+from hip3_tasks.web.figures import decay_figure
+from hip3_tasks.web.files import Files
 
-FRESH_S = 5.0
+FRESH_S = 10.0
 MOST = 400
 """Markets x sides, about; a name that nobody trades must not fill the memory."""
 
+Document = dict[str, Any]
+
 
 class Decays:
-    """Belongs to the event loop."""
+    """Belongs to the event loop; the reckoning is done beside it, one at a time."""
 
-    def __init__(self, decay: Decay, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
-        self._decay, self._monotonic_s = decay, monotonic_s
-        self._made: OrderedDict[tuple[str | None, Side | None], tuple[float, list[Horizon]]] = OrderedDict()
+    def __init__(self, files: Files, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._files, self._monotonic_s = files, monotonic_s
+        self._made: OrderedDict[tuple[str | None, Side | None], tuple[float, Document]] = OrderedDict()
+        self._turn = asyncio.Lock()
 
-    def table(self, coin: str | None, side: Side | None) -> list[Horizon]:
-        """At most FRESH_S old."""
-        now_s, key = self._monotonic_s(), (coin, side)
-        made_at_s, table = self._made.get(key, (None, []))
-        if made_at_s is None or now_s - made_at_s >= FRESH_S:
-            table = decay_table(self._decay, coin=coin, side=side)
-            self._made[key] = now_s, table
-            self._made.move_to_end(key)
-            if len(self._made) > MOST:
-                self._made.popitem(last=False)
-        return table
+    async def document(self, coin: str | None, side: Side | None) -> Document:
+        """The table and its figure, at most FRESH_S old."""
+        async with self._turn:
+            now_s, key = self._monotonic_s(), (coin, side)
+            made_at_s, document = self._made.get(key, (None, {}))
+            if made_at_s is None or now_s - made_at_s >= FRESH_S:
+                document = await asyncio.to_thread(self._document, coin, side)
+                self._made[key] = now_s, document
+                self._made.move_to_end(key)
+                if len(self._made) > MOST:
+                    self._made.popitem(last=False)
+            return document
 
-
-def document(horizon: Horizon) -> dict[str, Any]:
-    """As JSON has it."""
-    return {
-        "offset_ms": horizon.offset_ms,
-        "edge_bps": horizon.edge_bps.model_dump(),
-        "markout_bps": horizon.markout_bps.model_dump(),
-        "n": horizon.n,
-        "clusters": horizon.clusters,
-    }
+    def _document(self, coin: str | None, side: Side | None) -> Document:
+        table = decay_table(self._files.decay, coin=coin, side=side)
+        return {
+            "since_ms": self._files.decay.day_ms,
+            "is_complete": self._files.is_caught_up,
+            "horizons": [
+                asdict(row) | {"edge_bps": row.edge_bps.model_dump(), "markout_bps": row.markout_bps.model_dump()}
+                for row in table
+            ],
+            "figure": decay_figure(table),
+        }

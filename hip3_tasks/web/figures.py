@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 
-from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.analysis.drawing import AMBER, BLUE, GREEN, GREY, RED, Figure, Number, Trace, band, figure, line
-from hip3_tasks.analysis.figures import OFFSETS
+from hip3_tasks.analysis.drawing import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    OFFSETS,
+    RED,
+    Figure,
+    Number,
+    Trace,
+    estimates,
+    figure,
+    line,
+)
 from hip3_tasks.market import Entry, Market
 from hip3_tasks.watch.window import Window
 from hip3_tasks.web.decaytable import Horizon
@@ -36,8 +47,8 @@ def decay_figure(horizons: Sequence[Horizon]) -> Figure:
     seconds = [horizon.offset_ms / 1000 for horizon in horizons]
     return figure(
         [
-            *_banded(seconds, [horizon.edge_bps for horizon in horizons], AMBER, "edge left"),
-            *_banded(seconds, [horizon.markout_bps for horizon in horizons], GREEN, "markout"),
+            *estimates(seconds, [horizon.edge_bps for horizon in horizons], AMBER, "mean edge"),
+            *estimates(seconds, [horizon.markout_bps for horizon in horizons], GREEN, "markout"),
         ],
         xaxis={"title": "seconds since the signal", "tickvals": seconds, "zeroline": False},
         yaxis={"title": "bps"},
@@ -67,11 +78,6 @@ def signal_figure(row: SignalRow, entries: Sequence[Entry], *, from_ms: int, unt
         legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom"},
         margin={"t": 48},
     )
-
-
-def _banded(seconds: Sequence[float], found: Sequence[Estimate], colour: str, name: str) -> list[Trace]:
-    area = band(seconds, [of.low for of in found], [of.high for of in found], colour, "band")
-    return [area | {"showlegend": False}, line(seconds, [of.value for of in found], colour, name)]
 
 
 def _steps(seconds: Sequence[float], prices: Sequence[Number], colour: str, name: str, *, dash: str = "solid") -> Trace:

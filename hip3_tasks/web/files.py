@@ -70,13 +70,12 @@ class Files:
         self.window.take(kind, record)
 
     def _rest_of_the_day(self, ends: dict[Path, int], day: str) -> Iterator[None]:
-        for kind in ("signals", "followups"):
-            path = jsonl_path(self._data_dir, kind, day)
-            with suppress(FileNotFoundError), path.open("rb") as file:
-                for lines in backwards(file.fileno(), ends.get(path, 0)):
-                    for record in _records(lines):
-                        self.decay.take(kind, record)
-                    yield
+        path = jsonl_path(self._data_dir, "followups", day)
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            for lines in backwards(file.fileno(), ends.get(path, 0)):
+                for record in _records(lines):
+                    self.decay.take("followups", record)
+                yield
 
     def _catch_up(self) -> None:
         until_s = time.monotonic() + CATCH_UP_S

@@ -4,7 +4,7 @@ import { draw as drawChart } from "./charts.js";
 import { $, element } from "./dom.js";
 import { NONE, clock, count, horizon, signed } from "./format.js";
 
-const EVERY_MS = 5000;
+const EVERY_MS = 10000;
 let known = "";
 
 export function setUp() {
