@@ -51,6 +51,7 @@ class State:
     def head(self) -> dict[str, Any]:
         """What is so small that it is said each time."""
         return {
+            "name": self.name,
             "at_ms": self.at_ms,
             "known_until_ms": self.known_until_ms,
             "ok": self.ok,
@@ -62,7 +63,6 @@ class State:
     def document(self) -> dict[str, Any]:
         """For orjson, which writes dataclasses by itself."""
         return {
-            "name": self.name,
             "venue": self.venue,
             **self.head(),
             "flower_url": self.flower_url,

@@ -16,7 +16,7 @@ class Source:
 
     def __init__(self, asked: Settings) -> None:
         self.asked = asked
-        self.keys = Keys(asked.feed_name)
+        self.name, self.keys = asked.feed_name, Keys(asked.feed_name)
         self.flower_url = asked.flower_url
         self._url: str | None = None
         self._client: redis.Redis | None = None
@@ -40,8 +40,8 @@ class Source:
         except Unavailable:
             self._url = self._client = None
             raise
+        self.name, self.keys = chosen.feed_name, Keys(chosen.feed_name)
         if chosen.redis_url != self._url:
             self._url, self._client = chosen.redis_url, connect(str(chosen.redis_url), timeout_s=TIMEOUT_S)
-            self.keys = Keys(chosen.feed_name)
         run = None if self.asked.flower_url else RunFile.read(self.asked.data_dir)
         self.flower_url = self.asked.flower_url or (run.flower_url if run else None)

@@ -46,6 +46,7 @@ class Watcher:
         self._rate = FrameRate()
         self._snapshot = Snapshot(at_ms=wall_ms(), fault="nothing was looked at yet")
         self._pipeline: Pipeline | None = None
+        self._late_now_ms: dict[str, int | None] = {}
         self._problems: list[str] = []
         self._markets: list[MarketRow] = []
         self._known_until_ms: int | None = None
@@ -79,6 +80,7 @@ class Watcher:
             self._snapshot = Snapshot.take(self._source.client, self._source.keys)
         except Unavailable as error:
             self._snapshot = Snapshot(at_ms=wall_ms(), fault=str(error))
+        self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
         data_dir = self._chosen.data_dir
         self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)
         self._pipeline = Pipeline.of(
@@ -103,7 +105,7 @@ class Watcher:
     def _state(self, at_ms: int) -> State:
         newest = self._files.recents.newest(SIGNALS_SHOWN)
         return State(
-            name=self._chosen.feed_name,
+            name=self._source.name,
             venue=self._chosen.venue,
             at_ms=at_ms,
             known_until_ms=self._known_until_ms,
@@ -111,7 +113,7 @@ class Watcher:
             problems=self._problems,
             session=session_at(at_ms),
             flower_url=self._source.flower_url,
-            late_now_ms=self._files.window.lateness_since(at_ms - NOW_MS).summary(),
+            late_now_ms=self._late_now_ms,
             verdicts=verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN)),
             pipeline=self._pipeline,
             markets=self._markets,

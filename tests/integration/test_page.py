@@ -212,7 +212,7 @@ def test_without_a_system_it_says_so_and_finds_one_that_comes(rig: PageRig, redi
         name = rig.keys.prefix.split(":")[1]
         note = {"pid": rig.process.pid, "started_at_ms": 0, "name": name, "redis_url": redis_url, "venue_url": ""}  # type: ignore[union-attr]
         RunFile.model_validate(note).write(rig.data_dir)
-        until("it is found", lambda: rig.state()["ok"])
+        assert until("it is found", lambda: (found := rig.state())["ok"] and found)["name"] == name
         assert [row["coin"] for row in rig.state()["markets"]] == ["xyz:TSLA", "xyz:OLD"]
 
 

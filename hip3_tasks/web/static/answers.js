@@ -1,6 +1,6 @@
 // The four questions of a trader who looks up, each with its answer.
 
-import { $, dress, element, say } from "./dom.js";
+import { $, dress, element, hint, say } from "./dom.js";
 import { bps, count, ms, signed, words } from "./format.js";
 import { dislocation } from "./markets.js";
 
@@ -19,7 +19,7 @@ function alive({ ok, problems, pipeline }) {
   say($("alive"), ok ? "All is well" : "Red");
   dress($("alive"), ok ? "good" : "bad");
   const markets = pipeline ? `${count(pipeline.markets_live)} of ${count(pipeline.markets_followed)} markets live` : "";
-  say($("alive-why"), ok ? `${markets}, ${pipeline?.frames_per_s ?? 0} frames/s` : problems.join("; "));
+  explain("alive", ok ? `${markets}, ${pipeline?.frames_per_s ?? 0} frames/s` : problems.join("; "));
 }
 
 function dislocated({ markets }) {
@@ -31,7 +31,7 @@ function dislocated({ markets }) {
     const side = (row.buy_edge_bps ?? -Infinity) >= (row.sell_edge_bps ?? -Infinity) ? "buy" : "sell";
     return `${row.coin} ${side} ${bps(row[`${side}_edge_bps`])}`;
   });
-  say($("dislocated-which"), named.join(", ") || "no touch is beyond its threshold");
+  explain("dislocated", named.join(", ") || "no touch is beyond its threshold");
 }
 
 function right(verdicts) {
@@ -40,7 +40,7 @@ function right(verdicts) {
   const priced = signals - (outcomes.missed ?? 0);
   say($("right"), priced ? `${Math.round((100 * came) / priced)} % shrank` : "no answer yet");
   const parts = OUTCOMES.filter((name) => outcomes[name]).map((name) => `${words(name)} ${outcomes[name]}`);
-  say($("right-why"), signals ? `markout ${signed(verdicts.mean_markout_bps)} bps, of the last ${signals}: ${parts.join(", ")}` : "");
+  explain("right", signals ? `markout ${signed(verdicts.mean_markout_bps)} bps, of the last ${signals}: ${parts.join(", ")}` : "");
   if (shares === parts.join()) return;
   shares = parts.join();
   $("right-bar").replaceChildren(
@@ -55,5 +55,11 @@ function right(verdicts) {
 function late({ pipeline, late_now_ms: { p50, p99, max } }) {
   say($("late"), p99 === null || p99 === undefined ? "no capture yet" : `p99 ${ms(p99)}`);
   dress($("late"), p99 > LATE_MS ? "bad" : "");
-  say($("late-why"), pipeline ? `p50 ${ms(p50)}, max ${ms(max)} in two minutes; ${count(pipeline.pending)} pending, ${count(pipeline.overdue)} overdue` : "");
+  explain("late", pipeline ? `p50 ${ms(p50)}, max ${ms(max)} in two minutes; ${count(pipeline.pending)} pending, ${count(pipeline.overdue)} overdue` : "");
+}
+
+// In two lines, and in full under the pointer.
+function explain(answer, text) {
+  say($(`${answer}-why`), text);
+  hint($(`${answer}-why`), text);
 }

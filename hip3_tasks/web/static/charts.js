@@ -1,5 +1,7 @@
 // Plotly, dressed in the page's own colours. The figures come drawn from the server, as the report draws them.
 
+import { sketch } from "./sketch.js";
+
 const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
 const drawn = new Map();
 
@@ -10,7 +12,9 @@ const loaded = new Promise((resolve) => {
 
 export async function draw(node, figure) {
   drawn.set(node, figure);
+  if (!window.Plotly) sketch(node, figure);
   const Plotly = await loaded;
+  node.querySelector(".sketch")?.remove();
   if (drawn.get(node) === figure) await Plotly.react(node, figure.data, dressed(figure.layout), CONFIG);
 }
 

@@ -45,4 +45,4 @@ function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clu
   return element("tr", {}, ...cells);
 }
 
-const band = ({ low, high }) => (low === null ? NONE : `${signed(low)} to ${signed(high)}`);
+const band = ({ low, high }) => (low === null || low === high ? NONE : `${signed(low)} to ${signed(high)}`);

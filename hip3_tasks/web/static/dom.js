@@ -13,7 +13,8 @@ export function element(tag, { text, title, className, ...more } = {}, ...childr
 
 // Touched only where it differs: a table of 150 rows is repainted twice a second.
 export function say(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  if (!node.firstChild) node.textContent = text;
+  else if (node.firstChild.data !== text) node.firstChild.data = text;
 }
 
 export function dress(node, className) {

@@ -2,6 +2,7 @@
 
 export const NONE = "–";
 const decimals = new Map();
+const GROUPED = new Intl.NumberFormat("en"); // made once: toLocaleString makes one a call
 
 // A coin's prices stand under each other: with as many decimals as any of them ever had.
 export function px(coin, value) {
@@ -17,7 +18,7 @@ export const bps = (value, digits = 1) => (value === null || value === undefined
 export const signed = (value, digits = 1) =>
   value === null || value === undefined ? NONE : (value > 0 ? "+" : "") + bps(value, digits);
 
-export const count = (value) => (value === null || value === undefined ? NONE : value.toLocaleString("en"));
+export const count = (value) => (value === null || value === undefined ? NONE : GROUPED.format(value));
 
 export const ms = (value) =>
   value === null || value === undefined ? NONE : value < 10000 ? `${count(Math.round(value))} ms` : `${(value / 1000).toFixed(0)} s`;

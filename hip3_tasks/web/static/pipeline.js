@@ -8,10 +8,8 @@ const made = new Map();
 export function draw(state) {
   const pipeline = state.pipeline;
   if (pipeline) for (const [name, text] of Object.entries(facts(pipeline))) fact(name, text);
-  const flower = $("flower");
-  if (state.flower_url && !flower.childElementCount) {
-    flower.append(element("a", { href: state.flower_url, target: "_blank", rel: "noopener noreferrer", text: "Flower" }));
-  }
+  $("flower").hidden = !state.flower_url;
+  if (state.flower_url) $("flower").href = state.flower_url;
 }
 
 function fact(name, text) {

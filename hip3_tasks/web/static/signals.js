@@ -4,9 +4,9 @@ import { $, dress, element, hint, say } from "./dom.js";
 import { bps, clock, horizon, signed, words } from "./format.js";
 
 const MOST = 100;
+const NEW_MS = 2000; // shown plainly: an animation would have the browser paint sixty times a second
 const made = new Map();
 let offsets = "";
-let isFirst = true;
 
 export function setUp(open) {
   const body = $("signal-rows");
@@ -24,10 +24,10 @@ export function draw(state) {
   const body = $("signal-rows");
   newest.forEach((row, place) => {
     const parts = made.get(row.signal_id) ?? make(row, wanted);
+    dress(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
     fill(parts, row);
     if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
   });
-  isFirst = isFirst && !newest.length;
 }
 
 function columns(wanted) {
@@ -47,7 +47,7 @@ function make(row, wanted) {
   const net = `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps`;
   const node = element(
     "tr",
-    { tabIndex: 0, className: isFirst ? "" : "new" },
+    { tabIndex: 0 },
     element("td", { text: clock(row.at_ms), className: "quiet", title: row.signal_id }),
     element("td", { text: row.coin, className: "name" }),
     element("td", { text: `${arrow} ${row.side}`, className: "quiet wide wider" }),
