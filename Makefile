@@ -62,6 +62,10 @@ bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(AR
 bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks/report.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.report $(ARGS)
 
+.PHONY: bench-page
+bench-page: $(VENV)/.dev ## Measure the live page with many markets and viewers: benchmarks/page.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.page $(ARGS)
+
 RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet
 COMPILE := $(RESOLVE) pyproject.toml --group build
