@@ -13,6 +13,8 @@ from hip3_tasks.web.figures import decay_figure
 from hip3_tasks.web.files import Files
 
 FRESH_S = 10.0
+SHARE = 0.005
+"""Of a core, at most, for one answer however large the day has become: it then stays for longer."""
 MOST = 400
 """Markets x sides, about; a name that nobody trades must not fill the memory."""
 
@@ -28,13 +30,14 @@ class Decays:
         self._turn = asyncio.Lock()
 
     async def document(self, coin: str | None, side: Side | None) -> Document:
-        """The table and its figure, at most FRESH_S old."""
+        """The table and its figure, as they were up to FRESH_S ago, or a little longer."""
         async with self._turn:
             now_s, key = self._monotonic_s(), (coin, side)
-            made_at_s, document = self._made.get(key, (None, {}))
-            if made_at_s is None or now_s - made_at_s >= FRESH_S:
+            good_until_s, document = self._made.get(key, (now_s, {}))
+            if now_s >= good_until_s:
                 document = await asyncio.to_thread(self._document, coin, side)
-                self._made[key] = now_s, document
+                took_s = self._monotonic_s() - now_s
+                self._made[key] = now_s + max(FRESH_S, took_s / SHARE), document
                 self._made.move_to_end(key)
                 if len(self._made) > MOST:
                     self._made.popitem(last=False)

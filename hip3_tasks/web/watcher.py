@@ -18,7 +18,7 @@ from hip3_tasks.web.board import Board
 from hip3_tasks.web.figures import lateness_figure
 from hip3_tasks.web.files import Files
 from hip3_tasks.web.recents import SignalRow
-from hip3_tasks.web.snapshot import State, verdicts_of
+from hip3_tasks.web.snapshot import State, Verdicts, verdicts_of
 from hip3_tasks.web.source import Source
 
 EVERY_S = 0.5
@@ -48,6 +48,7 @@ class Watcher:
         self._pipeline: Pipeline | None = None
         self._late_now_ms: dict[str, int | None] = {}
         self._problems: list[str] = []
+        self._verdicts = Verdicts()
         self._markets: list[MarketRow] = []
         self._known_until_ms: int | None = None
         self._looks = 0
@@ -72,7 +73,9 @@ class Watcher:
         self._look_at_the_markets(at_ms)
         figures = self._figures() if self._looks % FIGURES_EVERY == 0 else {}
         self._looks += 1
-        return Look(self._state(at_ms), self._files.recents.changed(), figures)
+        if changed := self._files.recents.changed():
+            self._verdicts = verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN))
+        return Look(self._state(at_ms), changed, figures)
 
     def _look_at_the_machinery(self) -> None:
         try:
@@ -114,7 +117,7 @@ class Watcher:
             session=session_at(at_ms),
             flower_url=self._source.flower_url,
             late_now_ms=self._late_now_ms,
-            verdicts=verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN)),
+            verdicts=self._verdicts,
             pipeline=self._pipeline,
             markets=self._markets,
             signals=newest,
