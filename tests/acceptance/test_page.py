@@ -140,6 +140,16 @@ def it_fits_phone_and_night(tab: Tab) -> None:
             tab.until(FITS)
 
 
+def test_charts_are_sketched_until_plotly_has_come(system: System, tab: Tab) -> None:
+    tab.send("Network.setBlockedURLs", urls=["*/plotly.js"])
+    tab.open(url_of(system))
+    for chart in ("lateness", "decay"):
+        tab.until(f"document.querySelectorAll('#{chart}-chart .sketch path').length >= 4")
+    tab.send("Network.setBlockedURLs", urls=[])
+    opened(tab, url_of(system))
+    assert tab.run("document.querySelectorAll('.sketch').length") == 0
+
+
 def test_it_says_when_what_it_shows_is_old_and_goes_on(system: System, tab: Tab) -> None:
     opened(tab, url_of(system))
     for words, said in (("cli page", "No word from the page's server"), ("-m feed", "The market is not known since")):

@@ -1,4 +1,4 @@
-// How edges decay by horizon, of today: of all markets as it is pushed, of one as it is asked for.
+// How edges decay by horizon, of today: asked for now and then, and when another market or side is chosen.
 
 import { draw as drawChart } from "./charts.js";
 import { $, element } from "./dom.js";
