@@ -74,8 +74,9 @@ async def _run(found: Found, rounds: int, seconds: int, minutes: int) -> None:
                 found.rounds.append(await _round(run, data_dir, seconds))
             async with _page(data_dir) as (page, port), _watched(port, 1):
                 for _ in range(OPENINGS if PROGRAM else 0):
-                    shown, found.browser_share = await asyncio.to_thread(_opened, port)
+                    shown, share = await asyncio.to_thread(_opened, port)
                     found.openings.append(shown)
+                    found.browser_shares.append(share)
                 for minute in range(minutes + 1):
                     found.minutes_mb.append(page.memory_info().rss / 1e6)
                     await asyncio.sleep(60 if minute < minutes else 0)

@@ -40,8 +40,8 @@ class Found:
     """The first of each without the page."""
     openings: list[dict[str, int]] = field(default_factory=list)
     """In ms, by what was seen."""
-    browser_share: float | None = None
-    """Of a core, of the thread that draws."""
+    browser_shares: list[float] = field(default_factory=list)
+    """Of a core, of the thread that draws, after each."""
     minutes_mb: list[float] = field(default_factory=list)
     """Resident memory of the page, once a minute, with one viewer."""
     stray_cores: float = 0.0
@@ -63,8 +63,9 @@ def _section(found: Found) -> Iterator[str]:
         ", ".join(f"{name} {ms}" for name, ms in opening.items()) for opening in found.openings
     )
     yield "(a *sketch* of the charts stands until plotly's script has come and run)."
-    if found.browser_share is not None:
-        yield f"The browser's main thread is then busy for {found.browser_share:.0%} of a core."
+    if found.browser_shares:
+        busy = _range([share * 100 for share in found.browser_shares])
+        yield f"The browser's main thread is then busy for {busy} % of a core."
     if found.minutes_mb:
         minutes = ", ".join(f"{mb:.1f}" for mb in found.minutes_mb)
         yield f"Memory of the page by minute, with one viewer, MB: {minutes}."

@@ -19,9 +19,9 @@ def test_each_number_of_viewers_is_held_against_the_same_rounds_without_the_page
 
 
 def test_what_was_seen_in_a_browser_and_of_memory_is_told() -> None:
-    found = Found({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_share=0.25)
+    found = Found({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_shares=[0.25])
     found.minutes_mb = [70.04, 70.0]
     said = section(found)
     assert "ms: table 500, chart 2100\n" in said
-    assert "busy for 25% of a core" in said
+    assert "busy for 25.0 % of a core" in said
     assert "MB: 70.0, 70.0." in said
