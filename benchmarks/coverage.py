@@ -20,7 +20,7 @@ from rich.progress import track
 from benchmarks.history import SMALL, Plan, frames, truths
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data
+from hip3_tasks.analysis.loading import Data, Part
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.notes import Notes
 from hip3_tasks.analysis.report import Report
@@ -34,12 +34,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
     """What `hip3 report` would say of a history that is in no file."""
-    tidy = (
-        SIGNALS.tidied(signals, whole=False),
-        FOLLOWUPS.tidied(followups, whole=False),
-        MISSED.empty(whole=False),
+    data = Data(
+        signals=SIGNALS.tidied(signals, whole=False).drop(KEY),
+        parts=[Part(FOLLOWUPS.tidied(followups, whole=False).drop(KEY).lazy())],
+        missed=MISSED.empty(whole=False).drop(KEY),
+        notes=Notes(dirs=[]),
     )
-    return make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+    return make(data, by=By.MARKET, cost_bps=None, at_ms=0)
 
 
 def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:

@@ -27,11 +27,10 @@ def search(
     known = [row for row in at_offset if row["net_bps"] is not None]
     first = [row for row in known if row["t0_ms"] + offset_ms < split_at_ms]
     rest = [row for row in known if row["t0_ms"] >= split_at_ms]
-    clusters = Clusters(first + rest, cluster_ms)
     trials = {}
     for market in sorted({row["market"] for row in at_offset}):
         recorded_bps = _recorded_bps(market, signals, followups)
-        trials[market] = _Trial(market, recorded_bps, first, rest, clusters)
+        trials[market] = _Trial(market, recorded_bps, first, rest, every)
     tried = [rung for trial in trials.values() for rung in trial.rungs]
     judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= FEWEST_CLUSTERS]
     first_chance, rest_chance = _chance(tried), _chance(judged)

@@ -20,7 +20,7 @@ class Totals:
     whole: Array
     """One a name."""
     drawn: Array
-    """Replicates x names."""
+    """Replicates x names, but for the last of them, of which no band is wanted."""
     counted: npt.NDArray[np.int64]
     """In how many clusters each is not 0."""
 
@@ -31,6 +31,10 @@ class Totals:
 
     def __getitem__(self, name: str) -> float:
         return float(self.whole[self.names.index(name)])
+
+    def share(self, top: str, bottom: str) -> float | None:
+        """One sum over another; what is over nothing is not known."""
+        return self[top] / self[bottom] if self[bottom] else None
 
     def ratio(self, top: str, bottom: str) -> Estimate:
         """One sum over another, with its band; what is over nothing is not known, nor a band from too few of them."""
@@ -54,27 +58,37 @@ class Resampler:
         self._weights = lru_cache(maxsize=4)(lambda dex: weights(dex, len(self._clusters[dex])))
 
     def totals(
-        self, sums: pl.DataFrame, names: Sequence[str], *, by: str, keys: Sequence[Any], or_more: bool = False
+        self,
+        sums: pl.DataFrame,
+        names: Sequence[str],
+        *,
+        by: str,
+        keys: Sequence[Any],
+        undrawn: Sequence[str] = (),
+        or_more: bool = False,
     ) -> dict[Any, Totals]:
         """The totals of each of the keys in a column that has any; `or_more`: of it and all after it.
 
         A dex, a cluster and a key are together in one row only.
         """
-        shape = len(keys), len(names)
-        whole, drawn, counted = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(shape, dtype=np.int64)
+        names = tuple(names)
+        shape = len(keys), len(names) + len(undrawn)
+        whole, counted = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+        drawn = np.zeros((REPLICATES, len(keys), len(names)))
         key_at = {key: at for at, key in enumerate(keys)}
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
             at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())
             first, last = at.min(), at.max() + 1
             cells = np.zeros((last - first, *shape))
-            cells[at - first, part[by].replace_strict(key_at).to_numpy()] = part.select(names).to_numpy()
+            cells[at - first, part[by].replace_strict(key_at).to_numpy()] = part.select(*names, *undrawn).to_numpy()
             if or_more:
                 cells = cells[:, ::-1].cumsum(axis=1)[:, ::-1]
             whole += cells.sum(axis=0)
-            drawn += np.tensordot(self._weights(dex)[:, first:last], cells, axes=1)
             counted += (cells != 0).sum(axis=0)
+            wanted = cells[:, :, : len(names)].reshape(last - first, -1)
+            drawn += (self._weights(dex)[:, first:last] @ wanted).reshape(drawn.shape)
         return {
-            key: Totals(tuple(names), whole[at], drawn[:, at], counted[at])
+            key: Totals((*names, *undrawn), whole[at], drawn[:, at], counted[at])
             for key, at in key_at.items()
             if counted[at, 0]
         }

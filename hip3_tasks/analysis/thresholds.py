@@ -21,10 +21,12 @@ import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES, Array, Estimate, has_band
-from hip3_tasks.analysis.clustersums import with_dex
+from hip3_tasks.analysis.pieces import Piece, summed
 from hip3_tasks.analysis.resampling import Resampler, Totals
 
 LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
+RUNGS = range(len(LADDER_BPS) + 1)
+"""The first holds what is below the ladder."""
 FIRST_PART = 0.6
 FEWEST_TO_CHOOSE = 2 * FEWEST_CLUSTERS
 """Clusters in the first part, so that the shorter rest has enough of them for a band."""
@@ -33,8 +35,6 @@ ROUNDING = 1e-12
 """Where replicates differ by no more, they are all alike."""
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
-_SUMS = ("net_n", "net", "won")
-MARKET_SUMS = ("n", "bought", "edge_t0", "shrank", "net_n", "net", "won")
 
 
 class Verdict(StrEnum):
@@ -87,7 +87,7 @@ class Market(BaseModel):
             matched=round(n),
             edge_bps=totals["edge_t0"] / n,
             shrank=totals["shrank"] / n,
-            won=totals.ratio("won", "net_n").value,
+            won=totals.share("won", "net_n"),
             net_bps=totals.ratio("net", "net_n"),
             one_sided=max(bought, n - bought) / n,
             recorded_bps=recorded_bps,
@@ -130,13 +130,35 @@ class Search(BaseModel):
         }
 
 
+def split_ms(first_ms: int, last_ms: int, *, every_ms: int) -> int:
+    """Where the rest begins: at the end of a cluster, which is as long as `every_ms`."""
+    return -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
+
+
+def rung_sums(piece: Piece, *, offset: int, offset_ms: int, split_at_ms: int, every_ms: int) -> pl.DataFrame:
+    """By market, part of the time, cluster and the highest rung that the edge reaches; `offset` is the number of it.
+
+    What is due in the second part is of neither: its outcome is not known when the first ends.
+    """
+    at_offset = np.flatnonzero(piece.offset == offset)
+    timestamp_ms = piece.timestamp_ms[at_offset]
+    net_bps = piece.markout_bps[at_offset] - piece.cost_bps(piece.market_key[at_offset])
+    in_a_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + offset_ms < split_at_ms)
+    is_taken = in_a_part & ~np.isnan(net_bps)
+    taken, timestamp_ms, net_bps = at_offset[is_taken], timestamp_ms[is_taken], net_bps[is_taken]
+    cells = {
+        "market_key": piece.market_key[taken],
+        "part": (timestamp_ms >= split_at_ms).astype(np.int64),
+        "rung": np.searchsorted(LADDER_BPS, piece.edge_t0_bps[taken], side="right"),
+        "cluster": timestamp_ms // every_ms,
+    }
+    return summed(cells, {"net": net_bps, "won": net_bps > 0}).rename({"n": "net_n"})
+
+
 def search(
-    rows: pl.LazyFrame, markets: Sequence[Market], *, offset_ms: int, first_ms: int, last_ms: int, every_ms: int
+    sums: pl.DataFrame, markets: Sequence[Market], resampler: Resampler, *, offset_ms: int, split_at_ms: int
 ) -> Search:
-    """Over follow-ups with their `cost_bps`, those at `offset_ms`; `every_ms` is how long a cluster is."""
-    split_at_ms = -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
-    sums = _sums(rows, offset_ms=offset_ms, split_at_ms=split_at_ms, every_ms=every_ms)
-    resampler = Resampler(sums)
+    """Over the `rung_sums` of all markets."""
     of_market = sums.partition_by("market_key", as_dict=True)
     trials = {
         market.market: _Trial.of(of_market[market.market,], market.recorded_bps, resampler)
@@ -148,23 +170,6 @@ def search(
     first_chance, rest_chance = _chance(tried), _chance(judged)
     choices = [_choice(market, trials.get(market.market), first_chance, rest_chance) for market in markets]
     return Search(offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices)
-
-
-def _sums(rows: pl.LazyFrame, *, offset_ms: int, split_at_ms: int, every_ms: int) -> pl.DataFrame:
-    """By market, part of the time, cluster and the highest rung that the edge reaches.
-
-    What is due in the second part is of neither: its outcome is not known when the first ends.
-    """
-    time, net_bps = pl.col("signal_timestamp_ms"), pl.col("markout_bps") - pl.col("cost_bps")
-    part = pl.when(time >= split_at_ms).then(1).when(time + offset_ms < split_at_ms).then(0).cast(pl.UInt8)
-    rung = pl.lit(pl.Series(LADDER_BPS)).search_sorted(pl.col("t0_raw_edge_bps"), side="right").cast(pl.UInt8)
-    sums = (
-        rows.filter(pl.col("offset_ms") == offset_ms, net_bps.is_not_null())
-        .group_by("market_key", part.alias("part"), (time // every_ms).alias("cluster"), rung.alias("rung"))
-        .agg(net_n=pl.len().cast(pl.Float64), net=net_bps.sum(), won=(net_bps > 0).sum().cast(pl.Float64))
-        .collect(engine="streaming")
-    )
-    return with_dex(sums.filter(pl.col("part").is_not_null()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +184,9 @@ class _Trial:
     @classmethod
     def of(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
         parts = [
-            resampler.totals(sums.filter(part=part), _SUMS, by="rung", keys=range(len(LADDER_BPS) + 1), or_more=True)
+            resampler.totals(
+                sums.filter(part=part), ("net_n", "net"), undrawn=("won",), by="rung", keys=RUNGS, or_more=True
+            )
             for part in (0, 1)
         ]
         first, rest = ({rung: of for rung, of in part.items() if _is_above(rung, recorded_bps)} for part in parts)
