@@ -13,29 +13,31 @@ import polars as pl
 from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.analysis.grouping import SLOT_MS
 from hip3_tasks.analysis.pieces import Piece, summed
+from hip3_tasks.analysis.resampling import Asked
 
 MINUTE_MS = 60_000
 MOST_CLUSTERS = 3_000
 """Of a dex; beyond it a cluster is longer, which is always allowed: it then holds what is dependent all the more."""
 
-DRAWN = (
-    "n",
-    "edge_t0",
-    "edge",
-    "market_part",
-    "oracle_part",
-    "shrank",
-    "book_came",
-    "oracle_came",
-    "markout",
-    "markout_n",
-    "hit",
-    "net",
-    "net_n",
-    "won",
+SUMS = Asked(
+    drawn=(
+        "n",
+        "edge_t0",
+        "edge",
+        "market_part",
+        "oracle_part",
+        "shrank",
+        "book_came",
+        "oracle_came",
+        "markout",
+        "markout_n",
+        "hit",
+        "net",
+        "net_n",
+        "won",
+    ),
+    undrawn=("bought", "retained", "retained_n", "unmoved"),
 )
-"""What is summed and drawn again: it has bands."""
-UNDRAWN = "bought", "retained", "retained_n", "unmoved"
 
 
 def cluster_ms(first_ms: int, last_ms: int) -> int:

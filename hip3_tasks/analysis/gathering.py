@@ -39,9 +39,9 @@ class Gathered:
     """What the pass leaves."""
 
     sums: pl.DataFrame
-    """By `market_key`, its `dex`, `group`, `offset_ms` and `cluster`; in several rows where pieces met."""
+    """By `market_key`, its `dex`, `group`, `offset_ms` and `cluster`; several rows where pieces met."""
     rungs: pl.DataFrame
-    """By `market_key`, its `dex`, `part`, `rung` and `cluster`, at the last offset."""
+    """By `market_key`, its `dex`, `part`, `rung` and `cluster`, at the last offset; as above."""
     lateness: pl.DataFrame
     """`n` by `offset_ms` and `lateness_ms`."""
     least_edge_bps: dict[str, float]
@@ -54,11 +54,10 @@ def gather(parts: Sequence[Part], terms: Terms, advance: Advance) -> Gathered:
     """What is read is told as `read_all` does; there must be a row. Raises Unavailable where a file cannot be read."""
     np.empty(KEPT_BYTES, dtype=np.uint8)
     found = [_OfPiece(rows, terms) for rows in read_all(parts, advance) if not rows.is_empty()]
-    keys = "market_key", "part", "rung", "cluster"
     least = _together((one.least_edge_bps for one in found), terms).group_by("market_key").min()
     return Gathered(
         sums=_together((one.sums for one in found), terms),
-        rungs=_together((one.rungs for one in found), terms).group_by("dex", *keys).sum(),
+        rungs=_together((one.rungs for one in found), terms),
         lateness=_together((one.lateness for one in found), terms).group_by("offset_ms", "lateness_ms").sum(),
         least_edge_bps=dict(least.select("market_key", "edge_bps").iter_rows()),
         markout_bps=_spread(found, "markout_bps", terms),

@@ -12,7 +12,7 @@ import polars as pl
 
 from hip3_tasks.analysis.ahead import THREADS, ahead
 from hip3_tasks.analysis.bootstrap import Array
-from hip3_tasks.analysis.clustersums import DRAWN, UNDRAWN, cluster_ms
+from hip3_tasks.analysis.clustersums import SUMS, cluster_ms
 from hip3_tasks.analysis.gathering import Gathered, Terms, gather
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.jsonl import Advance
@@ -117,11 +117,11 @@ class _Making:
 
     def _totals(self, sums: pl.DataFrame, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
         """Of all signals, then of each group in its order."""
-        parts = _added(sums, "group", "offset_ms").partition_by("group", as_dict=True)
+        parts = sums.partition_by("group", as_dict=True)
         order = [(key, parts[key,]) for key in sums["group"].unique().sort()]
         return {
-            key: resampler.totals(part, DRAWN, undrawn=UNDRAWN, by="offset_ms", keys=self.offsets_ms)
-            for key, part in [(ALL, _added(sums, "offset_ms")), *order]
+            key: resampler.totals(part, SUMS, by="offset_ms", keys=self.offsets_ms)
+            for key, part in [(ALL, sums), *order]
         }
 
     def _groups(
@@ -195,15 +195,10 @@ class _Making:
         if not gathered.sums["markout_n"].sum():
             return None
         offset_ms = self.offsets_ms[-1]
-        at_last = _added(gathered.sums.filter(pl.col("offset_ms") == offset_ms), "market_key")
+        at_last = gathered.sums.filter(pl.col("offset_ms") == offset_ms)
         noted = markets.filter(pl.col("threshold_bps").is_not_null()).select("market_key", "threshold_bps")
         least_bps = gathered.least_edge_bps | dict(noted.iter_rows())
         coins = at_last["market_key"].unique().sort().to_list()
-        totals = resampler.totals(at_last, DRAWN, undrawn=UNDRAWN, by="market_key", keys=coins)
+        totals = resampler.totals(at_last, SUMS, by="market_key", keys=coins)
         listed = [Market.of(coin, of_coin, recorded_bps=least_bps[coin]) for coin, of_coin in totals.items()]
         return search(gathered.rungs, listed, resampler, offset_ms=offset_ms, split_at_ms=split_at_ms)
-
-
-def _added(sums: pl.DataFrame, *by: str) -> pl.DataFrame:
-    """One row for each dex, cluster and value of `by`."""
-    return sums.group_by("dex", "cluster", *by).agg(pl.col(*DRAWN, *UNDRAWN).sum())
