@@ -45,18 +45,19 @@ class Piece:
         """Of rows as `hip3_tasks.analysis.loading` documents them."""
         number = np.zeros(offsets_ms[-1] - offsets_ms[0] + 1, dtype=np.uint16)
         number[np.array(offsets_ms) - offsets_ms[0]] = np.arange(len(offsets_ms))
-        market_key = rows["market_key"].to_physical().to_numpy()
+        groups = by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")
+        labels = rows.select("market_key", "side", groups).select(pl.all().to_physical())
         edge_t0_bps, edge_bps = rows["t0_raw_edge_bps"].to_numpy(), rows["raw_edge_bps"].to_numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
             retained = edge_bps / edge_t0_bps
         retained[edge_t0_bps <= 0] = np.nan
         return cls(
-            market_key=market_key,
-            group=by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps").to_physical().to_numpy(),
+            market_key=labels["market_key"].to_numpy(),
+            group=labels["group"].to_numpy(),
             timestamp_ms=rows["signal_timestamp_ms"].to_numpy(),
             offset=number[rows["offset_ms"].to_numpy() - offsets_ms[0]],
             lateness_ms=rows["lateness_ms"].to_numpy(),
-            is_buy=rows["side"].to_physical().to_numpy() == SIDE.categories.index_of(Side.BUY.value),
+            is_buy=labels["side"].to_numpy() == SIDE.categories.index_of(Side.BUY.value),
             edge_t0_bps=edge_t0_bps,
             edge_bps=edge_bps,
             retained=retained,
