@@ -13,7 +13,7 @@ import polars as pl
 from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.analysis.grouping import SLOT_MS
 from hip3_tasks.analysis.pieces import Piece, summed
-from hip3_tasks.analysis.resampling import Asked
+from hip3_tasks.analysis.totals import Asked
 
 MINUTE_MS = 60_000
 MOST_CLUSTERS = 3_000

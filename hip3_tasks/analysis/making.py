@@ -20,8 +20,9 @@ from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
 from hip3_tasks.analysis.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
-from hip3_tasks.analysis.resampling import Resampler, Totals
+from hip3_tasks.analysis.resampling import Resampler
 from hip3_tasks.analysis.thresholds import Market, Search, search, split_ms
+from hip3_tasks.analysis.totals import Totals
 from hip3_tasks.errors import Unavailable
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.bootstrap import Array, Estimate, estimate
-from hip3_tasks.analysis.resampling import Totals
+from hip3_tasks.analysis.totals import Totals
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 

@@ -24,7 +24,8 @@ from pydantic import BaseModel
 
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES, Array, Estimate, has_band
 from hip3_tasks.analysis.pieces import Piece, summed
-from hip3_tasks.analysis.resampling import Asked, Resampler, Totals
+from hip3_tasks.analysis.resampling import Resampler
+from hip3_tasks.analysis.totals import Asked, Totals
 
 LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
 FIRST_PART = 0.6

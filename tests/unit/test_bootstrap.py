@@ -18,7 +18,8 @@ from hip3_tasks.analysis.bootstrap import (
     widened_level,
 )
 from hip3_tasks.analysis.clustersums import MINUTE_MS, cluster_ms
-from hip3_tasks.analysis.resampling import Asked, Resampler
+from hip3_tasks.analysis.resampling import Resampler
+from hip3_tasks.analysis.totals import Asked
 from tests import slowdraws
 
 
