@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.ahead import THREADS, ahead
+from hip3_tasks.analysis.ahead import THREADS
 from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.analysis.clustersums import SUMS, cluster_ms
 from hip3_tasks.analysis.gathering import Gathered, Terms, gather
@@ -31,98 +31,90 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Adv
 
     Raises Unavailable where there is nothing to report on, or it cannot be read.
     """
-    times_ms, offsets_ms = _extent(data)
-    if not times_ms:
+    ends_ms = _ends_ms(data)
+    if ends_ms is None:
         raise Unavailable("there is no signal in what was asked for: nothing to report on")
-    if not offsets_ms:
+    every_ms, markets = cluster_ms(*ends_ms), _markets(data.signals)
+    terms = Terms(
+        by=by,
+        costs_bps=_costs_bps(markets) if cost_bps is None else np.array([cost_bps]),
+        every_ms=every_ms,
+        split_at_ms=split_ms(*ends_ms, every_ms=every_ms),
+    )
+    gathered = gather(data.parts, terms, advance)
+    if gathered is None:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
-    return _Making(data, by, cost_bps, min(times_ms), max(times_ms), offsets_ms).report(at_ms, advance)
+    return _Making(data, cost_bps, ends_ms, terms, markets, gathered).report(at_ms)
 
 
-def _extent(data: Data) -> tuple[list[int], list[int]]:
-    """The first and the last times of signals, if there are any, and the offsets of follow-ups."""
-    timestamp_ms = pl.col("signal_timestamp_ms")
-    wanted = timestamp_ms.min().alias("first"), timestamp_ms.max().alias("last"), pl.col("offset_ms").unique().implode()
-    found = pl.concat(ahead(lambda part: part.read(*wanted), data.parts, threads=THREADS, steps=THREADS))
-    times_ms = pl.concat([found["first"], found["last"], data.signals["timestamp_ms"]])
-    ends = [at_ms for at_ms in (times_ms.min(), times_ms.max()) if isinstance(at_ms, int)]
-    return ends, found["offset_ms"].explode().drop_nulls().unique().sort().to_list()
+def _ends_ms(data: Data) -> tuple[int, int] | None:
+    """The first and the last time of a signal; by follow-ups where there are no signals."""
+    times_ms = data.signals["timestamp_ms"]
+    if times_ms.is_empty():
+        times_ms = pl.concat(part.read(pl.col("signal_timestamp_ms")) for part in data.parts).to_series()
+    first_ms, last_ms = times_ms.min(), times_ms.max()
+    return (first_ms, last_ms) if isinstance(first_ms, int) and isinstance(last_ms, int) else None
+
+
+def _markets(signals: pl.DataFrame) -> pl.DataFrame:
+    """Of each market what its signals say; `unsaid`: how many do not say what they are owed."""
+    wanted = {
+        "due": pl.col("due").cast(pl.Int64).sum(),
+        "unsaid": pl.col("due").null_count(),
+        "cost_bps": pl.col("cost_bps").median(),
+        "threshold_bps": pl.col("threshold_bps").min(),
+    }
+    return signals.lazy().group_by("market_key").agg(**wanted).collect(engine="streaming")
+
+
+def _costs_bps(markets: pl.DataFrame) -> Array:
+    """What each costs, by its number: one figure, since a follow-up's line does not repeat its signal's."""
+    numbers = markets["market_key"].to_physical().to_numpy()
+    costs_bps = np.full(int(numbers.max(initial=0)) + 2, nan)
+    costs_bps[numbers] = markets["cost_bps"].to_numpy()
+    return costs_bps
 
 
 @dataclass(frozen=True, slots=True)
 class _Making:
     data: Data
-    by: By
     cost_bps: float | None
-    first_ms: int
-    last_ms: int
-    offsets_ms: list[int]
+    ends_ms: tuple[int, int]
+    terms: Terms
+    markets: pl.DataFrame
+    gathered: Gathered
 
-    def report(self, at_ms: int, advance: Advance) -> Report:
-        every_ms = cluster_ms(self.first_ms, self.last_ms)
-        markets = self._markets()
-        terms = Terms(
-            by=self.by,
-            offsets_ms=self.offsets_ms,
-            costs_bps=self._costs(markets),
-            every_ms=every_ms,
-            split_at_ms=split_ms(self.first_ms, self.last_ms, every_ms=every_ms),
-        )
-        gathered = gather(self.data.parts, terms, advance)
-        resampler = Resampler(gathered.sums)
+    def report(self, at_ms: int) -> Report:
+        resampler = Resampler(self.gathered.sums)
         with ThreadPoolExecutor(THREADS) as beside:
-            markouts = beside.submit(quantiles, gathered.markout_bps, QUANTILES)
-            retained = beside.submit(quantiles, gathered.retained, (0.5,))
-            found = self._search(gathered, markets, resampler, split_at_ms=terms.split_at_ms)
-            totals = self._totals(gathered.sums, resampler)
+            markouts = beside.submit(quantiles, self.gathered.markout_bps, QUANTILES)
+            retained = beside.submit(quantiles, self.gathered.retained, (0.5,))
+            found = self._search(resampler)
+            totals = self._totals(resampler)
             groups = self._groups(totals, markouts.result(), retained.result())
+        first_ms, last_ms = self.ends_ms
         return Report(
             made_at_ms=at_ms,
-            first_ms=self.first_ms,
-            last_ms=self.last_ms,
-            by=self.by,
+            first_ms=first_ms,
+            last_ms=last_ms,
+            by=self.terms.by,
             cost_bps=self.cost_bps,
-            cluster_ms=every_ms,
+            cluster_ms=self.terms.every_ms,
             notes=self.data.notes,
-            coverage=self._coverage(gathered, markets),
-            lateness=self._lateness(gathered),
+            coverage=self._coverage(),
+            lateness=self._lateness(),
             total=groups.pop(ALL),
             groups=list(groups.values()),
             search=found,
         )
 
-    def _markets(self) -> pl.DataFrame:
-        """Of each market what its signals say."""
-        due = pl.col("due").fill_null(len(self.offsets_ms)).cast(pl.Int64)
-        return (
-            self.data.signals.lazy()
-            .group_by("market_key")
-            .agg(
-                signals=pl.len(),
-                due=due.sum(),
-                due_is_assumed=pl.col("due").is_null().any(),
-                cost_bps=pl.col("cost_bps").median(),
-                threshold_bps=pl.col("threshold_bps").min(),
-            )
-            .collect(engine="streaming")
-        )
-
-    def _costs(self, markets: pl.DataFrame) -> Array:
-        """What a market costs: one figure, since a follow-up's line does not repeat its signal's."""
-        if self.cost_bps is not None:
-            return np.array([self.cost_bps])
-        numbers = markets["market_key"].to_physical().to_numpy()
-        costs_bps = np.full(int(numbers.max(initial=0)) + 2, nan)
-        costs_bps[numbers] = markets["cost_bps"].to_numpy()
-        return costs_bps
-
-    def _totals(self, sums: pl.DataFrame, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
+    def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
         """Of all signals, then of each group in its order."""
+        sums, offsets_ms = self.gathered.sums, self.gathered.offsets_ms
         parts = sums.partition_by("group", as_dict=True)
         order = [(key, parts[key,]) for key in sums["group"].unique().sort()]
         return {
-            key: resampler.totals(part, SUMS, by="offset_ms", keys=self.offsets_ms)
-            for key, part in [(ALL, sums), *order]
+            key: resampler.totals(part, SUMS, by="offset_ms", keys=offsets_ms) for key, part in [(ALL, sums), *order]
         }
 
     def _groups(
@@ -156,33 +148,34 @@ class _Making:
     def _counts(self) -> dict[Any, dict[str, Any]]:
         """Of the signals of each group, and of all."""
         signals = self.data.signals
-        rows = signals.with_columns(self.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
-        due = pl.col("due").fill_null(len(self.offsets_ms)).cast(pl.Int64).sum()
+        rows = signals.with_columns(self.terms.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
+        due = pl.col("due").fill_null(len(self.gathered.offsets_ms)).cast(pl.Int64).sum()
         wanted = {"signals": pl.len(), "due": due, "cost_bps": pl.col("cost_bps").mean()}
         of_group = rows.group_by("group").agg(**wanted).collect(engine="streaming")
         total = rows.select(**wanted).collect(engine="streaming").row(0, named=True)
         none = {"signals": 0, "due": 0, "cost_bps": None}
         return defaultdict(lambda: none, {row["group"]: row for row in of_group.iter_rows(named=True)}) | {ALL: total}
 
-    def _coverage(self, gathered: Gathered, markets: pl.DataFrame) -> Coverage:
-        due, captured = int(markets["due"].sum()), round(gathered.sums["n"].sum())
+    def _coverage(self) -> Coverage:
+        unsaid, captured = int(self.markets["unsaid"].sum()), round(self.gathered.sums["n"].sum())
+        due = int(self.markets["due"].sum()) + unsaid * len(self.gathered.offsets_ms)
         missed = dict(self.data.missed.group_by("reason").len("n").sort("n", descending=True).iter_rows())
         watched = self.data.notes.watched
         return Coverage(
             signals=self.data.signals.height,
             due=due,
-            due_is_assumed=markets["due_is_assumed"].any(),
+            due_is_assumed=unsaid > 0,
             captured=captured,
             missed=missed,
             open=due - captured - self.data.missed.height,
-            markets_with_signals=markets.height,
+            markets_with_signals=self.markets.height,
             markets_watched=None if watched is None else len(watched),
         )
 
-    def _lateness(self, gathered: Gathered) -> list[Lateness]:
+    def _lateness(self) -> list[Lateness]:
         found = []
-        for offset_ms in self.offsets_ms:
-            late = gathered.lateness.filter(pl.col("offset_ms") == offset_ms).sort("lateness_ms")
+        for offset_ms in self.gathered.offsets_ms:
+            late = self.gathered.lateness.filter(pl.col("offset_ms") == offset_ms).sort("lateness_ms")
             upto = late["n"].cast(pl.Int64).cum_sum().to_numpy()
             places = np.searchsorted(upto, [ceil(share * upto[-1]) for share in LATENESS_QUANTILES])
             found.append(
@@ -190,16 +183,15 @@ class _Making:
             )
         return found
 
-    def _search(
-        self, gathered: Gathered, markets: pl.DataFrame, resampler: Resampler, *, split_at_ms: int
-    ) -> Search | None:
+    def _search(self, resampler: Resampler) -> Search | None:
+        gathered = self.gathered
         if not gathered.sums["markout_n"].sum():
             return None
-        offset_ms = self.offsets_ms[-1]
+        offset_ms = gathered.offsets_ms[-1]
         at_last = gathered.sums.filter(pl.col("offset_ms") == offset_ms)
-        noted = markets.filter(pl.col("threshold_bps").is_not_null()).select("market_key", "threshold_bps")
+        noted = self.markets.filter(pl.col("threshold_bps").is_not_null()).select("market_key", "threshold_bps")
         least_bps = gathered.least_edge_bps | dict(noted.iter_rows())
         coins = at_last["market_key"].unique().sort().to_list()
         totals = resampler.totals(at_last, SUMS, by="market_key", keys=coins)
         listed = [Market.of(coin, of_coin, recorded_bps=least_bps[coin]) for coin, of_coin in totals.items()]
-        return search(gathered.rungs, listed, resampler, offset_ms=offset_ms, split_at_ms=split_at_ms)
+        return search(gathered.rungs, listed, resampler, offset_ms=offset_ms, split_at_ms=self.terms.split_at_ms)

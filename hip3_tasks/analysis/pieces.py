@@ -1,6 +1,6 @@
 """Follow-ups a piece at a time, as arrays: few enough to stay in a processor's cache while all is summed of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Self
@@ -27,7 +27,9 @@ class Piece:
     group: Integers
     timestamp_ms: Integers
     offset: Integers
-    """As a number, in the order of all that there are."""
+    """As a number, its place among `offsets_ms`."""
+    offsets_ms: Integers
+    """All that there are in the piece, in order."""
     lateness_ms: Integers
     is_buy: npt.NDArray[np.bool_]
     edge_t0_bps: Array
@@ -41,10 +43,12 @@ class Piece:
     """Of the markets, by their number; the last stands for all further ones."""
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, *, by: By, offsets_ms: Sequence[int], costs_bps: Array) -> Self:
-        """Of rows as `hip3_tasks.analysis.loading` documents them."""
+    def of(cls, rows: pl.DataFrame, *, by: By, costs_bps: Array) -> Self:
+        """Of rows as `hip3_tasks.analysis.loading` documents them; there must be one."""
+        offset_ms = rows["offset_ms"].to_numpy()
+        offsets_ms = np.unique(offset_ms)
         number = np.zeros(offsets_ms[-1] - offsets_ms[0] + 1, dtype=np.uint16)
-        number[np.array(offsets_ms) - offsets_ms[0]] = np.arange(len(offsets_ms))
+        number[offsets_ms - offsets_ms[0]] = np.arange(len(offsets_ms))
         groups = by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")
         labels = rows.select("market_key", "side", groups).select(pl.all().to_physical())
         edge_t0_bps, edge_bps = rows["t0_raw_edge_bps"].to_numpy(), rows["raw_edge_bps"].to_numpy()
@@ -55,7 +59,8 @@ class Piece:
             market_key=labels["market_key"].to_numpy(),
             group=labels["group"].to_numpy(),
             timestamp_ms=rows["signal_timestamp_ms"].to_numpy(),
-            offset=number[rows["offset_ms"].to_numpy() - offsets_ms[0]],
+            offset=number[offset_ms - offsets_ms[0]],
+            offsets_ms=offsets_ms,
             lateness_ms=rows["lateness_ms"].to_numpy(),
             is_buy=labels["side"].to_numpy() == SIDE.categories.index_of(Side.BUY.value),
             edge_t0_bps=edge_t0_bps,

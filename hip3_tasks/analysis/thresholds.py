@@ -139,15 +139,16 @@ def split_ms(first_ms: int, last_ms: int, *, every_ms: int) -> int:
     return -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
 
 
-def rung_sums(piece: Piece, *, offset: int, offset_ms: int, split_at_ms: int, every_ms: int) -> pl.DataFrame:
-    """By market, part of the time, cluster and the highest rung that the edge reaches; `offset` is the number of it.
+def rung_sums(piece: Piece, *, split_at_ms: int, every_ms: int) -> pl.DataFrame:
+    """By market, part of the time, cluster and the highest rung that the edge reaches, at the piece's last offset.
 
     What is due in the second part is of neither: its outcome is not known when the first ends.
     """
-    at_offset = np.flatnonzero(piece.offset == offset)
+    last = len(piece.offsets_ms) - 1
+    at_offset = np.flatnonzero(piece.offset == last)
     timestamp_ms = piece.timestamp_ms[at_offset]
     net_bps = piece.markout_bps[at_offset] - piece.cost_bps(piece.market_key[at_offset])
-    in_a_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + offset_ms < split_at_ms)
+    in_a_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + piece.offsets_ms[last] < split_at_ms)
     is_taken = in_a_part & ~np.isnan(net_bps)
     taken, timestamp_ms, net_bps = at_offset[is_taken], timestamp_ms[is_taken], net_bps[is_taken]
     cells = {
