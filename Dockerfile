@@ -1,4 +1,4 @@
-# One image for feed, worker, Flower, the simulated venue and `hip3`. No BuildKit needed.
+# One image for feed, worker, Flower, the page, the simulated venue and `hip3`. No BuildKit needed.
 ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
@@ -38,6 +38,7 @@ RUN mkdir -p /hip3/data /hip3/flower && chown -R 1000:1000 /hip3
 COPY --from=dependencies /opt/hip3 /opt/hip3
 COPY --from=code /opt/code /opt/code
 COPY docker/flower /opt/code/bin/flower-with-password
+COPY docker/page /opt/code/bin/page-with-password
 USER 1000:1000
 # Whose data/VENUE/signals is the default data directory.
 WORKDIR /hip3

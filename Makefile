@@ -62,6 +62,10 @@ bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(AR
 bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks/report.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.report $(ARGS)
 
+.PHONY: bench-page
+bench-page: $(VENV)/.dev ## Measure the live page with many markets and viewers: benchmarks/page.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.page $(ARGS)
+
 RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet
 COMPILE := $(RESOLVE) pyproject.toml --group build
@@ -69,7 +73,7 @@ COMPILE := $(RESOLVE) pyproject.toml --group build
 .PHONY: lock
 lock: $(VENV)/.dev ## Recompile requirements.lock, requirements-dev.lock and the benchmark's
 	@test -x $(BIN)/uv || $(INSTALL) uv
-	$(COMPILE) $(ARGS) --output-file requirements.lock --extra analysis
+	$(COMPILE) $(ARGS) --output-file requirements.lock --extra analysis --extra web
 	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --all-extras
 	$(COMPILE) $(ARGS) --output-file benchmarks/requirements.lock benchmarks/requirements.in
 	$(RESOLVE) $(ARGS) --output-file benchmarks/requirements-arq.lock benchmarks/requirements-arq.in

@@ -20,9 +20,9 @@ from benchmarks.figures import Figures
 from benchmarks.machine import description
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plot import plot
-from benchmarks.reportpage import section_of, with_section
 from benchmarks.results import markdown
 from benchmarks.schedule import EVERYDAY, KINDS, QUICK, Extent, most, steps
+from benchmarks.sections import LIVE_PAGE, REPORT, section_of, with_section
 from benchmarks.trial import QUIET_CORES, Trial
 from benchmarks.workload import Workload
 
@@ -66,8 +66,10 @@ def main(
     for folder in (out, HERE) if publish else (out,):
         plot(runs, folder / "results.svg")
         page = folder / "RESULTS.md"
-        of_report = section_of(page.read_text()) if page.exists() else ""
-        page.write_text(with_section(markdown(runs, json.loads(about.read_text())), of_report))
+        before, text = page.read_text() if page.exists() else "", markdown(runs, json.loads(about.read_text()))
+        for heading in (REPORT, LIVE_PAGE):
+            text = with_section(text, section_of(before, heading))
+        page.write_text(text)
         print(f"{len(runs)} runs: {page}")
 
 

@@ -20,7 +20,8 @@ from rich.markdown import Markdown
 from benchmarks.machine import of_machine
 from benchmarks.measured import Measured
 from benchmarks.processes import stray_cores
-from benchmarks.reportpage import Found, section, with_section
+from benchmarks.reportpage import Found, section
+from benchmarks.sections import with_section
 
 HERE = Path(__file__).parent
 HIP3 = str(Path(sys.executable).with_name("hip3"))

@@ -1,12 +1,11 @@
-"""What the benchmark of `hip3 report` found as the last section of RESULTS.md."""
+"""What the benchmark of `hip3 report` found, as a section of RESULTS.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
 from benchmarks.measured import Measured
-
-HEADING = "## The report\n"
+from benchmarks.sections import REPORT
 
 NOTES = """\
 By `make bench-report`, in `.venv`. Each row is a process of its own, run after its files have been read once, so
@@ -35,19 +34,8 @@ def section(found: Found) -> str:
     return "\n".join(_section(found)) + "\n"
 
 
-def with_section(page: str, text: str) -> str:
-    """A page with this section in place of the one it has."""
-    return f"{page.partition(HEADING)[0].rstrip()}\n\n{text}" if text else page
-
-
-def section_of(page: str) -> str:
-    """The section that a page has, or nothing."""
-    _, heading, rest = page.partition(HEADING)
-    return heading + rest
-
-
 def _section(found: Found) -> Iterator[str]:
-    yield HEADING
+    yield REPORT
     yield f"A made history of {found.signals:,} signals, `python -m benchmarks.history`.\n"
     yield from (f"- {name}: {value}" for name, value in found.machine.items())
     yield f"\n{NOTES}"

@@ -47,6 +47,8 @@ class Feed:
         self.detecting = True
         self.frames: Counter[str] = Counter()
         self.states: dict[str, MarketState] = {}
+        self.delisted: list[str] = []
+        """What the venue still lists, but nobody trades."""
         self.connections: list[Connection] = []
         self._home: dict[str, Connection] = {}
         self._budgets = VenueBudgets()
@@ -151,6 +153,7 @@ class Feed:
                 self.trouble = "the venue has no live market that HIP3_DEXES and HIP3_COINS let through"
                 log.error("no_market", why=self.trouble)
             self._follow(live)
+            self.delisted = info.delisted
             await asyncio.sleep(self._settings.universe_refresh_s)
 
     async def _keep_house(self) -> None:

@@ -10,6 +10,7 @@ from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from feed.watched import WatchNotes
 from hip3_tasks.clock import FeedClock, wall_ms
+from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
 from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.health import lags, note
 from hip3_tasks.pending import Pending
@@ -69,6 +70,7 @@ class House:
             await self._dispatcher.on_disk_thread(self._note, status, list(self._feed.states))
             try:
                 await self._dispatcher.on_redis_thread(status.write, self._client, keys)
+                await self._dispatcher.on_redis_thread(self._markets().write, self._client, keys)
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
             await asyncio.sleep(REPORT_EVERY_S)
@@ -142,6 +144,16 @@ class House:
         if self._dispatcher.unwritten:
             found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
         return found
+
+    def _markets(self) -> FeedMarkets:
+        rules, states = self._settings.rules, self._feed.states
+        facts = {
+            coin: MarketFacts(
+                rules.threshold_bps(coin, state.taker_fee_bps), state.taker_fee_bps, state.ctx_at_ms or None
+            )
+            for coin, state in states.items()
+        }
+        return FeedMarkets(markets=facts, delisted=self._feed.delisted)
 
     def _status(self, problems: list[str]) -> FeedStatus:
         feed, dispatcher = self._feed, self._dispatcher

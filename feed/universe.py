@@ -61,11 +61,19 @@ def listings(meta: Any) -> dict[str, Listing]:
     return found
 
 
+def delisted(meta: Any) -> list[str]:
+    """The coins of one `meta` answer that are listed, but no longer traded."""
+    coins = [asset["name"] for asset in meta["universe"] if asset.get("isDelisted")]
+    return [coin for coin in coins if isinstance(coin, str) and COIN.fullmatch(coin)]
+
+
 class InfoClient:
     """The info endpoint of one venue."""
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session, self._url = session, f"{base_url}/info"
+        self.delisted: list[str] = []
+        """As of the last reading that succeeded, narrowed like it."""
 
     async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, Listing]:
         """Every live market, narrowed to dexes and coins where given. Raises UniverseError.
@@ -74,13 +82,17 @@ class InfoClient:
         """
         wanted = set(dexes) or {coin.split(":", 1)[0] for coin in coins} or await self._dexes()
         found: dict[str, Listing] = {}
+        gone: list[str] = []
         for dex in sorted(wanted):
             try:
-                found |= listings(await self._ask({"type": "meta", "dex": dex}))
+                meta = await self._ask({"type": "meta", "dex": dex})
+                found |= listings(meta)
+                gone += delisted(meta)
             except (KeyError, TypeError, AttributeError) as error:
                 raise UniverseError(f"{self._url}: meta of dex {dex!r} makes no sense: {error!r}") from None
         for coin in set(coins) - set(found):
             log.warning("coin_not_live", coin=coin)
+        self.delisted = [coin for coin in gone if not coins or coin in coins]
         return {coin: listing for coin, listing in found.items() if not coins or coin in coins}
 
     async def _dexes(self) -> set[str]:

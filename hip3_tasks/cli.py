@@ -13,8 +13,8 @@ from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
 
-ANALYSIS = {"numpy", "plotly", "polars"}
-"""Of the extra that not every machine with a feed or a worker needs."""
+EXTRAS = dict.fromkeys(("numpy", "plotly", "polars"), "analysis") | dict.fromkeys(("starlette", "uvicorn"), "web")
+"""What not every machine with a feed or a worker needs, and the extra that brings it."""
 
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -38,9 +38,9 @@ def exit_status(command: Callable[[], int | None]) -> int:
         print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
-        if error.name not in ANALYSIS:
+        if error.name not in EXTRAS:
             raise
-        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[analysis]'", file=sys.stderr)
+        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'", file=sys.stderr)
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
@@ -58,6 +58,7 @@ def up(
         bool, typer.Option("--json", help="One last line of JSON on stdout, the rest on stderr.")
     ] = False,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, the page that shows the tasks.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="The live page.")] = True,
     rate: Annotated[float | None, typer.Option(min=0.1, max=100, help="Simulated signals a second.")] = None,
     seed: Annotated[int | None, typer.Option(help="The same seed and rate give the same simulated market.")] = None,
     from_file: Annotated[
@@ -77,8 +78,17 @@ def up(
     arguments = [word for name, value in simulated.items() if value is not None for word in (name, str(value))]
     if arguments and not is_simulated(chosen):
         raise typer.BadParameter(f"only the simulated venue has that, not {chosen.venue}", param_hint=arguments[0])
-    wishes = Wishes(duration_s=duration, as_json=as_json, flower=flower, venue_arguments=tuple(arguments))
+    wishes = Wishes(duration_s=duration, as_json=as_json, flower=flower, page=page, venue_arguments=tuple(arguments))
     return run_up(chosen, wishes)
+
+
+@app.command()
+def page(venue: Venue = None, data_dir: DataDir = None) -> int:
+    """Serve the live page alone, over the system in a data directory: settings HIP3_PAGE_*."""
+    from hip3_tasks import settings
+    from hip3_tasks.web.command import page_command
+
+    return page_command(settings.load(venue=venue, data_dir=data_dir))
 
 
 @app.command()

@@ -20,6 +20,7 @@ class RunFile(BaseModel):
     redis_url: str = Field(repr=False)
     venue_url: str
     flower_url: str | None = None
+    page_url: str | None = None
 
     @staticmethod
     def path(data_dir: Path) -> Path:

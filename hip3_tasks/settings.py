@@ -32,6 +32,9 @@ from hip3_tasks.errors import BadSetting
 from hip3_tasks.market import COIN
 
 PREFIX = "HIP3_"
+PAGE_PORT = 8700
+"""Where the page is if it may be: a browser that stays open finds it again after a restart."""
+SECRETS = ("redis_url", "page_password")
 VENUES = {
     "mainnet": "https://api.hyperliquid.xyz",
     "testnet": "https://api.hyperliquid-testnet.xyz",
@@ -82,6 +85,11 @@ class Settings(BaseModel):
 
     autoscale: str = Field("8,2", description="most and least worker processes, as Celery has it")
     flower_port: int = Field(0, ge=0, le=65535, description="of `hip3 up`; 0: any that is free")
+    flower_url: str | None = Field(None, description="where a browser finds Flower; default that of `hip3 up`")
+    page_host: str = Field("127.0.0.1", description="address the page listens on; others need a password")
+    page_port: int = Field(0, ge=0, le=65535, description="of the page; 0: 8700, or any that is free")
+    page_password: str | None = Field(None, repr=False, description="asked for by the page, with any user name")
+    page_hosts: Names = Field((), description="names by which the page may be asked, besides addresses and localhost")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     health_dir: Path | None = Field(None, description="where feed and worker note how they are; default nowhere")
 
@@ -92,7 +100,7 @@ class Settings(BaseModel):
             raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
         return venue.rstrip("/")
 
-    @field_validator("venue_url", "sim_url")
+    @field_validator("venue_url", "sim_url", "flower_url")
     @classmethod
     def _venue_url_is_one(cls, url: str | None) -> str | None:
         if url is not None and not _is_open_url(url):
@@ -203,7 +211,7 @@ def _fault(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> s
     said = message.removeprefix("Value error, ").removeprefix("Input should be ")
     said = {"int_parsing": "a whole number", "float_parsing": "a number"}.get(kind, said)
     said = said if said.startswith("expected") or not loc else f"expected {said}"
-    return f"{name}: {said}" + (_was(value) if loc and loc[0] != "redis_url" and ", was " not in said else "")
+    return f"{name}: {said}" + (_was(value) if loc and loc[0] not in SECRETS and ", was " not in said else "")
 
 
 def _was(value: Any) -> str:

@@ -4,7 +4,7 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 
 | key           | type   | TTL       | written by          | read by         | what                            |
 |---------------|--------|-----------|---------------------|-----------------|---------------------------------|
-| `tape:{coin}` | stream | trimmed   | feed                | workers         | states and gaps, by receive ms  |
+| `tape:{coin}` | stream | trimmed   | feed                | workers, page   | states and gaps, by receive ms  |
 | `tapes`       | set    | -         | feed                | feed            | the coins that have a tape      |
 | `watermark`   | string | -         | feed                | workers, status | the tape is complete up to here |
 | `feed`        | string | 5 s       | feed                | feed            | which directory owns the name   |
@@ -14,7 +14,9 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 | `captures`    | list   | -         | feed, `celery call` | workers         | the Celery queue                |
 | `unacked*`    | zset.. | -         | workers (kombu)     | workers         | deliveries not yet acknowledged |
 | `quarantine`  | list   | 1,000     | workers             | operator        | messages that cannot be handled |
-| `status`      | string | 60 s      | feed                | status          | the feed's counters             |
+| `status`      | string | 60 s      | feed                | status, page    | the feed's counters             |
+| `markets`     | string | -         | feed                | status, page    | threshold, fee, ctx of each     |
+| `workers`     | hash   | 60 s      | workers             | status, page    | each worker's pool, by its name |
 """
 
 import asyncio
@@ -42,6 +44,8 @@ class Keys:
         self.unacked = self.prefix + "unacked"
         self.quarantine = self.prefix + "quarantine"
         self.status = self.prefix + "status"
+        self.markets = self.prefix + "markets"
+        self.workers = self.prefix + "workers"
 
     def tape(self, coin: str) -> str:
         return f"{self.prefix}tape:{coin}"

@@ -146,6 +146,23 @@ class TapeReader:
         found = self._read_t0(keys, [capture.timestamp_ms for capture in captures]) if captures else []
         return [Origin(line, entries) for line, entries in zip(found[::2], found[1::2], strict=True)]
 
+    def newest(self, coins: Sequence[str]) -> tuple[int | None, list[Reading]]:
+        """The watermark and the latest state of each market, in one atomic round-trip. Raises redis.RedisError."""
+        watermark, *found = self._read([self._keys.watermark, *map(self._keys.tape, coins)], ["+"] * len(coins))
+        watermark_ms = None if watermark is None else int(watermark)
+        return watermark_ms, [Reading(watermark_ms, entries) for entries in found]
+
+    def between(self, coin: str, from_ms: int, to_ms: int, *, most: int) -> list[Entry]:
+        """A market from the state in force at one instant to that at another, oldest first.
+
+        Raises redis.RedisError, or MalformedEntry.
+        """
+        tape = self._keys.tape(coin)
+        before: Any = self._client.xrevrange(tape, max=from_ms, count=1)
+        # `ms` alone as the start of a range means its first entry.
+        found: Any = self._client.xrange(tape, min=from_ms + 1, max=to_ms, count=most)
+        return [decode_entry(entry_id, fields) for entry_id, fields in [*before, *found]]
+
     def watermark_ms(self) -> int | None:
         found = self._client.get(self._keys.watermark)
         return None if found is None else int(found)

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import redis
 import structlog
@@ -22,6 +23,7 @@ from workers.batch import Call
 from workers.capturer import Capturer
 from workers.due_batches import DueBatchTask
 from workers.health import note_health
+from workers.note import Notes
 
 log = structlog.get_logger()
 
@@ -98,6 +100,13 @@ def _collect_while_nothing_waits(**_: object) -> None:
     """What is garbage all the same, of failures mostly: looked for every two seconds if there is little to search."""
     if not state.requests:
         gc.collect()
+
+
+@worker_ready.connect
+def _begin_to_say_how_it_goes(sender: Any, **_: object) -> None:
+    notes = Notes.of(located(settings.load()), consumer=sender)
+    notes.forget_silent(at_ms=wall_ms())
+    heartbeat_sent.connect(lambda **_: notes.write(at_ms=wall_ms()), weak=False)
 
 
 @heartbeat_sent.connect

@@ -16,6 +16,8 @@ Trace = dict[str, Any]
 Number = float | None
 
 BLUE, AMBER, GREEN, RED, VIOLET, GREY = "#3b82c4", "#c98a1b", "#2f8f6b", "#d0605e", "#8d6cc4", "#8a9099"
+OFFSETS = (BLUE, AMBER, VIOLET, GREEN, RED)
+"""Of one line an offset, the nearest first."""
 FAINT, LESS_FAINT = "33", "66"
 """Put after a colour: so transparent that lines can be seen through it."""
 SLATE, CHALK = "#2b323a", "#f3f5f7"
@@ -87,6 +89,13 @@ def whiskers(at: Sequence[float], found: Sequence[Estimate], colour: str, *, upr
     x, y = (place, ends) if upright else (ends, place)
     thin = {"mode": "lines", "line": {"color": colour, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
     return {"type": "scatter", "x": x[:-1], "y": y[:-1], "name": "band", "connectgaps": False, **thin}
+
+
+def estimates(x: Sequence[float], found: Sequence[Estimate], colour: str, name: str, **more: Any) -> list[Trace]:
+    """A line through values, over the area of their bands and with the whiskers of each."""
+    area = band(x, [of.low for of in found], [of.high for of in found], colour, "band")
+    values = [of.value for of in found]
+    return [area | {"showlegend": False}, whiskers(x, found, colour), line(x, values, colour, name, **more)]
 
 
 def rows(names: Sequence[str]) -> Trace:

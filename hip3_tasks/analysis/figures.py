@@ -10,10 +10,12 @@ from hip3_tasks.analysis.drawing import (
     GREEN,
     GREY,
     LESS_FAINT,
+    OFFSETS,
     RED,
     VIOLET,
     Figure,
     band,
+    estimates,
     figure,
     line,
     whiskers,
@@ -25,7 +27,6 @@ SINCE = "seconds since the signal"
 WHOLE = Estimate(value=1.0, low=1.0, high=1.0)
 """Of the edge at T0, all is there at T0; and the mid has not moved."""
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
-OFFSETS = (BLUE, AMBER, VIOLET, GREEN, RED)
 
 
 def decay(horizons: Sequence[Horizon]) -> Figure:
@@ -33,16 +34,12 @@ def decay(horizons: Sequence[Horizon]) -> Figure:
     seconds = _seconds(horizons)
     edges = [*(of.edge_t0_bps for of in horizons[:1]), *(of.edge_bps for of in horizons)]
     retentions = [WHOLE, *(of.retention for of in horizons)] if horizons else []
-    lower = {"xaxis": "x", "yaxis": "y2"}
+    lower, left = {"xaxis": "x", "yaxis": "y2"}, "edge left, of 1 at T0"
     half = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": 0.5, "y1": 0.5}
     return figure(
         [
-            _area(seconds, edges, AMBER),
-            whiskers(seconds, edges, AMBER),
-            line(seconds, _values(edges), AMBER, "mean edge", hovertemplate="%{y:.2f} bps"),
-            _area(seconds, retentions, VIOLET) | lower,
-            whiskers(seconds, retentions, VIOLET) | lower,
-            line(seconds, _values(retentions), VIOLET, "edge left, of 1 at T0", hovertemplate="%{y:.2f}") | lower,
+            *estimates(seconds, edges, AMBER, "mean edge", hovertemplate="%{y:.2f} bps"),
+            *(trace | lower for trace in estimates(seconds, retentions, VIOLET, left, hovertemplate="%{y:.2f}")),
         ],
         height=420,
         hovermode="x unified",
@@ -99,11 +96,6 @@ def _seconds(horizons: Sequence[Horizon]) -> list[float]:
 
 def _values(found: Sequence[Estimate]) -> list[float | None]:
     return [of.value for of in found]
-
-
-def _area(seconds: Sequence[float], found: Sequence[Estimate], colour: str) -> Figure:
-    area = band(seconds, [of.low for of in found], [of.high for of in found], colour, "band")
-    return area | {"showlegend": False}
 
 
 def _cost(seconds: Sequence[float], cost_bps: float | None) -> Figure | None:

@@ -56,7 +56,7 @@ class StopRequest:
 
 def _report(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
     tally = run.tally
-    display.say(summary(tally, pending=run.left_open))
+    display.say(summary(run.summary()))
     display.say(f"data in {chosen.data_dir}")
     if as_json:
         counts = {"signals": tally.signals, "followups": tally.followups, "missed": tally.missed}

@@ -24,6 +24,9 @@ from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan
 from hip3_tasks.up.server import answers
 from hip3_tasks.watch.display import Display, View
+from hip3_tasks.watch.framerate import FrameRate
+from hip3_tasks.watch.markets import seen_markets
+from hip3_tasks.watch.pipeline import Pipeline, files_today
 from hip3_tasks.watch.status import Snapshot, problems
 from hip3_tasks.watch.tally import RunTally
 
@@ -42,6 +45,7 @@ class Run:
 
     def __init__(self, chosen: Settings, plan: Plan, *, household: Household, display: Display) -> None:
         self.tally = RunTally(chosen.data_dir)
+        self._rate = FrameRate()
         self.left_open: int | None = None
         self.fault: str | None = None
         self._chosen, self._plan, self._household, self._display = chosen, plan, household, display
@@ -84,10 +88,12 @@ class Run:
         if venue:
             yield from _wait(lambda: _listens(plan.venue_url), START_PATIENCE_S, f"no venue at {plan.venue_url}")
         self._state = "running"
-        if plan.flower:
-            # It costs a second of work that the others have better use for now.
+        if plan.page or plan.flower:
+            # They cost a second of work that the others have better use for now.
             yield from self._live_or_settled()
-            self._start(plan.flower)
+        for part in (plan.page, plan.flower):
+            if part:
+                self._start(part)
 
     def _live_or_settled(self) -> Iterator[None]:
         while self._live_at_s is None and self._age_s() < SETTLING_S:
@@ -106,6 +112,7 @@ class Run:
             redis_url=self._plan.redis_url,
             venue_url=self._plan.venue_url,
             flower_url=self._plan.flower_url,
+            page_url=self._plan.page_url,
         ).write(self._chosen.data_dir)
 
     def _is_over(self, duration_s: float | None) -> bool:
@@ -150,17 +157,22 @@ class Run:
         is_settling = self._live_at_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         places = {
+            "page": self._plan.page_url,
             "flower": self._plan.flower_url,
             "venue": self._plan.venue_url,
             "data": str(self._chosen.data_dir),
         }
         return View(
             title=f"hip3 up, {self._chosen.venue}, {self._age_s():.0f} s, {self._state}",
-            tally=self.tally,
-            snapshot=snapshot,
+            pipeline=self._pipeline(snapshot),
+            markets=seen_markets(self._client, self._keys, at_ms=snapshot.at_ms).rows,
             problems=self._problems(snapshot) if is_judged else [],
             places={name: place for name, place in places.items() if place},
         )
+
+    def _pipeline(self, snapshot: Snapshot) -> Pipeline:
+        files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
+        return Pipeline.of(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
 
     def _problems(self, snapshot: Snapshot) -> list[str]:
         return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
@@ -180,6 +192,10 @@ class Run:
         self._state = "stopping"
         self._household.end(child for child in self._others if not child.part.ends_last)
         self.tally.update()
+
+    def summary(self) -> Pipeline:
+        """What happened, and what was left open."""
+        return Pipeline.of(self.tally, Snapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None)
 
     def _count_open(self) -> int | None:
         try:

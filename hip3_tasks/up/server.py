@@ -48,10 +48,15 @@ def command(server: Path, *, port: int, directory: Path) -> list[str]:
     return [str(server), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+def free_port(wished: int = 0) -> int:
+    """A port of this machine that nobody listens on: the one wished for, if it is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        # What waits only for its last packets is no hindrance to a server.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wished))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 

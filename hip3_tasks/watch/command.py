@@ -12,6 +12,9 @@ from hip3_tasks.runfile import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, connect
 from hip3_tasks.watch.display import View, line, table
+from hip3_tasks.watch.framerate import FrameRate
+from hip3_tasks.watch.markets import Markets, seen_markets
+from hip3_tasks.watch.pipeline import Pipeline, files_today
 from hip3_tasks.watch.status import Snapshot, problems
 from hip3_tasks.watch.tally import recent
 
@@ -34,38 +37,30 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
 
 
 def _view(chosen: Settings) -> View:
-    now_ms = wall_ms()
+    now_ms, found = wall_ms(), Markets(None, [])
     try:
         chosen = located(chosen)
-        client = connect(str(chosen.redis_url), timeout_s=REDIS_TIMEOUT_S)
-        snapshot = Snapshot.take(client, Keys(chosen.feed_name))
+        client, keys = connect(str(chosen.redis_url), timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
+        snapshot = Snapshot.take(client, keys)
+        found = seen_markets(client, keys, at_ms=snapshot.at_ms)
     except Unavailable as error:
         snapshot = Snapshot(at_ms=now_ms, fault=str(error))
     run = RunFile.read(chosen.data_dir)
-    places = {"flower": run and run.flower_url, "data": str(chosen.data_dir)}
+    places = {"page": run and run.page_url, "flower": run and run.flower_url, "data": str(chosen.data_dir)}
     return View(
         title=f"{chosen.feed_name}, last {LOOK_BACK_MS // 60_000} minutes",
-        tally=recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms),
-        snapshot=snapshot,
+        pipeline=Pipeline.of(
+            recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms),
+            snapshot,
+            files=files_today(chosen.data_dir, at_ms=now_ms),
+            frames_per_s=FrameRate().of(snapshot.feed),
+        ),
+        markets=found.rows,
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
         places={name: place for name, place in places.items() if place},
     )
 
 
 def _as_dict(view: View) -> dict[str, object]:
-    tally, snapshot, feed = view.tally, view.snapshot, view.snapshot.feed
-    return {
-        "ok": not view.problems,
-        "problems": list(view.problems),
-        "signals": tally.signals,
-        "followups": tally.followups,
-        "followups_by_offset_ms": dict(sorted(tally.followups_by_offset_ms.items())),
-        "missed": tally.missed,
-        "missed_by_reason": dict(tally.missed_by_reason),
-        "lateness_ms": tally.lateness.summary(),
-        "pending": snapshot.pending,
-        "overdue": snapshot.overdue,
-        "watermark_age_ms": snapshot.watermark_age_ms,
-        "markets_live": feed and feed.markets_live,
-        "markets_followed": feed and feed.markets_followed,
-    }
+    """What `/api/state` has as `pipeline`, and whether all is well."""
+    return {"ok": not view.problems, "problems": list(view.problems), **view.pipeline.model_dump()}

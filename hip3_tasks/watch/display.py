@@ -13,12 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from hip3_tasks.printable import printable, printable_lines
-from hip3_tasks.watch.status import Snapshot
-from hip3_tasks.watch.tally import Tally
+from hip3_tasks.watch.markets import MarketRow, dislocated
+from hip3_tasks.watch.pipeline import Pipeline
 
 TABLE_EVERY_S = 0.5
 LINE_EVERY_S = 5.0
 NONE = "?"
+NAMED = 3
+"""Of the dislocated markets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +28,8 @@ class View:
     """Everything there is to show at one moment."""
 
     title: str
-    tally: Tally
-    snapshot: Snapshot
+    pipeline: Pipeline
+    markets: Sequence[MarketRow] = ()
     problems: Sequence[str] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     """Where else to look: pages, directories."""
@@ -53,29 +55,39 @@ def line(view: View) -> str:
     return printable(" | ".join([view.title, *_labelled(rows), *red]))
 
 
-def summary(tally: Tally, *, pending: int | None) -> str:
-    rows = _counts(tally) | {"pending": _or_none(pending)}
+def summary(pipeline: Pipeline) -> str:
+    rows = _counts(pipeline) | {"pending": _or_none(pipeline.pending)}
     return "this run: " + " | ".join(_labelled(rows))
 
 
 def _rows(view: View) -> dict[str, str]:
-    snapshot, feed = view.snapshot, view.snapshot.feed
-    live, followed = (feed.markets_live, feed.markets_followed) if feed else (None, None)
-    return _counts(view.tally) | {
-        "pending": f"{_or_none(snapshot.pending)}, {_or_none(snapshot.overdue)} of it overdue",
-        "watermark": f"{_or_none(snapshot.watermark_age_ms, ' ms')} old",
-        "markets": f"{_or_none(live)} of {_or_none(followed)} live",
+    found = view.pipeline
+    return _counts(found) | {
+        "pending": f"{_or_none(found.pending)}, {_or_none(found.overdue)} of it overdue",
+        "watermark": f"{_or_none(found.watermark_age_ms, ' ms')} old",
+        "markets": f"{_or_none(found.markets_live)} of {_or_none(found.markets_followed)} live",
+        "dislocated": _dislocated(view.markets),
+        "feed": f"{_or_none(found.sockets)} connected, {_or_none(found.reconnects)} reconnects, "
+        f"{NONE if found.frames_per_s is None else f'{found.frames_per_s:.0f}'} frames/s",
+        "workers": ", ".join(f"{one.processes} of {one.most_processes} processes" for one in found.workers) or NONE,
+        "memory": f"{NONE if found.server_bytes is None else f'{found.server_bytes / 1e6:.1f} MB'} in Redis",
     }
 
 
-def _counts(tally: Tally) -> dict[str, str]:
-    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in sorted(tally.followups_by_offset_ms.items())]
-    reasons = [f"{reason}: {count:,}" for reason, count in tally.missed_by_reason.most_common()]
-    lateness = [f"{name} {_or_none(ms, ' ms')}" for name, ms in tally.lateness.summary().items()]
+def _dislocated(markets: Sequence[MarketRow]) -> str:
+    found = dislocated(markets)
+    more = f" and {len(found) - NAMED}" if len(found) > NAMED else ""
+    return f"{len(found)}" + (f": {', '.join(row.shown() for row in found[:NAMED])}{more}" if found else "")
+
+
+def _counts(found: Pipeline) -> dict[str, str]:
+    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in found.followups_by_offset_ms.items()]
+    reasons = [f"{reason}: {count:,}" for reason, count in found.missed_by_reason.items()]
+    lateness = [f"{name} {_or_none(ms, ' ms')}" for name, ms in found.lateness_ms.items()]
     return {
-        "signals": f"{tally.signals:,}",
-        "follow-ups": _sum(tally.followups, offsets),
-        "missed": _sum(tally.missed, reasons),
+        "signals": f"{found.signals:,}",
+        "follow-ups": _sum(found.followups, offsets),
+        "missed": _sum(found.missed, reasons),
         "lateness": ", ".join(lateness),
     }
 

@@ -15,6 +15,7 @@ from hip3_tasks.pending import FIRST_TRY_MS, Pending
 from hip3_tasks.retention import disk_problem
 from hip3_tasks.store import Keys
 from hip3_tasks.tape import TapeReader
+from hip3_tasks.workernote import SILENT_MS, WorkerNote
 
 SILENCE_RED_MS = 5_000
 
@@ -31,6 +32,12 @@ class Snapshot:
     overdue: int | None = None
     """Captures whose own task has not done it FIRST_TRY_MS after their due time."""
     oldest_due_at_ms: int | None = None
+    queued: int | None = None
+    """Tasks that no worker has taken in."""
+    quarantined: int | None = None
+    workers: tuple[WorkerNote, ...] = ()
+    server_bytes: int | None = None
+    """What Redis uses of its memory."""
     fault: str | None = None
     """Why Redis could not be asked."""
 
@@ -48,6 +55,10 @@ class Snapshot:
                 pending=pending.size(),
                 overdue=int(client.zcount(keys.due, "-inf", at_ms - FIRST_TRY_MS)),
                 oldest_due_at_ms=pending.oldest_due_at_ms(),
+                queued=int(client.llen(keys.queue)),
+                quarantined=int(client.llen(keys.quarantine)),
+                workers=tuple(n for n in WorkerNote.read_all(client, keys) if wall_ms() - n.at_ms <= SILENT_MS),
+                server_bytes=int(client.info("memory")["used_memory"]),
             )
         except redis.RedisError as error:
             return cls(at_ms=wall_ms(), fault=f"Redis: {error}")

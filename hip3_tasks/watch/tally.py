@@ -1,8 +1,8 @@
 """What the data files say has happened: signals, follow-ups, what was missed, and how late."""
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,33 +11,9 @@ import orjson
 
 from hip3_tasks.capture import DAY_MS, utc_day
 from hip3_tasks.dayfiles import KINDS, jsonl_path
-from hip3_tasks.lines import backwards, read_from, whole_length
-
-EXACT_BELOW_MS = 1_000
-
-
-class Lateness:
-    """How late follow-ups were captured, in bounded memory: exact below 1 s, then to three digits."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[int] = Counter()
-        self._max_ms: int | None = None
-
-    def add(self, late_ms: int) -> None:
-        self._counts[_rounded(late_ms)] += 1
-        self._max_ms = late_ms if self._max_ms is None else max(self._max_ms, late_ms)
-
-    def quantile(self, q: float) -> int | None:
-        """The least lateness in ms that a share `q` of all did not exceed; None when there were none."""
-        wanted = q * self._counts.total()
-        for late_ms in sorted(self._counts):
-            wanted -= self._counts[late_ms]
-            if wanted <= 0:
-                return late_ms
-        return None
-
-    def summary(self) -> dict[str, int | None]:
-        return {"p50": self.quantile(0.5), "p99": self.quantile(0.99), "max": self._max_ms}
+from hip3_tasks.lines import backwards, whole_length
+from hip3_tasks.watch.lateness import Lateness, joined_lateness
+from hip3_tasks.watch.tail import Tail
 
 
 class Tally:
@@ -47,7 +23,7 @@ class Tally:
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
-        self.lateness = Lateness()
+        self.lateness_by_offset_ms: defaultdict[int, Lateness] = defaultdict(Lateness)
 
     @property
     def followups(self) -> int:
@@ -57,19 +33,34 @@ class Tally:
     def missed(self) -> int:
         return self.missed_by_reason.total()
 
+    @property
+    def lateness(self) -> Lateness:
+        """Of the follow-ups of every offset."""
+        return joined_lateness(self.lateness_by_offset_ms.values())
+
     def add(self, kind: str, lines: Iterable[bytes]) -> None:
         for line in lines:
-            with suppress(ValueError, TypeError, KeyError):
-                record = orjson.loads(line)
-                if kind == "signals":
-                    self.signals += "timestamp_ms" in record
-                elif kind == "missed":
-                    self.missed_by_reason[str(record["reason"])] += 1
-                else:
-                    offset_ms, late_ms = record["offset_ms"], record["captured_at_ms"] - record["due_at_ms"]
-                    if type(offset_ms) is int:
-                        self.lateness.add(late_ms)
-                        self.followups_by_offset_ms[offset_ms] += 1
+            with suppress(ValueError):
+                self.take(kind, orjson.loads(line))
+
+    def take(self, kind: str, record: Any) -> None:
+        with suppress(ValueError, TypeError, KeyError):
+            if kind == "signals":
+                self.signals += "timestamp_ms" in record
+            elif kind == "missed":
+                self.missed_by_reason[str(record["reason"])] += 1
+            else:
+                offset_ms, late_ms = record["offset_ms"], record["captured_at_ms"] - record["due_at_ms"]
+                if type(offset_ms) is int and type(late_ms) is int:
+                    self.lateness_by_offset_ms[offset_ms].add(late_ms)
+                    self.followups_by_offset_ms[offset_ms] += 1
+
+    def join(self, other: "Tally") -> None:
+        self.signals += other.signals
+        self.followups_by_offset_ms.update(other.followups_by_offset_ms)
+        self.missed_by_reason.update(other.missed_by_reason)
+        for offset_ms, lateness in other.lateness_by_offset_ms.items():
+            self.lateness_by_offset_ms[offset_ms].join(lateness)
 
 
 class RunTally(Tally):
@@ -77,32 +68,40 @@ class RunTally(Tally):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__()
-        self._data_dir = data_dir
-        self._read_to = {path: _whole_length(path) for _, path, _ in _files(data_dir)}
+        self._tail = Tail(data_dir)
 
     def update(self) -> None:
-        for kind, path, size in _files(self._data_dir):
-            # A writer that could not finish takes its own bytes back.
-            read_to = min(self._read_to.get(path, 0), size)
-            if size > read_to:
-                lines, read_to = read_from(path, read_to)
-                self.add(kind, lines)
-            self._read_to[path] = read_to
+        for kind, lines in self._tail.new_lines():
+            self.add(kind, lines)
 
 
 def recent(data_dir: Path, since_ms: int, *, until_ms: int) -> Tally:
     """The tally of the signals since an instant and of their captures; files are read from their ends."""
     tally = Tally()
-    for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
-        for kind in KINDS:
-            tally.add(kind, _lines_since(jsonl_path(data_dir, kind, utc_day(day_ms)), since_ms))
+    for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
+        tally.add(kind, lines)
     return tally
 
 
-def _lines_since(path: Path, since_ms: int) -> Iterator[bytes]:
+def recent_lines(
+    data_dir: Path, since_ms: int, *, until_ms: int, ends: Mapping[Path, int] | None = None
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The lines of the signals since an instant and of their captures, by kind of file, in no order.
+
+    `ends` says where to read each file from, backwards: not from its end.
+    """
+    for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
+        for kind in KINDS:
+            path = jsonl_path(data_dir, kind, utc_day(day_ms))
+            yield kind, _lines_since(path, since_ms, end=None if ends is None else ends.get(path, 0))
+
+
+def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[bytes]:
     """The lines of signals since an instant; those of older ones may stand between them."""
     with suppress(FileNotFoundError), path.open("rb") as file:
-        for lines in backwards(file.fileno(), _whole_length(path)):
+        if end is None:
+            end = whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
+        for lines in backwards(file.fileno(), end):
             times = [_times_ms(line) for line in lines]
             yield from (line for line, (signal_ms, _) in zip(lines, times, strict=True) if signal_ms >= since_ms)
             if all(max(both) < since_ms for both in times):
@@ -117,25 +116,3 @@ def _times_ms(line: bytes) -> tuple[int, int]:
         return signal_ms, int(record.get("captured_at_ms") or signal_ms)
     except (ValueError, TypeError, KeyError, AttributeError):
         return 0, 0
-
-
-def _files(data_dir: Path) -> list[tuple[str, Path, int]]:
-    """The data files with their kinds and sizes."""
-    with os.scandir(data_dir) as entries:
-        return [
-            (kind, Path(entry.path), entry.stat().st_size)
-            for entry in entries
-            if entry.name.endswith(".jsonl") and (kind := entry.name.partition("_")[0]) in KINDS
-        ]
-
-
-def _whole_length(path: Path) -> int:
-    with path.open("rb") as file:
-        return whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
-
-
-def _rounded(late_ms: int) -> int:
-    step = 1
-    while late_ms // step >= EXACT_BELOW_MS:
-        step *= 10
-    return late_ms // step * step

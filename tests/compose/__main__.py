@@ -49,10 +49,12 @@ class Story:
     """One project, and what is to be seen of it in turn."""
 
     def __init__(self) -> None:
-        self.port, self.called = free_port(), ""
+        self.port, self.page_port, self.called = free_port(), free_port(), ""
         self.project = Project(
             "hip3-compose-test",
             HIP3_FLOWER_PORT=str(self.port),
+            HIP3_PAGE_PORT=str(self.page_port),
+            HIP3_PAGE_PASSWORD=flower.PASSWORD,
             FLOWER_USER=flower.USER,
             FLOWER_PASSWORD=flower.PASSWORD,
             REDIS_PASSWORD="fortheduration",
@@ -66,6 +68,7 @@ class Story:
         yield self.up
         yield self.a_quiet_while
         yield self.flower_asks_for_its_password
+        yield self.the_page_asks_for_its_password
         yield self.one_capture_by_hand
         yield self.flower_remembers
         yield self.the_pool_grows_and_shrinks
@@ -119,6 +122,15 @@ class Story:
         ((task_id, task),) = tasks.items()
         assert task["runtime"] and task["args"] and task["result"], task
         return f"401, 401 and 200; shows {task_id} {task['args']}: {task['result']} in {task['runtime'] * 1000:.0f} ms"
+
+    def the_page_asks_for_its_password(self) -> str:
+        found = {who: flower.ask(self.page_port, "/", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
+        assert list(found.values()) == [401, 401, 200], found
+        state = json.loads(flower.ask(self.page_port, "/api/state", flower.LET_IN)[1])
+        live = [row for row in state["markets"] if row["state"] == "live"]
+        assert state["ok"] and live and state["signals"] and state["pipeline"]["workers"], state["problems"]
+        assert flower.ask(self.page_port, "/healthz", "")[0] == 200
+        return f"401, 401 and 200; shows {len(live)} live markets and {len(state['signals'])} signals"
 
     def one_capture_by_hand(self) -> str:
         record = self.project.followups()[0]

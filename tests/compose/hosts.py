@@ -7,7 +7,7 @@ from hip3_tasks.up.server import free_port
 from tests.compose import flower
 from tests.compose.project import Project, eventually, run
 
-SERVICES = ("redis", "worker", "feed", "flower", "venue")
+SERVICES = ("redis", "worker", "feed", "flower", "page", "venue")
 
 
 def two_hosts() -> str:
@@ -22,6 +22,7 @@ def two_hosts() -> str:
         HIP3_NAME="compose-a",
         HIP3_DEXES="xyz",
         HIP3_FLOWER_PORT=str(port),
+        HIP3_PAGE_PORT=str(free_port()),
         FLOWER_USER=flower.USER,
         FLOWER_PASSWORD=flower.PASSWORD,
     )

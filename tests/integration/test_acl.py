@@ -114,6 +114,10 @@ async def run_everything(url: str, folder: Path) -> None:
             await running.done("hip3_tasks.cli", "recapture", signal_id)
             await running.done("hip3_tasks.cli", "recapture", "--open")
             await running.done("hip3_tasks.cli", "status", "--check")
+            page_url = running.page(free_port())
+            await eventually("the page shows all", lambda: page_shows_all(page_url), within_s=30)
+            assert _asked(f"{page_url}/api/signal?id={signal_id}")["figure"]["data"]
+            assert recaptured(page_url, signal_id) == [200, 400]
             await eventually("run by hand", lambda: len(succeeded_in(flower_url)) == 3)
             # Killed while it holds tasks: a second one takes them up, and is asked to end.
             rig.quote("xyz:TSLA", bid=99.0, ask=99.5, oracle=102.0)
@@ -147,6 +151,11 @@ class Parts:
         self._running.append(process)
         return process
 
+    def page(self, port: int) -> str:
+        self._environment["HIP3_PAGE_PORT"] = str(port)
+        self._running.append(self._start("hip3_tasks.cli", "page"))
+        return f"http://127.0.0.1:{port}"
+
     async def done(self, *module: str) -> None:
         process = self._start(*module)
         await eventually(f"{' '.join(module)} has ended", lambda: process.poll() is not None, within_s=60)
@@ -176,6 +185,18 @@ def workers_in(flower_url: str) -> Any:
 
 def succeeded_in(flower_url: str) -> Any:
     return _asked(f"{flower_url}/api/tasks?state=SUCCESS")
+
+
+def page_shows_all(page_url: str) -> bool:
+    state = _asked(f"{page_url}/api/state") or {}
+    return bool(state.get("ok") and state["markets"] and state["signals"] and state["pipeline"]["workers"])
+
+
+def recaptured(page_url: str, signal_id: str) -> Any:
+    question = json.dumps({"signal_id": signal_id}).encode()
+    request = urllib.request.Request(f"{page_url}/api/recapture", question, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)["queued_ms"]
 
 
 def _asked(url: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hip3_tasks.feedmarkets import FeedMarkets
 from hip3_tasks.health import noted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
 from tests.feedrig import FeedRig, eventually, universe
@@ -296,6 +297,14 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
             await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
             await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
+            said = await eventually(
+                "it says so", lambda: (m := FeedMarkets.read(rig.client, rig.keys)) and m.delisted and m
+            )
+            assert said.delisted == ["xyz:AAPL"]
+            assert {coin: facts.threshold_bps for coin, facts in said.markets.items()} == {
+                "xyz:TSLA": 6.9,
+                "xyz:NEW": 6.9,
+            }
 
     run(script())
 

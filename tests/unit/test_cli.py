@@ -61,6 +61,12 @@ def test_help_needs_none_of_the_slow_imports() -> None:
     assert shown.stdout.strip() == "[]"
 
 
+def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
+    code = "import sys; import hip3_tasks.web.command; print([m for m in ('plotly', 'polars') if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=START_S)
+    assert shown.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

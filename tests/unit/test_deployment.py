@@ -12,7 +12,7 @@ COMPOSE = (ROOT / "docker-compose.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
 NAMED = re.compile(r"\$\{(\w+)")
 OF_HIP3_UP = {"autoscale", "flower_port"}
-CHOSEN_BY_COMPOSE = {"data_dir", "redis_url", "health_dir"}
+CHOSEN_BY_COMPOSE = {"data_dir", "redis_url", "health_dir", "page_host"}
 
 
 @pytest.mark.parametrize("name", sorted({*Settings.model_fields} - OF_HIP3_UP))

@@ -13,6 +13,8 @@ from hip3_tasks.auditing.audit import audit, audit_command
 from hip3_tasks.auditing.findings import show
 from hip3_tasks.printable import printable, printable_lines
 from hip3_tasks.watch.display import Display, View, line, table
+from hip3_tasks.watch.markets import Known, MarketRow
+from hip3_tasks.watch.pipeline import Pipeline
 from hip3_tasks.watch.status import Snapshot
 from hip3_tasks.watch.tally import Tally
 from tests.build import T0_MS, a_followup, a_signal
@@ -55,7 +57,9 @@ def an_evil_view() -> View:
     tally = Tally()
     tally.add("missed", [json.dumps({"reason": EVIL}).encode()])
     snapshot = Snapshot(at_ms=T0_MS, fault=EVIL)
-    return View(title=EVIL, tally=tally, snapshot=snapshot, problems=[EVIL], places={"data": EVIL})
+    pipeline = Pipeline.of(tally, snapshot, files=[], frames_per_s=None)
+    markets = [MarketRow(coin=EVIL, state=Known.LIVE, buy_edge_bps=9.0, threshold_bps=1.0)]
+    return View(title=EVIL, pipeline=pipeline, markets=markets, problems=[EVIL], places={"data": EVIL})
 
 
 def assert_is_inert(shown: str, *, lines: int | None = None) -> None:

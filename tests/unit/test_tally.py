@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.records import MissedReason, Record, Signal
-from hip3_tasks.watch.tally import Lateness, RunTally, recent
+from hip3_tasks.watch.lateness import Lateness
+from hip3_tasks.watch.tally import RunTally, recent
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 MINUTE_MS = 60_000

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from feed.universe import listings, taker_fee_bps
+from feed.universe import delisted, listings, taker_fee_bps
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,9 @@ def test_delisted_markets_and_names_that_are_no_coin_are_left_out() -> None:
     universe[1]["isDelisted"] = True
     universe[6]["deployerFeeScale"] = "nonsense"
     assert set(listings({"universe": universe})) == {"xyz:TSLA"}
+
+
+def test_what_is_delisted_is_named_if_it_is_a_coin() -> None:
+    names: list[Any] = ["xyz:TSLA", "xyz:GONE", "<b>", 7, None]
+    universe = [{"name": name, "isDelisted": name != "xyz:TSLA"} for name in names]
+    assert delisted({"universe": universe}) == ["xyz:GONE"]

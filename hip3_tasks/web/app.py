@@ -1,0 +1,137 @@
+"""The page's routes. All of them only read, but `/api/recapture`, which does what `hip3 recapture` does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import redis
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from hip3_tasks.edge import Side
+from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
+from hip3_tasks.recapture import recapture
+from hip3_tasks.recapture_command import QUEUED_MOST
+from hip3_tasks.settings import Settings
+from hip3_tasks.web import assets
+from hip3_tasks.web.board import Board
+from hip3_tasks.web.decays import Decays
+from hip3_tasks.web.detail import signal_detail
+from hip3_tasks.web.files import Files
+from hip3_tasks.web.guard import Guard
+from hip3_tasks.web.metrics import TYPE, Metrics
+from hip3_tasks.web.source import Source
+from hip3_tasks.web.watcher import Watcher
+
+VIEWERS_MOST = 200
+BODY_MOST = 1_000
+
+
+class Page:
+    """One page over one system."""
+
+    def __init__(self, asked: Settings) -> None:
+        self.board = Board()
+        self._asked, self._source, self._files = asked, Source(asked), Files(asked.data_dir)
+        self._watcher = Watcher(self._source, self._files)
+        self._decays = Decays(self._files)
+        self._metrics = Metrics(self.board, self._files.totals)
+
+    def app(self) -> Starlette:
+        get: dict[str, Callable[[Request], Any]] = {
+            "/": assets.page,
+            "/static/{name}": assets.static,
+            "/events": self.events,
+            "/api/state": self.state,
+            "/api/signal": self.signal,
+            "/api/decay": self.decay,
+            "/metrics": self.metrics,
+            "/healthz": self.healthz,
+            "/livez": self.livez,
+        }
+        routes = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
+        routes.append(Route("/api/recapture", self.recapture, methods=["POST"]))
+        guard = Middleware(Guard, password=self._asked.page_password, hosts=self._asked.page_hosts)
+        return Starlette(routes=routes, middleware=[guard], lifespan=self._living)
+
+    @asynccontextmanager
+    async def _living(self, _: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(self._watcher.watch(self.board))
+        preparing = asyncio.create_task(asyncio.to_thread(assets.prepare))
+        yield
+        watching.cancel()
+        await asyncio.gather(watching, preparing, return_exceptions=True)
+
+    async def events(self, _: Request) -> Response:
+        if self.board.viewers >= VIEWERS_MOST:
+            return PlainTextResponse(f"{VIEWERS_MOST} watch already\n", 503)
+        # Not to be gathered up by a proxy on the way.
+        return StreamingResponse(
+            self.board.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
+
+    async def state(self, _: Request) -> Response:
+        return Response(self.board.document(), media_type="application/json")
+
+    async def signal(self, request: Request) -> Response:
+        row = self._files.recents.find(request.query_params.get("id", ""))
+        if row is None:
+            return _json({"error": "the page does not remember this signal"}, 404)
+        return _json(await asyncio.to_thread(signal_detail, self._source, row))
+
+    async def decay(self, request: Request) -> Response:
+        coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
+        if side not in (None, *Side):
+            return _json({"error": "side: expected buy or sell"}, 400)
+        return _json(await self._decays.document(coin, Side(side) if side else None))
+
+    async def metrics(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type=TYPE)
+
+    async def healthz(self, _: Request) -> Response:
+        """Red when the system is: 503."""
+        is_well = self.board.state is not None and self.board.state.ok
+        return PlainTextResponse("ok\n" if is_well else "red\n", 200 if is_well else 503)
+
+    async def livez(self, _: Request) -> Response:
+        """Whether this process works, however the system stands."""
+        return PlainTextResponse("ok\n" if self.board.state else "starting\n", 200 if self.board.state else 503)
+
+    async def recapture(self, request: Request) -> Response:
+        try:
+            asked = orjson.loads(await _body(request))
+            signal_id = asked["signal_id"]
+        except (ValueError, TypeError, KeyError):
+            return _json({"error": 'expected {"signal_id": "DEX:COIN-MILLISECONDS"}'}, 400)
+        try:
+            offsets_ms = await asyncio.to_thread(self._recapture, signal_id)
+        except (BadCapture, UnknownSignal) as error:
+            return _json({"error": str(error)}, 404)
+        except (redis.RedisError, Unavailable) as error:
+            return _json({"error": str(error)}, 503)
+        return _json({"queued_ms": offsets_ms})
+
+    def _recapture(self, signal_id: str) -> list[int]:
+        client, keys = self._source.client, self._source.keys
+        if client.llen(keys.queue) > QUEUED_MOST:
+            raise Unavailable("too many captures are queued already; try again")
+        return list(recapture(signal_id, data_dir=self._asked.data_dir, client=client, keys=keys).offsets_ms)
+
+
+async def _body(request: Request) -> bytes:
+    """Raises ValueError when it is too long to be a question of ours."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_MOST:
+            raise ValueError("too long")
+    return bytes(body)
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")

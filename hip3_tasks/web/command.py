@@ -1,0 +1,71 @@
+"""`hip3 page`: the live page alone, over a system that runs elsewhere, or will."""
+
+import asyncio
+import ipaddress
+import socket
+from types import FrameType
+
+import uvicorn
+
+from hip3_tasks.errors import BadSetting, Unavailable
+from hip3_tasks.logs import configure_logs
+from hip3_tasks.settings import PAGE_PORT, Settings
+from hip3_tasks.web.app import Page
+from hip3_tasks.web.assets import plotly_script
+
+BACKLOG = 128
+LONGEST_END_S = 1
+"""An event stream never ends by itself."""
+
+
+def page_command(chosen: Settings) -> int:
+    """Serve until told to stop. Raises BadSetting or Unavailable."""
+    configure_logs(chosen.log_level)
+    if not chosen.page_password and not is_loopback(chosen.page_host):
+        raise BadSetting(f"HIP3_PAGE_PASSWORD: expected one, for {chosen.page_host} can be reached from elsewhere")
+    plotly_script()
+    listener = _listen(chosen.page_host, chosen.page_port)
+    page = Page(chosen)
+    config = uvicorn.Config(
+        page.app(),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=LONGEST_END_S,
+    )
+    host, port = listener.getsockname()[:2]
+    print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    asyncio.run(_Server(config, page).serve(sockets=[listener]))
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Ends its streams before it waits for them."""
+
+    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+        super().__init__(config)
+        self._page = page
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # Uvicorn's own raises the signal again at the end, and an end in order would look like a death.
+        self._page.board.close()
+        self.should_exit, self.force_exit = True, self.should_exit
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """On a port that was not chosen, the usual one or any. Raises Unavailable."""
+    for wanted in (port,) if port else (PAGE_PORT, 0):
+        try:
+            family = socket.getaddrinfo(host, wanted, type=socket.SOCK_STREAM)[0][0]
+            return socket.create_server((host, wanted), family=family, backlog=BACKLOG)
+        except OSError as error:
+            fault = error
+    raise Unavailable(f"the page cannot listen on {host}:{port or PAGE_PORT}: {fault.strerror or fault}")

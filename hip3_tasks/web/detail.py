@@ -1,0 +1,41 @@
+"""One signal in full: what became of it, the prices around it from the tape, and where its tasks are shown."""
+
+from typing import Any
+from urllib.parse import quote
+
+import redis
+
+from hip3_tasks.errors import MalformedEntry, Unavailable
+from hip3_tasks.web.figures import signal_figure
+from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.source import Source
+
+BEFORE_MS = 5_000
+AFTER_MS = 2_000
+ENTRIES_MOST = 5_000
+
+
+def signal_detail(source: Source, row: SignalRow) -> dict[str, Any]:
+    """For the page. Without a chart, and saying why, where the tape cannot be read or has forgotten it."""
+    tasks = [f"{row.signal_id}:{cell.offset_ms}" for cell in row.cells]
+    flower = source.flower_url
+    links = [f"{flower}/task/{quote(task, safe='')}" for task in tasks] if flower else []
+    detail: dict[str, Any] = {"signal": row, "tasks": tasks, "links": links, "figure": None, "why_no_figure": None}
+    try:
+        detail["figure"] = _figure(source, row)
+    except (redis.RedisError, Unavailable, MalformedEntry) as error:
+        detail["why_no_figure"] = str(error)
+    if detail["figure"] is None and detail["why_no_figure"] is None:
+        detail["why_no_figure"] = "the tape no longer reaches back to it"
+    return detail
+
+
+def _figure(source: Source, row: SignalRow) -> dict[str, Any] | None:
+    from_ms = row.at_ms - BEFORE_MS
+    until_ms = row.at_ms + max((cell.offset_ms for cell in row.cells), default=0) + AFTER_MS
+    tape = source.tape()
+    watermark_ms = tape.watermark_ms()
+    entries = tape.between(row.coin, from_ms, until_ms, most=ENTRIES_MOST)
+    if watermark_ms is None or not entries:
+        return None
+    return signal_figure(row, entries, from_ms=from_ms, until_ms=min(until_ms, watermark_ms))

@@ -1,0 +1,95 @@
+"""The page's charts, drawn as the report draws: dictionaries as plotly takes them."""
+
+from collections.abc import Sequence
+
+from hip3_tasks.analysis.drawing import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    OFFSETS,
+    RED,
+    Figure,
+    Number,
+    Trace,
+    estimates,
+    figure,
+    line,
+)
+from hip3_tasks.market import Entry, Market
+from hip3_tasks.watch.window import Window
+from hip3_tasks.web.decaytable import Horizon
+from hip3_tasks.web.recents import SignalRow
+
+MEDIAN, SLOWEST = 0.5, 0.99
+
+
+def lateness_figure(window: Window) -> Figure:
+    """p50 and p99 by offset, over the last quarter of an hour."""
+    stretches = list(window.lateness())
+    offsets_ms = sorted({offset_ms for _, by_offset in stretches for offset_ms in by_offset})
+    traces: list[Trace] = []
+    for number, offset_ms in enumerate(offsets_ms):
+        found = [(at_ms, by_offset[offset_ms]) for at_ms, by_offset in stretches if offset_ms in by_offset]
+        for q, dash in ((MEDIAN, "dot"), (SLOWEST, "solid")):
+            # A logarithm has no place for what came within the same millisecond.
+            late_ms = [max(1, late.quantile(q) or 0) for _, late in found]
+            name, colour = f"T+{offset_ms / 1000:g}, p{q * 100:g}", OFFSETS[number % len(OFFSETS)]
+            looks = {"mode": "lines", "line": {"color": colour, "width": 1.5, "dash": dash}}
+            group = {"legendgroup": offset_ms, "showlegend": q == SLOWEST}
+            traces.append(line([at_ms for at_ms, _ in found], late_ms, colour, name, **looks, **group))
+    scale = {"title": "ms late, p50 dotted", "type": "log", "dtick": 1}
+    return figure(traces, xaxis={"type": "date"}, yaxis=scale, hovermode="x unified")
+
+
+def decay_figure(horizons: Sequence[Horizon]) -> Figure:
+    """Mean edge and markout by horizon, each with its band."""
+    seconds = [horizon.offset_ms / 1000 for horizon in horizons]
+    return figure(
+        [
+            *estimates(seconds, [horizon.edge_bps for horizon in horizons], AMBER, "mean edge"),
+            *estimates(seconds, [horizon.markout_bps for horizon in horizons], GREEN, "markout"),
+        ],
+        xaxis={"title": "seconds since the signal", "tickvals": seconds, "zeroline": False},
+        yaxis={"title": "bps"},
+        hovermode="x unified",
+    )
+
+
+def signal_figure(row: SignalRow, entries: Sequence[Entry], *, from_ms: int, until_ms: int) -> Figure:
+    """Both sides and the oracle around a signal, in seconds from it; broken where nothing is known."""
+    instants_ms = [*(max(entry.at_ms, from_ms) for entry in entries), *([until_ms] if entries else [])]
+    seconds = [(at_ms - row.at_ms) / 1000 for at_ms in instants_ms]
+    states = [entry.value if isinstance(entry.value, Market) else None for entry in entries]
+    states += states[-1:]
+    instants = {0: "T0"} | {cell.offset_ms: f"T+{cell.offset_ms / 1000:g}" for cell in row.cells}
+    return figure(
+        [
+            _steps(seconds, [state.ask_px if state else None for state in states], RED, "ask"),
+            _steps(seconds, [state.bid_px if state else None for state in states], GREEN, "bid"),
+            _steps(seconds, [state.oracle_px if state else None for state in states], BLUE, "oracle", dash="dash"),
+        ],
+        xaxis={"title": "seconds since the signal", "zeroline": False},
+        yaxis={"zeroline": False},
+        hovermode="x unified",
+        shapes=[_mark(offset_ms) for offset_ms in instants],
+        annotations=[_label(offset_ms, text) for offset_ms, text in instants.items()],
+        # Above the names of the instants.
+        legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom"},
+        margin={"t": 48},
+    )
+
+
+def _steps(seconds: Sequence[float], prices: Sequence[Number], colour: str, name: str, *, dash: str = "solid") -> Trace:
+    looks = {"color": colour, "width": 1.5, "shape": "hv", "dash": dash}
+    return line(seconds, prices, colour, name, mode="lines", line=looks)
+
+
+def _mark(offset_ms: int) -> Trace:
+    at_s = offset_ms / 1000
+    looks = {"width": 1, "color": GREY, "dash": "solid" if offset_ms == 0 else "dot"}
+    return {"type": "line", "x0": at_s, "x1": at_s, "y0": 0, "y1": 1, "yref": "paper", "line": looks}
+
+
+def _label(offset_ms: int, text: str) -> Trace:
+    return {"x": offset_ms / 1000, "y": 1, "yref": "paper", "yanchor": "bottom", "text": text, "showarrow": False}

@@ -1,0 +1,96 @@
+"""All that the page shows of the data files, from their tails: signals, counts, lateness and today's decay.
+
+What was there before is read backwards: the last quarter of an hour at once, the rest of the day bit by bit.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hip3_tasks.capture import utc_day
+from hip3_tasks.dayfiles import jsonl_path
+from hip3_tasks.lines import backwards
+from hip3_tasks.watch.tail import Tail
+from hip3_tasks.watch.tally import Tally, recent_lines
+from hip3_tasks.watch.window import BUCKET_MS, BUCKETS, Window
+from hip3_tasks.web.decay import Decay
+from hip3_tasks.web.recents import Recents
+
+CATCH_UP_S = 0.05
+"""Of each look, until the whole day is read: a tenth of a core."""
+
+
+class Files:
+    """One data directory, which need not be there yet."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.recents, self.window, self.decay = Recents(), Window(), Decay()
+        self.totals = Tally()
+        """Of the lines appended since this began: what only ever grows."""
+        self._data_dir = data_dir
+        self._tail: Tail | None = None
+        self._backlog: Iterator[None] = iter(())
+        self.is_caught_up = False
+
+    def update(self, at_ms: int) -> None:
+        """Read what is new, and some of what is old. A directory that is not there has nothing new."""
+        with suppress(OSError):
+            self.decay.turn_to(at_ms)
+            if self._tail is None:
+                self._begin(at_ms)
+            assert self._tail is not None
+            for kind, lines in self._tail.new_lines():
+                for record in _records(lines):
+                    self.totals.take(kind, record)
+                    self._take(kind, record)
+                    self.decay.take(kind, record)
+            self.window.forget_before(at_ms)
+            self._catch_up()
+
+    def _begin(self, at_ms: int) -> None:
+        tail = Tail(self._data_dir)
+        ends = dict(tail.read_to)
+        since_ms = at_ms - BUCKET_MS * BUCKETS
+        found = [
+            (kind, list(_records(lines)))
+            for kind, lines in recent_lines(self._data_dir, since_ms, until_ms=at_ms, ends=ends)
+        ]
+        for kind, records in sorted(found, key=lambda part: part[0] != "signals"):
+            for record in sorted(records, key=_written_at_ms):
+                self._take(kind, record)
+        self._backlog = self._rest_of_the_day(ends, utc_day(at_ms))
+        self._tail = tail
+
+    def _take(self, kind: str, record: dict[str, Any]) -> None:
+        self.recents.take(kind, record)
+        self.window.take(kind, record)
+
+    def _rest_of_the_day(self, ends: dict[Path, int], day: str) -> Iterator[None]:
+        path = jsonl_path(self._data_dir, "followups", day)
+        with suppress(FileNotFoundError), path.open("rb") as file:
+            for lines in backwards(file.fileno(), ends.get(path, 0)):
+                for record in _records(lines):
+                    self.decay.take("followups", record)
+                yield
+
+    def _catch_up(self) -> None:
+        until_s = time.monotonic() + CATCH_UP_S
+        while not self.is_caught_up and time.monotonic() < until_s:
+            self.is_caught_up = next(self._backlog, self) is self
+
+
+def _records(lines: Any) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        with suppress(ValueError):
+            record = orjson.loads(line)
+            if isinstance(record, dict):
+                yield record
+
+
+def _written_at_ms(record: dict[str, Any]) -> int:
+    found = record.get("captured_at_ms") or record.get("timestamp_ms")
+    return found if type(found) is int else 0

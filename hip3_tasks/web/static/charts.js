@@ -1,0 +1,40 @@
+// Plotly, dressed in the page's own colours. The figures come drawn from the server, as the report draws them.
+
+import { sketch } from "./sketch.js";
+
+const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
+const drawn = new Map();
+
+const loaded = new Promise((resolve) => {
+  if (window.Plotly) resolve(window.Plotly);
+  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
+});
+
+export async function draw(node, figure) {
+  drawn.set(node, figure);
+  if (!window.Plotly) sketch(node, figure);
+  const Plotly = await loaded;
+  node.querySelector(".sketch")?.remove();
+  if (drawn.get(node) === figure) await Plotly.react(node, figure.data, dressed(figure.layout), CONFIG);
+}
+
+function dressed(layout) {
+  const style = getComputedStyle(document.documentElement);
+  const [text, line] = [style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim()];
+  const panel = style.getPropertyValue("--panel").trim();
+  const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true, fixedrange: true };
+  return {
+    ...layout,
+    height: undefined, // the style sheet's
+    font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: text },
+    hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text } },
+    margin: { ...layout.margin, l: 8, r: 8, b: 8, t: Math.max(30, layout.margin.t) },
+    legend: { ...layout.legend, font: { size: 10 } },
+    xaxis: { ...layout.xaxis, ...axis },
+    yaxis: { ...layout.yaxis, ...axis },
+  };
+}
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const [node, figure] of drawn) draw(node, { ...figure });
+});

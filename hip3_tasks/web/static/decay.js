@@ -1,0 +1,48 @@
+// How edges decay by horizon, of today: asked for now and then, and when another market or side is chosen.
+
+import { draw as drawChart } from "./charts.js";
+import { $, element } from "./dom.js";
+import { NONE, clock, count, horizon, signed } from "./format.js";
+
+const EVERY_MS = 10000;
+let known = "";
+
+export function setUp() {
+  for (const id of ["decay-coin", "decay-side"]) $(id).addEventListener("change", ask);
+  setInterval(() => { if (!document.hidden) ask(); }, EVERY_MS);
+  ask();
+}
+
+export function coins(names) {
+  const text = names.join();
+  if (text === known) return;
+  known = text;
+  const select = $("decay-coin");
+  const chosen = select.value;
+  select.replaceChildren(element("option", { value: "", text: "all markets" }), ...names.map((text) => element("option", { text })));
+  select.value = names.includes(chosen) ? chosen : "";
+}
+
+async function ask() {
+  const wanted = new URLSearchParams({ coin: $("decay-coin").value, side: $("decay-side").value });
+  let answer;
+  try {
+    answer = await fetch(`api/decay?${wanted}`);
+  } catch {
+    return; // the banner says it
+  }
+  if (!answer.ok) return;
+  const { since_ms: sinceMs, is_complete: isComplete, horizons, figure } = await answer.json();
+  $("decay-since").textContent = `since ${clock(sinceMs)} UTC${isComplete ? "" : ", still reading"}`;
+  $("decay-rows").replaceChildren(...horizons.map(row));
+  drawChart($("decay-chart"), figure);
+}
+
+function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clusters }) {
+  const texts = [horizon(offsetMs), signed(edge.value), band(edge), signed(markout.value), band(markout), count(n)];
+  const cells = texts.map((text, n) => element("td", { text, className: n === 2 || n === 4 ? "wide" : "" }));
+  cells.at(-1).title = `${count(n)} signals in ${count(clusters)} minutes`;
+  return element("tr", {}, ...cells);
+}
+
+const band = ({ low, high }) => (low === null || low === high ? NONE : `${signed(low)} to ${signed(high)}`);

@@ -1,0 +1,76 @@
+// One signal: prices around it, what became of it, and how to capture it again.
+
+import { draw } from "./charts.js";
+import { $, element } from "./dom.js";
+import { bps, clock, horizon, ms, signed, words } from "./format.js";
+
+let shown = null;
+
+export function setUp() {
+  $("signal-close").addEventListener("click", () => $("signal").close());
+  $("signal").addEventListener("click", (event) => { if (event.target === $("signal")) $("signal").close(); });
+  $("signal").addEventListener("close", () => { shown = null; });
+  $("recapture").addEventListener("click", recapture);
+}
+
+export async function open(id) {
+  shown = id;
+  $("recapture-said").textContent = "";
+  $("recapture-command").textContent = `hip3 recapture ${id}`;
+  await refresh(id);
+  if (shown === id && !$("signal").open) $("signal").showModal();
+}
+
+// While it is open its cells fill in, too.
+export async function changed(ids) {
+  if (shown !== null && ids.has(shown)) await refresh(shown);
+}
+
+async function refresh(id) {
+  const answer = await fetch(`api/signal?id=${encodeURIComponent(id)}`);
+  const detail = await answer.json();
+  if (shown !== id) return;
+  if (!answer.ok) {
+    $("signal-title").textContent = id;
+    $("signal-words").textContent = detail.error;
+    return;
+  }
+  const { signal, figure } = detail;
+  $("signal-title").textContent = `${signal.coin} ${signal.side}`;
+  $("signal-words").textContent =
+    `${clock(signal.at_ms)} UTC, edge ${bps(signal.raw_edge_bps)} bps (net ${bps(signal.net_edge_bps)}), threshold ${bps(signal.threshold_bps)}`;
+  $("signal-cells").replaceChildren(...signal.cells.map((cell, n) => row(cell, detail.tasks[n], detail.links[n])));
+  $("signal-chart").hidden = !figure;
+  $("signal-no-chart").hidden = Boolean(figure);
+  $("signal-no-chart").textContent = detail.why_no_figure ?? "";
+  if (figure) requestAnimationFrame(() => draw($("signal-chart"), figure));
+}
+
+function row(cell, task, link) {
+  const outcome = cell.outcome === "missed" ? words(cell.why ?? "missed") : words(cell.outcome ?? "open");
+  const where = link
+    ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer", text: "Flower", title: task })
+    : element("span", { text: "–", title: task });
+  const texts = [horizon(cell.offset_ms), null, bps(cell.raw_edge_bps), signed(cell.edge_change_bps), signed(cell.markout_bps), ms(cell.late_ms)];
+  const cells = texts.map((text, n) => element("td", { text: text ?? "", className: n === 2 ? "wide" : "" }));
+  cells[1].append(element("span", { text: outcome, className: `cell ${cell.outcome ?? "open"}` }));
+  return element("tr", {}, ...cells, element("td", {}, where));
+}
+
+async function recapture() {
+  const id = shown;
+  $("recapture").disabled = true;
+  try {
+    const answer = await fetch("api/recapture", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ signal_id: id }),
+    });
+    const said = await answer.json();
+    $("recapture-said").textContent = answer.ok ? `queued for ${said.queued_ms.map(horizon).join(", ")}` : said.error;
+  } catch {
+    $("recapture-said").textContent = "the page's server does not answer";
+  } finally {
+    $("recapture").disabled = false;
+  }
+}

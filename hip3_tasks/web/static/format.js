@@ -1,0 +1,40 @@
+// Numbers as a trader reads them. What is missing is a dash, never a zero.
+
+export const NONE = "–";
+const decimals = new Map();
+const GROUPED = new Intl.NumberFormat("en"); // made once: toLocaleString makes one a call
+
+// A coin's prices stand under each other: with as many decimals as any of them ever had.
+export function px(coin, value) {
+  if (value === null || value === undefined) return NONE;
+  const text = String(value);
+  const digits = text.includes("e") ? 8 : (text.split(".")[1] ?? "").replace(/^0$/, "").length;
+  if (digits > (decimals.get(coin) ?? 0)) decimals.set(coin, digits);
+  return value.toFixed(decimals.get(coin) ?? 0);
+}
+
+export const bps = (value, digits = 1) => (value === null || value === undefined ? NONE : value.toFixed(digits).replace("-", "−"));
+
+export const signed = (value, digits = 1) =>
+  value === null || value === undefined ? NONE : (value > 0 ? "+" : "") + bps(value, digits);
+
+export const count = (value) => (value === null || value === undefined ? NONE : GROUPED.format(value));
+
+export const ms = (value) =>
+  value === null || value === undefined ? NONE : value < 10000 ? `${count(Math.round(value))} ms` : `${(value / 1000).toFixed(0)} s`;
+
+export const age = (value) => (value === null || value === undefined ? NONE : `${(Math.max(0, value) / 1000).toFixed(value < 9950 ? 1 : 0)} s`);
+
+export const horizon = (offsetMs) => (offsetMs ? `T+${offsetMs / 1000}` : "T0");
+
+export const clock = (atMs) => new Date(atMs).toISOString().slice(11, 19);
+
+export function bytes(value) {
+  if (value === null || value === undefined) return NONE;
+  for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+    if (value >= size) return `${(value / size).toFixed(1)} ${unit}`;
+  }
+  return `${value} B`;
+}
+
+export const words = (text) => text.replaceAll("_", " ");

@@ -1,0 +1,46 @@
+// How the machinery stands, in facts and one chart.
+
+import { $, element, say } from "./dom.js";
+import { NONE, bytes, count, horizon, ms, words } from "./format.js";
+
+const made = new Map();
+
+export function draw(state) {
+  const pipeline = state.pipeline;
+  if (pipeline) for (const [name, text] of Object.entries(facts(pipeline))) fact(name, text);
+  $("flower").hidden = !state.flower_url;
+  if (state.flower_url) $("flower").href = state.flower_url;
+}
+
+function fact(name, text) {
+  if (!made.has(name)) {
+    const value = element("dd");
+    made.set(name, value);
+    $("pipeline-facts").append(element("dt", { text: name }), value);
+  }
+  say(made.get(name), text);
+}
+
+function facts(p) {
+  const workers = p.workers.map((w) => `${w.processes} of ${w.most_processes} processes, ${count(w.held)} tasks held`);
+  const frames = Object.entries(p.frames).map(([kind, n]) => `${words(kind)} ${count(n)}`);
+  const late = Object.entries(p.lateness_ms_by_offset_ms).map(([offset, l]) => `${horizon(offset)} ${count(l.p50)} / ${count(l.p99)}`);
+  const missed = Object.entries(p.missed_by_reason).map(([reason, n]) => `${words(reason)} ${count(n)}`);
+  return {
+    Watermark: `${ms(p.watermark_age_ms)} old`,
+    Markets: `${count(p.markets_live)} of ${count(p.markets_followed)} live`,
+    Feed: `${count(p.sockets)} connected, ${count(p.reconnects)} reconnects${p.detecting === false ? ", draining" : ""}`,
+    Frames: `${p.frames_per_s ?? NONE} a second`,
+    Pending: `${count(p.pending)}, ${count(p.overdue)} overdue`,
+    Queue: `${count(p.queued)} waiting, ${count(p.quarantined)} put aside`,
+    Signals: `${count(p.signals)} in 15 min`,
+    "Follow-ups": count(p.followups),
+    Missed: count(p.missed) + (missed.length ? ` (${missed.join(", ")})` : ""),
+    "Late p50 / p99": late.length ? `${late.join(", ")} ms` : NONE,
+    Workers: workers.length ? workers.join("; ") : "none heard of",
+    Redis: bytes(p.server_bytes),
+    "Files today": p.files_today.map((f) => `${f.name.split("_")[0]} ${bytes(f.bytes)}`).join(", ") || NONE,
+    "Frames by kind": frames.join(", ") || NONE,
+  };
+}
+

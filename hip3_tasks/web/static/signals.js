@@ -1,0 +1,81 @@
+// The newest signals; their cells fill in as they are captured.
+
+import { $, dress, element, hint, say } from "./dom.js";
+import { bps, clock, horizon, signed, words } from "./format.js";
+
+const MOST = 100;
+const NEW_MS = 2000; // shown plainly: an animation would have the browser paint sixty times a second
+const made = new Map();
+let offsets = "";
+
+export function setUp(open) {
+  const body = $("signal-rows");
+  const wanted = (event) => event.target.closest("tr")?.dataset.id;
+  body.addEventListener("click", (event) => { const id = wanted(event); if (id) open(id); });
+  body.addEventListener("keydown", (event) => { const id = wanted(event); if (id && event.key === "Enter") open(id); });
+}
+
+export function draw(state) {
+  const newest = [...state.signals.values()].sort((a, b) => b.at_ms - a.at_ms || (a.coin < b.coin ? -1 : 1)).slice(0, MOST);
+  const wanted = [...new Set(newest.flatMap((row) => row.cells.map((cell) => cell.offset_ms)))].sort((a, b) => a - b);
+  if (offsets !== String(wanted)) columns(wanted);
+  const kept = new Set(newest.map((row) => row.signal_id));
+  for (const [id, parts] of made) if (!kept.has(id)) { parts.row.remove(); made.delete(id); }
+  const body = $("signal-rows");
+  newest.forEach((row, place) => {
+    const parts = made.get(row.signal_id) ?? make(row, wanted);
+    dress(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
+    fill(parts, row);
+    if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
+  });
+}
+
+function columns(wanted) {
+  offsets = String(wanted);
+  $("signal-columns").replaceChildren(
+    ...["Time", "Market", "Side", "Edge", ...wanted.map(horizon)].map((text) =>
+      element("th", { text, scope: "col", className: { Market: "name", Side: "wide wider" }[text] ?? "" }),
+    ),
+  );
+  for (const parts of made.values()) parts.row.remove();
+  made.clear();
+}
+
+function make(row, wanted) {
+  const cells = new Map(wanted.map((offsetMs) => [offsetMs, element("span", { className: "cell" })]));
+  const arrow = row.side === "buy" ? "▲" : "▼";
+  const net = `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps`;
+  const node = element(
+    "tr",
+    { tabIndex: 0 },
+    element("td", { text: clock(row.at_ms), className: "quiet", title: row.signal_id }),
+    element("td", { text: row.coin, className: "name" }),
+    element("td", { text: `${arrow} ${row.side}`, className: "quiet wide wider" }),
+    element("td", { title: net }, element("span", { text: `${arrow} `, className: "quiet narrow" }), bps(row.raw_edge_bps)),
+    ...[...cells.values()].map((cell) => element("td", {}, cell)),
+  );
+  node.dataset.id = row.signal_id;
+  const parts = { row: node, cells };
+  made.set(row.signal_id, parts);
+  return parts;
+}
+
+function fill(parts, row) {
+  for (const cell of row.cells) {
+    const node = parts.cells.get(cell.offset_ms);
+    dress(node, `cell ${cell.outcome ?? "open"}`);
+    say(node, outcome(cell));
+    hint(node, explained(cell));
+  }
+}
+
+export function outcome(cell) {
+  if (cell.outcome === null) return "…";
+  return cell.outcome === "missed" ? words(cell.why ?? "missed").split(":")[0] : signed(cell.edge_change_bps);
+}
+
+function explained(cell) {
+  if (cell.outcome === null) return "not due yet, or on its way";
+  if (cell.outcome === "missed") return `missed, ${words(cell.why ?? "")}`;
+  return `${words(cell.outcome)}: edge now ${bps(cell.raw_edge_bps)} bps, markout ${signed(cell.markout_bps)} bps`;
+}

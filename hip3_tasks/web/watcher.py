@@ -1,0 +1,124 @@
+"""The one who looks, for all viewers together: at Redis and the ends of the files, twice a second."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+from pydantic import ValidationError
+
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.watch.framerate import FrameRate
+from hip3_tasks.watch.markets import MarketRow, markets_at
+from hip3_tasks.watch.pipeline import Pipeline, files_today
+from hip3_tasks.watch.sessions import session_at
+from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.web.board import Board
+from hip3_tasks.web.figures import lateness_figure
+from hip3_tasks.web.files import Files
+from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.snapshot import State, Verdicts, verdicts_of
+from hip3_tasks.web.source import Source
+
+EVERY_S = 0.5
+PIPELINE_EVERY = 2
+"""Looks: what says how the machinery stands is asked once a second."""
+FIGURES_EVERY = 10
+SIGNALS_SHOWN = 100
+NOW_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found."""
+
+    state: State
+    changed: list[SignalRow]
+    figures: dict[str, Any]
+
+
+class Watcher:
+    """One thread at a time may look."""
+
+    def __init__(self, source: Source, files: Files) -> None:
+        self._source, self._chosen, self._files = source, source.asked, files
+        self._rate = FrameRate()
+        self._snapshot = Snapshot(at_ms=wall_ms(), fault="nothing was looked at yet")
+        self._pipeline: Pipeline | None = None
+        self._late_now_ms: dict[str, int | None] = {}
+        self._problems: list[str] = []
+        self._verdicts = Verdicts()
+        self._markets: list[MarketRow] = []
+        self._known_until_ms: int | None = None
+        self._looks = 0
+
+    async def watch(self, board: Board) -> None:
+        """Look and publish, until cancelled."""
+        loop = asyncio.get_running_loop()
+        next_s = loop.time()
+        while True:
+            look = await asyncio.to_thread(self.look)
+            board.publish(look.state, changed=look.changed, figures=look.figures)
+            next_s = max(next_s + EVERY_S, loop.time())
+            await asyncio.sleep(next_s - loop.time())
+
+    def look(self) -> Look:
+        """Never raises for what is wrong with Redis or the files: that is a thing to show."""
+        now_ms = wall_ms()
+        self._files.update(now_ms)
+        if self._looks % PIPELINE_EVERY == 0:
+            self._look_at_the_machinery()
+        at_ms = now_ms - (self._snapshot.feed.clock_behind_wall_ms if self._snapshot.feed else 0)
+        self._look_at_the_markets(at_ms)
+        figures = self._figures() if self._looks % FIGURES_EVERY == 0 else {}
+        self._looks += 1
+        if changed := self._files.recents.changed():
+            self._verdicts = verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN))
+        return Look(self._state(at_ms), changed, figures)
+
+    def _look_at_the_machinery(self) -> None:
+        try:
+            self._source.find()
+            self._snapshot = Snapshot.take(self._source.client, self._source.keys)
+        except Unavailable as error:
+            self._snapshot = Snapshot(at_ms=wall_ms(), fault=str(error))
+        self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
+        data_dir = self._chosen.data_dir
+        self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)
+        self._pipeline = Pipeline.of(
+            self._files.window.tally(),
+            self._snapshot,
+            files=files_today(data_dir, at_ms=self._snapshot.at_ms),
+            frames_per_s=self._rate.of(self._snapshot.feed),
+        )
+
+    def _look_at_the_markets(self, at_ms: int) -> None:
+        try:
+            found = markets_at(self._source.client, self._source.keys, at_ms=at_ms)
+            self._markets, self._known_until_ms = found.rows, found.watermark_ms or self._known_until_ms
+        except (redis.RedisError, Unavailable):
+            self._markets = [row.unknown("Redis does not answer") for row in self._markets]
+        except ValidationError:
+            self._markets = []
+
+    def _figures(self) -> dict[str, Any]:
+        return {"lateness": lateness_figure(self._files.window)}
+
+    def _state(self, at_ms: int) -> State:
+        newest = self._files.recents.newest(SIGNALS_SHOWN)
+        return State(
+            name=self._source.name,
+            venue=self._chosen.venue,
+            at_ms=at_ms,
+            known_until_ms=self._known_until_ms,
+            ok=not self._problems,
+            problems=self._problems,
+            session=session_at(at_ms),
+            flower_url=self._source.flower_url,
+            late_now_ms=self._late_now_ms,
+            verdicts=self._verdicts,
+            pipeline=self._pipeline,
+            markets=self._markets,
+            signals=newest,
+        )

@@ -1,0 +1,27 @@
+"""How the benchmark of the live page tells what it found."""
+
+from benchmarks.pagefigures import Found, Stretch, section
+
+
+def a_stretch(viewers: int | None, *, page: float = 0.02, late_ms: int = 10) -> Stretch:
+    return Stretch(
+        viewers=viewers, page_share=page, feed_share=0.2, late_ms=[late_ms] * 100, watermark_ages_ms=[1, 2, 3]
+    )
+
+
+def test_each_number_of_viewers_is_held_against_the_same_rounds_without_the_page() -> None:
+    rounds = [[a_stretch(None), a_stretch(1, late_ms=11)], [a_stretch(None, late_ms=20), a_stretch(1, late_ms=22)]]
+    said = section(Found({}, rounds)).splitlines()
+    ages = "2.0 (2.0-2.0)"
+    assert f"| no page |  | 20.0 (20.0-20.0) | 15.0 (10.0-20.0) | 15.0 (10.0-20.0) | {ages} |" in said
+    late = "16.5 (11.0-22.0) **x 1.10**"
+    assert f"| 1 | 2.0 (2.0-2.0) | 20.0 (20.0-20.0) **x 1.00** | {late} | {late} | {ages} |" in said
+
+
+def test_what_was_seen_in_a_browser_and_of_memory_is_told() -> None:
+    found = Found({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_share=0.25)
+    found.minutes_mb = [70.04, 70.0]
+    said = section(found)
+    assert "ms: table 500, chart 2100\n" in said
+    assert "busy for 25% of a core" in said
+    assert "MB: 70.0, 70.0." in said

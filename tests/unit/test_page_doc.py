@@ -1,0 +1,23 @@
+"""docs/PAGE.md names all that the page answers."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from hip3_tasks.verdict import Verdict
+from hip3_tasks.watch.markets import Known, MarketRow
+from hip3_tasks.watch.pipeline import DayFile, Pipeline
+from hip3_tasks.watch.sessions import Session
+from hip3_tasks.web.recents import Cell, SignalRow
+from hip3_tasks.web.snapshot import State, Verdicts
+from hip3_tasks.workernote import WorkerNote
+
+DOC = (Path(__file__).parents[2] / "docs" / "PAGE.md").read_text()
+OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
+OF_MODELS = {name for kind in (Pipeline, DayFile, WorkerNote) for name in kind.model_fields}
+
+
+@pytest.mark.parametrize("name", sorted(OF_DATACLASSES | OF_MODELS | {*Known, *Session, *Verdict}))
+def test_every_field_and_every_word_is_told_of(name: str) -> None:
+    assert f"`{name}`" in DOC
