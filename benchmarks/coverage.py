@@ -1,13 +1,16 @@
 """How often the bands of an analysis hold the truth, by kind of market: made histories, in which it is known.
 
     .venv/bin/python -m benchmarks.coverage [MODULE:FUNCTION] --seeds 400
+    .venv/bin/python -m benchmarks.coverage --verdicts --seeds 100 --signals 40000 --hours 24 --markets 16
 
+With --verdicts: what `hip3 report` says of thresholds in the same histories, and what tuning in sample would have.
 FUNCTION takes the frames of a history's signals and follow-ups and gives (value, low, high) of the mean markout in
 bps by (market, offset); unless another is named, what `hip3 report` says. Bands are right when they hold the truth as
 often as they say, and the more useful the narrower.
 """
 
 import importlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
@@ -20,10 +23,11 @@ from rich.progress import track
 from benchmarks.history import SMALL, Plan, frames, truths
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data
+from hip3_tasks.analysis.loading import Data, Part
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.notes import Notes
 from hip3_tasks.analysis.report import Report
+from hip3_tasks.analysis.thresholds import Verdict
 
 Band = tuple[float, float, float]
 """Value, low and high."""
@@ -34,12 +38,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
     """What `hip3 report` would say of a history that is in no file."""
-    tidy = (
-        SIGNALS.tidied(signals, whole=False),
-        FOLLOWUPS.tidied(followups, whole=False),
-        MISSED.empty(whole=False),
+    data = Data(
+        signals=SIGNALS.tidied(signals, whole=False).drop(KEY),
+        parts=[Part(FOLLOWUPS.tidied(followups, whole=False).drop(KEY).lazy())],
+        missed=MISSED.empty(whole=False).drop(KEY),
+        notes=Notes(dirs=[]),
     )
-    return make(Data(*(frame.drop(KEY) for frame in tidy), Notes(dirs=[])), by=By.MARKET, cost_bps=None, at_ms=0)
+    return make(data, by=By.MARKET, cost_bps=None, at_ms=0)
 
 
 def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
@@ -116,6 +121,24 @@ def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
         yield f"| {name} | {tally.bands} | {tally.coverage:.1%} ± {tally.error:.1%} | {shares} | {means} |"
 
 
+def verdicts(plans: Iterable[Plan]) -> Iterator[str]:
+    """What became of the markets of each kind, as a Markdown table."""
+    rows: dict[str, Counter[str]] = {}
+    for plan in plans:
+        made, known = frames(plan), truths(plan)
+        search = report_on(made.signals, made.followups).search
+        for choice in search.choices if search else ():
+            row = rows.setdefault(known[choice.market].kind.value, Counter())
+            row["markets"] += 1
+            row["pay in sample"] += bool(choice.in_sample and (choice.in_sample.net_bps.value or 0) > 0)
+            row[choice.verdict.value] += 1
+    names = "markets", "pay in sample", *(verdict.value for verdict in Verdict)
+    yield f"| kind | {' | '.join(names)} |"
+    yield f"| --- | {' | '.join('---:' for _ in names)} |"
+    for kind, row in rows.items():
+        yield f"| {kind} | {' | '.join(f'{row[name]:,}' for name in names)} |"
+
+
 @app.command(help=__doc__)
 def main(
     estimator: Annotated[str, typer.Argument(metavar="[MODULE:FUNCTION]")] = "benchmarks.coverage:of_report",
@@ -124,12 +147,13 @@ def main(
     hours: Annotated[float, typer.Option()] = SMALL.hours,
     markets: Annotated[int, typer.Option(min=1)] = SMALL.markets,
     copies: Annotated[float, typer.Option(min=1, help="signals an event")] = SMALL.copies,
+    are_verdicts: Annotated[bool, typer.Option("--verdicts", help="of thresholds, instead of bands")] = False,
 ) -> None:
     module, _, name = estimator.partition(":")
     function = getattr(importlib.import_module(module), name)
     like = Plan(signals=signals, hours=hours, markets=markets, copies=copies)
     plans = track([replace(like, seed=seed) for seed in range(seeds)], description="", transient=True)
-    print("\n".join(table(coverage(function, plans))))
+    print("\n".join(verdicts(plans) if are_verdicts else table(coverage(function, plans))))
 
 
 if __name__ == "__main__":

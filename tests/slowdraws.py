@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from math import ceil, lgamma, nan, pi, sqrt
+from math import ceil, copysign, inf, lgamma, nan, pi, sqrt
 from operator import mul
 from statistics import NormalDist
 
@@ -45,6 +45,25 @@ class Clusters:
             return value, [nan] * REPLICATES, number
         return value, list(map(_over, self._drawn(upper), self._drawn(lower))), number
 
+    def t_statistics(self, rows: list[Row], ratio: Ratio) -> tuple[float, list[float]]:
+        """Of a ratio, and of each replicate's distance from it, by the standard error of each; NaN: it has none."""
+        added = [(row, of_row) for row in rows if (of_row := ratio(row)) is not None]
+        upper, lower = (self._sums(added, end) for end in (0, 1))
+        value, error = _with_error([(1.0, *pair) for dex in upper for pair in zip(upper[dex], lower[dex], strict=True)])
+        of_replicates = []
+        for replicate in range(REPLICATES):
+            drawn, of_drawn = _with_error(
+                [
+                    (often, *pair)
+                    for dex in upper
+                    for often, pair in zip(
+                        self._weights[dex][replicate], zip(upper[dex], lower[dex], strict=True), strict=True
+                    )
+                ]
+            )
+            of_replicates.append((drawn - value) / of_drawn if of_drawn else nan)
+        return (value / error if error else copysign(inf, value) if value else nan), of_replicates
+
     def _sums(self, added: list[tuple[Row, tuple[float, float]]], end: int) -> dict[str, list[float]]:
         """Of each dex, cluster by cluster."""
         sums = {dex: [0.0] * len(self._numbers[dex]) for dex in {_dex(row) for row, _ in added}}
@@ -63,6 +82,18 @@ class Clusters:
 
 def _dex(row: Row) -> str:
     return str(row["market"]).split(":")[0]
+
+
+def _with_error(clusters: list[tuple[float, float, float]]) -> tuple[float, float]:
+    """A ratio of sums over clusters, each (how often, above, below), and its standard error; (NaN, 0): unknown."""
+    below = sum(often * low for often, _, low in clusters)
+    if not below:
+        return nan, 0.0
+    value = sum(often * up for often, up, _ in clusters) / below
+    residuals = sum(often * (up - value * low) ** 2 for often, up, low in clusters)
+    if residuals <= 1e-12 * sum(often * up**2 for often, up, _ in clusters):
+        return value, 0.0
+    return value, sqrt(residuals) / below
 
 
 def _over(upper: float, lower: float) -> float:

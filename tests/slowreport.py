@@ -21,7 +21,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
     """As `make(load(*dirs), by=..., ...).model_dump(mode="json")` is to be."""
     files = Files(dirs)
     signals, followups, missed = files.signals(), files.followups(), files.missed()
-    times = [row["t0_ms"] for row in signals + followups]
+    times = [row["t0_ms"] for row in signals or followups]
     costs = costs_of(signals, followups, cost_bps)
     for row in followups:
         row["net_bps"] = difference(row["markout_bps"], costs.get(row["market"]))

@@ -1,6 +1,6 @@
 """The search for thresholds of a slow report."""
 
-from math import ceil, inf, nan, sqrt
+from math import ceil, inf
 from statistics import fmean
 
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES
@@ -27,11 +27,10 @@ def search(
     known = [row for row in at_offset if row["net_bps"] is not None]
     first = [row for row in known if row["t0_ms"] + offset_ms < split_at_ms]
     rest = [row for row in known if row["t0_ms"] >= split_at_ms]
-    clusters = Clusters(first + rest, cluster_ms)
     trials = {}
     for market in sorted({row["market"] for row in at_offset}):
         recorded_bps = _recorded_bps(market, signals, followups)
-        trials[market] = _Trial(market, recorded_bps, first, rest, clusters)
+        trials[market] = _Trial(market, recorded_bps, first, rest, every)
     tried = [rung for trial in trials.values() for rung in trial.rungs]
     judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= FEWEST_CLUSTERS]
     first_chance, rest_chance = _chance(tried), _chance(judged)
@@ -58,10 +57,7 @@ class _Rung:
         self.threshold_bps, self.rows = threshold_bps, rows
         self.net_bps = sum(row["net_bps"] for row in rows)
         self.mean, self.drawn, self.clusters = clusters.ratio(rows, mean_of("net_bps"))
-        drawn = [one for one in self.drawn if one == one]
-        middle = fmean(drawn) if drawn else nan
-        self.spread = sqrt(fmean((one - middle) ** 2 for one in drawn)) if drawn else nan
-        self.varies = self.spread > 1e-12 * abs(self.mean)
+        self.t, self.drawn_t = clusters.t_statistics(rows, mean_of("net_bps"))
 
 
 class _Trial:
@@ -84,12 +80,12 @@ class _Trial:
 
 
 def _chance(rungs: list[_Rung]) -> list[float]:
-    """The greatest t statistic of each replicate, each measured from its own mean."""
+    """The greatest t statistic of each replicate."""
     greatest = [-inf] * REPLICATES
     for rung in rungs:
-        for replicate, drawn in enumerate(rung.drawn):
-            if drawn == drawn and rung.varies:
-                greatest[replicate] = max(greatest[replicate], (drawn - rung.mean) / rung.spread)
+        greatest = [
+            max(one, drawn) if drawn == drawn else one for one, drawn in zip(greatest, rung.drawn_t, strict=True)
+        ]
     return greatest
 
 
@@ -126,7 +122,7 @@ def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance:
 def _part(rung: _Rung, chance: list[float]) -> Tree:
     p = None
     if rung.clusters >= FEWEST_CLUSTERS:
-        p = sum(one >= rung.mean / rung.spread for one in chance) / REPLICATES if rung.varies else float(rung.mean <= 0)
+        p = sum(not one < rung.t for one in chance) / REPLICATES
     return {
         "n": len(rung.rows),
         "clusters": rung.clusters,

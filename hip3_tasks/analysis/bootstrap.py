@@ -8,7 +8,7 @@ The American Statistician 69, on expanded percentile intervals).
 """
 
 import zlib
-from math import ceil, sqrt
+from math import ceil, exp, factorial, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -23,6 +23,9 @@ SEED = 1_795_338_701
 
 Array = npt.NDArray[np.float64]
 _NORMAL = NormalDist()
+_SHARES = np.cumsum([exp(-1) / factorial(often) for often in range(12)])
+_QUANTILES = np.searchsorted(_SHARES, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float64)
+"""Of a Poisson distribution of mean 1."""
 
 
 class Estimate(BaseModel):
@@ -34,9 +37,12 @@ class Estimate(BaseModel):
 
 
 def weights(dex: str, clusters: int) -> Array:
-    """How often each cluster of a dex is drawn, replicates x clusters; always the same."""
+    """How often each cluster of a dex is drawn, replicates x clusters; always the same.
+
+    From a table of the distribution's quantiles, right to 2^-17 of it: numpy's own draws take ten times as long.
+    """
     drawn = np.random.default_rng([SEED, zlib.crc32(dex.encode())])
-    return drawn.poisson(1.0, size=(REPLICATES, clusters)).astype(np.float64)
+    return _QUANTILES[drawn.integers(len(_QUANTILES), size=(REPLICATES, clusters), dtype=np.uint16)]
 
 
 def has_band(clusters: int) -> bool:

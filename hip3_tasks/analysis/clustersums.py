@@ -1,43 +1,43 @@
-"""Sums over clusters of signals: all that means, shares and their bands are made of, in one pass over the rows.
+"""Sums over clusters of signals: all that means, shares and their bands are made of, in one pass over the piece.
 
 Signals cluster: one oracle tick moves every market of a dex at once, and T+5 s of one tick is in the middle of the
 next. So a cluster is a dex and a minute, or more minutes where there are very many.
 """
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.analysis.grouping import SLOT_MS
-from hip3_tasks.edge import Side
+from hip3_tasks.analysis.pieces import Piece, summed
+from hip3_tasks.analysis.totals import Asked
 
 MINUTE_MS = 60_000
 MOST_CLUSTERS = 3_000
 """Of a dex; beyond it a cluster is longer, which is always allowed: it then holds what is dependent all the more."""
 
-_shrank = pl.col("raw_edge_bps") < pl.col("t0_raw_edge_bps")
-_book_came = _shrank & (pl.col("market_part_bps") >= pl.col("oracle_part_bps"))
-_retained = pl.when(pl.col("t0_raw_edge_bps") > 0).then(pl.col("raw_edge_bps") / pl.col("t0_raw_edge_bps"))
-_net_bps = pl.col("markout_bps") - pl.col("cost_bps")
-
-SUMS = {
-    "n": pl.len().cast(pl.Float64),
-    "bought": (pl.col("side") == Side.BUY.value).sum().cast(pl.Float64),
-    "edge_t0": pl.col("t0_raw_edge_bps").sum(),
-    "edge": pl.col("raw_edge_bps").sum(),
-    "retained": _retained.sum(),
-    "retained_n": _retained.count().cast(pl.Float64),
-    "market_part": pl.col("market_part_bps").sum(),
-    "oracle_part": pl.col("oracle_part_bps").sum(),
-    "shrank": _shrank.sum().cast(pl.Float64),
-    "book_came": _book_came.sum().cast(pl.Float64),
-    "oracle_came": (_shrank & ~_book_came).sum().cast(pl.Float64),
-    "unmoved": (pl.col("raw_edge_bps") == pl.col("t0_raw_edge_bps")).sum().cast(pl.Float64),
-    "markout": pl.col("markout_bps").sum(),
-    "markout_n": pl.col("markout_bps").count().cast(pl.Float64),
-    "hit": (pl.col("markout_bps") > 0).sum().cast(pl.Float64),
-    "net": _net_bps.sum(),
-    "net_n": _net_bps.count().cast(pl.Float64),
-    "won": (_net_bps > 0).sum().cast(pl.Float64),
-}
+SUMS = Asked(
+    drawn=(
+        "n",
+        "edge_t0",
+        "edge",
+        "market_part",
+        "oracle_part",
+        "shrank",
+        "book_came",
+        "oracle_came",
+        "markout",
+        "markout_n",
+        "hit",
+        "net",
+        "net_n",
+        "won",
+    ),
+    undrawn=("bought", "retained", "retained_n", "unmoved"),
+)
 
 
 def cluster_ms(first_ms: int, last_ms: int) -> int:
@@ -49,11 +49,40 @@ def cluster_ms(first_ms: int, last_ms: int) -> int:
     return minutes * MINUTE_MS
 
 
-def cluster_sums(rows: pl.LazyFrame, *, by: list[str], every_ms: int) -> pl.DataFrame:
-    """SUMS of follow-ups with their `cost_bps`, for each of `by`, each market and cluster."""
-    cluster = (pl.col("signal_timestamp_ms") // every_ms).alias("cluster")
-    return with_dex(rows.group_by(*by, "market_key", cluster).agg(**SUMS).collect(engine="streaming"))
+def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
+    """By market, group, offset and cluster."""
+    shrank = piece.edge_bps < piece.edge_t0_bps
+    cells = {
+        "market_key": piece.market_key,
+        "group": piece.group,
+        "offset": piece.offset,
+        "cluster": piece.timestamp_ms // every_ms,
+    }
+    terms = {
+        "bought": piece.is_buy,
+        "edge_t0": piece.edge_t0_bps,
+        "edge": piece.edge_bps,
+        **_known("retained", piece.retained),
+        "market_part": piece.market_part_bps,
+        "oracle_part": piece.oracle_part_bps,
+        "shrank": shrank,
+        "book_came": shrank & (piece.market_part_bps >= piece.oracle_part_bps),
+        "unmoved": piece.edge_bps == piece.edge_t0_bps,
+        **_known("markout", piece.markout_bps),
+        "hit": piece.markout_bps > 0,
+        "won": piece.markout_bps > piece.cost_bps(piece.market_key),
+    }
+    sums = summed(cells, terms)
+    cost_bps = piece.cost_bps(sums["market_key"].to_numpy())
+    net_n = pl.col("markout_n") * ~np.isnan(cost_bps)
+    return sums.with_columns(
+        oracle_came=pl.col("shrank") - pl.col("book_came"),
+        net_n=net_n,
+        net=pl.when(net_n > 0).then(pl.col("markout") - pl.col("markout_n") * cost_bps).otherwise(0.0),
+    )
 
 
-def with_dex(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(pl.col("market_key").cast(pl.String).str.split(":").list.first().alias("dex"))
+def _known(name: str, values: Array) -> dict[str, npt.NDArray[Any]]:
+    """The values to be added, and which of them are known."""
+    is_known = ~np.isnan(values)
+    return {name: values if is_known.all() else np.where(is_known, values, 0), f"{name}_n": is_known}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -50,9 +51,9 @@ def _made(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=sum(source.size_bytes for source in sources))
-        data = read(sources, selection, advance=lambda read_bytes: progress.advance(task, read_bytes))
-        progress.update(task, description="reckoning")
-        return make(data, by=by, cost_bps=cost_bps, at_ms=wall_ms())
+        advance = partial(progress.advance, task)
+        data = read(sources, selection, advance=advance)
+        return make(data, by=by, cost_bps=cost_bps, at_ms=wall_ms(), advance=advance)
 
 
 def _as_html(report: Report) -> str:

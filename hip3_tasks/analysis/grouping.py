@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import polars as pl
 
+from hip3_tasks.analysis.kinds import COIN, SIDE
+
 HOUR_MS = 3_600_000
 SLOT_MS = HOUR_MS // 2
 """Sessions begin and end on half hours."""
@@ -30,21 +32,25 @@ class By(StrEnum):
     EDGE = "edge"
     HOUR = "hour"
 
-    def label(self, frame: pl.DataFrame, *, timestamp: str, edge: str) -> pl.LazyFrame:
-        """The rows with their `group`, given the names of the columns of the signal's time and its edge at T0."""
-        rows = frame.lazy()
+    @property
+    def kind(self) -> pl.DataType:
+        """What the groups are to polars, in the order that is theirs."""
+        kinds = {By.MARKET: COIN, By.SIDE: SIDE, By.SESSION: SESSIONS, By.EDGE: EDGES, By.HOUR: HOURS}
+        return kinds[self]
+
+    def groups(self, frame: pl.DataFrame, *, timestamp: str, edge: str) -> pl.Series:
+        """The group of each row, given the names of the columns of the signal's time and its edge at T0."""
         if self is By.SESSION:
             # Few half hours have many rows, and to know what time it was in New York takes 0.3 us each.
-            slot = pl.col(timestamp) // SLOT_MS
-            slots = frame.select(slot.unique().alias("slot"))
-            sessions = slots.select("slot", session_of(pl.col("slot") * SLOT_MS).alias("group"))
-            return rows.with_columns(slot.alias("slot")).join(sessions.lazy(), on="slot").drop("slot")
+            slots = frame.select(slot=pl.col(timestamp) // SLOT_MS)
+            sessions = slots.unique().with_columns(group=session_of(pl.col("slot") * SLOT_MS))
+            return slots.join(sessions, on="slot", maintain_order="left")["group"]
         if self is By.HOUR:
-            return rows.with_columns((pl.col(timestamp) // HOUR_MS % 24).cast(pl.UInt8).cat.to(HOURS).alias("group"))
+            return frame.select(group=(pl.col(timestamp) // HOUR_MS % 24).cast(pl.UInt8).cat.to(HOURS))["group"]
         if self is By.EDGE:
             reached = (pl.col(edge) >= least_bps for least_bps in EDGE_BREAKS_BPS)
-            return rows.with_columns(pl.sum_horizontal(reached).cast(pl.UInt8).cat.to(EDGES).alias("group"))
-        return rows.with_columns(pl.col("market_key" if self is By.MARKET else "side").alias("group"))
+            return frame.select(group=pl.sum_horizontal(reached).cast(pl.UInt8).cat.to(EDGES))["group"]
+        return frame["market_key" if self is By.MARKET else "side"].alias("group")
 
 
 def session_of(timestamp_ms: pl.Expr) -> pl.Expr:

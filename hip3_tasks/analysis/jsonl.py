@@ -5,15 +5,14 @@ and on one broken line as on all.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import compress
 from pathlib import Path
 
 import orjson
 import polars as pl
 
+from hip3_tasks.analysis.ahead import THREADS, ahead
 from hip3_tasks.lines import whole_length
 
 PIECE_BYTES = 4 << 20
@@ -25,8 +24,8 @@ Advance = Callable[[int], object]
 Schema = dict[str, pl.DataType]
 Shape = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.Series]]
 """Of rows as they were read, what is wanted, and for each whether it is in order."""
-_Piece = tuple[pl.DataFrame, list[int]]
-"""What is wanted of a piece of a file, and where its broken lines begin, in bytes."""
+_Parsed = tuple[int, pl.DataFrame, list[int]]
+"""How long a piece of a file is, what is wanted of it, and where its broken lines begin, in bytes."""
 
 
 class JsonLines:
@@ -45,14 +44,12 @@ class JsonLines:
             end = whole_length(fd, size)
             self.torn_bytes = size - end
             advance(self.torn_bytes)
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                ahead: deque[tuple[int, Future[_Piece]]] = deque()
-                for start, piece in self._pieces(fd, end, advance):
-                    ahead.append((len(piece), pool.submit(_parsed, start, piece, schema, shape)))
-                    if len(ahead) > AHEAD:
-                        yield self._taken(*ahead.popleft(), advance)
-                while ahead:
-                    yield self._taken(*ahead.popleft(), advance)
+            pieces = self._pieces(fd, end, advance)
+            parsing = ahead(lambda piece: _parsed(*piece, schema, shape), pieces, threads=THREADS, steps=AHEAD)
+            for length, frame, broken_at in parsing:
+                self.broken_at += broken_at
+                advance(length)
+                yield frame
         finally:
             os.close(fd)
 
@@ -83,12 +80,6 @@ class JsonLines:
                 advance(stop - start)
             start = stop
 
-    def _taken(self, piece_bytes: int, parsing: "Future[_Piece]", advance: Advance) -> pl.DataFrame:
-        frame, broken_at = parsing.result()
-        self.broken_at += broken_at
-        advance(piece_bytes)
-        return frame
-
 
 def _last_newline(fd: int, start: int, end: int) -> int:
     """Where the line begins that these bytes end in the middle of, or `start`."""
@@ -107,16 +98,16 @@ def _next_line(fd: int, at: int, end: int) -> int:
     return end
 
 
-def _parsed(start: int, piece: bytes, schema: Schema, shape: Shape) -> _Piece:
+def _parsed(start: int, piece: bytes, schema: Schema, shape: Shape) -> _Parsed:
     try:
         read = pl.read_ndjson(piece, schema=schema)
     except pl.exceptions.PolarsError:
-        return _salvaged(_placed(start, piece), schema, shape)
+        return len(piece), *_salvaged(_placed(start, piece), schema, shape)
     frame, in_order = shape(read)
     if in_order.all():
-        return frame, []
+        return len(piece), frame, []
     places = (at for at, _ in _placed(start, piece))
-    return frame, list(compress(places, ~in_order))
+    return len(piece), frame, list(compress(places, ~in_order))
 
 
 def _placed(start: int, piece: bytes) -> Iterator[tuple[int, bytes]]:
@@ -127,7 +118,7 @@ def _placed(start: int, piece: bytes) -> Iterator[tuple[int, bytes]]:
         start += len(line) + 1
 
 
-def _salvaged(lines: Iterator[tuple[int, bytes]], schema: Schema, shape: Shape) -> _Piece:
+def _salvaged(lines: Iterator[tuple[int, bytes]], schema: Schema, shape: Shape) -> tuple[pl.DataFrame, list[int]]:
     """A piece in which something is broken, line by line."""
     good: list[dict[str, object]] = []
     places: list[int] = []

@@ -26,13 +26,16 @@ missed
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
+from hip3_tasks.analysis.ahead import THREADS, ahead
 from hip3_tasks.analysis.jsonl import Advance, JsonLines
 from hip3_tasks.analysis.kinds import KEY, KINDS, Kind
 from hip3_tasks.analysis.notes import NAMED_MOST, FileNote, Notes
+from hip3_tasks.analysis.runs import GROUP_ROWS
 from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
@@ -42,16 +45,41 @@ from hip3_tasks.lines import read_from
 from hip3_tasks.records import Watched
 
 MERGE_ROWS = 250_000
+PART_ROWS = 2 * GROUP_ROWS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Data:
     """What directories hold; see the head of this file for the columns."""
 
     signals: pl.DataFrame
-    followups: pl.DataFrame
+    parts: Sequence["Part"]
+    """The follow-ups, not too many at once."""
     missed: pl.DataFrame
     notes: Notes
+
+    @cached_property
+    def followups(self) -> pl.DataFrame:
+        """Raises Unavailable where a file cannot be read."""
+        return pl.concat(list(read_all(self.parts)), rechunk=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows, which may not have been read yet."""
+
+    rows: pl.LazyFrame
+    what: str = ""
+    """And where from."""
+    size_bytes: int = 0
+    """What remains to be read for it, about."""
+
+    def read(self, *wanted: pl.Expr) -> pl.DataFrame:
+        """All columns, or those wanted. Raises Unavailable where a file cannot be read."""
+        try:
+            return (self.rows.select(wanted) if wanted else self.rows).collect()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise Unavailable(f"{self.what}: {error}") from None
 
 
 def load(
@@ -70,31 +98,48 @@ def load(
     """
     wanted = [coins] if isinstance(coins, str) else coins
     selection = Selection.of(date=date, since=since, until=until, coins=wanted, at_ms=wall_ms())
-    return read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
+    data = read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
+    assert data.followups is not None  # is read here, where it may fail
+    return data
 
 
 def read(
     sources: Sequence[Source], selection: Selection, *, whole: bool = False, advance: Advance = lambda _: None
 ) -> Data:
-    """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told."""
+    """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told.
+
+    Compacted follow-ups have not been read yet.
+    """
     notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=_watched(sources, selection))
     reading = _Reading(selection, whole, advance, notes)
     signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
     both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
     if not both.is_empty():
-        reading.notes.add_duplicates("missed", both.len())
+        notes.add_duplicates("missed", both.len())
         missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
-    return Data(signals.together(), followups.together(), missed.together(), reading.notes)
+    return Data(signals.together(advance), followups.parts(), missed.together(advance), notes)
+
+
+def read_all(parts: Sequence[Part], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
+    """One after the other, some ahead; `advance` is told how many bytes. Raises Unavailable as `Part.read`."""
+    for part, rows in zip(parts, ahead(Part.read, parts, threads=THREADS, steps=THREADS), strict=True):
+        yield rows
+        advance(part.size_bytes)
 
 
 @dataclass(slots=True)
 class _Found:
     keyed: pl.DataFrame
     """Rows that may be there twice, with what tells."""
-    alone: list[pl.DataFrame]
+    alone: list[Part]
 
-    def together(self) -> pl.DataFrame:
-        return pl.concat([*self.alone, self.keyed.drop(KEY)], rechunk=False)
+    def parts(self) -> list[Part]:
+        keyed = self.keyed.drop(KEY).lazy()
+        starts = range(0, self.keyed.height or 1, PART_ROWS)
+        return [*self.alone, *(Part(keyed.slice(start, PART_ROWS)) for start in starts)]
+
+    def together(self, advance: Advance) -> pl.DataFrame:
+        return pl.concat(list(read_all(self.parts(), advance)), rechunk=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +152,15 @@ class _Reading:
     def of(self, kind: Kind, sources: Sequence[Source]) -> _Found:
         """All that is asked for of a kind, each record once."""
         keyed = [kind.empty(whole=self.whole)]
-        alone: list[pl.DataFrame] = []
+        alone: list[Part] = []
         for source in sources:
             try:
                 if not source.is_parquet:
                     keyed += self._of_lines(kind, source)
+                elif source.is_alone:
+                    alone += self._of_parquet(kind, source)
                 else:
-                    (alone if source.is_alone else keyed).append(self._of_parquet(kind, source))
+                    keyed += read_all(self._of_parquet(kind, source), self.advance)
             except FileNotFoundError:
                 self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=0, gone=True))
             except OSError as error:
@@ -145,17 +192,25 @@ class _Reading:
         )
         return frames
 
-    def _of_parquet(self, kind: Kind, source: Source) -> pl.DataFrame:
-        names = list(kind.schema(whole=self.whole))
-        try:
-            read = pl.scan_parquet(source.path, glob=False).filter(self.selection.wants(kind.timestamp)).select(names)
+    def _of_parquet(self, kind: Kind, source: Source) -> list[Part]:
+        file = pl.scan_parquet(source.path, glob=False)
+        wants, what = self.selection.wants(kind.timestamp), f"{source.path}: not a Parquet file of {kind.name}"
+        rows = Part(file, what).read(pl.len()).item()
+        wanted = Part(file.filter(wants), what).read(pl.len()).item()
+        self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=wanted))
+        divided = self._divided(file, rows)
+        parts = []
+        for some in divided:
+            read = some.filter(wants).select(*kind.schema(whole=self.whole))
             tidy = kind.tidied(read, whole=self.whole)
-            frame = (tidy.drop(KEY) if source.is_alone else tidy).collect(engine="streaming")
-        except pl.exceptions.PolarsError as error:
-            raise Unavailable(f"{source.path}: not a Parquet file of {kind.name}: {error}") from None
-        self.advance(source.size_bytes)
-        self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=frame.height))
-        return frame
+            parts.append(Part(tidy.drop(KEY) if source.is_alone else tidy, what, source.size_bytes // len(divided)))
+        return parts
+
+    def _divided(self, file: pl.LazyFrame, rows: int) -> list[pl.LazyFrame]:
+        if self.selection.coins is None:
+            return [file.slice(start, PART_ROWS) for start in range(0, rows, PART_ROWS)]
+        # Of one coin only those row groups are read that may hold it.
+        return [file.filter(pl.col("market_key") == coin) for coin in self.selection.coins]
 
 
 def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:

@@ -60,10 +60,11 @@ class HalfLife(BaseModel):
     has_band: bool
 
 
-def horizon(offset_ms: int, totals: Totals, quantiles: Mapping[str, list[float | None]]) -> Horizon:
+def horizon(
+    offset_ms: int, totals: Totals, *, markout_quantiles_bps: list[float | None], retention_median: float | None
+) -> Horizon:
     """From sums over clusters, and what sums cannot say: quantiles of the rows."""
     n = totals["n"]
-    (retention_median,) = quantiles["retained"]
     return Horizon(
         offset_ms=offset_ms,
         n=round(n),
@@ -71,18 +72,18 @@ def horizon(offset_ms: int, totals: Totals, quantiles: Mapping[str, list[float |
         edge_t0_bps=totals.ratio("edge_t0", "n"),
         edge_bps=totals.ratio("edge", "n"),
         retention=totals.ratio("edge", "edge_t0"),
-        retention_mean=totals.ratio("retained", "retained_n").value,
+        retention_mean=totals.share("retained", "retained_n"),
         retention_median=retention_median,
         market_part_bps=totals.ratio("market_part", "n"),
         oracle_part_bps=totals.ratio("oracle_part", "n"),
         valid=totals.ratio("shrank", "n"),
         book_came=totals.ratio("book_came", "n"),
         oracle_came=totals.ratio("oracle_came", "n"),
-        unmoved=totals.ratio("unmoved", "n").value,
+        unmoved=totals.share("unmoved", "n"),
         widened=(n - totals["shrank"] - totals["unmoved"]) / n,
         markout_n=round(totals["markout_n"]),
         markout_bps=totals.ratio("markout", "markout_n"),
-        markout_quantiles_bps=quantiles["markout_bps"],
+        markout_quantiles_bps=markout_quantiles_bps,
         hit=totals.ratio("hit", "markout_n"),
         net_bps=totals.ratio("net", "net_n"),
         won=totals.ratio("won", "net_n"),

@@ -65,7 +65,7 @@ def _coins(coins: Sequence[str]) -> tuple[str, ...] | None:
     for coin in coins:
         if not COIN.fullmatch(coin):
             raise BadSelection(f"--coin: expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
-    return tuple(coins) or None
+    return tuple(dict.fromkeys(coins)) or None
 
 
 def _day_ms(said: str) -> int:

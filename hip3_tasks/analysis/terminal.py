@@ -66,7 +66,7 @@ def _horizons(report: Report, *, wide: bool) -> Table:
     minutes = report.cluster_ms // MINUTE_MS
     caption = (
         f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {minutes} min each;"
-        f" none, and no claim, below {FEWEST_CLUSTERS}"
+        f" none below {FEWEST_CLUSTERS}"
     )
     table = _table("What became of them, bps", caption)
     table.add_column("after", no_wrap=True)

@@ -1,6 +1,6 @@
 """Sums over clusters, as they are and as each replicate draws them: what every ratio and its band are made of."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ class Totals:
     whole: Array
     """One a name."""
     drawn: Array
-    """Replicates x names."""
+    """Replicates x names, but for the last of them, of which no band is wanted."""
     counted: npt.NDArray[np.int64]
     """In how many clusters each is not 0."""
 
@@ -29,6 +29,13 @@ class Totals:
 
     def __getitem__(self, name: str) -> float:
         return float(self.whole[self.names.index(name)])
+
+    def replicates(self, name: str) -> Array:
+        return self.drawn[:, self.names.index(name)]
+
+    def share(self, top: str, bottom: str) -> float | None:
+        """One sum over another; what is over nothing is not known."""
+        return self[top] / self[bottom] if self[bottom] else None
 
     def ratio(self, top: str, bottom: str) -> Estimate:
         """One sum over another, with its band; what is over nothing is not known, nor a band from too few of them."""
@@ -41,19 +48,40 @@ class Totals:
         return float(_over(self.whole[upper], self.whole[lower])), _over(self.drawn[:, upper], self.drawn[:, lower])
 
 
-def totals_of(
-    dexes: Iterable[tuple[Array, Array]], names: Sequence[str], *, key_at: Mapping[Any, int]
-) -> dict[Any, Totals]:
-    """The totals of each key that has any, from each dex's weights and sums: clusters x keys x names."""
-    shape = len(key_at), len(names)
-    whole, drawn, counted = np.zeros(shape), np.zeros((REPLICATES, *shape)), np.zeros(shape, dtype=np.int64)
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which sums are wanted, the first of them counting rows."""
+
+    drawn: tuple[str, ...]
+    products: tuple[tuple[str, str], ...] = ()
+    """Of two of them over a cluster, then drawn as well; each is named `one*other`."""
+    undrawn: tuple[str, ...] = ()
+    """Of which no band is wanted."""
+
+    @property
+    def summed(self) -> tuple[str, ...]:
+        return (*self.drawn, *self.undrawn)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The drawn ones first."""
+        return (*self.drawn, *(f"{one}*{other}" for one, other in self.products), *self.undrawn)
+
+
+def totals_of(dexes: Iterable[tuple[Array, Array]], asked: Asked, keys: Sequence[Any]) -> dict[Any, Totals]:
+    """The totals of each key that has any, from each dex's weights and its sums: clusters x keys x `asked.summed`."""
+    names, width = asked.names, len(asked.drawn) + len(asked.products)
+    whole, counted = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
+    drawn = np.zeros((REPLICATES, len(keys), width))
     for weights, cells in dexes:
-        whole += cells.sum(axis=0)
-        drawn += np.tensordot(weights, cells, axes=1)
-        counted += (cells != 0).sum(axis=0)
-    return {
-        key: Totals(tuple(names), whole[at], drawn[:, at], counted[at]) for key, at in key_at.items() if counted[at, 0]
-    }
+        of_name = {name: cells[:, :, at] for at, name in enumerate(asked.summed)}
+        of_name |= {f"{one}*{other}": of_name[one] * of_name[other] for one, other in asked.products}
+        of_names = np.stack([of_name[name] for name in names], axis=-1)
+        whole += of_names.sum(axis=0)
+        counted += (of_names != 0).sum(axis=0)
+        drawn += (weights @ of_names[:, :, :width].reshape(len(cells), -1)).reshape(drawn.shape)
+    there = [at for at in range(len(keys)) if counted[at, 0]]
+    return {keys[at]: Totals(names, whole[at], drawn[:, at], counted[at]) for at in there}
 
 
 def _over(upper: Any, lower: Any) -> Any:

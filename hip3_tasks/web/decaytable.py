@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hip3_tasks.analysis.bootstrap import Array, Estimate, weights
-from hip3_tasks.analysis.totals import Totals, totals_of
+from hip3_tasks.analysis.totals import Asked, Totals, totals_of
 from hip3_tasks.edge import Side
 from hip3_tasks.web.decay import SUMS, Decay, DexSums
 
@@ -36,7 +36,7 @@ def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Ho
     offsets_ms = sorted({offset_ms for of_dex in found for offset_ms, _, _ in of_dex.parts})
     key_at = {offset_ms: at for at, offset_ms in enumerate(offsets_ms)}
     dexes = ((_draws(one.dex, len(one.minutes)).astype(np.float64), _cells(one, key_at)) for one in found)
-    totals = totals_of(dexes, SUMS, key_at=key_at)
+    totals = totals_of(dexes, Asked(SUMS), offsets_ms)
     table = [_horizon(offset_ms, of, "edge", of.ratio("markout", "markout_n")) for offset_ms, of in totals.items()]
     signal = [_horizon(0, of, "edge_t0", UNMOVED) for of in totals.values()][:1]
     return signal + table

@@ -19,6 +19,7 @@ from hip3_tasks.analysis.bootstrap import (
 )
 from hip3_tasks.analysis.clustersums import MINUTE_MS, cluster_ms
 from hip3_tasks.analysis.resampling import Resampler
+from hip3_tasks.analysis.totals import Asked
 from tests import slowdraws
 
 
@@ -34,7 +35,7 @@ def sums(values: dict[str, list[float]], *, key: int = 1000) -> pl.DataFrame:
 
 def mean(values: dict[str, list[float]]) -> Estimate:
     frame = sums(values)
-    return Resampler(frame).totals(frame, ["n", "value"], by="key", keys=[1000])[1000].ratio("value", "n")
+    return Resampler(frame).totals(frame, Asked(("n", "value")), by="key", keys=[1000])[1000].ratio("value", "n")
 
 
 def width(found: Estimate) -> float:
@@ -122,14 +123,14 @@ def test_what_many_replicates_do_not_know_has_no_band() -> None:
 
 def test_what_is_over_nothing_is_not_known() -> None:
     frame = sums({"xyz": [1.0, -1.0] * 15})
-    totals = Resampler(frame).totals(frame, ["n", "value"], by="key", keys=[1000])[1000]
+    totals = Resampler(frame).totals(frame, Asked(("n", "value")), by="key", keys=[1000])[1000]
     assert totals.ratio("n", "value") == Estimate(value=None)
 
 
 def test_a_band_is_of_the_clusters_that_have_what_is_divided_by() -> None:
     """Of thirty, one has a markout: that is no band of no width."""
     frame = sums({"xyz": [5.0] + [0.0] * 29}).with_columns(markout_n=pl.Series([1.0] + [0.0] * 29))
-    totals = Resampler(frame).totals(frame, ["n", "value", "markout_n"], by="key", keys=[1000])[1000]
+    totals = Resampler(frame).totals(frame, Asked(("n", "value", "markout_n")), by="key", keys=[1000])[1000]
     assert totals.clusters == 30
     assert totals.ratio("value", "markout_n") == Estimate(value=5.0)
     assert totals.ratio("value", "n").low is not None
@@ -137,7 +138,7 @@ def test_a_band_is_of_the_clusters_that_have_what_is_divided_by() -> None:
 
 def test_a_key_without_rows_has_no_totals() -> None:
     frame = sums({"xyz": [1.0, 2.0]})
-    totals = Resampler(frame).totals(frame, ["n"], by="key", keys=[1000, 3000])
+    totals = Resampler(frame).totals(frame, Asked(("n",)), by="key", keys=[1000, 3000])
     assert list(totals) == [1000]
     assert (totals[1000]["n"], totals[1000].clusters) == (2.0, 2)
 

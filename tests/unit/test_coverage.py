@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.coverage import Band, coverage, of_report, table
+from benchmarks.coverage import Band, coverage, of_report, table, verdicts
 from benchmarks.history import SMALL
+from hip3_tasks.analysis.thresholds import Verdict
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
 RESAMPLES = 400
@@ -75,3 +76,21 @@ def test_the_table_has_a_row_for_each_kind_and_offset_and_one_for_all() -> None:
     rows = list(table(coverage(of_signals, PLANS[:2])))
     assert len(rows) == 2 + 1 + 4 * 3
     assert rows[2].startswith("| all | 48 |")
+
+
+def test_verdicts_are_counted_by_kind() -> None:
+    head, _, *rows = verdicts(PLANS[:2])
+    names = [name.strip() for name in head.split("|")[2:-1]]
+    counts = {cells[0]: dict(zip(names, map(int, cells[1:]), strict=True)) for cells in map(_cells, rows)}
+    assert {kind: of_kind["markets"] for kind, of_kind in counts.items()} == {
+        "real": 2,
+        "structural": 2,
+        "led": 2,
+        "noise": 10,
+    }
+    for of_kind in counts.values():
+        assert sum(of_kind[verdict.value] for verdict in Verdict) == of_kind["markets"] >= of_kind["pay in sample"]
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.split("|")[1:-1]]

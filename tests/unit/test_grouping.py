@@ -21,12 +21,12 @@ def ms(said: str, zone: Any = NEW_YORK) -> int:
 
 def groups(by: By, *, at_ms: list[int], edges_bps: list[float] | None = None) -> list[Any]:
     edges_bps = edges_bps or [10.0] * len(at_ms)
-    frame = pl.DataFrame(
-        {"market_key": "xyz:A", "side": "buy", "at": at_ms, "edge": edges_bps, "row": range(len(at_ms))}
-    ).cast({"at": pl.Int64, "edge": pl.Float64, "market_key": pl.Categorical(), "side": pl.Enum(["buy", "sell"])})
-    labelled = by.label(frame, timestamp="at", edge="edge").collect().sort("row")
-    assert labelled.columns == [*frame.columns, "group"]
-    return [str(group) for group in labelled["group"].to_list()]
+    frame = pl.DataFrame({"market_key": "xyz:A", "side": "buy", "at": at_ms, "edge": edges_bps}).cast(
+        {"at": pl.Int64, "edge": pl.Float64, "market_key": pl.Categorical(), "side": pl.Enum(["buy", "sell"])}
+    )
+    found = by.groups(frame, timestamp="at", edge="edge")
+    assert found.name == "group"
+    return [str(group) for group in found.to_list()]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hip3_tasks.analysis import loading
 from hip3_tasks.analysis.columns import columns_of
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KINDS, MISSED, SIGNALS
 from hip3_tasks.analysis.loading import Data, load
@@ -394,6 +395,28 @@ def test_a_damaged_parquet_is_told(damage: bytes | str, tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_damage_that_is_met_only_while_rows_are_read_is_told(tmp_path: Path) -> None:
+    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + at)) for at in range(100)))
+    compact(tmp_path)
+    path = tmp_path / f"followups_{DAY}.parquet"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\xff" * (len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    with pytest.raises(Unavailable, match=f"followups_{DAY}.parquet: not a Parquet file of followups"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("part_rows", [1, 3, 1000])
+def test_compacted_follow_ups_are_read_in_parts(
+    part_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "PART_ROWS", part_rows)
+    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + at)) for at in range(7)))
+    compact(tmp_path)
+    data = load(tmp_path)
+    assert len(data.parts) == -(-7 // part_rows) + 1  # the last of what is not compacted, which is nothing
+    assert data.followups["signal_timestamp_ms"].to_list() == [T0_MS + at for at in range(7)]
+
+
 # What is asked for.
 
 
@@ -408,6 +431,7 @@ def test_a_damaged_parquet_is_told(damage: bytes | str, tmp_path: Path) -> None:
         ({"since": f"{DAY}T02:00+02:00", "until": f"{DAY}T00:00:00.001Z"}, [0]),
         ({"coins": ["io:A"]}, [1]),
         ({"coins": ["io:A", "xyz:TSLA"], "until": DAY}, [-1]),
+        ({"coins": ["io:A", "io:A"]}, [1]),
         ({"coins": ["io:NONE"]}, []),
     ],
 )

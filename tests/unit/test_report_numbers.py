@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hip3_tasks.analysis import loading
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.loading import load
 from hip3_tasks.analysis.making import make
@@ -101,6 +102,16 @@ def test_every_number_of_two_days_is_what_the_definitions_say(by: By, cost_bps: 
     assert report["total"]["horizons"][0]["net_bps"]["low"] is not None
     verdicts = {choice["verdict"] for choice in report["search"]["choices"]}
     assert verdicts == {"works", "unproven", "loses", "structural", "too few"}
+
+
+@pytest.mark.parametrize("by", By)
+def test_wherever_follow_ups_are_divided_the_report_is_the_same(
+    by: By, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "PART_ROWS", 7)
+    data = load(*partly_foreign(tmp_path / "data"))
+    assert len(data.parts) > 40
+    agree((tmp_path / "data" / "ours", tmp_path / "data" / "theirs"), by=by, cost_bps=None)
 
 
 def test_without_any_follow_up_there_is_nothing_to_report_on(tmp_path: Path) -> None:

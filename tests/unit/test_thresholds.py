@@ -14,7 +14,7 @@ from hip3_tasks import settings
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data
+from hip3_tasks.analysis.loading import Data, Part
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.notes import Notes
 from hip3_tasks.analysis.thresholds import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
@@ -78,7 +78,7 @@ def search(**markets: Planted) -> Search:
     edge_at_t0 = frame.with_columns(raw_edge_bps="t0_raw_edge_bps")
     data = Data(
         signals=edge_at_t0.select(signals.columns).cast(dict(signals.schema)),
-        followups=frame.select(followups.columns).cast(dict(followups.schema)),
+        parts=[Part(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
         missed=missed,
         notes=Notes(dirs=[]),
     )
