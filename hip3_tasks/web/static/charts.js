@@ -5,10 +5,18 @@ import { sketch } from "./sketch.js";
 const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
 const drawn = new Map();
 
-const loaded = new Promise((resolve) => {
-  if (window.Plotly) resolve(window.Plotly);
-  else document.getElementById("plotly").addEventListener("load", () => resolve(window.Plotly));
-});
+let isAskedFor = false;
+let resolve;
+const loaded = new Promise((found) => { resolve = found; });
+
+// Called once there is something to look at: to run plotly's script holds a browser up for a second or two.
+export function load() {
+  if (isAskedFor) return;
+  isAskedFor = true;
+  const script = Object.assign(document.createElement("script"), { src: "static/plotly.js" });
+  script.addEventListener("load", () => resolve(window.Plotly));
+  setTimeout(() => document.head.append(script));
+}
 
 export async function draw(node, figure) {
   drawn.set(node, figure);

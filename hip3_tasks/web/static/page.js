@@ -55,6 +55,7 @@ function redraw() {
     signals.draw(state);
     pipeline.draw(state);
     judge();
+    charts.load();
   });
 }
 
