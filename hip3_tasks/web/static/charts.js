@@ -9,7 +9,7 @@ let isAskedFor = false;
 let resolve;
 const loaded = new Promise((found) => { resolve = found; });
 
-// Called once there is something to look at: to run plotly's script holds a browser up for a second or two.
+// Called once there is something to look at: to run plotly's script, which is fetched by then, holds a browser up for a second or two.
 export function load() {
   if (isAskedFor) return;
   isAskedFor = true;
