@@ -24,14 +24,23 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Leave a file whole, or as it was. Raises Unavailable."""
+    """Leave a file whole, or as it was; what is no file, such as a pipe, is written to. Raises Unavailable."""
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text)
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}: not written") from None
+
+
+def _replace(path: Path, text: str) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
-    except OSError as error:
+    finally:
         part.unlink(missing_ok=True)
-        raise Unavailable(f"{path}: {error.strerror}: not written") from None
 
 
 def as_json(report: Report) -> str:

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,20 @@ def test_what_it_leaves_is_the_same_report(history: Path, tmp_path: Path) -> Non
     assert float(lines[0]["markout_p90_bps"]) == report.total.horizons[0].markout_quantiles_bps[-1]
     assert report.search is not None
     assert json.loads(asked[2].read_text()) == report.search.recommended_bps()
+
+
+def test_a_pipe_is_written_to_and_a_link_stays_one(history: Path, tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "latest.csv", tmp_path / "r.csv"
+    os.mkfifo(pipe)
+    link.symlink_to(file.name)
+    file.write_text("an older one")
+    with ThreadPoolExecutor(1) as beside:
+        read = beside.submit(pipe.read_text)
+        assert run(history, "--json", pipe, "--csv", link) == 0
+    assert file.read_text() == as_csv(Report.model_validate_json(read.result()))
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert sorted(tmp_path.iterdir()) == [link, pipe, file]
 
 
 def test_the_thresholds_it_leaves_are_what_the_feed_reads(history: Path, tmp_path: Path) -> None:
