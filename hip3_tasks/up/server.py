@@ -1,8 +1,11 @@
 """The embedded server: a Valkey of our own in the data directory, for whoever has set no HIP3_REDIS_URL."""
 
+import random
 import shutil
 import socket
 import ssl
+from contextlib import suppress
+from itertools import cycle, islice
 from pathlib import Path
 
 import redis
@@ -10,6 +13,10 @@ import redis
 from hip3_tasks.errors import Unavailable
 
 MAX_MEMORY = "1gb"
+PORTS = range(20_000, 32_768)
+"""Below those that are given to whoever connects: such a one may be taken again before a server has come up on it."""
+PORT_TRIES = 100
+_AT_RANDOM = cycle(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 
 def binary() -> Path:
@@ -49,15 +56,14 @@ def command(server: Path, *, port: int, directory: Path) -> list[str]:
 
 
 def free_port(wished: int = 0) -> int:
-    """A port of this machine that nobody listens on: the one wished for, if it is free."""
-    with socket.socket() as probe:
-        # What waits only for its last packets is no hindrance to a server.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wished))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of this machine that nobody listens on: the one wished for, if it is free. Raises Unavailable."""
+    for port in (wished or next(_AT_RANDOM), *islice(_AT_RANDOM, PORT_TRIES)):
+        with socket.socket() as probe, suppress(OSError):
+            # What waits only for its last packets is no hindrance to a server.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise Unavailable(f"none of {PORT_TRIES} ports of this machine from {PORTS[0]} on is free")
 
 
 def answers(client: "redis.Redis") -> bool:

@@ -1,5 +1,6 @@
 """The embedded server, run as `hip3 up` runs it."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -64,6 +65,14 @@ def test_it_listens_on_loopback_alone_and_logs_little(tmp_path: Path) -> None:
         assert client.config_get("bind")["bind"] == "127.0.0.1"
         client.ping()
     assert b"Server initialized" not in (tmp_path / "redis.log").read_bytes()
+
+
+def test_a_port_is_given_once_and_is_the_one_wished_for_if_that_is_free() -> None:
+    given = [server.free_port() for _ in range(200)]
+    assert len(set(given)) == 200
+    assert server.free_port(given[0]) == given[0]
+    with socket.create_server(("127.0.0.1", given[0])):
+        assert server.free_port(given[0]) in set(server.PORTS) - set(given)
 
 
 def test_an_absent_server_does_not_answer() -> None:
