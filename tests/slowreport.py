@@ -22,9 +22,9 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
     files = Files(dirs)
     signals, followups, missed = files.signals(), files.followups(), files.missed()
     times = [row["t0_ms"] for row in signals or followups]
-    costs = costs_of(signals, followups, cost_bps)
+    cost_of = costs_of(signals, cost_bps)
     for row in followups:
-        row["net_bps"] = difference(row["markout_bps"], costs.get(row["market"]))
+        row["net_bps"] = difference(row["markout_bps"], cost_of(row))
     offsets_ms = sorted({row["offset_ms"] for row in followups})
     cluster_ms = cluster_ms_of(min(times), max(times))
     every = Clusters(followups, cluster_ms)

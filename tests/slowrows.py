@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import inf
 from pathlib import Path
-from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -109,13 +108,20 @@ class Files:
             self.duplicates[kind] = self.duplicates.get(kind, 0) + number
 
 
-def costs_of(signals: list[Row], followups: list[Row], cost_bps: float | None) -> dict[str, float]:
-    if cost_bps is not None:
-        return {row["market"]: cost_bps for row in followups}
+def costs_of(signals: list[Row], cost_bps: float | None) -> Callable[[Row], float | None]:
+    """That of a follow-up's own signal; where that is not there, of the market's last one before, or of its first."""
     of_market = defaultdict(list)
-    for row in signals:
-        of_market[row["market"]].append(row["cost_bps"])
-    return {market: median(costs) for market, costs in of_market.items()}
+    for row in sorted(signals, key=lambda row: row["t0_ms"]):
+        of_market[row["market"]].append(row)
+
+    def cost_of(followup: Row) -> float | None:
+        if cost_bps is not None:
+            return cost_bps
+        its_signals = of_market.get(followup["market"], [])
+        before = [row["cost_bps"] for row in its_signals if row["t0_ms"] <= followup["t0_ms"]]
+        return (before[-1:] or [row["cost_bps"] for row in its_signals] or [None])[0]
+
+    return cost_of
 
 
 def difference(upper: float | None, lower: float | None) -> float | None:

@@ -29,7 +29,9 @@ def search(
     rest = [row for row in known if row["t0_ms"] >= split_at_ms]
     trials = {}
     for market in sorted({row["market"] for row in at_offset}):
-        recorded_bps = _recorded_bps(market, signals, followups)
+        recorded_bps = _recorded_bps([row for row in signals if row["market"] == market], split_at_ms)
+        if recorded_bps is None:
+            recorded_bps = min(row["edge_t0_bps"] for row in followups if row["market"] == market)
         trials[market] = _Trial(market, recorded_bps, first, rest, every)
     tried = [rung for trial in trials.values() for rung in trial.rungs]
     judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= FEWEST_CLUSTERS]
@@ -45,9 +47,11 @@ def search(
     }
 
 
-def _recorded_bps(market: str, signals: list[Row], followups: list[Row]) -> float:
-    noted = [row["threshold_bps"] for row in signals if row["market"] == market and row["threshold_bps"] is not None]
-    return min(noted or [row["edge_t0_bps"] for row in followups if row["market"] == market])
+def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:
+    if noted := [row["threshold_bps"] for row in signals if row["threshold_bps"] is not None]:
+        return float(max(noted))
+    parts = ([row["edge_t0_bps"] for row in signals if (row["t0_ms"] >= split_at_ms) is late] for late in (False, True))
+    return max((min(part) for part in parts if part), default=None)
 
 
 class _Rung:
@@ -66,7 +70,7 @@ class _Trial:
     def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
         self.market, self.recorded_bps = market, recorded_bps
         self.rungs, self.judged = [], None
-        for least_bps in (-inf, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
+        for least_bps in (recorded_bps, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
             rung = self._rung(least_bps, first, clusters)
             if rung and rung.clusters >= FEWEST_TO_CHOOSE:
                 self.rungs.append(rung)
@@ -107,12 +111,9 @@ def _market(trial: _Trial, at_offset: list[Row], every: Clusters) -> Tree:
 def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance: list[float]) -> Tree:
     chosen, judged = trial.chosen, trial.judged
     rest = _part(judged, rest_chance) if judged else None
-    threshold_bps = None
-    if chosen:
-        threshold_bps = trial.recorded_bps if chosen.threshold_bps == -inf else chosen.threshold_bps
     return {
         **market,
-        "threshold_bps": threshold_bps,
+        "threshold_bps": chosen.threshold_bps if chosen else None,
         "in_sample": _part(chosen, first_chance) if chosen else None,
         "out_of_sample": rest,
         "verdict": _verdict(market, rest),

@@ -10,6 +10,7 @@ The American Statistician 69, on expanded percentile intervals).
 import zlib
 from math import ceil, exp, factorial, sqrt
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ FEWEST_CLUSTERS = 20
 SEED = 1_795_338_701
 
 Array = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.integer[Any]]
 _NORMAL = NormalDist()
 _SHARES = np.cumsum([exp(-1) / factorial(often) for often in range(12)])
 _QUANTILES = np.searchsorted(_SHARES, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float64)

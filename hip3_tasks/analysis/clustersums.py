@@ -70,16 +70,10 @@ def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
         "unmoved": piece.edge_bps == piece.edge_t0_bps,
         **_known("markout", piece.markout_bps),
         "hit": piece.markout_bps > 0,
-        "won": piece.markout_bps > piece.cost_bps(piece.market_key),
+        **_known("net", piece.net_bps),
+        "won": piece.net_bps > 0,
     }
-    sums = summed(cells, terms)
-    cost_bps = piece.cost_bps(sums["market_key"].to_numpy())
-    net_n = pl.col("markout_n") * ~np.isnan(cost_bps)
-    return sums.with_columns(
-        oracle_came=pl.col("shrank") - pl.col("book_came"),
-        net_n=net_n,
-        net=pl.when(net_n > 0).then(pl.col("markout") - pl.col("markout_n") * cost_bps).otherwise(0.0),
-    )
+    return summed(cells, terms).with_columns(oracle_came=pl.col("shrank") - pl.col("book_came"))
 
 
 def _known(name: str, values: Array) -> dict[str, npt.NDArray[Any]]:

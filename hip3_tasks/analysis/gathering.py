@@ -15,6 +15,7 @@ from hip3_tasks.analysis.kinds import COIN
 from hip3_tasks.analysis.loading import Part, read_all
 from hip3_tasks.analysis.pieces import Piece, summed
 from hip3_tasks.analysis.quantiles import Spread
+from hip3_tasks.analysis.recorded import Costs
 from hip3_tasks.analysis.thresholds import rung_sums
 
 KEPT_BYTES = 30 << 20
@@ -27,8 +28,9 @@ class Terms:
     """What must be known before the pass."""
 
     by: By
-    costs_bps: Array
-    """Of the markets, by the number that polars has for them; the last stands for all further ones."""
+    costs: Costs
+    recorded_bps: Array
+    """From what edge on signals were recorded all the time: of the markets, by the number that polars has for them."""
     every_ms: int
     split_at_ms: int
 
@@ -75,12 +77,14 @@ class _OfPiece:
     """The same of a piece, with numbers for markets and groups."""
 
     def __init__(self, rows: pl.DataFrame, terms: Terms) -> None:
-        piece = Piece.of(rows, by=terms.by, costs_bps=terms.costs_bps)
+        piece = Piece.of(rows, by=terms.by, costs=terms.costs)
         offset_ms = pl.lit(pl.Series(piece.offsets_ms)).gather(pl.col("offset")).cast(pl.Int64)
         lateness = summed({"offset": piece.offset, "lateness_ms": piece.lateness_ms}, {})
         self.offsets_ms: list[int] = piece.offsets_ms.tolist()
         self.sums = cluster_sums(piece, every_ms=terms.every_ms).with_columns(offset_ms=offset_ms).drop("offset")
-        self.rungs = rung_sums(piece, split_at_ms=terms.split_at_ms, every_ms=terms.every_ms)
+        self.rungs = rung_sums(
+            piece, recorded_bps=terms.recorded_bps, split_at_ms=terms.split_at_ms, every_ms=terms.every_ms
+        )
         self.lateness = lateness.with_columns(offset_ms=offset_ms).drop("offset")
         starts = np.flatnonzero(np.diff(piece.market_key.astype(np.int64), prepend=-1))
         least_bps = np.minimum.reduceat(piece.edge_t0_bps, starts)

@@ -4,21 +4,22 @@ from collections import defaultdict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import ceil, nan
+from math import ceil, inf
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.ahead import THREADS
-from hip3_tasks.analysis.bootstrap import Array
 from hip3_tasks.analysis.clustersums import SUMS, cluster_ms
 from hip3_tasks.analysis.gathering import Gathered, Terms, gather
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.jsonl import Advance
+from hip3_tasks.analysis.kinds import COIN
 from hip3_tasks.analysis.loading import Data
 from hip3_tasks.analysis.measures import QUANTILES, half_life, horizon
 from hip3_tasks.analysis.quantiles import ALL, Quantiles, quantiles
+from hip3_tasks.analysis.recorded import Costs, recorded_bps
 from hip3_tasks.analysis.report import LATENESS_QUANTILES, Coverage, Group, Lateness, Report
 from hip3_tasks.analysis.resampling import Resampler
 from hip3_tasks.analysis.thresholds import Market, Search, search, split_ms
@@ -35,11 +36,13 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Adv
     if ends_ms is None:
         raise Unavailable("there is no signal in what was asked for: nothing to report on")
     every_ms, markets = cluster_ms(*ends_ms), _markets(data.signals)
+    split_at_ms = split_ms(*ends_ms, every_ms=every_ms)
     terms = Terms(
         by=by,
-        costs_bps=_costs_bps(markets) if cost_bps is None else np.array([cost_bps]),
+        costs=Costs.recorded(data.signals) if cost_bps is None else Costs(np.array([cost_bps])),
+        recorded_bps=recorded_bps(data.signals, split_at_ms=split_at_ms),
         every_ms=every_ms,
-        split_at_ms=split_ms(*ends_ms, every_ms=every_ms),
+        split_at_ms=split_at_ms,
     )
     gathered = gather(data.parts, terms, advance)
     if gathered is None:
@@ -61,18 +64,8 @@ def _markets(signals: pl.DataFrame) -> pl.DataFrame:
     wanted = {
         "due": pl.col("due").cast(pl.Int64).sum(),
         "unsaid": pl.col("due").null_count(),
-        "cost_bps": pl.col("cost_bps").median(),
-        "threshold_bps": pl.col("threshold_bps").min(),
     }
     return signals.lazy().group_by("market_key").agg(**wanted).collect(engine="streaming")
-
-
-def _costs_bps(markets: pl.DataFrame) -> Array:
-    """What each costs, by its number: one figure, since a follow-up's line does not repeat its signal's."""
-    numbers = markets["market_key"].to_physical().to_numpy()
-    costs_bps = np.full(int(numbers.max(initial=0)) + 2, nan)
-    costs_bps[numbers] = markets["cost_bps"].to_numpy()
-    return costs_bps
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +182,11 @@ class _Making:
             return None
         offset_ms = gathered.offsets_ms[-1]
         at_last = gathered.sums.filter(pl.col("offset_ms") == offset_ms)
-        noted = self.markets.filter(pl.col("threshold_bps").is_not_null()).select("market_key", "threshold_bps")
-        least_bps = gathered.least_edge_bps | dict(noted.iter_rows())
-        coins = at_last["market_key"].unique().sort().to_list()
-        totals = resampler.totals(at_last, SUMS, by="market_key", keys=coins)
-        listed = [Market.of(coin, of_coin, recorded_bps=least_bps[coin]) for coin, of_coin in totals.items()]
+        coins = at_last["market_key"].unique().sort()
+        recorded = np.take(self.terms.recorded_bps, coins.cast(COIN).to_physical().to_numpy(), mode="clip")
+        totals = resampler.totals(at_last, SUMS, by="market_key", keys=coins.to_list())
+        listed = [
+            Market.of(coin, totals[coin], recorded_bps=bps if bps > -inf else gathered.least_edge_bps[coin])
+            for coin, bps in zip(coins, recorded.tolist(), strict=True)
+        ]
         return search(gathered.rungs, listed, resampler, offset_ms=offset_ms, split_at_ms=self.terms.split_at_ms)

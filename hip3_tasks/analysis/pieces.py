@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.bootstrap import Array
+from hip3_tasks.analysis.bootstrap import Array, Integers
 from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.kinds import SIDE
+from hip3_tasks.analysis.recorded import Costs
 from hip3_tasks.edge import Side
 
-Integers = npt.NDArray[np.integer[Any]]
 MOST_CELLS = 1 << 22
 """Beyond it only those that hold anything are made room for."""
 
@@ -39,11 +39,11 @@ class Piece:
     market_part_bps: Array
     oracle_part_bps: Array
     markout_bps: Array
-    costs_bps: Array
-    """Of the markets, by their number; the last stands for all further ones."""
+    net_bps: Array
+    """Of what taking it cost when it was recorded."""
 
     @classmethod
-    def of(cls, rows: pl.DataFrame, *, by: By, costs_bps: Array) -> Self:
+    def of(cls, rows: pl.DataFrame, *, by: By, costs: Costs) -> Self:
         """Of rows as `hip3_tasks.analysis.loading` documents them; there must be one."""
         offset_ms = rows["offset_ms"].to_numpy()
         offsets_ms = np.unique(offset_ms)
@@ -55,10 +55,12 @@ class Piece:
         with np.errstate(divide="ignore", invalid="ignore"):
             retained = edge_bps / edge_t0_bps
         retained[edge_t0_bps <= 0] = np.nan
+        market_key, timestamp_ms = labels["market_key"].to_numpy(), rows["signal_timestamp_ms"].to_numpy()
+        markout_bps = rows["markout_bps"].to_numpy()
         return cls(
-            market_key=labels["market_key"].to_numpy(),
+            market_key=market_key,
             group=labels["group"].to_numpy(),
-            timestamp_ms=rows["signal_timestamp_ms"].to_numpy(),
+            timestamp_ms=timestamp_ms,
             offset=number[offset_ms - offsets_ms[0]],
             offsets_ms=offsets_ms,
             lateness_ms=rows["lateness_ms"].to_numpy(),
@@ -68,13 +70,9 @@ class Piece:
             retained=retained,
             market_part_bps=rows["market_part_bps"].to_numpy(),
             oracle_part_bps=rows["oracle_part_bps"].to_numpy(),
-            markout_bps=rows["markout_bps"].to_numpy(),
-            costs_bps=costs_bps,
+            markout_bps=markout_bps,
+            net_bps=markout_bps - costs.of(market_key, timestamp_ms),
         )
-
-    def cost_bps(self, market_key: Integers) -> Array:
-        """Of each of some markets."""
-        return np.take(self.costs_bps, market_key, mode="clip")
 
 
 def summed(cells: Mapping[str, Integers], terms: Mapping[str, npt.NDArray[Any]]) -> pl.DataFrame:

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.bootstrap import Array, weights
-from hip3_tasks.analysis.pieces import Integers
+from hip3_tasks.analysis.bootstrap import Array, Integers, weights
 from hip3_tasks.analysis.totals import Asked, Totals, totals_of
 
 

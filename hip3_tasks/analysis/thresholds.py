@@ -80,7 +80,8 @@ class Market(BaseModel):
     one_sided: float
     """Share of its signals on the side that most are on."""
     recorded_bps: float
-    """The least threshold they were recorded with, or their least edge where no threshold was noted."""
+    """From what edge on they were recorded all the time: the greatest threshold there was; where none was noted, the
+    greater of the least edges before and after the split."""
 
     @classmethod
     def of(cls, market: str, totals: Totals, *, recorded_bps: float) -> Self:
@@ -139,17 +140,19 @@ def split_ms(first_ms: int, last_ms: int, *, every_ms: int) -> int:
     return -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
 
 
-def rung_sums(piece: Piece, *, split_at_ms: int, every_ms: int) -> pl.DataFrame:
+def rung_sums(piece: Piece, *, recorded_bps: Array, split_at_ms: int, every_ms: int) -> pl.DataFrame:
     """By market, part of the time, cluster and the highest rung that the edge reaches, at the piece's last offset.
 
-    What is due in the second part is of neither: its outcome is not known when the first ends.
+    What is due in the second part is of neither: its outcome is not known when the first ends. Nor is an edge that was
+    not recorded all the time, which is below that of its market, by number, in `recorded_bps`.
     """
     last = len(piece.offsets_ms) - 1
     at_offset = np.flatnonzero(piece.offset == last)
     timestamp_ms = piece.timestamp_ms[at_offset]
-    net_bps = piece.markout_bps[at_offset] - piece.cost_bps(piece.market_key[at_offset])
+    net_bps = piece.net_bps[at_offset]
     in_a_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + piece.offsets_ms[last] < split_at_ms)
-    is_taken = in_a_part & ~np.isnan(net_bps)
+    least_bps = np.take(recorded_bps, piece.market_key[at_offset], mode="clip")
+    is_taken = in_a_part & ~np.isnan(net_bps) & (piece.edge_t0_bps[at_offset] >= least_bps)
     taken, timestamp_ms, net_bps = at_offset[is_taken], timestamp_ms[is_taken], net_bps[is_taken]
     cells = {
         "market_key": piece.market_key[taken],
@@ -262,5 +265,5 @@ def _mean(sums: Callable[[str], Any]) -> tuple[Any, Any]:
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = net / n
         squares = sums("net*net")
-        residuals = squares - 2 * mean * sums("net*net_n") + mean**2 * sums("net_n*net_n")
+        residuals = squares - 2 * mean * sums("net*net_n") + mean * mean * sums("net_n*net_n")
         return mean, np.sqrt(np.where(residuals > ROUNDING * squares, residuals, 0.0)) / n

@@ -45,9 +45,9 @@ def two_days(path: Path) -> tuple[Path, ...]:
     path.mkdir()
     one, other = Directory(path / "one"), Directory(path / "other")
     for coin, directory, mid_bps, thresholds_bps in (
-        ("xyz:TSLA", one, 9.0, (6.9, 8.0, 12.0)),
-        ("xyz:NVDA", one, 3.0, (8.0, 8.0, 30.0)),
-        ("para:BANKS", other, -6.0, (100.0, 120.0, 110.0)),
+        ("xyz:TSLA", one, 9.0, (6.9, 6.0, 6.5)),
+        ("xyz:NVDA", one, 3.0, (7.0, 7.0, 8.0)),
+        ("para:BANKS", other, -6.0, (5.0, 5.5, 6.0)),
     ):
         for number, signal in enumerate(signals(chance, [coin], from_ms=MIDNIGHT_MS - 80 * MINUTE_MS, minutes=150)):
             signal = signal.model_copy(update={"threshold_bps": thresholds_bps[number % 3]})
@@ -58,7 +58,7 @@ def two_days(path: Path) -> tuple[Path, ...]:
         stands = {"raw_edge_bps": signal.raw_edge_bps, "edge_change_bps": 0.0, "markout_bps": 0.0}
         one.add(signal, *(a_followup(signal, offset_ms, **stands) for offset_ms in signal.offsets_ms))
     for minute in range(5, 25):  # one of them ends at the split
-        signal = a_signal("xyz:TSLA", at_ms=MIDNIGHT_MS + minute * MINUTE_MS - 2000)
+        signal = a_signal("xyz:TSLA", at_ms=MIDNIGHT_MS + minute * MINUTE_MS - 2000, threshold_bps=6.9)
         one.add(signal, *outcomes(signal, chance, missed=0.0, one_sided=0.0))
     return one.path, other.path, one.path
 

@@ -36,7 +36,8 @@ class Planted:
     markout_bps: Any = 0.0
     shrinks: bool = True
     side: str = "both"
-    threshold_bps: float | None = 6.9
+    threshold_bps: Any = 6.9
+    cost_bps: Any = COST_BPS
     at_ms: Any = 0
     """After the minute began, each."""
 
@@ -63,8 +64,11 @@ def rows(coin: str, planted: Planted) -> pl.DataFrame:
             "market_part_bps": 1.0,
             "oracle_part_bps": 0.0,
             "markout_bps": pl.Series(np.broadcast_to(planted.markout_bps, number).astype(float), nan_to_null=True),
-            "cost_bps": COST_BPS,
-            "threshold_bps": planted.threshold_bps,
+            "cost_bps": np.broadcast_to(planted.cost_bps, number).astype(float),
+            "threshold_bps": pl.Series(
+                [planted.threshold_bps] * number if np.ndim(planted.threshold_bps) == 0 else planted.threshold_bps,
+                dtype=pl.Float64,
+            ),
             "due": 1,
         }
     )
@@ -213,6 +217,34 @@ def test_rungs_that_tell_nothing_apart_are_not_tried(recorded_bps: float, edge_b
 def test_without_a_noted_threshold_the_least_edge_stands_for_it() -> None:
     edges_bps = uneven(100) + 0.5
     assert choice(threshold_bps=None, edge_bps=edges_bps).recorded_bps == 7.5
+
+
+def since_the_split(before: float, after: float) -> Any:
+    """Another value in the sixty minutes before the split and in the forty after it."""
+    return np.repeat([before, after], [60, 40])
+
+
+def test_what_paid_before_the_fee_rose_is_judged_by_the_fee_it_paid() -> None:
+    found = choice(cost_bps=since_the_split(2.0, 10.0), markout_bps=noise(21, mean=6.0, spread=2.0))
+    assert found.in_sample is not None and found.in_sample.net_bps.value == pytest.approx(4.0, abs=1.0)
+    assert found.out_of_sample is not None and found.out_of_sample.net_bps.value == pytest.approx(-4.0, abs=1.0)
+    assert found.verdict is Verdict.LOSES
+
+
+@pytest.mark.parametrize("is_noted", [True, False])
+@pytest.mark.parametrize(("before_bps", "after_bps"), [(20.0, 6.0), (6.0, 20.0)])
+def test_what_was_not_recorded_all_the_time_is_neither_chosen_nor_judged(
+    before_bps: float, after_bps: float, is_noted: bool
+) -> None:
+    """Whoever records from 20 in one part of the time knows nothing of a threshold of 6 in it."""
+    recorded_bps = since_the_split(before_bps, after_bps)
+    edges_bps = np.where(np.arange(100) % 3, 30.0, recorded_bps)
+    markouts_bps = np.where(edges_bps >= 20, 12.0, -30.0) + noise(22, spread=2.0)
+    found = choice(threshold_bps=recorded_bps if is_noted else None, edge_bps=edges_bps, markout_bps=markouts_bps)
+    assert (found.recorded_bps, found.threshold_bps, found.verdict) == (20.0, 20.0, Verdict.WORKS)
+    assert found.in_sample is not None and found.out_of_sample is not None
+    assert found.in_sample.n == (60 if before_bps == 20 else 40)
+    assert found.out_of_sample.n == (40 if after_bps == 20 else 26)
 
 
 def test_an_edge_at_a_rung_reaches_it() -> None:
