@@ -33,7 +33,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         return _group(name, its_signals, its_followups, offsets_ms, every, cost_bps)
 
     label, order = BY[by]
-    labels = sorted({label(row) for row in followups}, key=order)
+    labels = sorted({label(row) for row in [*signals, *followups]}, key=order)
     return {
         "made_at_ms": at_ms,
         "first_ms": min(times),
@@ -58,13 +58,18 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
 
 def _coverage(signals: list[Row], followups: list[Row], missed: list[Row], offsets_ms: list[int]) -> Tree:
     due = sum(_due(row, offsets_ms) for row in signals)
+    of_market = Counter([*(row["market"] for row in followups), *(row["market_key"] for row in missed)])
+    for row in signals:
+        of_market[row["market"]] -= _due(row, offsets_ms)
+    unowed = sum(max(0, over) for over in of_market.values())
     return {
         "signals": len(signals),
         "due": due,
         "due_is_assumed": any(row["due"] is None for row in signals),
         "captured": len(followups),
         "missed": dict(Counter(row["reason"] for row in missed)),
-        "open": due - len(followups) - len(missed),
+        "unowed": unowed,
+        "open": None if unowed else due - len(followups) - len(missed),
         "markets_with_signals": len({row["market"] for row in signals}),
         "markets_watched": None,
     }
@@ -105,7 +110,7 @@ def _group(
         "due": sum(_due(row, offsets_ms) for row in signals),
         "captured": len(followups),
         "cost_bps": cost_bps if cost_bps is not None else fmean(costs) if costs else None,
-        "one_sided": one_sided(followups),
+        "one_sided": one_sided(followups) if followups else None,
         "half_life": _half_life(of_offset, clusters),
         "horizons": [_horizon(offset_ms, rows, clusters) for offset_ms, rows in of_offset.items()],
     }
@@ -156,7 +161,9 @@ def _quantile(ordered: list[float], at: float) -> float | None:
     return ordered[int(whole)] + part * (after - ordered[int(whole)])
 
 
-def _half_life(of_offset: Mapping[int, list[Row]], clusters: Clusters) -> Tree:
+def _half_life(of_offset: Mapping[int, list[Row]], clusters: Clusters) -> Tree | None:
+    if not of_offset or any(not sum(row["edge_t0_bps"] for row in rows) for rows in of_offset.values()):
+        return None
     times_s = [offset_ms / 1000 for offset_ms in of_offset]
     values, drawn, _ = zip(*(clusters.ratio(rows, _retention) for rows in of_offset.values()), strict=True)
     fewest = min(clusters.number(rows) for rows in of_offset.values())

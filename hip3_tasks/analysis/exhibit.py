@@ -48,7 +48,7 @@ def derived(report: Report) -> dict[str, int | float | None]:
     covered, choices = report.coverage, report.search.choices if report.search else []
     tuned, held, proven = report.search.tuned() if report.search else (0, 0, 0)
     return {
-        "captured_share": covered.captured / covered.due if covered.due else None,
+        "captured_share": covered.captured_share,
         "missed": sum(covered.missed.values()),
         "tuned": tuned,
         "held": held,

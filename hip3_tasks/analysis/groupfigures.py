@@ -15,7 +15,6 @@ from hip3_tasks.analysis.drawing import (
     rows_height,
     whiskers,
 )
-from hip3_tasks.analysis.measures import Horizon
 from hip3_tasks.analysis.report import Group, Report
 
 NOTHING = Estimate(value=None)
@@ -50,7 +49,7 @@ def net(report: Report) -> Figure:
 def outcomes(report: Report) -> Figure:
     """What became of the edge, in shares of the follow-ups that add up to one."""
     groups = ordered(report)
-    at_last = [at_longest(report, group) for group in groups]
+    at_last = [report.at_longest(group) for group in groups]
     places = list(range(len(groups)))
     kinds = {
         "book came": ([of and of.book_came.value for of in at_last], BLUE),
@@ -80,14 +79,8 @@ def ordered(report: Report) -> list[Group]:
     return [report.total, *sorted(known, key=lambda group: -(_net(report, group).value or 0.0)), *unknown]
 
 
-def at_longest(report: Report, group: Group) -> Horizon | None:
-    """The group's follow-ups at the longest horizon of all, if it has any."""
-    longest_ms = max((of.offset_ms for of in report.total.horizons), default=None)
-    return next((of for of in group.horizons if of.offset_ms == longest_ms), None)
-
-
 def _net(report: Report, group: Group) -> Estimate:
-    horizon = at_longest(report, group)
+    horizon = report.at_longest(group)
     return NOTHING if horizon is None else horizon.net_bps
 
 

@@ -29,10 +29,10 @@ _Parsed = tuple[int, pl.DataFrame, list[int]]
 
 
 class JsonLines:
-    """One file of lines, as long as it was when it was opened."""
+    """One file of lines, as long as it was when it was listed."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.torn_bytes = path, 0
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self.path, self.size_bytes, self.torn_bytes = path, size_bytes, 0
         self.broken_at: list[int] = []
         """Where each line begins that is not in order, in bytes; those of very long ones come early."""
 
@@ -40,7 +40,7 @@ class JsonLines:
         """What is wanted, in the order of the file, parsed by several threads a few pieces ahead. Raises OSError."""
         fd = os.open(self.path, os.O_RDONLY)
         try:
-            size = os.fstat(fd).st_size
+            size = min(self.size_bytes, os.fstat(fd).st_size)
             end = whole_length(fd, size)
             self.torn_bytes = size - end
             advance(self.torn_bytes)

@@ -19,6 +19,8 @@ KEY = "key"
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 _ODD = 0x9E3779B97F4A7C15
 _FIRST_MS, _LAST_MS = 10**12, 10**13 - 1
+_MOST_BPS = 1e9
+"""Prices a hundred thousand times the oracle's: what is beyond it is no price, and its squares would not be numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Kind:
             pl.col("side").is_in(SIDE.categories.to_list()),
             pl.col(self.timestamp).is_between(_FIRST_MS, _LAST_MS),
         ]
+        bps = [name for name in (*self.required, *self.optional) if name.endswith("_bps")]
+        world += [pl.col(name).is_between(-_MOST_BPS, _MOST_BPS).fill_null(value=True) for name in bps]
         if self.record is not Signal:
             world.append(pl.col("offset_ms").is_between(1, MAX_OFFSET_MS))
         if self.record is Followup:

@@ -173,7 +173,7 @@ class _Reading:
         return _Found(frame, alone)
 
     def _of_lines(self, kind: Kind, source: Source) -> list[pl.DataFrame]:
-        lines, wants = JsonLines(source.path), self.selection.wants(kind.timestamp)
+        lines, wants = JsonLines(source.path, source.size_bytes), self.selection.wants(kind.timestamp)
 
         def shape(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
             in_order = read.select(kind.in_order()).to_series()

@@ -102,20 +102,18 @@ class _Making:
         )
 
     def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
-        """Of all signals, then of each group in its order."""
+        """Of all signals, and of each group that has follow-ups."""
         sums, offsets_ms = self.gathered.sums, self.gathered.offsets_ms
-        parts = sums.partition_by("group", as_dict=True)
-        order = [(key, parts[key,]) for key in sums["group"].unique().sort()]
-        return {
-            key: resampler.totals(part, SUMS, by="offset_ms", keys=offsets_ms) for key, part in [(ALL, sums), *order]
-        }
+        parts = {ALL: sums} | {key: part for (key,), part in sums.partition_by("group", as_dict=True).items()}
+        return {key: resampler.totals(part, SUMS, by="offset_ms", keys=offsets_ms) for key, part in parts.items()}
 
     def _groups(
         self, totals: Mapping[Any, dict[int, Totals]], markouts: Quantiles, retained: Quantiles
     ) -> dict[Any, Group]:
         counts = self._counts()
         groups = {}
-        for key, by_offset in totals.items():
+        for key in self._order(counts):
+            by_offset = totals.get(key, {})
             counted, followups = counts[key], sum(of_offset["n"] for of_offset in by_offset.values())
             bought = sum(of_offset["bought"] for of_offset in by_offset.values())
             groups[key] = Group(
@@ -124,7 +122,7 @@ class _Making:
                 due=counted["due"],
                 captured=round(followups),
                 cost_bps=self.cost_bps if self.cost_bps is not None else counted["cost_bps"],
-                one_sided=max(bought, followups - bought) / followups,
+                one_sided=max(bought, followups - bought) / followups if followups else None,
                 half_life=half_life(by_offset),
                 horizons=[
                     horizon(
@@ -138,6 +136,12 @@ class _Making:
             )
         return groups
 
+    def _order(self, counts: Mapping[Any, Any]) -> list[Any]:
+        """All signals, then the groups that have signals or follow-ups, in their order."""
+        of_signals = pl.Series([key for key in counts if key is not ALL], dtype=pl.String).cast(self.terms.by.kind)
+        of_both = pl.concat([self.gathered.sums["group"], of_signals.alias("group")])
+        return [ALL, *of_both.unique().sort()]
+
     def _counts(self) -> dict[Any, dict[str, Any]]:
         """Of the signals of each group, and of all."""
         signals = self.data.signals
@@ -150,20 +154,30 @@ class _Making:
         return defaultdict(lambda: none, {row["group"]: row for row in of_group.iter_rows(named=True)}) | {ALL: total}
 
     def _coverage(self) -> Coverage:
-        unsaid, captured = int(self.markets["unsaid"].sum()), round(self.gathered.sums["n"].sum())
-        due = int(self.markets["due"].sum()) + unsaid * len(self.gathered.offsets_ms)
+        sums, signals = self.gathered.sums, self.markets
+        due = signals["due"] + signals["unsaid"].cast(pl.Int64) * len(self.gathered.offsets_ms)
+        open_ = self._open(signals.select("market_key", n=due))
+        unowed = -int(open_.filter(open_ < 0).sum())
         missed = dict(self.data.missed.group_by("reason").len("n").sort("n", descending=True).iter_rows())
         watched = self.data.notes.watched
         return Coverage(
             signals=self.data.signals.height,
-            due=due,
-            due_is_assumed=unsaid > 0,
-            captured=captured,
+            due=int(due.sum()),
+            due_is_assumed=int(signals["unsaid"].sum()) > 0,
+            captured=round(sums["n"].sum()),
             missed=missed,
-            open=due - captured - self.data.missed.height,
+            unowed=unowed,
+            open=None if unowed else int(open_.sum()),
             markets_with_signals=self.markets.height,
             markets_watched=None if watched is None else len(watched),
         )
+
+    def _open(self, owed: pl.DataFrame) -> pl.Series:
+        """Of each market, its follow-ups that are neither captured nor missed; below 0 where there are too many."""
+        captured = self.gathered.sums.select(pl.col("market_key").cast(pl.String), n=-pl.col("n").cast(pl.Int64))
+        missed = self.data.missed.select(pl.col("market_key").cast(pl.String), n=pl.lit(-1, pl.Int64))
+        owed = owed.select(pl.col("market_key").cast(pl.String), pl.col("n").cast(pl.Int64))
+        return pl.concat([owed, captured, missed]).group_by("market_key").agg(pl.col("n").sum())["n"]
 
     def _lateness(self) -> list[Lateness]:
         found = []

@@ -90,9 +90,14 @@ def horizon(
     )
 
 
-def half_life(by_offset: Mapping[int, Totals]) -> HalfLife:
-    """Where the retention, 1 at T0 and a straight line from horizon to horizon, first is one half."""
+def half_life(by_offset: Mapping[int, Totals]) -> HalfLife | None:
+    """Where the retention, 1 at T0 and a straight line from horizon to horizon, first is one half.
+
+    None where there is no horizon, or one at which it is not known.
+    """
     retentions = [totals.ratios("edge", "edge_t0") for totals in by_offset.values()]
+    if not retentions or any(np.isnan(value) for value, _ in retentions):
+        return None
     times_s = np.array([0, *by_offset]) / 1000
     value = _first_half(times_s, np.array([[1.0, *(value for value, _ in retentions)]]))
     drawn = _first_half(times_s, np.column_stack([np.ones(len(retentions[0][1])), *(drawn for _, drawn in retentions)]))

@@ -48,13 +48,14 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each group and horizon, all signals first; what is not known is empty."""
-    lines = [_line(group, horizon) for group in (report.total, *report.groups) for horizon in group.horizons]
+    """A line for each group and horizon, all signals first; what is not known is empty, as for a group without any."""
+    lines = []
+    for group in (report.total, *report.groups):
+        lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
     text = io.StringIO()
-    if lines:
-        writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    writer = csv.DictWriter(text, max(lines, key=len), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
     return text.getvalue()
 
 
@@ -63,9 +64,9 @@ def as_thresholds(report: Report) -> str:
     return json.dumps({} if report.search is None else report.search.recommended_bps(), indent=1) + "\n"
 
 
-def _line(group: Group, horizon: Horizon) -> dict[str, object]:
+def _line(group: Group, horizon: Horizon | None) -> dict[str, object]:
     counts = {"signals": group.signals, "due": group.due, "captured": group.captured, "cost_bps": group.cost_bps}
-    return {"group": group.name, **counts, **dict(_columns(horizon))}
+    return {"group": group.name, **counts, **dict(_columns(horizon) if horizon else ())}
 
 
 def _columns(horizon: Horizon) -> Iterator[tuple[str, object]]:

@@ -4,7 +4,6 @@ from hip3_tasks.analysis import figures, groupfigures, numerals, pagetables, pag
 from hip3_tasks.analysis.definitions import definitions
 from hip3_tasks.analysis.drawing import Figure
 from hip3_tasks.analysis.exhibit import Exhibit
-from hip3_tasks.analysis.groupfigures import at_longest
 from hip3_tasks.analysis.markup import Markup, as_json, element, joined
 from hip3_tasks.analysis.report import Report
 from hip3_tasks.printable import printable
@@ -42,7 +41,7 @@ def _about(exhibit: Exhibit, report: Report) -> Markup:
 
 
 def _warnings(report: Report) -> list[Markup]:
-    said = [element("li", printable(sentence)) for sentence in report.notes.sentences()]
+    said = [element("li", printable(sentence)) for sentence in report.sentences()]
     return [element("ul", said, class_="warnings")] if said else []
 
 
@@ -70,7 +69,7 @@ def _by_horizon(exhibit: Exhibit, report: Report) -> Markup:
 
 
 def _by_group(exhibit: Exhibit, report: Report) -> Markup:
-    if at_longest(report, report.total) is None:
+    if not report.total.horizons:
         return Markup("")
     after = numerals.horizon(report.total.horizons[-1].offset_ms)
     return _section(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hip3_tasks.analysis import numerals
 from hip3_tasks.analysis.exhibit import Exhibit, Path
-from hip3_tasks.analysis.groupfigures import at_longest, ordered
+from hip3_tasks.analysis.groupfigures import ordered
 from hip3_tasks.analysis.markup import Markup, element, joined
 from hip3_tasks.analysis.report import Report
 from hip3_tasks.analysis.thresholdfigure import chosen_first
@@ -27,6 +27,8 @@ class Column:
     is_estimate: bool = False
 
     def cell(self, exhibit: Exhibit, start: Path) -> Markup:
+        if exhibit.at(*start, *self.path[:-1]) is None:
+            return DASH
         show = exhibit.estimate if self.is_estimate else exhibit.number
         return show(self.form, *start, *self.path)
 
@@ -117,7 +119,7 @@ def groups(exhibit: Exhibit, report: Report) -> Markup:
     columns = (SIGNALS, *RESULT, *MARKOUT, *GROUP, *EDGE, *GROUP_COVERAGE)
     rows = []
     for group in ordered(report):
-        place, horizon = start[id(group)], at_longest(report, group)
+        place, horizon = start[id(group)], report.at_longest(group)
         at_last = None if horizon is None else (*place, "horizons", group.horizons.index(horizon))
         starts = [at_last if column in OF_HORIZON else place for column in columns]
         cells = [DASH if at is None else column.cell(exhibit, at) for column, at in zip(columns, starts, strict=True)]

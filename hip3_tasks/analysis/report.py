@@ -12,7 +12,7 @@ LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
 class Coverage(BaseModel):
-    """due = captured + missed + open."""
+    """due = captured + missed + open, unless some are unowed."""
 
     signals: int
     due: int
@@ -20,10 +20,18 @@ class Coverage(BaseModel):
     """Foreign signals that do not say which follow-ups they are owed: one for each offset there is."""
     captured: int
     missed: dict[str, int]
-    open: int
+    unowed: int
+    """So many follow-ups, or more, are of signals that are not there."""
+    open: int | None
+    """Not known where some are unowed."""
     markets_with_signals: int
     markets_watched: int | None
     """None where it was not noted."""
+
+    @property
+    def captured_share(self) -> float | None:
+        """Of what is due; not known where some of what was captured is not of it."""
+        return self.captured / self.due if self.due and not self.unowed else None
 
 
 class Lateness(BaseModel):
@@ -44,10 +52,12 @@ class Group(BaseModel):
     captured: int
     cost_bps: float | None
     """Taker fee + slippage, the mean over its signals, or what was asked for."""
-    one_sided: float
+    one_sided: float | None
     """Share of its follow-ups that are of the side most are of."""
-    half_life: HalfLife
+    half_life: HalfLife | None
+    """None where what is left of the edge is not known at each horizon."""
     horizons: list[Horizon]
+    """Empty where none of its signals has a follow-up."""
 
 
 class Report(BaseModel):
@@ -71,3 +81,14 @@ class Report(BaseModel):
     groups: list[Group]
     search: Search | None
     """Of thresholds; None where no follow-up has a markout."""
+
+    def at_longest(self, group: Group) -> Horizon | None:
+        """The group's follow-ups at the longest horizon of all, if it has any."""
+        longest_ms = max((of.offset_ms for of in self.total.horizons), default=None)
+        return next((of for of in group.horizons if of.offset_ms == longest_ms), None)
+
+    def sentences(self) -> list[str]:
+        """What a reader of the figures must know, if anything."""
+        unowed = self.coverage.unowed
+        of_which = f"{unowed:,} follow-ups or more are of signals that are not there: what is open is not known"
+        return [*self.notes.sentences(), *([of_which] if unowed else [])]

@@ -20,13 +20,16 @@ class Source:
     day: str
     is_parquet: bool
     size_bytes: int
+    """When it was listed. Of follow-ups that was before their signals, so that none has come in meanwhile whose signal
+    has not."""
     is_alone: bool = False
     """Compacted, so that each record is there once, and no other directory has files of its day."""
 
 
 def sources_of(dirs: Sequence[Path], selection: Selection) -> list[Source]:
     """The files to read, day by day; of a closed day, the Parquet. Raises Unavailable where there are none."""
-    found = [source for data_dir in dict.fromkeys(path.resolve() for path in dirs) for source in _listed(data_dir)]
+    listed = [file for data_dir in dict.fromkeys(path.resolve() for path in dirs) for file in _listed(data_dir)]
+    found = [Source(*file, size_bytes=_size_bytes(file[0])) for file in sorted(listed, key=_signals_last)]
     chosen = [source for source in found if selection.has_day(day_start_ms(source.day))]
     if not chosen:
         days = sorted({source.day for source in found})
@@ -38,10 +41,14 @@ def sources_of(dirs: Sequence[Path], selection: Selection) -> list[Source]:
     )
 
 
-def _listed(data_dir: Path) -> Iterator[Source]:
+def _listed(data_dir: Path) -> Iterator[tuple[Path, str, str, bool]]:
     for day, files in days_of(data_dir).items():
         for kind, path in (files.parquet if files.is_closed else files.jsonl).items():
-            yield Source(path, kind, day, files.is_closed, _size_bytes(path))
+            yield path, kind, day, files.is_closed
+
+
+def _signals_last(file: tuple[Path, str, str, bool]) -> bool:
+    return file[1] == "signals"
 
 
 def _size_bytes(path: Path) -> int:

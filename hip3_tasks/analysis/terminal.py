@@ -12,7 +12,7 @@ from rich.text import Text
 from hip3_tasks.analysis import numerals
 from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, Estimate
 from hip3_tasks.analysis.clustersums import MINUTE_MS
-from hip3_tasks.analysis.measures import HalfLife, Horizon
+from hip3_tasks.analysis.measures import Horizon
 from hip3_tasks.analysis.report import Group, Report
 from hip3_tasks.analysis.thresholds import Choice, Part, Search, Verdict
 from hip3_tasks.printable import printable
@@ -38,7 +38,7 @@ def show(report: Report, console: Console) -> None:
     if report.search is not None:
         console.print(_thresholds(report.search, wide=wide))
         console.print(_tuned(report.search), soft_wrap=True)
-    for sentence in report.notes.sentences():
+    for sentence in report.sentences():
         console.print(Text(printable(sentence), "yellow"), soft_wrap=True)
 
 
@@ -47,7 +47,7 @@ def _head(report: Report) -> list[Text]:
     watched = "" if covered.markets_watched is None else f" of {covered.markets_watched:,} watched"
     missed = ", ".join(f"{reason} {number:,}" for reason, number in covered.missed.items())
     assumed = ", one for each offset assumed" if covered.due_is_assumed else ""
-    captured = numerals.share(covered.captured / covered.due) if covered.due else numerals.MISSING
+    captured = numerals.share(covered.captured_share)
     return [
         Text(
             f"{covered.signals:,} signals of {covered.markets_with_signals:,} markets{watched},"
@@ -57,7 +57,7 @@ def _head(report: Report) -> list[Text]:
         Text(
             f"captured {captured} of {covered.due:,} due{assumed}; missed {sum(covered.missed.values()):,}"
             + (f" ({missed})" if missed else "")
-            + f"; open {covered.open:,}"
+            + f"; open {numerals.count(covered.open)}"
         ),
     ]
 
@@ -75,7 +75,7 @@ def _horizons(report: Report, *, wide: bool) -> Table:
     for name, value, form in _ROWS:
         *before, last = map(value, report.total.horizons)
         table.add_row(name, *(_with_band(of, form, wide) for of in before), _with_band(last, form, True))
-    table.add_row("half-life", *[""] * (len(report.total.horizons) - 1), _half_life(report.total.half_life))
+    table.add_row("half-life", *[""] * (len(report.total.horizons) - 1), _half_life(report.total))
     for at, part in enumerate(report.lateness_quantiles):
         if part in (0.5, 0.99, 1.0):
             name = "lateness, most" if part == 1 else f"lateness, p{part * 100:g}"
@@ -110,8 +110,13 @@ def _groups(report: Report, *, wide: bool) -> Table:
     for column in columns:
         table.add_column(column.name, justify="right", no_wrap=True)
     for group in report.groups:
-        table.add_row(printable(group.name), *(column.cell(group) for column in columns))
+        at_longest = report.at_longest(group)
+        table.add_row(printable(group.name), *(column.cell((group, at_longest)) for column in columns))
     return table
+
+
+_Of = tuple[Group, Horizon | None]
+"""A group, and its follow-ups at the longest horizon of all, if it has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,18 +127,24 @@ class _Column(Generic[T]):
     """Left out where there is little room."""
 
 
-_GROUP: tuple[_Column[Group], ...] = (
-    _Column("signals", lambda of: numerals.count(of.signals)),
-    _Column("cost", lambda of: numerals.level(of.cost_bps), wide=True),
-    _Column("edge T0", lambda of: numerals.level(of.horizons[-1].edge_t0_bps.value), wide=True),
-    _Column("edge", lambda of: numerals.level(of.horizons[-1].edge_bps.value), wide=True),
-    _Column("half-life", lambda of: _half_life(of.half_life), wide=True),
-    _Column("book came", lambda of: numerals.share(of.horizons[-1].book_came.value)),
-    _Column("oracle came", lambda of: numerals.share(of.horizons[-1].oracle_came.value), wide=True),
-    _Column("markout", lambda of: numerals.bps(of.horizons[-1].markout_bps.value)),
-    _Column("net", lambda of: _coloured(of.horizons[-1].net_bps)),
-    _Column("90 % band", lambda of: Text(numerals.band(of.horizons[-1].net_bps, numerals.bps), "dim")),
-    _Column("won", lambda of: numerals.share(of.horizons[-1].won.value)),
+def _last(form: numerals.Form, value: Callable[[Horizon], Estimate]) -> Callable[[_Of], str]:
+    return lambda of: numerals.MISSING if of[1] is None else form(value(of[1]).value)
+
+
+_GROUP: tuple[_Column[_Of], ...] = (
+    _Column("signals", lambda of: numerals.count(of[0].signals)),
+    _Column("cost", lambda of: numerals.level(of[0].cost_bps), wide=True),
+    _Column("edge T0", _last(numerals.level, lambda of: of.edge_t0_bps), wide=True),
+    _Column("edge", _last(numerals.level, lambda of: of.edge_bps), wide=True),
+    _Column("half-life", lambda of: _half_life(of[0]), wide=True),
+    _Column("book came", _last(numerals.share, lambda of: of.book_came)),
+    _Column("oracle came", _last(numerals.share, lambda of: of.oracle_came), wide=True),
+    _Column("markout", _last(numerals.bps, lambda of: of.markout_bps)),
+    _Column("net", lambda of: _coloured(of[1].net_bps) if of[1] else numerals.MISSING),
+    _Column(
+        "90 % band", lambda of: Text(numerals.band(of[1].net_bps, numerals.bps) if of[1] else numerals.MISSING, "dim")
+    ),
+    _Column("won", _last(numerals.share, lambda of: of.won)),
 )
 
 
@@ -188,8 +199,10 @@ def _tuned(search: Search) -> Text:
     )
 
 
-def _half_life(found: HalfLife) -> str:
-    return numerals.seconds(found.value_s) if found.value_s is not None else "longer"
+def _half_life(group: Group) -> str:
+    if group.half_life is None:
+        return numerals.MISSING
+    return numerals.seconds(group.half_life.value_s) if group.half_life.value_s is not None else "longer"
 
 
 def _with_band(value: Estimate | float | None, form: numerals.Form, banded: bool) -> Text:

@@ -61,7 +61,7 @@ endings = st.sampled_from([b"\n", b"\r\n"])
 
 def read(path: Path, *, piece_bytes: int = LARGE) -> tuple[pl.DataFrame, JsonLines]:
     """A line is in order that has an `at`."""
-    lines = JsonLines(path)
+    lines = JsonLines(path, path.stat().st_size)
 
     def shape(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         in_order = read["at"].is_not_null()
@@ -165,7 +165,7 @@ def test_a_file_without_a_whole_line_has_no_rows(content: bytes, torn_bytes: int
 
 def growing(path: Path, change: Any) -> list[float]:
     """What `at` there is, where `change` is done to the file after its first piece."""
-    lines = JsonLines(path)
+    lines = JsonLines(path, path.stat().st_size)
 
     def shape(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
         return read, read["at"].is_not_null()
@@ -213,6 +213,10 @@ def test_all_bytes_are_told_of_once(tmp_path: Path) -> None:
     told: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsonl, "PIECE_BYTES", SMALL)
-        list(JsonLines(path).frames(SCHEMA, lambda read: (read, read["at"].is_not_null()), told.append))
+        list(
+            JsonLines(path, path.stat().st_size).frames(
+                SCHEMA, lambda read: (read, read["at"].is_not_null()), told.append
+            )
+        )
     assert sum(told) == path.stat().st_size
     assert min(told) >= 0

@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 from hip3_tasks.analysis import loading
 from hip3_tasks.analysis.columns import columns_of
 from hip3_tasks.analysis.kinds import FOLLOWUPS, KINDS, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data, load
+from hip3_tasks.analysis.loading import Data, load, read
+from hip3_tasks.analysis.selection import Selection
+from hip3_tasks.analysis.sources import sources_of
 from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.edge import Side
 from hip3_tasks.errors import Unavailable
@@ -156,6 +159,9 @@ def test_a_line_without_what_is_required_is_broken(
         {"markout_bps": "12.5"},
         {"raw_edge_bps": float("nan")},
         {"raw_edge_bps": float("inf")},
+        {"raw_edge_bps": 1e308},
+        {"oracle_moved_bps": -1.1e9},
+        {"markout_bps": 1.1e9},
     ],
 )
 @pytest.mark.parametrize("whole", [False, True])
@@ -460,3 +466,38 @@ def test_days_not_asked_for_are_not_opened(tmp_path: Path) -> None:
     assert load(tmp_path, date=DAY).notes.broken == 0
     with pytest.raises(Unavailable, match="there are 2026-11-21 to 2026-11-22, 2 in all"):
         load(tmp_path, date="2026-11-20")
+
+
+# Live.
+
+
+def test_what_comes_in_between_listing_and_reading_waits_for_the_next_time(tmp_path: Path) -> None:
+    later = a_signal(at_ms=T0_MS + 1)
+    Directory(tmp_path).add(a_signal(), a_followup())
+    everything = Selection.of(at_ms=T0_MS)
+    sources = sources_of([tmp_path], everything)
+    Directory(tmp_path).add(later, a_followup(later))
+    data = read(sources, everything)
+    assert (data.signals.height, data.followups.height, data.notes.sentences()) == (1, 1, [])
+
+
+def test_no_follow_up_is_listed_before_its_signal_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at a file's size gives the feed and a worker time to write."""
+    Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
+    stat, looks = Path.stat, count(1)
+
+    def write_then_stat(path: Path, **how: Any) -> os.stat_result:
+        found = stat(path, **how)
+        if path.suffix == ".jsonl":
+            signal = a_signal(at_ms=T0_MS + next(looks))
+            Directory(tmp_path).add(signal, a_followup(signal), a_missed(signal, 3000))
+        return found
+
+    everything = Selection.of(at_ms=T0_MS)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", write_then_stat)
+        sources = sources_of([tmp_path], everything)
+    data = read(sources, everything)
+    of_signals = data.signals["timestamp_ms"].implode()
+    assert data.followups["signal_timestamp_ms"].is_in(of_signals).all()
+    assert data.missed["signal_timestamp_ms"].is_in(of_signals).all()

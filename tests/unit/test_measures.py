@@ -9,6 +9,7 @@ from hip3_tasks.analysis.grouping import By
 from hip3_tasks.analysis.loading import load
 from hip3_tasks.analysis.making import make
 from hip3_tasks.analysis.measures import HalfLife, Horizon
+from hip3_tasks.analysis.outputs import as_csv
 from hip3_tasks.analysis.report import Group, Report
 from hip3_tasks.edge import Side
 from tests.build import T0_MS, a_followup, a_missed, a_signal
@@ -111,7 +112,7 @@ def test_edges_that_were_none_at_t0_have_no_retention(tmp_path: Path) -> None:
     report = a_report(tmp_path, flat, flat)
     found = report.total.horizons[0]
     assert (found.retention.value, found.retention_mean, found.retention_median) == (None, None, None)
-    assert report.total.half_life.value_s is None
+    assert report.total.half_life is None
 
 
 def test_a_turned_edge_at_t0_counts_in_the_sums_and_not_in_the_published_metric(tmp_path: Path) -> None:
@@ -140,7 +141,9 @@ def a_half_life(data_dir: Path, *retentions: float, minutes: int = 1) -> HalfLif
         for offset_ms, retention in zip((1000, 3000, 5000), retentions, strict=False):
             edge_bps = signal.raw_edge_bps * (retention + 0.01 * (minute % 3 - 1))
             directory.add(signal, a_followup(signal, offset_ms, raw_edge_bps=edge_bps))
-    return make(load(data_dir), by=By.SIDE, cost_bps=0.0, at_ms=0).total.half_life
+    found = make(load(data_dir), by=By.SIDE, cost_bps=0.0, at_ms=0).total.half_life
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -200,6 +203,24 @@ def test_groups_hold_their_signals_and_the_total_all(tmp_path: Path) -> None:
     assert [(group.signals, group.due, group.captured) for group in groups.values()] == [(3, 9, 3), (1, 1, 1)]
     assert (report.total.signals, report.total.due, report.total.captured) == (4, 10, 4)
     assert (report.total.one_sided, groups["buy"].one_sided) == (0.75, 1.0)
+
+
+def test_a_group_without_a_follow_up_is_there_and_nothing_is_known_of_it(tmp_path: Path) -> None:
+    sell = a_signal(side=Side.SELL, at_ms=T0_MS + 1)
+    Directory(tmp_path).add(a_signal(), a_followup(), sell, a_missed(sell))
+    report = make(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
+    found = named(report)["sell"]
+    assert (found.signals, found.due, found.captured, found.horizons) == (1, 3, 0, [])
+    assert (found.one_sided, found.half_life, report.at_longest(found)) == (None, None, None)
+    assert as_csv(report).splitlines()[-1].rstrip(",") == f"sell,1,3,0,{found.cost_bps}"
+
+
+def test_follow_ups_of_signals_that_are_missing_make_what_is_open_unknown(tmp_path: Path) -> None:
+    beside, lost = a_signal(), a_signal("xyz:NVDA")
+    Directory(tmp_path).add(beside, a_followup(beside), a_followup(lost), a_missed(lost, 3000))
+    report = make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0)
+    assert (report.coverage.unowed, report.coverage.open, report.coverage.captured_share) == (2, None, None)
+    assert report.sentences() == ["2 follow-ups or more are of signals that are not there: what is open is not known"]
 
 
 def test_due_is_captured_missed_or_open(tmp_path: Path) -> None:

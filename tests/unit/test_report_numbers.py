@@ -34,6 +34,7 @@ def a_few(path: Path) -> tuple[Path, ...]:
         directory.add(odd, *outcomes(odd, chance, one_sided=0.5))
     twice = a_signal("xyz:TWICE", at_ms=MIDNIGHT_MS + 77, side=Side.SELL)
     directory.add(twice, twice, a_followup(twice), a_followup(twice), a_missed(twice), a_missed(twice, 3000))
+    directory.add(a_signal("xyz:OPEN", at_ms=MIDNIGHT_MS + 78, raw_edge_bps=12.0))
     with directory.file(twice).open("ab") as file:
         file.write(b'\n{"torn in\n{"torn":')
     return (path,)
@@ -124,7 +125,7 @@ def test_without_any_follow_up_there_is_nothing_to_report_on(tmp_path: Path) -> 
 def test_follow_ups_without_their_signals_are_reported_on(by: By, tmp_path: Path) -> None:
     Directory(tmp_path).add(a_followup(), a_followup(offset_ms=5000))
     report = agree((tmp_path,), by=by, cost_bps=None)
-    assert report["coverage"]["open"] == -2
+    assert (report["coverage"]["unowed"], report["coverage"]["open"]) == (2, None)
 
 
 def agree(dirs: tuple[Path, ...], *, by: By, cost_bps: float | None) -> Any:
