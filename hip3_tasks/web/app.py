@@ -28,7 +28,6 @@ from hip3_tasks.web.metrics import TYPE, Metrics
 from hip3_tasks.web.source import Source
 from hip3_tasks.web.watcher import Watcher
 
-VIEWERS_MOST = 200
 BODY_MOST = 1_000
 
 
@@ -68,8 +67,6 @@ class Page:
         await asyncio.gather(watching, preparing, return_exceptions=True)
 
     async def events(self, _: Request) -> Response:
-        if self.board.viewers >= VIEWERS_MOST:
-            return PlainTextResponse(f"{VIEWERS_MOST} watch already\n", 503)
         # Not to be gathered up by a proxy on the way.
         return StreamingResponse(
             self.board.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
@@ -94,13 +91,14 @@ class Page:
         return Response(self._metrics.text(), media_type=TYPE)
 
     async def healthz(self, _: Request) -> Response:
-        """Red when the system is: 503."""
-        is_well = self.board.state is not None and self.board.state.ok
-        return PlainTextResponse("ok\n" if is_well else "red\n", 200 if is_well else 503)
+        """Red when the system is, or nobody could look at it lately: 503."""
+        return PlainTextResponse("ok\n", 200) if self.board.is_well else PlainTextResponse("red\n", 503)
 
     async def livez(self, _: Request) -> Response:
         """Whether this process works, however the system stands."""
-        return PlainTextResponse("ok\n" if self.board.state else "starting\n", 200 if self.board.state else 503)
+        if self.board.is_live:
+            return PlainTextResponse("ok\n", 200)
+        return PlainTextResponse("stalled\n" if self.board.state else "starting\n", 503)
 
     async def recapture(self, request: Request) -> Response:
         try:

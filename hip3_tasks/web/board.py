@@ -1,6 +1,7 @@
 """What all viewers see, written once for all of them: server-sent events, a whole snapshot first, then what changed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -11,6 +12,10 @@ from hip3_tasks.web.snapshot import State
 
 RETRY_MS = 1_000
 """How long a browser waits before it asks again for a stream that ended."""
+VIEWERS_MOST = 200
+FULL_RETRY_MS = 10_000
+OLD_S = 5.0
+"""A board that shows nothing newer is as good as none."""
 
 
 class Board:
@@ -25,12 +30,24 @@ class Board:
         self._change = b""
         self._news = asyncio.Event()
         self._is_closed = False
+        self._published_s = 0.0
+
+    @property
+    def is_live(self) -> bool:
+        """Whether something was published lately."""
+        return self.state is not None and time.monotonic() - self._published_s <= OLD_S
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it was, and health is not red."""
+        return self.is_live and self.state is not None and self.state.ok
 
     def publish(self, state: State, *, changed: Sequence[SignalRow], figures: dict[str, Any]) -> None:
         """Show a state to everyone; `changed` are the signals that are not as they were, `figures` the new ones."""
+        change = b"" if self.state is None else _event(_change(self.state, state, changed, figures))
         self._figures |= figures
-        self._change = b"" if self.state is None else _event(_change(self.state, state, changed, figures))
-        self.state, self._whole = state, None
+        self.state, self._whole, self._change = state, None, change
+        self._published_s = time.monotonic()
         self._tick += 1
         self._wake()
 
@@ -39,7 +56,10 @@ class Board:
         return orjson.dumps(self.state.document(), option=orjson.OPT_NON_STR_KEYS) if self.state else b"{}"
 
     async def events(self) -> AsyncIterator[bytes]:
-        """One viewer's stream, until the board is closed or the viewer goes."""
+        """One viewer's stream, until the board is closed or the viewer goes; one too many is told so."""
+        if self.viewers >= VIEWERS_MOST:
+            yield b"retry: %d\nevent: full\ndata: %d\n\n" % (FULL_RETRY_MS, VIEWERS_MOST)
+            return
         self.viewers += 1
         try:
             yield b"retry: %d\n\n" % RETRY_MS

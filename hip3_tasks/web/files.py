@@ -22,6 +22,8 @@ from hip3_tasks.web.recents import Recents
 
 CATCH_UP_S = 0.05
 """Of each look, until the whole day is read: a tenth of a core."""
+MOST = 1e15
+"""Beyond any time in ms, price or size that there is, and within what a browser counts exactly and has a date for."""
 
 
 class Files:
@@ -87,8 +89,20 @@ def _records(lines: Any) -> Iterator[dict[str, Any]]:
     for line in lines:
         with suppress(ValueError):
             record = orjson.loads(line)
-            if isinstance(record, dict):
+            if isinstance(record, dict) and _can_be_shown(record):
                 yield record
+
+
+def _can_be_shown(record: dict[str, Any]) -> bool:
+    """Whether it belongs to a signal and nothing in it is beyond bounds; what it lacks besides is found later."""
+    has_names = isinstance(record.get("signal_id"), str) and isinstance(record.get("market_key"), str)
+    return has_names and all(map(_is_plain, record.values()))
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, int | float):
+        return abs(value) <= MOST
+    return all(map(_is_plain, value)) if isinstance(value, list) else not isinstance(value, dict)
 
 
 def _written_at_ms(record: dict[str, Any]) -> int:

@@ -49,7 +49,7 @@ class Metrics(Collector):
     def _pipeline(self) -> Iterator[Metric]:
         state = self._board.state
         pipeline = state.pipeline if state else None
-        yield GaugeMetricFamily("hip3_up", "1 when health is not red.", value=int(bool(state and state.ok)))
+        yield GaugeMetricFamily("hip3_up", "1 when health is not red.", value=int(self._board.is_well))
         if pipeline is None:
             return
         gauges = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import redis
+import structlog
 from pydantic import ValidationError
 
 from hip3_tasks.clock import wall_ms
@@ -27,6 +28,9 @@ PIPELINE_EVERY = 2
 FIGURES_EVERY = 10
 SIGNALS_SHOWN = 100
 NOW_MS = 120_000
+UNSAID = "the feed does not say what it follows"
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +61,15 @@ class Watcher:
         """Look and publish, until cancelled."""
         loop = asyncio.get_running_loop()
         next_s = loop.time()
+        said = ""
         while True:
-            look = await asyncio.to_thread(self.look)
-            board.publish(look.state, changed=look.changed, figures=look.figures)
+            try:
+                look = await asyncio.to_thread(self.look)
+                board.publish(look.state, changed=look.changed, figures=look.figures)
+                said = ""
+            except Exception as fault:  # whatever it was, the next look may find it gone; until then the page is red
+                if said != (said := repr(fault)):
+                    log.exception("look_failed", fault=said)
             next_s = max(next_s + EVERY_S, loop.time())
             await asyncio.sleep(next_s - loop.time())
 
@@ -96,11 +106,12 @@ class Watcher:
     def _look_at_the_markets(self, at_ms: int) -> None:
         try:
             found = markets_at(self._source.client, self._source.keys, at_ms=at_ms)
-            self._markets, self._known_until_ms = found.rows, found.watermark_ms or self._known_until_ms
+            self._known_until_ms = found.watermark_ms or self._known_until_ms
+            self._markets = found.rows or [row.unknown(UNSAID) for row in self._markets]
         except (redis.RedisError, Unavailable):
             self._markets = [row.unknown("Redis does not answer") for row in self._markets]
         except ValidationError:
-            self._markets = []
+            self._markets = [row.unknown("what the feed follows is not understood") for row in self._markets]
 
     def _figures(self) -> dict[str, Any]:
         return {"lateness": lateness_figure(self._files.window)}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.feedmarkets import FeedMarkets
 from hip3_tasks.runfile import RunFile
 from tests.acceptance.test_up import System, wait_until
 from tests.browser import PROGRAM, Tab, browser
@@ -214,3 +215,26 @@ def test_a_row_in_a_gap_says_why_and_delisted_ones_are_shown_when_asked_for(
         rig.client.delete(rig.keys.tape("xyz:GOOD"))
         state = "document.querySelector(\"#market-rows tr[data-coin='xyz:GOOD'] .state\")"
         tab.until(f"{state}.textContent === 'gap' && {state}.title === 'nothing of it is on the tape'")
+        tab.run("document.querySelector('#decay-coin').value = 'xyz:GOOD'")
+        rig.client.set(rig.keys.markets, FeedMarkets(markets={}, delisted=["xyz:OLD"]).model_dump_json())
+        tab.until(f"{ROWS} === 1")
+        assert tab.run("document.querySelector('#decay-coin').value") == "xyz:GOOD"
+
+
+def test_the_same_again_is_no_news_and_a_server_that_is_away_is_said(
+    redis_url: str, name: str, tmp_path: Path, tab: Tab
+) -> None:
+    rig = PageRig(redis_url, name, tmp_path / "data")
+    rig.feed_says()
+    rig.markets(GOOD=a_market())
+    rig.append(a_signal(at_ms=wall_ms()))
+    with rig.running():
+        tab.open(f"http://127.0.0.1:{rig.port}")
+        tab.until(f"{BANNER}.hidden && document.querySelectorAll('#signal-rows tr').length === 1")
+        rig.feed_says(frames={"bbo": 10**30})  # which cannot be shown: whoever asks anew gets what there was
+        tab.until(f"{BANNER}.textContent.includes('No word from the page')")
+        seconds = f"Number({BANNER}.textContent.match(/for ([0-9]+) s/)?.[1] ?? 0)"
+        tab.until(f"{seconds} >= 13", within_s=20)
+    tab.run("document.querySelector('#signal-rows tr').click()")
+    tab.until("document.querySelector('#signal').open")
+    assert tab.text("#signal-words") == "the page's server does not answer"

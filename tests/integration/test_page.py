@@ -8,16 +8,20 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.market import Gap
+from hip3_tasks.records import Record
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.up.server import free_port
+from hip3_tasks.web.board import VIEWERS_MOST
 from hip3_tasks.workernote import WorkerNote
 from tests.build import a_followup, a_market, a_missed, a_signal
 from tests.pagerig import PageRig
@@ -246,7 +250,13 @@ def test_files_are_sent_zipped_and_only_when_they_changed(served: PageRig) -> No
     again = served.ask("/static/plotly.js", accept_encoding="gzip", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
     assert served.ask("/static/page.js").body.startswith(b"//")
-    for path in ("/static/..%2fapp.py", "/static/index.html", "/static/none.js", "/static/../app.py"):
+    for path in (
+        "/static/..%2fapp.py",
+        "/static/index.html",
+        "/static/none.js",
+        f"/static/{'a' * 5000}",
+        "/static/../app.py",
+    ):
         assert served.ask(path).status == 404, path
 
 
@@ -255,7 +265,60 @@ def test_a_line_that_is_no_record_is_no_harm(served: PageRig) -> None:
     (path,) = served.data_dir.glob("signals_*")
     with served.stream() as events, path.open("ab") as file:
         file.write(b'null\n[]\n"x"\n{"signal_id": {}}\n\xff\xfe\n{}\n{"offsets_ms": 1e400}\n{"timestamp_ms": 1.5}\n')
+        file.write(b"".join(beyond(a_signal("xyz:FAR", at_ms=wall_ms()), "timestamp_ms", "raw_edge_bps", "offsets_ms")))
         file.flush()
         served.append(a_signal("xyz:SECOND", at_ms=wall_ms()))
         until("the second", lambda: any(row["coin"] == "xyz:SECOND" for row in rows_of(events, "signals")))
+    second = a_followup(a_signal("xyz:SECOND", at_ms=wall_ms()))
+    served.append(second)
+    (path,) = served.data_dir.glob("followups_*")
+    with path.open("ab") as file:
+        file.write(b"".join(beyond(second, "captured_at_ms", "due_at_ms", "offset_ms", "markout_bps", "market_key")))
+    served.append(third := a_signal("xyz:THIRD", at_ms=wall_ms()))
+    until("the third", lambda: served.state()["signals"][0]["signal_id"] == third.signal_id)
+    assert [row for row in served.state()["signals"] if row["coin"] == "xyz:FAR"] == []
+    assert served.ask("/api/decay").status == 200
     assert "Traceback" not in served.log
+
+
+def beyond(record: Record, *names: str) -> Iterator[bytes]:
+    """Its line with each of these values in turn as no record has it."""
+    values = orjson.loads(record.line())
+    for name in names:
+        for value in (1e300, -1e300, 10**18, [1e300], {"a": 1}):
+            yield orjson.dumps(values | {name: value}) + b"\n"
+
+
+def test_what_cannot_be_shown_makes_it_red_until_it_can_again(rig: PageRig) -> None:
+    rig.feed_says()
+    with rig.running():
+        until("it is well", lambda: rig.ask("/healthz").status == 200)
+        rig.feed_says(frames={"bbo": 10**30})
+        until("it is red", lambda: rig.ask("/healthz").status == 503)
+        until("it has stood still for long", lambda: rig.ask("/livez").body == b"stalled\n")
+        assert b"hip3_up 0.0" in rig.ask("/metrics").body
+        assert rig.log.count("look_failed") == 1
+        rig.feed_says()
+        until("it is well again", lambda: rig.ask("/healthz").status == rig.ask("/livez").status == 200)
+
+
+@pytest.mark.parametrize(("value", "why"), [(None, "does not say"), ("{", "is not understood")])
+def test_markets_stay_while_it_is_not_known_what_the_feed_follows(value: str | None, why: str, rig: PageRig) -> None:
+    """As while it starts again: their rows must not come and go."""
+    rig.feed_says()
+    rig.markets(TSLA=a_market())
+    with rig.running():
+        until("it is live", lambda: rig.state()["markets"][0]["state"] == "live")
+        rig.client.delete(rig.keys.markets) if value is None else rig.client.set(rig.keys.markets, value)
+        row = until("it is in a gap", lambda: (row := rig.state()["markets"][0])["state"] == "gap" and row)
+        assert row["coin"] == "xyz:TSLA" and why in row["why"]
+
+
+def test_one_viewer_too_many_is_told_so(rig: PageRig) -> None:
+    rig.feed_says()
+    with rig.running(), ExitStack() as viewers:
+        for _ in range(VIEWERS_MOST):
+            viewer = viewers.enter_context(closing(socket.create_connection(("127.0.0.1", rig.port))))
+            viewer.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        until("all watch", lambda: f"hip3_page_viewers {VIEWERS_MOST}.0".encode() in rig.ask("/metrics").body)
+        assert rig.ask("/events").body == b"retry: 10000\nevent: full\ndata: 200\n\n"

@@ -19,8 +19,9 @@ export function coins(names) {
   known = text;
   const select = $("decay-coin");
   const chosen = select.value;
+  if (chosen && !names.includes(chosen)) names = [...names, chosen]; // it may come back; nobody chose another
   select.replaceChildren(element("option", { value: "", text: "all markets" }), ...names.map((text) => element("option", { text })));
-  select.value = names.includes(chosen) ? chosen : "";
+  select.value = chosen;
 }
 
 async function ask() {

@@ -27,10 +27,9 @@ export async function changed(ids) {
 }
 
 async function refresh(id) {
-  const answer = await fetch(`api/signal?id=${encodeURIComponent(id)}`);
-  const detail = await answer.json();
+  const detail = await ask(id);
   if (shown !== id) return;
-  if (!answer.ok) {
+  if (detail.error) {
     $("signal-title").textContent = id;
     $("signal-words").textContent = detail.error;
     return;
@@ -44,6 +43,15 @@ async function refresh(id) {
   $("signal-no-chart").hidden = Boolean(figure);
   $("signal-no-chart").textContent = detail.why_no_figure ?? "";
   if (figure) requestAnimationFrame(() => draw($("signal-chart"), figure));
+}
+
+async function ask(id) {
+  try {
+    const answer = await fetch(`api/signal?id=${encodeURIComponent(id)}`);
+    return await answer.json();
+  } catch {
+    return { error: "the page's server does not answer" };
+  }
 }
 
 function row(cell, task, link) {

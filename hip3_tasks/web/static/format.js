@@ -27,7 +27,10 @@ export const age = (value) => (value === null || value === undefined ? NONE : `$
 
 export const horizon = (offsetMs) => (offsetMs ? `T+${offsetMs / 1000}` : "T0");
 
-export const clock = (atMs) => new Date(atMs).toISOString().slice(11, 19);
+export function clock(atMs) {
+  const at = new Date(atMs);
+  return Number.isNaN(at.getTime()) ? NONE : at.toISOString().slice(11, 19);
+}
 
 export function bytes(value) {
   if (value === null || value === undefined) return NONE;

@@ -115,6 +115,7 @@ function compare(a, b, sign) {
 function make(coin) {
   const cells = Object.fromEntries(COLUMNS.map(({ key, className }) => [key, element("td", { className })]));
   cells.coin.textContent = coin;
+  hint(cells.coin, coin);
   const edges = {};
   for (const key of ["buy_edge_bps", "sell_edge_bps"]) {
     edges[key] = { text: element("span"), bar: element("i") };

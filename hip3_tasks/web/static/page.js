@@ -16,16 +16,23 @@ const SIGNALS_KEPT = 300;
 
 let state = null;
 let heardAtMs = performance.now();
+let askedAtMs = 0;
+let refusal = "";
 let source = null;
 let isDirty = false;
 
 function listen() {
   source?.close();
+  askedAtMs = performance.now();
   source = new EventSource("events");
   source.addEventListener("message", (event) => {
-    heardAtMs = performance.now();
-    take(JSON.parse(event.data));
+    const found = JSON.parse(event.data);
+    // A server that came back, or stands, may say once more what it said before: that is no news.
+    if (found.at_ms !== state?.at_ms) heardAtMs = performance.now();
+    refusal = "";
+    take(found);
   });
+  source.addEventListener("full", (event) => { refusal = ` ${event.data} watch already, and no more can.`; });
 }
 
 function take({ whole, markets: rows, coins, signals: changed, figures, ...head }) {
@@ -63,7 +70,7 @@ function judge() {
   const silentMs = performance.now() - heardAtMs;
   const unknownMs = state && state.known_until_ms !== null ? state.at_ms - state.known_until_ms : 0;
   let said = "";
-  if (silentMs > OLD_MS) said = `No word from the page's server for ${(silentMs / 1000).toFixed(0)} s. What you see is old.`;
+  if (silentMs > OLD_MS) said = `No word from the page's server for ${(silentMs / 1000).toFixed(0)} s. What you see is old.${refusal}`;
   else if (unknownMs > OLD_MS) said = `The market is not known since ${clock(state.known_until_ms)} UTC, for ${(unknownMs / 1000).toFixed(0)} s.`;
   const problems = state && !state.ok && silentMs <= OLD_MS ? state.problems.join("; ") : "";
   $("banner").hidden = !said && !problems;
@@ -71,7 +78,9 @@ function judge() {
   document.body.classList.toggle("stale", Boolean(said));
   show(said ? "#888888" : state?.ok === false ? "#c0392b" : "#2f8f6b");
   // A browser gives up on a stream that was refused, and may not notice one that died in its sleep.
-  if (silentMs > DEAD_MS || source.readyState === EventSource.CLOSED) { heardAtMs = performance.now() - OLD_MS - 1; listen(); }
+  const triedMs = performance.now() - askedAtMs;
+  if (triedMs > DEAD_MS && silentMs > DEAD_MS && !refusal) listen();
+  else if (triedMs > OLD_MS && source.readyState === EventSource.CLOSED) listen();
 }
 
 let shownColour = "";
