@@ -230,7 +230,7 @@ def test_the_same_again_is_no_news_and_a_server_that_is_away_is_said(
     rig.append(a_signal(at_ms=wall_ms()))
     with rig.running():
         tab.open(f"http://127.0.0.1:{rig.port}")
-        tab.until(f"{BANNER}.hidden && document.querySelectorAll('#signal-rows tr').length === 1")
+        tab.until(f"document.querySelectorAll('#signal-rows tr').length === 1 && {BANNER}.hidden")
         rig.feed_says(frames={"bbo": 10**30})  # which cannot be shown: whoever asks anew gets what there was
         tab.until(f"{BANNER}.textContent.includes('No word from the page')")
         seconds = f"Number({BANNER}.textContent.match(/for ([0-9]+) s/)?.[1] ?? 0)"
