@@ -10,12 +10,15 @@ RUN python -m venv --without-pip /opt/hip3 \
         --no-deps --only-binary :all: --require-hashes --requirement /src/requirements.lock
 
 FROM build AS code
-COPY pyproject.toml README.md LICENSE celeryconfig.py /src/
+COPY pyproject.toml README.md LICENSE /src/
 COPY hip3_tasks /src/hip3_tasks
-COPY feed /src/feed
-COPY workers /src/workers
-COPY simulator /src/simulator
 RUN pip --python /opt/hip3/bin/python install --target /opt/code --no-deps --no-build-isolation /src
+# The services are no part of the package, and stand beside it.
+COPY celeryconfig.py /opt/code/
+COPY feed /opt/code/feed
+COPY workers /opt/code/workers
+COPY simulator /opt/code/simulator
+RUN /opt/hip3/bin/python -m compileall -q /opt/code/feed /opt/code/workers /opt/code/simulator
 
 FROM build AS dependencies
 # It has done its work.

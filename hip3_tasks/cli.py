@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -67,12 +67,13 @@ def up(
     ] = None,
 ) -> int:
     """Run everything: server, simulated venue, feed, workers, Flower. Ctrl-C ends it in order."""
-    from hip3_tasks import settings
+    from hip3_tasks import services, settings
     from hip3_tasks.up.command import up as run_up
     from hip3_tasks.up.plan import Wishes, is_simulated
 
     if duration is not None and not 0 < duration < float("inf"):
         raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
+    services.require("`hip3 up`")
     chosen = settings.load(venue=venue, data_dir=data_dir)
     simulated = {"--rate": rate, "--seed": seed, "--from": from_file}
     arguments = [word for name, value in simulated.items() if value is not None for word in (name, str(value))]
@@ -94,13 +95,21 @@ def page(venue: Venue = None, data_dir: DataDir = None) -> int:
 @app.command()
 def feed() -> None:
     """Run the feed alone, as its settings say (HIP3_*): it needs Redis, a venue, and workers beside it."""
-    os.execv(sys.executable, [sys.executable, "-m", "feed"])
+    _become("feed")
 
 
 @app.command(context_settings=HANDED_ON)
 def simulate(context: typer.Context) -> None:
     """Run the simulated venue alone; all arguments are its own, see `hip3 simulate --help`."""
-    os.execv(sys.executable, [sys.executable, "-m", "simulator", *context.args])
+    _become("simulator", *context.args)
+
+
+def _become(service: str, *arguments: str) -> NoReturn:
+    from hip3_tasks import services, settings
+
+    services.require(f"`hip3 {'simulate' if service == 'simulator' else service}`")
+    command = services.command(service, *arguments)
+    os.execve(command[0], command, services.environment(settings.inherited()))
 
 
 @app.command()

@@ -201,7 +201,12 @@ def environment(settings: Settings, **given: str) -> dict[str, str]:
         for key in Settings.model_fields
         if (value := getattr(settings, key)) not in (None, (), "")
     }
-    return {**os.environ, **chosen, **given}
+    return {**inherited(), **chosen, **given}
+
+
+def inherited() -> dict[str, str]:
+    """The environment of this process."""
+    return dict(os.environ)
 
 
 def _fault(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:

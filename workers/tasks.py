@@ -8,12 +8,13 @@ from typing import Any
 
 import redis
 import structlog
+from celery import Celery
+from celery._state import connect_on_app_finalize
 from celery.signals import heartbeat_sent, worker_init, worker_process_init, worker_ready
 from celery.worker import state
 
 from hip3_tasks import settings
 from hip3_tasks.capture import Capture
-from hip3_tasks.celery import app
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.logs import configure_logs
@@ -49,7 +50,10 @@ class CaptureFollowup(DueBatchTask):
         return [answers[want] if isinstance(want, Capture) else want for want in wanted]
 
 
-capture_followup = app.register_task(CaptureFollowup())
+@connect_on_app_finalize
+def _register(app: Celery) -> None:
+    """Register the task with each copy of the app: a spawned pool process gets one of its own."""
+    app.register_task(CaptureFollowup())
 
 
 def _wanted(call: Call) -> Capture | BadCapture:
@@ -106,6 +110,7 @@ def _collect_while_nothing_waits(**_: object) -> None:
 def _begin_to_say_how_it_goes(sender: Any, **_: object) -> None:
     notes = Notes.of(located(settings.load()), consumer=sender)
     notes.forget_silent(at_ms=wall_ms())
+    notes.write(at_ms=wall_ms())
     heartbeat_sent.connect(lambda **_: notes.write(at_ms=wall_ms()), weak=False)
 
 

@@ -1,7 +1,6 @@
 """Which processes a `hip3 up` runs, with which arguments, and where they listen."""
 
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from hip3_tasks import settings
+from hip3_tasks import services, settings
 from hip3_tasks.settings import PAGE_PORT, Settings
 from hip3_tasks.up import server
 from hip3_tasks.up.children import Part
@@ -66,8 +65,7 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
     environment = _environment(chosen, redis_url, venue_url)
 
     def part(name: str, *arguments: str, with_: Mapping[str, str] = MappingProxyType({}), **more: Any) -> Part:
-        command = [sys.executable, "-P", "-m", *arguments]
-        return Part(name=name, command=command, environment={**environment, **with_}, **more)
+        return Part(name=name, command=services.command(*arguments), environment={**environment, **with_}, **more)
 
     simulator = ("simulator", "--host", "127.0.0.1", "--port", str(port), "--parent-pid", str(os.getpid()))
     drain_s = max(chosen.offsets_ms) / 1000 + DRAIN_MARGIN_S
@@ -79,8 +77,8 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
         server=None if chosen.redis_url else _server(chosen.data_dir, redis_url, environment),
         venue=part("venue", *simulator, *wishes.venue_arguments) if simulates else None,
         feed=part("feed", "feed", ends_within_s=drain_s + PATIENCE_S),
-        worker=part("worker", "celery", "-A", "hip3_tasks", "worker", *_worker_options(chosen)),
-        flower=part("flower", "celery", "-A", "hip3_tasks", "flower", *_flower_options(flower_port), is_needed=False)
+        worker=part("worker", "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
+        flower=part("flower", "hip3_tasks.celery_command", "flower", *_flower_options(flower_port), is_needed=False)
         if wishes.flower
         else None,
         page=part(
@@ -133,8 +131,4 @@ def _shown(host: str) -> str:
 
 def _environment(chosen: Settings, redis_url: str, venue_url: str) -> dict[str, str]:
     environment = settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url)
-    root = Path(__file__).resolve().parents[2]
-    if root.name not in ("site-packages", "dist-packages"):
-        # A checkout is found from any working directory, whose own `feed` is never taken for ours.
-        environment["PYTHONPATH"] = ":".join(filter(None, [str(root), environment.get("PYTHONPATH")]))
-    return environment
+    return services.environment(environment)

@@ -3,11 +3,9 @@
 import base64
 import json
 import os
-import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +17,7 @@ from hypothesis import strategies as st
 from kombu import Message
 
 from hip3_tasks.capture import MAX_OFFSET_MS, Capture
+from hip3_tasks.celery import App, Loader
 from hip3_tasks.market import COIN
 from hip3_tasks.messages import CAPTURE_FOLLOWUP, task_message
 from hip3_tasks.store import Keys
@@ -46,8 +45,7 @@ def app(redis_url: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """Celery with this project's own settings, on this test's queue."""
     for key, value in {"REDIS_URL": redis_url, "NAME": name, "DATA_DIR": str(tmp_path)}.items():
         monkeypatch.setenv(f"HIP3_{key}", value)
-    app = Celery("test", set_as_current=False)
-    app.config_from_object(SimpleNamespace(**runpy.run_path(str(ROOT / "celeryconfig.py"))))
+    app = App("test", loader=Loader, set_as_current=False)
     app.task(capture_followup, name=CAPTURE_FOLLOWUP)
     yield app
     app.close()

@@ -1,0 +1,178 @@
+"""In a directory that belongs to another Celery project, ours runs as ever, and theirs is left alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from celery import Celery
+
+from tests.upsystem import HIP3, System, environment, run
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.acceptance]
+
+THEIRS = "theirs"
+CELERY = [sys.executable, "-m", "celery", "-A", "hip3_tasks"]
+RAISES = "raise RuntimeError('imported a module of the working directory')\n"
+
+
+class Foreign:
+    """A project with a `celeryconfig.py`, folders named like our services, and three tasks that wait."""
+
+    def __init__(self, folder: Path, url: str, queue: str) -> None:
+        self.folder, self.queue, self.client = folder, queue, redis.Redis.from_url(url)
+        folder.mkdir()
+        (folder / "celeryconfig.py").write_text(f"broker_url = {url!r}\ntask_default_queue = {queue!r}\n")
+        for name in ("feed", "workers", "simulator"):
+            (folder / name).mkdir()
+            (folder / name / "__init__.py").write_text(RAISES)
+        app = Celery(THEIRS, broker=url, set_as_current=False)
+        app.conf.task_default_queue = queue
+        for number in range(3):
+            app.send_task("theirs.task", args=[number])
+        self.before = self.messages()
+        assert len(self.before) == 3
+        # What their shell may have exported.
+        self.environment = {"CELERY_BROKER_URL": url, "BROKER_URL": url, "CELERY_WORKER_QUEUES": queue}
+
+    def messages(self) -> list[bytes]:
+        return list(self.client.lrange(self.queue, 0, -1))
+
+
+@pytest.fixture
+def foreign(redis_url: str, name: str, tmp_path: Path) -> Foreign:
+    return Foreign(tmp_path / "foreign", redis_url, f"{name}-theirs")
+
+
+@pytest.fixture
+def system(foreign: Foreign, tmp_path: Path) -> Iterator[System]:
+    """`hip3 up`, started in their directory."""
+    system = System(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment)
+    yield system
+    system.process.terminate()
+    system.finish()
+    eventually("all has ended", lambda: not system.others())
+
+
+@pytest.mark.slow
+def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Foreign, system: System) -> None:
+    eventually("follow-ups of 5 s", lambda: any(line["offset_ms"] == 5000 for line in system.lines("followups")))
+    where = {"HIP3_DATA_DIR": str(system.data_dir), "CELERY_BROKER_URL": foreign.environment["CELERY_BROKER_URL"]}
+    our_queue = json.loads((system.data_dir / "run.json").read_bytes())["name"]
+
+    def celery(*arguments: str) -> str:
+        done = run(*CELERY, *arguments, cwd=foreign.folder, **where)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert our_queue in celery("inspect", "active_queues")
+    assert "1 node online" in celery("status")
+    before = celery("inspect", "stats", "--json")
+    signal_id = system.lines("signals")[0]["signal_id"]
+    assert celery("call", "hip3_tasks.capture_followup", "--args", json.dumps([signal_id, 1000]))
+    assert before
+    for command, ready in (
+        (("worker", "--concurrency=1", "--hostname=second@%h", "--loglevel=INFO"), "second@"),
+        (("flower", "--port=0"), "Connected to redis://"),
+    ):
+        log = foreign.folder / f"{command[0]}.log"
+        with log.open("wb") as output:
+            started = subprocess.Popen(
+                [*CELERY, *command], cwd=foreign.folder, env=environment(**where), stdout=output, stderr=output
+            )
+        try:
+            said = eventually(f"{command[0]} is ready", lambda log=log, ready=ready: _after(log, ready))
+            assert THEIRS not in said and "Traceback" not in said
+        finally:
+            started.terminate()
+            started.wait(30)
+    assert foreign.messages() == foreign.before
+    system.process.terminate()
+    assert system.finish()["pending"] == 0
+    audited = run(*HIP3, "audit", str(system.data_dir))
+    assert audited.returncode == 0, audited.stdout
+    assert foreign.messages() == foreign.before
+
+
+def _after(log: Path, ready: str) -> str:
+    text = log.read_text()
+    is_ready = any(ready in line and ("ready." in line or "Connected" in line) for line in text.splitlines())
+    return text if is_ready else ""
+
+
+IMPORTS_NOTHING_OF_OURS = """
+import sys
+from celery import current_app
+print(current_app.conf.task_default_queue)
+ours = [name for name in sys.modules if name.partition(".")[0] in ("hip3_tasks", "feed", "workers", "simulator")]
+assert not ours, ours
+"""
+
+
+def test_another_program_of_the_environment_gets_nothing_of_ours(foreign: Foreign, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for folder, queue in ((foreign.folder, foreign.queue), (tmp_path / "empty", "celery")):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORTS_NOTHING_OF_OURS],
+            cwd=folder,
+            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.returncode, done.stdout.strip()) == (0, queue), done.stderr
+
+
+KEEPS_ITS_OWN = """
+from celery import Celery, current_app
+theirs = Celery("theirs", broker="memory://")
+import hip3_tasks.celery
+assert current_app.main == "theirs"
+import workers
+"""
+
+
+def test_a_program_that_imports_our_app_keeps_its_own_and_its_packages(foreign: Foreign) -> None:
+    done = run(sys.executable, "-c", KEEPS_ITS_OWN, cwd=foreign.folder)
+    assert done.stderr.rstrip().endswith(RAISES.split("'")[1]), done.stderr
+
+
+@pytest.mark.parametrize("command", ["worker", "status", "flower", "call x", "inspect ping"])
+def test_a_configuration_error_is_one_line_and_exit_2(command: str, tmp_path: Path) -> None:
+    done = run(*CELERY, *command.split(), cwd=tmp_path)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("[I ")]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert lines[0].startswith("Error: no Redis: HIP3_REDIS_URL is not set")
+
+
+IMPORT_ALL = """
+import pkgutil, sys
+from collections import defaultdict
+from importlib import import_module
+from hip3_tasks import celery, services
+celery.app.loader.init_worker()
+sys.path.insert(0, str(services.ROOT))
+for package in ("hip3_tasks", "feed", "workers", "simulator"):
+    for module in pkgutil.walk_packages(import_module(package).__path__, package + "."):
+        if not module.name.endswith("__main__"):
+            import_module(module.name)
+names = defaultdict(set)
+for name, module in sys.modules.copy().items():
+    place = getattr(getattr(module, "__spec__", None), "origin", None)
+    if place and place.startswith(str(services.ROOT)) and "site-packages" not in place:
+        names[place].add(name)
+twice = {place: found for place, found in names.items() if len(found) > 1}
+assert len(names) > 150, len(names)
+assert not twice, twice
+"""
+
+
+def test_each_module_has_one_name(redis_url: str, tmp_path: Path) -> None:
+    done = run(sys.executable, "-P", "-c", IMPORT_ALL, cwd=tmp_path, HIP3_REDIS_URL=redis_url)
+    assert done.returncode == 0, done.stderr

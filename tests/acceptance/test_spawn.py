@@ -1,0 +1,33 @@
+"""Where pool processes are spawned, as on macOS, all is captured as where they are forked."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.upsystem import HIP3, System, run
+from tests.waiting import eventually
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+SPAWNS = """
+import sys
+
+if any(word.startswith("hip3_tasks.celery_command") for word in sys.orig_argv):
+    import billiard
+
+    billiard.set_start_method("spawn", force=True)
+"""
+
+
+def test_every_follow_up_is_captured_by_spawned_processes(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(SPAWNS)
+    settings = {"PYTHONPATH": str(tmp_path / "site"), "HIP3_AUTOSCALE": "2,2"}
+    system = System(tmp_path / "data", "--duration", "20", **settings)
+    eventually("spawned processes", lambda: [p for p in system.others() if "--billiard-fork" in p.cmdline()])
+    said = system.finish()
+    assert said["pending"] == 0
+    assert said["followups"] + said["missed"] == 3 * said["signals"] > 0
+    audited = run(*HIP3, "audit", str(system.data_dir))
+    assert audited.returncode == 0, audited.stdout
+    assert "NotRegistered" not in (system.data_dir / "logs" / "worker.log").read_text()
