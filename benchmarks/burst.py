@@ -99,6 +99,7 @@ class Bench:
             HIP3_DATA_DIR=str(self.folder / "data"),
             HIP3_REDIS_URL=self.url,
             HIP3_VENUE_URL=self.venue.base_url,
+            HIP3_WORKER_WAIT_S="0",
             HIP3_MIN_EDGE_BPS="100",
             HIP3_COOLDOWN_MS="0",
         )

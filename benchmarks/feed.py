@@ -56,6 +56,7 @@ async def measured(
         HIP3_DATA_DIR=str(folder / "data"),
         HIP3_REDIS_URL=url,
         HIP3_VENUE_URL=venue.base_url,
+        HIP3_WORKER_WAIT_S="0",
         HIP3_RETENTION_S=str(retention_s),
         HIP3_MIN_EDGE_BPS="100000",
     )

@@ -17,6 +17,7 @@ import structlog
 
 from feed.claim import DirectoryClaim
 from feed.daemon import Feed
+from feed.detection import DetectionStart
 from feed.dispatch import Dispatcher
 from feed.house import House
 from feed.universe import InfoClient
@@ -81,10 +82,13 @@ async def _run(settings: Settings) -> int:
     house = House(
         settings, feed=feed, dispatcher=dispatcher, pending=pending, writer=writer, client=client, clock=clock
     )
+    start = DetectionStart(settings, feed=feed, dispatcher=dispatcher, pending=pending, client=client, clock=clock)
     log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
     async with aiohttp.ClientSession() as session:
         info = InfoClient(session, settings.base_url)
-        left_open = await _until_stopped(house, feed.run(info), house.report(), house.trim(), house.keep_days())
+        left_open = await _until_stopped(
+            house, feed.run(info), start.run(), house.report(), house.trim(), house.keep_days()
+        )
     dispatcher.close(at_once=left_open < 0)
     log.info("feed_stopped", left_open=left_open)
     if left_open < 0:

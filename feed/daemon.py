@@ -44,7 +44,10 @@ class Feed:
         self._settings, self._clock = settings, clock
         self._dispatcher, self._detector, self._tails = dispatcher, detector, tails
         self.pipeline = Pipeline(writer, clock=clock, hold_ms=self._hold_ms, on_lost_data=dispatcher.rebuilder.soon)
-        self.detecting = True
+        self.detection_began_at_ms: int | None = None
+        self.first_worker_at_ms: int | None = None
+        """When the first worker came, where none was there from the start."""
+        self._is_draining = False
         self.frames: Counter[str] = Counter()
         self.states: dict[str, MarketState] = {}
         self.delisted: list[str] = []
@@ -57,6 +60,18 @@ class Feed:
         self.trouble = "the venue has not answered yet"
         """What last kept markets from being live."""
         self._group = asyncio.TaskGroup()
+
+    @property
+    def detecting(self) -> bool:
+        return self.detection_began_at_ms is not None and not self._is_draining
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the state of any market is known."""
+        return any(state.market is not None for state in self.states.values())
+
+    def detect_no_more(self) -> None:
+        self._is_draining = True
 
     @property
     def signals_dropped(self) -> int:

@@ -22,6 +22,8 @@ from hip3_tasks.tape import TapeWriter
 log = structlog.get_logger()
 
 REPORT_EVERY_S = 1.0
+START_REPORT_EVERY_S = 0.1
+"""Until detection begins: whoever starts the system waits for it."""
 TRIM_EVERY_S = 10.0
 KEEP_DAYS_EVERY_S = 3_600.0
 TAPE_MARGIN_MS = 60_000
@@ -73,7 +75,8 @@ class House:
                 await self._dispatcher.on_redis_thread(self._markets().write, self._client, keys)
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
-            await asyncio.sleep(REPORT_EVERY_S)
+            has_begun = self._feed.detection_began_at_ms is not None
+            await asyncio.sleep(REPORT_EVERY_S if has_begun else START_REPORT_EVERY_S)
 
     async def trim(self) -> None:
         """Drop what is older than the retention, but nothing an open capture may need, within a cap."""
@@ -97,7 +100,7 @@ class House:
 
     async def drain(self) -> int:
         """Detect no more; wait until nothing is open, at most the longest offset + 10 s. Return what is left."""
-        self._feed.detecting = False
+        self._feed.detect_no_more()
         log.info("feed_draining")
         loop = asyncio.get_running_loop()
         until_s = loop.time() + max(self._settings.offsets_ms) / 1000 + DRAIN_MARGIN_S
@@ -138,8 +141,7 @@ class House:
             oldest_due_at_ms=oldest_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )
-        no_market = not any(state.market is not None for state in self._feed.states.values())
-        if no_market and self._clock.now_ms() - self._started_at_ms > NO_MARKET_RED_MS:
+        if not self._feed.is_live and self._clock.now_ms() - self._started_at_ms > NO_MARKET_RED_MS:
             found.append(f"no market is live: {self._feed.trouble}")
         if self._dispatcher.unwritten:
             found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
@@ -176,4 +178,6 @@ class House:
             watermark_ms=feed.pipeline.watermark_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
             problems=problems,
+            detection_began_at_ms=feed.detection_began_at_ms,
+            first_worker_at_ms=feed.first_worker_at_ms,
         )

@@ -42,6 +42,10 @@ class FeedStatus(BaseModel):
     clock_behind_wall_ms: int
     problems: list[str]
     """What turns health red, in words; empty when all is well."""
+    detection_began_at_ms: int | None = None
+    """On the feed's clock; None before."""
+    first_worker_at_ms: int | None = None
+    """When the first worker came that consumes the queue; None before, and where one was there from the start."""
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         client.set(keys.status, self.model_dump_json(), ex=TTL_S)

@@ -78,6 +78,7 @@ class Settings(BaseModel):
         tuple[Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)], ...], BeforeValidator(_comma_separated)
     ] = Field((1000, 3000, 5000), description="follow-ups of a signal, ms after it")
 
+    worker_wait_s: float = Field(10, ge=0, description="how long signals wait for the first worker; 0: not at all")
     stall_grace_ms: Count = Field(1500, description="silence of a socket after which the watermark stands")
     retention_s: int = Field(900, ge=60, description="how long the tape is kept in Redis")
     keep_days: int | None = Field(None, ge=1, le=10_000, description="delete data files of older days; default never")

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hip3_tasks.store import Keys
 
+READY_MS = 3_000
+"""A feed counts on a worker only while its note is younger."""
 SILENT_MS = 10_000
 """A worker that has said nothing for so long is no longer shown; its heart beats every 2 s."""
 FORGOTTEN_MS = 60_000
@@ -27,12 +29,21 @@ class WorkerNote(BaseModel):
     most_processes: int
     held: int
     """Tasks it has taken in and not yet done; most of them are not due."""
+    queues: tuple[str, ...] | None = None
+    """The queues it consumes; None from a version that did not say so, but consumed that of its feed."""
+
+    def consumes(self, queue: str, *, at_ms: int, within_ms: int = READY_MS) -> bool:
+        """Whether it consumed the queue when it last spoke, and that was no longer ago than this."""
+        return at_ms - self.at_ms < within_ms and (self.queues is None or queue in self.queues)
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         with client.pipeline(transaction=False) as pipe:
             pipe.hset(keys.workers, self.name, self.model_dump_json())
             pipe.expire(keys.workers, TTL_S)
             pipe.execute()
+
+    def remove(self, client: redis.Redis, keys: Keys) -> None:
+        client.hdel(keys.workers, self.name)
 
     @classmethod
     def read_all(cls, client: redis.Redis, keys: Keys) -> list[Self]:

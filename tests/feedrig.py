@@ -66,7 +66,12 @@ class FeedRig(DataFiles):
             journal=Journal(data_dir),
             data_dir=data_dir,
         )
-        self._settings = {"name": name, "data_dir": data_dir, "redis_url": redis_url} | settings
+        self._settings = {
+            "name": name,
+            "data_dir": data_dir,
+            "redis_url": redis_url,
+            "worker_wait_s": 0,
+        } | settings
         self._feeds: list[subprocess.Popen[bytes]] = []
         self._heartbeat: asyncio.Task[None] | None = None
         self.prices: dict[str, tuple[float, float, float]] = {}

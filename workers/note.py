@@ -1,6 +1,7 @@
 """What a worker leaves in Redis about itself, at each heartbeat of Celery's: for the page and `hip3 status`."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
@@ -27,8 +28,13 @@ class Notes:
         return cls(client, Keys(chosen.feed_name), consumer=consumer)
 
     def write(self, *, at_ms: int) -> None:
+        """Say how it stands; take the note away where nothing is consumed any more, as when the worker ends."""
+        note = self._note(at_ms)
         with suppress(redis.RedisError):
-            self._note(at_ms).write(self._client, self._keys)
+            if note.queues:
+                note.write(self._client, self._keys)
+            else:
+                note.remove(self._client, self._keys)
 
     def forget_silent(self, *, at_ms: int) -> None:
         with suppress(redis.RedisError):
@@ -43,4 +49,11 @@ class Notes:
             processes=int(worker.pool.num_processes),
             most_processes=int(worker.max_concurrency or worker.concurrency),
             held=len(state.requests),
+            queues=tuple(self._queues()),
         )
+
+    def _queues(self) -> Iterator[str]:
+        consumer = self._consumer.task_consumer
+        for queue in consumer.queues if consumer else ():
+            if consumer.consuming_from(queue):
+                yield queue.name

@@ -15,6 +15,7 @@ import redis
 from hip3_tasks import redisurl
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.pending import Pending
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.settings import Settings
@@ -32,8 +33,8 @@ from hip3_tasks.watch.tally import RunTally
 
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5
-SETTLING_S = 10.0
-"""For this long it is no problem that the feed has not spoken yet."""
+SETTLING_S = 15.0
+"""For this long it is no problem that the feed has not spoken yet, or that no worker consumes."""
 START_PATIENCE_S = 60.0
 FOREIGN_PATIENCE_S = 5.0
 LIVE_PATIENCE_S = 60.0
@@ -53,13 +54,14 @@ class Run:
         self._feed: Child | None = None
         self._others: list[Child] = []
         self._state = "starting"
+        self._is_live = False
         self._began_at_s = self._looked_at_s = time.monotonic()
-        self._live_at_s: float | None = None
+        self._detecting_since_s: float | None = None
 
     def go_on_until(self, is_stopped: Callable[[], bool], *, duration_s: float | None) -> None:
-        """Until stopped, or for a time from the first live market; then drain and end all but the server.
+        """Until stopped, or for a time from when detection begins; then drain and end all but the server.
 
-        Raises Unavailable when a part cannot live, or when there is a duration and no market becomes live.
+        Raises Unavailable when a part cannot live, or when there is a duration and detection does not begin.
         """
         for _ in self._steps_of_start():
             if is_stopped():
@@ -83,20 +85,18 @@ class Run:
         self._feed = self._household.start(plan.feed)
         if self._count_open():
             # What an earlier run left behind cannot be captured before the feed has said what became of it.
-            yield from self._live_or_settled()
+            yield from self._until_settled(lambda: self._is_live)
         self._start(plan.worker)
         if venue:
             yield from _wait(lambda: _listens(plan.venue_url), START_PATIENCE_S, f"no venue at {plan.venue_url}")
-        self._state = "running"
-        if plan.page or plan.flower:
-            # They cost a second of work that the others have better use for now.
-            yield from self._live_or_settled()
+        # Page and Flower cost a second of work that the others have better use for now.
+        yield from self._until_settled(lambda: self._detecting_since_s is not None)
         for part in (plan.page, plan.flower):
             if part:
                 self._start(part)
 
-    def _live_or_settled(self) -> Iterator[None]:
-        while self._live_at_s is None and self._age_s() < SETTLING_S:
+    def _until_settled(self, is_met: Callable[[], bool]) -> Iterator[None]:
+        while not is_met() and self._age_s() < SETTLING_S:
             yield
 
     def _start(self, part: Part) -> Child:
@@ -119,11 +119,11 @@ class Run:
         now_s = time.monotonic()
         if duration_s is None:
             return False
-        if self._live_at_s is None:
+        if self._detecting_since_s is None:
             if self._age_s() > LIVE_PATIENCE_S:
                 raise Unavailable(f"no market became live within {LIVE_PATIENCE_S:.0f} s, see logs/feed.log")
             return False
-        return now_s - self._live_at_s >= duration_s
+        return now_s - self._detecting_since_s >= duration_s
 
     def _age_s(self) -> float:
         return time.monotonic() - self._began_at_s
@@ -148,13 +148,20 @@ class Run:
         snapshot = Snapshot.take(self._client, self._keys)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
             snapshot = replace(snapshot, feed=None)  # what an earlier one said
-        if self._live_at_s is None and snapshot.feed and snapshot.feed.markets_live:
-            self._live_at_s = self._looked_at_s
+        if snapshot.feed:
+            self._hear(snapshot.feed, at_ms=snapshot.at_ms)
         if self._display.is_due():
             self._display.show(self._view(snapshot))
 
+    def _hear(self, feed: FeedStatus, *, at_ms: int) -> None:
+        """Note how far the feed has come."""
+        self._is_live = self._is_live or feed.markets_live > 0
+        if self._detecting_since_s is None and feed.detection_began_at_ms is not None:
+            self._detecting_since_s = time.monotonic() - (at_ms - feed.detection_began_at_ms) / 1000
+            self._state = "running"
+
     def _view(self, snapshot: Snapshot) -> View:
-        is_settling = self._live_at_s is None and self._age_s() < SETTLING_S
+        is_settling = self._detecting_since_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         places = {
             "page": self._plan.page_url,

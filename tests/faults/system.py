@@ -72,7 +72,14 @@ class System(DataFiles):
         self.proxy = Proxy(self._port)
         """The system's way to the server, if it is proxied; the harness has its own."""
         self._is_proxied = is_proxied
-        self._settings = {"retention_s": 120, "data_dir": self.data_dir, "name": NAME} | settings
+        # Without workers nobody is waited for.
+        wait_s = 10 if workers else 0
+        self._settings = {
+            "retention_s": 120,
+            "data_dir": self.data_dir,
+            "name": NAME,
+            "worker_wait_s": wait_s,
+        } | settings
         self._arguments = worker_arguments
         self._number_of_workers, self._workers_started = workers, 0
         self.workers: list[Part] = []

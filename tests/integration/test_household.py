@@ -55,11 +55,13 @@ at_end = sys.exit
 signal.signal(signal.SIGTERM, lambda *_: at_end(0))
 """
 LIVE = """
+began_at_ms = wall_ms()
 while True:
     counts = dict.fromkeys(("reconnects tape_entries signals signals_dropped signals_unwritten signals_unpublished "
                             "swept clock_behind_wall_ms").split(), 0)
     FeedStatus(at_ms=wall_ms(), started_at_ms=wall_ms(), pid=os.getpid(), detecting=True, markets_followed=1,
-               markets_live=1, sockets=1, frames={}, watermark_ms=wall_ms(), problems=[], **counts).write(client, keys)
+               markets_live=1, sockets=1, frames={}, watermark_ms=wall_ms(), problems=[],
+               detection_began_at_ms=began_at_ms, **counts).write(client, keys)
     client.set(keys.watermark, wall_ms())
     time.sleep(0.05)
 """

@@ -1,0 +1,78 @@
+"""When detection begins: once a worker consumes the queue, so that no follow-up falls due before one can capture it."""
+
+import asyncio
+
+import redis
+import structlog
+
+from feed.daemon import Feed
+from feed.dispatch import Dispatcher
+from hip3_tasks.clock import FeedClock, wall_ms
+from hip3_tasks.pending import Pending
+from hip3_tasks.settings import Settings
+from hip3_tasks.store import Keys
+from hip3_tasks.workernote import WorkerNote
+
+log = structlog.get_logger()
+
+POLL_S = 0.05
+
+
+class DetectionStart:
+    """Lets a feed detect signals, at the right time; until then its tape and watermark run all the same."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        feed: Feed,
+        dispatcher: Dispatcher,
+        pending: Pending,
+        client: redis.Redis,
+        clock: FeedClock,
+    ) -> None:
+        self._keys, self._wait_s = Keys(settings.feed_name), settings.worker_wait_s
+        self._feed, self._dispatcher, self._pending, self._clock = feed, dispatcher, pending, clock
+        self._client = client
+        self._worker_is_there = asyncio.Event()
+
+    async def run(self) -> None:
+        """Wait for a worker, within limits, and for a live market; then begin."""
+        open_at_start = await self._dispatcher.on_redis_thread(self._count_open)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_for_a_worker())
+            group.create_task(self._begin(0.0 if open_at_start else self._wait_s))
+
+    async def _look_for_a_worker(self) -> None:
+        was_there_at_once = await self._dispatcher.on_redis_thread(self._a_worker_consumes)
+        while not (was_there_at_once or await self._dispatcher.on_redis_thread(self._a_worker_consumes)):
+            await asyncio.sleep(POLL_S)
+        if not was_there_at_once:
+            self._feed.first_worker_at_ms = self._clock.now_ms()
+        self._worker_is_there.set()
+
+    async def _begin(self, wait_s: float) -> None:
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._worker_is_there.wait()
+        except TimeoutError:
+            if wait_s:
+                log.warning("no_worker_yet", waited_s=wait_s, queue=self._keys.queue)
+        while not self._feed.is_live:
+            await asyncio.sleep(POLL_S)
+        self._feed.detection_began_at_ms = self._clock.now_ms()
+        log.info("detection_began", has_worker=self._worker_is_there.is_set())
+
+    def _count_open(self) -> int:
+        """How many captures are open; many when nobody can say, for then signals must not wait."""
+        try:
+            return self._pending.size()
+        except redis.RedisError:
+            return 1
+
+    def _a_worker_consumes(self) -> bool:
+        try:
+            notes = WorkerNote.read_all(self._client, self._keys)
+        except redis.RedisError:
+            return False
+        return any(note.consumes(self._keys.queue, at_ms=wall_ms()) for note in notes)
