@@ -33,6 +33,13 @@ class Part:
     ends_last: bool = False
     is_needed: bool = True
     """False: the others go on without it when it cannot live."""
+    url: str | None = None
+    """Where it listens, for people."""
+    renew: Callable[[], "Part"] | None = None
+    """Makes the part anew before a start: the port that it had may be taken by then."""
+
+    def renewed(self) -> "Part":
+        return self.renew() if self.renew else self
 
 
 class Child:
@@ -47,6 +54,7 @@ class Child:
         self._ends_by_s: float | None = None
         self._born_at_s = self._again_at_s = 0.0
         self._deaths = self._deaths_at_once = 0
+        self._is_on_trial = False
 
     @property
     def pid(self) -> int | None:
@@ -78,11 +86,15 @@ class Child:
         now_s = time.monotonic()
         if self._process is None:
             if self._ends_by_s is None and now_s >= self._again_at_s:
+                self.part = self.part.renewed()
                 self.start()
-                return f"{self.part.name} started again"
+                self._is_on_trial = True
         elif self._process.poll() is None:
             if self._ends_by_s is not None and now_s > self._ends_by_s:
                 _kill_group(self._process.pid)
+            if self._is_on_trial and now_s - self._born_at_s > AT_ONCE_S:
+                self._is_on_trial = False
+                return f"{self.part.name} started again"
         else:
             bury(self._end_of(self._process))
             if self._ends_by_s is None:

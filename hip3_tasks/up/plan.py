@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from hip3_tasks import services, settings
+from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import PAGE_PORT, Settings
 from hip3_tasks.up import server
 from hip3_tasks.up.children import Part
@@ -18,6 +18,8 @@ from hip3_tasks.up.children import Part
 DRAIN_MARGIN_S = 10.0
 """How much longer than the longest offset the feed may take to drain."""
 PATIENCE_S = 10.0
+FLOWER_TASKS = 10_000
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,6 @@ class Plan:
 
     redis_url: str
     venue_url: str
-    flower_url: str | None
-    page_url: str | None
     server: Part | None
     venue: Part | None
     feed: Part
@@ -53,39 +53,78 @@ def is_simulated(chosen: Settings) -> bool:
 
 
 def make(chosen: Settings, wishes: Wishes) -> Plan:
-    """Take ports and write commands; starts nothing. Raises Unavailable when there is no server to run."""
-    simulates = is_simulated(chosen)
+    """Take ports and write commands; starts nothing. Raises Unavailable when a port or a program is not to be had."""
+    _check_programs(chosen, wishes)
+    _check_ports(chosen, wishes)
     port = server.free_port()
     redis_url = chosen.redis_url or f"redis://127.0.0.1:{server.free_port()}/0"
-    venue_url = f"http://127.0.0.1:{port}" if simulates else chosen.base_url
-    flower_port = chosen.flower_port or server.free_port()
-    flower_url = f"http://127.0.0.1:{flower_port}" if wishes.flower else None
-    with_page = wishes.page and find_spec("uvicorn") is not None
-    page_port = chosen.page_port or server.free_port(PAGE_PORT)
+    venue_url = f"http://127.0.0.1:{port}" if is_simulated(chosen) else chosen.base_url
     environment = _environment(chosen, redis_url, venue_url)
-
-    def part(name: str, *arguments: str, with_: Mapping[str, str] = MappingProxyType({}), **more: Any) -> Part:
-        return Part(name=name, command=services.command(*arguments), environment={**environment, **with_}, **more)
-
     simulator = ("simulator", "--host", "127.0.0.1", "--port", str(port), "--parent-pid", str(os.getpid()))
     drain_s = max(chosen.offsets_ms) / 1000 + DRAIN_MARGIN_S
     return Plan(
         redis_url=redis_url,
         venue_url=venue_url,
-        flower_url=flower_url,
-        page_url=f"http://{_shown(chosen.page_host)}:{page_port}" if with_page else None,
         server=None if chosen.redis_url else _server(chosen.data_dir, redis_url, environment),
-        venue=part("venue", *simulator, *wishes.venue_arguments) if simulates else None,
-        feed=part("feed", "feed", ends_within_s=drain_s + PATIENCE_S),
-        worker=part("worker", "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
-        flower=part("flower", "hip3_tasks.celery_command", "flower", *_flower_options(flower_port), is_needed=False)
-        if wishes.flower
-        else None,
-        page=part(
-            "page", "hip3_tasks.cli", "page", with_=_page_environment(chosen, page_port, flower_url), is_needed=False
-        )
-        if with_page
-        else None,
+        venue=_part("venue", environment, *simulator, *wishes.venue_arguments) if is_simulated(chosen) else None,
+        feed=_part("feed", environment, "feed", ends_within_s=drain_s + PATIENCE_S),
+        worker=_part("worker", environment, "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
+        flower=_flower(chosen, environment) if wishes.flower else None,
+        page=_page(chosen, environment) if wishes.page else None,
+    )
+
+
+def _check_programs(chosen: Settings, wishes: Wishes) -> None:
+    """All that is wanted is installed, or nothing is started. Raises Unavailable."""
+    missing = {
+        "Flower (extra flower, or --no-flower)": wishes.flower and find_spec("flower") is None,
+        "the page's server (extra web, or --no-page)": wishes.page and find_spec("uvicorn") is None,
+        "a Redis-compatible server (extra server, or HIP3_REDIS_URL)": not chosen.redis_url and not server.is_there(),
+    }
+    names = [name for name, is_missing in missing.items() if is_missing]
+    if names:
+        raise Unavailable(f"not installed: {', '.join(names)}; `make run` installs everything")
+
+
+def _check_ports(chosen: Settings, wishes: Wishes) -> None:
+    """A port that somebody chose is taken, or nothing is started. Raises Unavailable."""
+    asked = (
+        ("HIP3_PAGE_PORT", wishes.page, chosen.page_host, chosen.page_port),
+        ("HIP3_FLOWER_PORT", wishes.flower, LOOPBACK, chosen.flower_port),
+    )
+    for name, is_wanted, host, port in asked:
+        if is_wanted and port and not server.is_free(port, host):
+            raise Unavailable(f"{name}: port {port} of {host} is taken; choose another, or leave it out for any")
+
+
+def _part(name: str, environment: Mapping[str, str], *arguments: str, **more: Any) -> Part:
+    return Part(name=name, command=services.command(*arguments), environment=environment, **more)
+
+
+def _flower(chosen: Settings, environment: Mapping[str, str]) -> Part:
+    port = chosen.flower_port or server.free_port()
+    return _part(
+        "flower",
+        environment,
+        "hip3_tasks.celery_command",
+        "flower",
+        *_flower_options(port),
+        is_needed=False,
+        url=f"http://{LOOPBACK}:{port}",
+        renew=lambda: _flower(chosen, environment),
+    )
+
+
+def _page(chosen: Settings, environment: Mapping[str, str]) -> Part:
+    port = chosen.page_port or server.free_port(PAGE_PORT, chosen.page_host)
+    return _part(
+        "page",
+        {**environment, "HIP3_PAGE_PORT": str(port)},
+        "hip3_tasks.cli",
+        "page",
+        is_needed=False,
+        url=f"http://{_shown(chosen.page_host)}:{port}",
+        renew=lambda: _page(chosen, environment),
     )
 
 
@@ -114,11 +153,8 @@ def _worker_options(chosen: Settings) -> list[str]:
 
 
 def _flower_options(port: int) -> list[str]:
-    return ["--address=127.0.0.1", f"--port={port}", "--logging=warning"]
-
-
-def _page_environment(chosen: Settings, port: int, flower_url: str | None) -> dict[str, str]:
-    return {"HIP3_PAGE_PORT": str(port), "HIP3_FLOWER_URL": chosen.flower_url or flower_url or ""}
+    # By default it keeps 100,000 tasks, 4.4 kB each.
+    return [f"--address={LOOPBACK}", f"--port={port}", "--logging=warning", f"--max_tasks={FLOWER_TASKS}"]
 
 
 def _shown(host: str) -> str:
@@ -130,5 +166,4 @@ def _shown(host: str) -> str:
 
 
 def _environment(chosen: Settings, redis_url: str, venue_url: str) -> dict[str, str]:
-    environment = settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url)
-    return services.environment(environment)
+    return services.environment(settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url))

@@ -53,6 +53,7 @@ class Run:
         self._client, self._keys = connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
         self._feed: Child | None = None
         self._others: list[Child] = []
+        self._urls: dict[str, str] = {}
         self._state = "starting"
         self._is_live = False
         self._began_at_s = self._looked_at_s = time.monotonic()
@@ -100,19 +101,26 @@ class Run:
             yield
 
     def _start(self, part: Part) -> Child:
-        child = self._household.start(part)
+        child = self._household.start(part.renewed())
         self._others.append(child)
         return child
 
+    def _urls_now(self) -> dict[str, str]:
+        """Where the parts for people listen, by name; those that are not started yet will listen there."""
+        parts = {part.name: part for part in (self._plan.page, self._plan.flower) if part}
+        parts |= {child.part.name: child.part for child in self._others if child.part.url}
+        return {name: part.url for name, part in parts.items() if part.url}
+
     def _write_run_file(self) -> None:
+        self._urls = self._urls_now()
         RunFile(
             pid=os.getpid(),
             started_at_ms=wall_ms(),
             name=self._chosen.feed_name,
             redis_url=self._plan.redis_url,
             venue_url=self._plan.venue_url,
-            flower_url=self._plan.flower_url,
-            page_url=self._plan.page_url,
+            flower_url=self._urls.get("flower"),
+            page_url=self._urls.get("page"),
         ).write(self._chosen.data_dir)
 
     def _is_over(self, duration_s: float | None) -> bool:
@@ -132,6 +140,8 @@ class Run:
         """Keep everything alive, look now and then, and wait a little."""
         for said in self._household.tend():
             self._log(said)
+        if self._urls != self._urls_now():
+            self._write_run_file()
         if time.monotonic() - self._looked_at_s >= LOOK_EVERY_S:
             self._look()
         time.sleep(TICK_S)
@@ -164,8 +174,7 @@ class Run:
         is_settling = self._detecting_since_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         places = {
-            "page": self._plan.page_url,
-            "flower": self._plan.flower_url,
+            **self._urls,
             "venue": self._plan.venue_url,
             "data": str(self._chosen.data_dir),
         }

