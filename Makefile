@@ -73,9 +73,9 @@ COMPILE := $(RESOLVE) pyproject.toml --group build
 .PHONY: lock
 lock: $(VENV)/.dev ## Recompile requirements.lock, requirements-dev.lock and the benchmark's
 	@test -x $(BIN)/uv || $(INSTALL) uv
-	$(COMPILE) $(ARGS) --output-file requirements.lock --extra analysis --extra web
+	$(COMPILE) $(ARGS) --output-file requirements.lock --extra analysis --extra flower --extra server --extra web
 	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --all-extras
-	$(COMPILE) $(ARGS) --output-file benchmarks/requirements.lock benchmarks/requirements.in
+	$(COMPILE) $(ARGS) --output-file benchmarks/requirements.lock --extra server benchmarks/requirements.in
 	$(RESOLVE) $(ARGS) --output-file benchmarks/requirements-arq.lock benchmarks/requirements-arq.in
 
 .PHONY: clean
