@@ -11,6 +11,7 @@ JOBS   ?=
 # Modules are compiled when first imported, not on installation: a third faster, if Python may keep what it compiled.
 PIP     := -m pip install --disable-pip-version-check --no-input -qq --no-compile
 INSTALL := $(BIN)/python $(PIP)
+PHASE   := sh tools/phase
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -89,25 +90,23 @@ clean: ## Remove .venv, caches and builds, never data
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.runtime $(VENV)/.dev)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(BIN)/python
-	@echo 'Installing into $(VENV), once ...' >&2
-	@$(INSTALL) --no-deps --require-hashes -r requirements.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(PHASE) 'packages' $(INSTALL) --no-deps --require-hashes -r requirements.lock
+	@$(PHASE) 'hip3-tasks itself' $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml $(BIN)/python
-	@echo 'Installing into $(VENV) with the development tools, once ...' >&2
-	@$(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
-	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@$(PHASE) 'packages and test tools' $(INSTALL) --no-deps --require-hashes -r requirements-dev.lock
+	@$(PHASE) 'hip3-tasks itself' $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.runtime $@
 
 # arq needs an older redis-py than the project, so it gets an environment of its own.
 $(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock pyproject.toml $(BIN)/python
-	@echo 'Installing into $(BENCH) and $(BENCH)-arq, once ...' >&2
 	@for name in '' -arq; do \
-	    $(BIN)/python -m venv --clear $(BENCH)$$name && $(BENCH)$$name/bin/python $(PIP) --no-deps --require-hashes \
+	    $(PHASE) "$(BENCH)$$name" $(BIN)/python -m venv --clear $(BENCH)$$name && \
+	    $(PHASE) 'its packages' $(BENCH)$$name/bin/python $(PIP) --no-deps --require-hashes \
 	        -r benchmarks/requirements$$name.lock || exit 1; \
 	done
-	@$(BENCH)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@$(PHASE) 'hip3-tasks itself' $(BENCH)/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 # Each candidate is run, not just looked up: version managers put names on PATH that answer with an error.
@@ -117,7 +116,8 @@ CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3
 $(BIN)/python:
 	@for python in $(CANDIDATES); do \
 	    "$$python" -c '$(USABLE)' </dev/null >/dev/null 2>&1 || continue; \
-	    "$$python" -m venv --clear $(VENV) && exit 0; \
+	    echo 'Installing into $(VENV), once; the longest phase takes some 20 s' >&2; \
+	    $(PHASE) "environment of $$python" "$$python" -m venv --clear $(VENV) && exit 0; \
 	    rm -rf $(VENV); exit 1; \
 	done; \
 	echo 'hip3-tasks needs Python 3.11 to 3.14 with venv, and found none as: $(CANDIDATES).' \
