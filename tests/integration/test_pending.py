@@ -1,4 +1,4 @@
-"""The pending set on a real server: a capture enters once and leaves when its line is on disk."""
+"""The pending set, on a real server and in fakeredis: a capture enters once and leaves when its line is on disk."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -117,7 +117,7 @@ def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, cl
 def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
-    client.lpush(keys.queue, *([b"task"] * (QUEUE_MOST - 1)))
+    client.rpush(keys.queue, *([b"task"] * (QUEUE_MOST - 1)))
     assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
     length = client.llen(keys.queue)
     assert length == QUEUE_MOST + 2

@@ -17,8 +17,9 @@ from hip3_tasks.market import Gap, Market
 from hip3_tasks.pending import Pending, Wanted
 from hip3_tasks.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.signals import SignalWriter, find_signal
-from hip3_tasks.store import Keys, connect_async
+from hip3_tasks.store import Keys
 from hip3_tasks.tape import TapeReader, TapeWriter
+from tests.backends import PCALL_DIFFERS, Backend, server_only
 from tests.build import T0_MS, a_market, a_signal
 from workers.capturer import LEFT_PENDING, Capturer
 
@@ -28,12 +29,13 @@ COIN = "xyz:TSLA"
 class Rig:
     """A pipeline, a worker and a market, on a clock that only the test moves."""
 
-    def __init__(self, redis_url: str, name: str, data_dir: Path) -> None:
+    def __init__(self, backend: Backend, name: str, data_dir: Path) -> None:
         self.now_ms = T0_MS
         self.hold_ms: int | None = None
         self.lost_data = 0
-        self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
-        self.client = redis.Redis.from_url(redis_url)
+        self.keys, self.data_dir = Keys(name), data_dir
+        self.client = backend.connect()
+        self._backend = backend
         self._clients: list[redis.asyncio.Redis] = []
         self.pending = Pending(self.client, self.keys)
         self.capturer = Capturer(
@@ -45,7 +47,7 @@ class Rig:
         )
 
     def writer(self, owner: str = "me") -> TapeWriter:
-        self._clients.append(connect_async(self.url))
+        self._clients.append(self._backend.connect_async())
         return TapeWriter(self._clients[-1], self.keys, owner=owner)
 
     def run(self, script: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -107,9 +109,10 @@ class Rig:
 
 
 @pytest.fixture
-def rig(redis_url: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
-    return Rig(redis_url, name, tmp_path)
+    monkeypatch.setattr("feed.pipeline.RETRY_EVERY_S", 0.001)
+    return Rig(backend, name, tmp_path)
 
 
 def step(ask: float) -> Market:
@@ -313,6 +316,7 @@ def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig
     rig.run(script)
 
 
+@pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=AssertionError)
 def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> None:
     async def script() -> None:
         pipeline = rig.pipeline()
@@ -482,6 +486,7 @@ def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
     rig.run(script)
 
 
+@server_only
 def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
     async def script() -> None:
         for number in range(60):

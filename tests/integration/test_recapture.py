@@ -1,4 +1,4 @@
-"""Captures are published again, into the pending set and the queue of a real server."""
+"""Captures are published again, into the pending set and the queue of a real server and of fakeredis."""
 
 import base64
 import json
@@ -86,7 +86,7 @@ def command(
 
 def test_the_command_queues_the_known_and_names_the_unknown(
     tmp_path: Path,
-    client: redis.Redis,
+    server_client: redis.Redis,
     keys: Keys,
     command: Callable[[Sequence[str]], int],
     capsys: pytest.CaptureFixture[str],
@@ -97,13 +97,13 @@ def test_the_command_queues_the_known_and_names_the_unknown(
     shown = capsys.readouterr()
     assert shown.out == f"{signal.signal_id}: queued for 1000, 3000, 5000 ms\n"
     assert shown.err.startswith(f"hip3: {absent}: ") and len(shown.err.splitlines()) == 1
-    assert len(queued(client, keys)) == 3
+    assert len(queued(server_client, keys)) == 3
 
 
 @pytest.mark.parametrize("are_deleted", [True, False])
 def test_the_command_queues_nothing_of_a_closed_day_and_says_so(
     tmp_path: Path,
-    client: redis.Redis,
+    server_client: redis.Redis,
     keys: Keys,
     command: Callable[[Sequence[str]], int],
     capsys: pytest.CaptureFixture[str],
@@ -115,25 +115,25 @@ def test_the_command_queues_nothing_of_a_closed_day_and_says_so(
     assert command([old.signal_id, young.signal_id]) == 1
     shown = capsys.readouterr()
     assert shown.err == f"hip3: {old.signal_id}: 2026-11-21 is compacted; what it holds stays as it is\n"
-    assert [args[0] for args in queued(client, keys)] == [young.signal_id] * 3
+    assert [args[0] for args in queued(server_client, keys)] == [young.signal_id] * 3
 
 
 def test_the_command_waits_until_few_captures_are_queued(
-    tmp_path: Path, client: redis.Redis, keys: Keys, command: Callable[[Sequence[str]], int]
+    tmp_path: Path, server_client: redis.Redis, keys: Keys, command: Callable[[Sequence[str]], int]
 ) -> None:
     signal = a_signal()
     write(tmp_path, signal)
-    client.lpush(keys.queue, *range(QUEUED_MOST + 1))
-    worker = threading.Timer(0.3, lambda: client.ltrim(keys.queue, 0, -2))
+    server_client.lpush(keys.queue, *range(QUEUED_MOST + 1))
+    worker = threading.Timer(0.3, lambda: server_client.ltrim(keys.queue, 0, -2))
     worker.start()
     assert command([signal.signal_id]) == 0
     worker.join()
-    assert client.llen(keys.queue) == QUEUED_MOST + 3
+    assert server_client.llen(keys.queue) == QUEUED_MOST + 3
 
 
 def test_the_command_says_when_nobody_takes_what_is_queued(
     tmp_path: Path,
-    client: redis.Redis,
+    server_client: redis.Redis,
     keys: Keys,
     command: Callable[[Sequence[str]], int],
     monkeypatch: pytest.MonkeyPatch,

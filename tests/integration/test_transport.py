@@ -109,6 +109,12 @@ class Receiver:
 
 
 @pytest.fixture
+def client(server_client: redis.Redis) -> redis.Redis:
+    """The transport speaks to a broker over sockets, so a real server is the only one it is tried on."""
+    return server_client
+
+
+@pytest.fixture
 def fill(client: redis.Redis, name: str) -> Callable[..., None]:
     def fill(count: int, *, queue: str = name, first: int = 0) -> None:
         client.lpush(queue, *(task(number, queue=queue) for number in range(first, first + count)))

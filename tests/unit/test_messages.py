@@ -85,20 +85,22 @@ def without_sender(message: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("capture", ODD, ids=lambda capture: capture.member)
 def test_it_says_what_celery_says_field_by_field_and_type_by_type(
-    app: Celery, client: redis.Redis, keys: Keys, capture: Capture, waits: bool
+    app: Celery, server_client: redis.Redis, keys: Keys, capture: Capture, waits: bool
 ) -> None:
     apply_async(app, capture, waits=waits)
-    celery = without_sender(message(client.rpop(keys.queue)))
+    celery = without_sender(message(server_client.rpop(keys.queue)))
     mine = without_sender(ours(capture, keys, waits=waits))
     assert mine == celery
     assert _types(mine) == _types(celery)
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_kombu_takes_it_for_what_celery_sent(app: Celery, client: redis.Redis, keys: Keys, waits: bool) -> None:
+def test_kombu_takes_it_for_what_celery_sent(app: Celery, server_client: redis.Redis, keys: Keys, waits: bool) -> None:
     apply_async(app, CAPTURE, waits=waits)
     celery = _received(app, keys)
-    client.lpush(keys.queue, task_message(CAPTURE, queue=keys.queue, eta_ms=CAPTURE.due_at_ms if waits else None))
+    server_client.lpush(
+        keys.queue, task_message(CAPTURE, queue=keys.queue, eta_ms=CAPTURE.due_at_ms if waits else None)
+    )
     mine = _received(app, keys)
     assert mine.payload == celery.payload
     assert mine.payload[0] == [CAPTURE.signal_id, 3000]

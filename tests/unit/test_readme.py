@@ -1,5 +1,6 @@
-"""The README names every setting and every field, so that none is added without a word to its users."""
+"""The README names every setting and every field, so that none is added without a word to its users; its code runs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,9 @@ def test_every_setting_is_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("field", sorted({*Signal.model_fields, *Followup.model_fields, *Missed.model_fields}))
 def test_every_field_is_in_the_readme(field: str) -> None:
     assert f"`{field}`" in README
+
+
+def test_the_example_of_a_tape_that_a_test_feeds_runs_as_it_stands() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = [block for block in blocks if "hip3_tasks.testing" in block]
+    exec(compile(example, "README.md", "exec"), {})

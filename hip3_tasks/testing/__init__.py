@@ -1,0 +1,14 @@
+"""Tools for the tests of a bot or an analysis that is built on this project: pip install 'hip3-tasks[testing]'.
+
+`FedTape` takes market states and answers as of any instant; `make_market`, `make_signal`, `make_followup` and
+`make_missed` build records whose numbers fit each other; `FakeServer` is the Redis-compatible server below them.
+The pytest fixture `fed_tape` is in `hip3_tasks.testing.fixtures`, which is loaded by no test run that does not ask:
+
+    pytest_plugins = ["hip3_tasks.testing.fixtures"]
+"""
+
+from hip3_tasks.testing.fake import FakeServer
+from hip3_tasks.testing.fedtape import FedTape
+from hip3_tasks.testing.samples import T0_MS, make_followup, make_market, make_missed, make_signal
+
+__all__ = ["T0_MS", "FakeServer", "FedTape", "make_followup", "make_market", "make_missed", "make_signal"]

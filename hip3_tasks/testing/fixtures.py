@@ -1,0 +1,14 @@
+"""For pytest, where a conftest asks for it: pytest_plugins = ["hip3_tasks.testing.fixtures"]."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hip3_tasks.testing.fedtape import FedTape
+
+
+@pytest.fixture
+def fed_tape() -> Iterator[FedTape]:
+    """An empty tape in fakeredis, for one test."""
+    with FedTape() as tape:
+        yield tape

@@ -1,0 +1,119 @@
+"""Markets, signals and follow-ups for tests: made by the product's own arithmetic, so that every number fits."""
+
+from hip3_tasks.capture import Capture
+from hip3_tasks.detector import Rules, signal_on
+from hip3_tasks.edge import Side
+from hip3_tasks.followups import measure
+from hip3_tasks.market import Entry, Gap, Market
+from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+
+T0_MS = 1_795_338_701_358
+"""2026-11-22 09:11:41.358 UTC."""
+STATE_AGE_MS = 40
+"""The age of the state that a made follow-up shows, at its due time."""
+LATENESS_MS = 3
+
+
+def make_market(
+    *,
+    at_ms: int = T0_MS,
+    bid_px: float | None = 249.0,
+    bid_sz: float | None = 3.0,
+    ask_px: float | None = 249.5,
+    ask_sz: float | None = 2.0,
+    oracle_px: float | None = 250.0,
+    mark_px: float | None = 249.75,
+    bbo_time_ms: int | None = None,
+    bbo_at_ms: int | None = None,
+    oracle_at_ms: int | None = None,
+    oracle_updates: int = 7,
+) -> Market:
+    """A market as received at `at_ms`. By default its ask is 20 bps under the oracle, which makes it a buy signal.
+
+    An empty side is None in both price and size.
+    """
+    return Market(
+        bid_px=bid_px,
+        bid_sz=bid_sz,
+        ask_px=ask_px,
+        ask_sz=ask_sz,
+        oracle_px=oracle_px,
+        mark_px=mark_px,
+        bbo_time_ms=at_ms - 250 if bbo_time_ms is None else bbo_time_ms,
+        bbo_at_ms=at_ms if bbo_at_ms is None else bbo_at_ms,
+        oracle_at_ms=at_ms - 900 if oracle_at_ms is None else oracle_at_ms,
+        oracle_updates=oracle_updates,
+    )
+
+
+def make_signal(
+    coin: str = "xyz:TSLA",
+    *,
+    at_ms: int = T0_MS,
+    side: Side = Side.BUY,
+    market: Market | None = None,
+    rules: Rules | None = None,
+    taker_fee_bps: float = 9.0,
+) -> Signal:
+    """The signal on a market: on `make_market()` by default, mirrored at its oracle for a sell.
+
+    Threshold, net edge and offsets follow from `rules`, which are the detector's own; whether the edge reaches the
+    threshold is not asked. Raises ValueError when the market has no oracle, or nothing to trade on that side.
+    """
+    if market is None:
+        market = make_market(at_ms=at_ms) if side is Side.BUY else make_market(at_ms=at_ms, bid_px=250.5, ask_px=251.0)
+    if None in (market.touch_px(side), market.touch_sz(side), market.oracle_px):
+        touch = "ask" if side is Side.BUY else "bid"
+        raise ValueError(f"make_signal: a {side} signal needs {touch}_px, {touch}_sz and oracle_px, was {market}")
+    return signal_on(market, coin, side, rules=rules or Rules(), taker_fee_bps=taker_fee_bps, at_ms=at_ms)
+
+
+def make_followup(signal: Signal | None = None, offset_ms: int = 1000, *, market: Market | None = None) -> Followup:
+    """The follow-up of a signal, 3 ms late; by default the touch has come half-way to the oracle.
+
+    Raises ValueError when the market has no oracle or nothing to trade on the signal's side: that is a missed one.
+    """
+    signal = signal or make_signal()
+    state_at_ms = signal.timestamp_ms + offset_ms - STATE_AGE_MS
+    outcome = _measured(signal, offset_ms, Entry(state_at_ms, market or _half_way_back(signal, at_ms=state_at_ms)))
+    if isinstance(outcome, Missed):
+        raise ValueError(f"make_followup: this market makes a missed one ({outcome.reason}), see make_missed")
+    return outcome
+
+
+def make_missed(
+    signal: Signal | None = None, offset_ms: int = 1000, *, reason: MissedReason = MissedReason.FEED_GAP
+) -> Missed:
+    """A follow-up of a signal that can never be measured, for any of the reasons there are."""
+    signal = signal or make_signal()
+    state_at_ms = signal.timestamp_ms + offset_ms - STATE_AGE_MS
+    causes: dict[MissedReason, Market | Gap] = {
+        MissedReason.FEED_GAP: Gap("connection lost"),
+        MissedReason.NO_QUOTE: make_market(bid_px=None, bid_sz=None, ask_px=None, ask_sz=None),
+        MissedReason.NO_ORACLE: make_market(oracle_px=None),
+    }
+    cause = causes.get(reason)
+    outcome = _measured(signal, offset_ms, None if cause is None else Entry(state_at_ms, cause))
+    assert isinstance(outcome, Missed)
+    return outcome
+
+
+def _measured(signal: Signal, offset_ms: int, due: Entry | None) -> Followup | Missed:
+    capture = Capture.of(signal.signal_id, offset_ms)
+    t0 = Entry(signal.timestamp_ms, make_market(at_ms=signal.timestamp_ms))
+    return measure(signal, capture, due=due, t0=t0, at_ms=capture.due_at_ms + LATENESS_MS)
+
+
+def _half_way_back(signal: Signal, *, at_ms: int) -> Market:
+    """The signal's book, moved so that its touch is half as far from the oracle, after one oracle update."""
+    moved_px = (signal.oracle_px - signal.best_px) / 2
+    return make_market(
+        at_ms=at_ms,
+        bid_px=None if signal.bid_px is None else signal.bid_px + moved_px,
+        bid_sz=signal.bid_sz,
+        ask_px=None if signal.ask_px is None else signal.ask_px + moved_px,
+        ask_sz=signal.ask_sz,
+        oracle_px=signal.oracle_px,
+        mark_px=signal.mark_px,
+        oracle_updates=8,
+    )

@@ -1,0 +1,33 @@
+"""Where tests keep Redis data: on a real server or in fakeredis, which are held to the same tests."""
+
+from typing import Protocol
+
+import pytest
+import redis
+import redis.asyncio
+
+from hip3_tasks.store import connect, connect_async
+
+server_only = pytest.mark.parametrize("backend", ["server"], indirect=True)
+"""For a test whose claim is about real sockets."""
+
+PCALL_DIFFERS = "fakeredis hands the error of a Lua pcall over as userdata, which no script can read"
+
+
+class Backend(Protocol):
+    """Gives clients that all see the same data."""
+
+    def connect(self) -> redis.Redis: ...
+
+    def connect_async(self) -> redis.asyncio.Redis: ...
+
+
+class RealServer:
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def connect(self) -> redis.Redis:
+        return connect(self.url)
+
+    def connect_async(self) -> redis.asyncio.Redis:
+        return connect_async(self.url)
