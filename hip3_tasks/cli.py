@@ -8,10 +8,11 @@ from typing import Annotated
 
 import typer
 
+from hip3_tasks import streams
 from hip3_tasks.errors import Hip3Error
 from hip3_tasks.printable import printable_lines
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
+app = typer.Typer(no_args_is_help=True)
 
 EXTRAS = dict.fromkeys(("numpy", "plotly", "polars"), "analysis") | dict.fromkeys(("starlette", "uvicorn"), "web")
 """What not every machine with a feed or a worker needs, and the extra that brings it."""
@@ -24,26 +25,59 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> int:
+    streams.encode_always()
     return exit_status(lambda: app(prog_name="hip3", standalone_mode=False))
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
     """What a command answers; an operator's mistake is one line on stderr and 2, never a stack trace."""
     try:
-        return command() or 0
+        status = command() or 0
+        streams.flush_output()
+        return status
     except typer.TyperException as error:
-        print(f"hip3: {printable_lines(error.format_message())}", file=sys.stderr)
+        _say(error.format_message())
         return error.exit_code
     except Hip3Error as error:
-        print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
+        _say(str(error))
         return 2
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'", file=sys.stderr)
+        _say(f"{error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'")
+        return 2
+    except BrokenPipeError:  # a reader that had enough, such as `head`
+        streams.discard_output()
+        return 1
+    except OSError as error:
+        streams.discard_output()
+        _say(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+def _say(text: str) -> None:
+    """One line on stderr for each line of the text; none where a command's help has said all."""
+    if text:
+        print(f"hip3: {printable_lines(text)}", file=sys.stderr)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"hip3 {version('hip3-tasks')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hip3(
+    _: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Follow-ups to dislocations on HIP-3 markets."""
 
 
 @app.command()
