@@ -10,6 +10,7 @@ import typer
 
 from hip3_tasks import streams
 from hip3_tasks.errors import Hip3Error
+from hip3_tasks.jsonoption import JsonCommand
 from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(no_args_is_help=True)
@@ -185,7 +186,7 @@ def recapture(
     return recapture_signals_command(chosen, signal_ids or [])
 
 
-@app.command()
+@app.command(cls=JsonCommand)
 def report(
     dirs: Annotated[
         list[Path] | None,
@@ -202,7 +203,8 @@ def report(
         float | None, typer.Option(metavar="BPS", help="Cost of a trade; default: each market's fee and slippage.")
     ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave a page with figures.")] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
+    as_json: AsJson = False,
+    json_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave the groups by horizon.")] = None,
     thresholds: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Leave the thresholds that hold, for HIP3_THRESHOLDS.")
@@ -220,8 +222,10 @@ def report(
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
-    files = Files(html=html, json=json, csv=csv, thresholds=thresholds)
-    return report_command(dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files)
+    files = Files(html=html, json=json_out, csv=csv, thresholds=thresholds)
+    return report_command(
+        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files, json_only=as_json
+    )
 
 
 @app.command()
