@@ -176,4 +176,5 @@ class House:
             watermark_ms=feed.pipeline.watermark_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
             problems=problems,
+            notices=feed.notices.sentences,
         )

@@ -42,6 +42,8 @@ class FeedStatus(BaseModel):
     clock_behind_wall_ms: int
     problems: list[str]
     """What turns health red, in words; empty when all is well."""
+    notices: list[str] = []
+    """What an operator should know although nothing is red: names in settings that the venue does not list."""
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         client.set(keys.status, self.model_dump_json(), ex=TTL_S)

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-import typer
 from typer.core import TyperCommand
 
 from hip3_tasks.printable import printable
@@ -15,7 +15,7 @@ FLAG, OPTION = "--json", "--json-out"
 class JsonCommand(TyperCommand):
     """A command with both options, which understands the older use of the flag and says so."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         words, file = with_json_out(args, is_dir=lambda word: Path(word).is_dir())
         if file is not None:
             print(f"hip3: {FLAG} FILE is {OPTION} FILE now: {printable(file)} is taken for a file", file=sys.stderr)

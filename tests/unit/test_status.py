@@ -87,3 +87,8 @@ def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
     assert problems(HEALTHY, data_dir=tmp_path / "absent", min_free_mb=0) == [
         f"{tmp_path / 'absent'}: No such file or directory"
     ]
+
+
+def test_a_status_that_a_feed_without_notices_wrote_is_understood() -> None:
+    written = a_feed_status().model_dump(exclude={"notices"})
+    assert FeedStatus.model_validate(written).notices == []
