@@ -1,5 +1,6 @@
 """`hip3 report`: read, reckon, show, and leave what was asked for."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import sources_of
 from hip3_tasks.analysis.terminal import show
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ def report_command(
     report = _made(dirs, selection, by, cost_bps)
     if json_only:
         print(as_json(report), end="")
+        for sentence in report.notes.absences():
+            print(f"hip3: {printable(sentence)}", file=sys.stderr)
     else:
         show(report, Console())
     for path, make_text in files.wanted():

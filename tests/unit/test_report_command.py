@@ -159,7 +159,11 @@ def test_a_name_from_a_file_does_not_act_on_the_terminal(history: Path, tmp_path
         (["DIR", "--since", "noon"], "--since: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was 'noon'"),
         (["DIR", "--since", "2026-01-21", "--until", "2026-01-20"], "--since 2026-01-21 is not before"),
         (["DIR", "--coin", "TSLA"], "--coin: expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
-        (["DIR", "--coin", "xyz:NOSUCH"], "there is no signal in what was asked for"),
+        (
+            ["DIR", "--coin", "xyz:NOSUCH"],
+            "hip3: xyz:NOSUCH: there is no signal of it in what was asked for: nothing to report on",
+        ),
+        (["DIR", "--coin", "xyz:NOSUCH", "--json"], "xyz:NOSUCH: there is no signal of it in what was asked for"),
         (["DIR", "--by", "moon"], "expected market, side, session, edge, hour, was moon"),
         (["DIR", "--cost-bps", "-1"], "expected a number from 0 up, was -1"),
         (["DIR", "--json-out", "/nowhere/r.json"], "/nowhere/r.json: there is no directory /nowhere"),
@@ -174,6 +178,19 @@ def test_a_mistake_is_answered_in_one_line(
     assert captured.out == ""
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_coin_that_the_data_do_not_hold_is_named_beside_those_they_do(
+    history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "xyz:TLSA: there is no signal of it in what was asked for"
+    words = [history, "--coin", "xyz:TSLA", "--coin", "xyz:TLSA"]
+    assert run(*words) == 0
+    assert f"{sentence}; did you mean xyz:TSLA?\n" in capsys.readouterr().out
+    assert run(*words, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["notes"]["absent_coins"] == {"xyz:TLSA": "xyz:TSLA"}
+    assert captured.err == f"hip3: {sentence}; did you mean xyz:TSLA?\n"
 
 
 def test_csv_has_a_line_for_each_group_and_horizon(history: Path, tmp_path: Path) -> None:
