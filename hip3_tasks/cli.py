@@ -10,13 +10,11 @@ import typer
 
 from hip3_tasks import streams
 from hip3_tasks.errors import Hip3Error
+from hip3_tasks.extras import EXTRAS, install_command
 from hip3_tasks.jsonoption import JsonCommand
 from hip3_tasks.printable import printable_lines
 
 app = typer.Typer(no_args_is_help=True)
-
-EXTRAS = dict.fromkeys(("numpy", "plotly", "polars"), "analysis") | dict.fromkeys(("starlette", "uvicorn"), "web")
-"""What not every machine with a feed or a worker needs, and the extra that brings it."""
 
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -45,7 +43,7 @@ def exit_status(command: Callable[[], int | None]) -> int:
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        _say(f"{error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'")
+        _say(f"{error.name} is not installed: {install_command(EXTRAS[error.name])}")
         return 2
     except BrokenPipeError:  # a reader that had enough, such as `head`
         streams.discard_output()
