@@ -168,7 +168,9 @@ def compact(
 def recapture(
     signal_ids: Annotated[list[str] | None, typer.Argument(metavar="[SIGNAL_ID...]", help="As in the files.")] = None,
     open_ones: Annotated[bool, typer.Option("--open", help="Every capture that is due and has no line.")] = False,
-    since_hours: Annotated[float | None, typer.Option(min=0, help="With --open: of the signals since then.")] = None,
+    since_hours: Annotated[
+        float | None, typer.Option(min=0, max=100_000, help="With --open: of the signals since then.")
+    ] = None,
     venue: Venue = None,
     data_dir: DataDir = None,
 ) -> int:
@@ -195,7 +197,9 @@ def report(
         str | None, typer.Option(metavar="WHEN", help="2026-01-20T14:30 (UTC), or 90m, 12h, 3d ago.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Before this instant.")] = None,
-    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA; may be repeated.")] = None,
+    coin: Annotated[
+        list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA, or several: xyz:TSLA,xyz:NVDA.")
+    ] = None,
     by: Annotated[str, typer.Option(metavar="WHAT", help="market, side, session, edge or hour.")] = "market",
     cost_bps: Annotated[
         float | None, typer.Option(metavar="BPS", help="Cost of a trade; default: each market's fee and slippage.")

@@ -222,7 +222,8 @@ def _was(value: Any) -> str:
 
 def _is_open_url(url: str) -> bool:
     """Without a login: where the venue is stands in logs, on pages and in file names."""
-    return urlsplit(url).scheme in ("http", "https") and "@" not in urlsplit(url).netloc
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _label(venue: str) -> str:

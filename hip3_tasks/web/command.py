@@ -26,9 +26,11 @@ def page_command(chosen: Settings) -> int:
     configure_logs(chosen.log_level)
     if not chosen.page_password and not is_loopback(chosen.page_host):
         raise BadSetting(f"HIP3_PAGE_PASSWORD: expected one, for {chosen.page_host} can be reached from elsewhere")
+    if chosen.data_dir.exists() and not chosen.data_dir.is_dir():
+        raise Unavailable(f"{chosen.data_dir}: not a directory; choose another --data-dir")
     plotly_script()
     listener = _listen(chosen.page_host, chosen.page_port)
-    if not chosen.data_dir.is_dir():
+    if not chosen.data_dir.exists():
         log.warning(
             "no_data_dir",
             data_dir=str(chosen.data_dir),

@@ -64,6 +64,8 @@ def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) 
         ("MIN_EDGE_BPS", "-1", "expected greater than or equal to 0, was '-1'"),
         ("RETENTION_S", "1.5", "expected a whole number, was '1.5'"),
         ("VENUE", "mainet", "expected mainnet, testnet, sim or a base URL, was 'mainet'"),
+        ("VENUE", "https://", "expected mainnet, testnet, sim or a base URL, was 'https://'"),
+        ("VENUE_URL", "http://:80", "expected http://HOST:PORT or https://HOST, was 'http://:80'"),
         ("COINS", "TSLA", "expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
         ("OFFSETS_MS", "1000,1000", "expected at least one, each once, was"),
         ("OFFSETS_MS", ",", "expected at least one, each once, was"),
