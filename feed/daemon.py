@@ -9,6 +9,7 @@ import structlog
 from feed.budget import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueBudgets
 from feed.connection import CHANNELS, SILENCE_S, Connection
 from feed.dispatch import Dispatcher
+from feed.notices import Notices
 from feed.pipeline import Pipeline
 from feed.state import MarketState
 from feed.universe import InfoClient, Listing, UniverseError
@@ -52,6 +53,7 @@ class Feed:
         self.states: dict[str, MarketState] = {}
         self.delisted: list[str] = []
         """What the venue still lists, but nobody trades."""
+        self.notices = Notices(settings)
         self.connections: list[Connection] = []
         self._home: dict[str, Connection] = {}
         self._budgets = VenueBudgets()
@@ -169,6 +171,7 @@ class Feed:
                 log.error("no_market", why=self.trouble)
             self._follow(live)
             self.delisted = info.delisted
+            self.notices.update(info.universe)
             await asyncio.sleep(self._settings.universe_refresh_s)
 
     async def _keep_house(self) -> None:

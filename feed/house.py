@@ -180,4 +180,5 @@ class House:
             problems=problems,
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
+            notices=feed.notices.sentences,
         )

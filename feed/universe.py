@@ -1,7 +1,7 @@
 """Which markets there are, read from the venue's info endpoint: `meta` of each dex."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -25,6 +25,18 @@ class Listing:
 
     coin: str
     taker_fee_bps: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Universe:
+    """What the venue lists, of the dexes that were read."""
+
+    dexes: frozenset[str] = frozenset()
+    """All that it has, read or not."""
+    dexes_read: frozenset[str] = frozenset()
+    live: Mapping[str, Listing] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
+    """The coins that are live, and those that are delisted or could not be understood."""
 
 
 class UniverseError(Exception):
@@ -63,8 +75,16 @@ def listings(meta: Any) -> dict[str, Listing]:
 
 def delisted(meta: Any) -> list[str]:
     """The coins of one `meta` answer that are listed, but no longer traded."""
-    coins = [asset["name"] for asset in meta["universe"] if asset.get("isDelisted")]
-    return [coin for coin in coins if isinstance(coin, str) and COIN.fullmatch(coin)]
+    return _coins(asset for asset in meta["universe"] if asset.get("isDelisted"))
+
+
+def dex_of(coin: str) -> str:
+    return coin.partition(":")[0]
+
+
+def _coins(assets: Iterable[dict[str, Any]]) -> list[str]:
+    names = [asset["name"] for asset in assets]
+    return [name for name in names if isinstance(name, str) and COIN.fullmatch(name)]
 
 
 class InfoClient:
@@ -74,31 +94,39 @@ class InfoClient:
         self._session, self._url = session, f"{base_url}/info"
         self.delisted: list[str] = []
         """As of the last reading that succeeded, narrowed like it."""
+        self.universe = Universe()
+        """As of the same reading, not narrowed to coins."""
 
     async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, Listing]:
         """Every live market, narrowed to dexes and coins where given. Raises UniverseError.
 
-        A dex that was asked for and fails, fails the whole: a market must not seem delisted for a lost answer.
+        A dex that fails, fails the whole: a market must not seem delisted for a lost answer. One that the venue does
+        not have is left out.
         """
-        wanted = set(dexes) or {coin.split(":", 1)[0] for coin in coins} or await self._dexes()
+        existing = await self._dexes()
+        wanted = (set(dexes) or set(map(dex_of, coins)) or existing) & existing
         found: dict[str, Listing] = {}
         gone: list[str] = []
+        listed: set[str] = set()
         for dex in sorted(wanted):
             try:
                 meta = await self._ask({"type": "meta", "dex": dex})
                 found |= listings(meta)
                 gone += delisted(meta)
+                listed.update(_coins(meta["universe"]))
             except (KeyError, TypeError, AttributeError) as error:
                 raise UniverseError(f"{self._url}: meta of dex {dex!r} makes no sense: {error!r}") from None
-        for coin in set(coins) - set(found):
-            log.warning("coin_not_live", coin=coin)
+        self.universe = Universe(
+            dexes=frozenset(existing), dexes_read=frozenset(wanted), live=found, listed=frozenset(listed)
+        )
         self.delisted = [coin for coin in gone if not coins or coin in coins]
         return {coin: listing for coin, listing in found.items() if not coins or coin in coins}
 
     async def _dexes(self) -> set[str]:
         answer = await self._ask({"type": "perpDexs"})
         try:
-            return {dex["name"] for dex in answer if dex is not None}  # the first is null: the venue's own perps
+            # The first is null: the venue's own perps.
+            return {str(dex["name"]) for dex in answer if dex is not None}
         except (KeyError, TypeError) as error:
             raise UniverseError(f"{self._url}: perpDexs makes no sense: {error!r}") from None
 

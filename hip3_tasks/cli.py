@@ -8,13 +8,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from hip3_tasks import streams
 from hip3_tasks.errors import Hip3Error
+from hip3_tasks.extras import EXTRAS, install_command
+from hip3_tasks.jsonoption import JsonCommand
 from hip3_tasks.printable import printable_lines
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help="Follow-ups to dislocations on HIP-3 markets.")
-
-EXTRAS = dict.fromkeys(("numpy", "plotly", "polars"), "analysis") | dict.fromkeys(("starlette", "uvicorn"), "web")
-"""What not every machine with a feed or a worker needs, and the extra that brings it."""
+app = typer.Typer(no_args_is_help=True)
 
 HANDED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -24,26 +24,59 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> int:
+    streams.encode_always()
     return exit_status(lambda: app(prog_name="hip3", standalone_mode=False))
 
 
 def exit_status(command: Callable[[], int | None]) -> int:
     """What a command answers; an operator's mistake is one line on stderr and 2, never a stack trace."""
     try:
-        return command() or 0
+        status = command() or 0
+        streams.flush_output()
+        return status
     except typer.TyperException as error:
-        print(f"hip3: {printable_lines(error.format_message())}", file=sys.stderr)
+        _say(error.format_message())
         return error.exit_code
     except Hip3Error as error:
-        print(f"hip3: {printable_lines(str(error))}", file=sys.stderr)
+        _say(str(error))
         return 2
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
-        print(f"hip3: {error.name} is not installed: pip install 'hip3-tasks[{EXTRAS[error.name]}]'", file=sys.stderr)
+        _say(f"{error.name} is not installed: {install_command(EXTRAS[error.name])}")
+        return 2
+    except BrokenPipeError:  # a reader that had enough, such as `head`
+        streams.discard_output()
+        return 1
+    except OSError as error:
+        streams.discard_output()
+        _say(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         return 2
     except (KeyboardInterrupt, typer.Abort):
         return 130
+
+
+def _say(text: str) -> None:
+    """One line on stderr for each line of the text; none where a command's help has said all."""
+    if text:
+        print(f"hip3: {printable_lines(text)}", file=sys.stderr)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"hip3 {version('hip3-tasks')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hip3(
+    _: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Follow-ups to dislocations on HIP-3 markets."""
 
 
 @app.command()
@@ -144,7 +177,9 @@ def compact(
 def recapture(
     signal_ids: Annotated[list[str] | None, typer.Argument(metavar="[SIGNAL_ID...]", help="As in the files.")] = None,
     open_ones: Annotated[bool, typer.Option("--open", help="Every capture that is due and has no line.")] = False,
-    since_hours: Annotated[float | None, typer.Option(min=0, help="With --open: of the signals since then.")] = None,
+    since_hours: Annotated[
+        float | None, typer.Option(min=0, max=100_000, help="With --open: of the signals since then.")
+    ] = None,
     venue: Venue = None,
     data_dir: DataDir = None,
 ) -> int:
@@ -160,7 +195,7 @@ def recapture(
     return recapture_signals_command(chosen, signal_ids or [])
 
 
-@app.command()
+@app.command(cls=JsonCommand)
 def report(
     dirs: Annotated[
         list[Path] | None,
@@ -171,13 +206,16 @@ def report(
         str | None, typer.Option(metavar="WHEN", help="2026-01-20T14:30 (UTC), or 90m, 12h, 3d ago.")
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Before this instant.")] = None,
-    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA; may be repeated.")] = None,
+    coin: Annotated[
+        list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA, or several: xyz:TSLA,xyz:NVDA.")
+    ] = None,
     by: Annotated[str, typer.Option(metavar="WHAT", help="market, side, session, edge or hour.")] = "market",
     cost_bps: Annotated[
         float | None, typer.Option(metavar="BPS", help="Cost of a trade; default: each market's fee and slippage.")
     ] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave a page with figures.")] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
+    as_json: AsJson = False,
+    json_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave every number.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Leave the groups by horizon.")] = None,
     thresholds: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Leave the thresholds that hold, for HIP3_THRESHOLDS.")
@@ -195,8 +233,10 @@ def report(
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
-    files = Files(html=html, json=json, csv=csv, thresholds=thresholds)
-    return report_command(dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files)
+    files = Files(html=html, json=json_out, csv=csv, thresholds=thresholds)
+    return report_command(
+        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files, json_only=as_json
+    )
 
 
 @app.command()

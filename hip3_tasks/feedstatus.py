@@ -46,6 +46,8 @@ class FeedStatus(BaseModel):
     """On the feed's clock; None before."""
     first_worker_at_ms: int | None = None
     """When the first worker came that consumes the queue; None before, and where one was there from the start."""
+    notices: list[str] = []
+    """What an operator should know although nothing is red: names in settings that the venue does not list."""
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         client.set(keys.status, self.model_dump_json(), ex=TTL_S)

@@ -21,6 +21,8 @@ def disk_problem(data_dir: Path, *, min_free_mb: int) -> str | None:
     """Why data cannot be written here, or soon cannot; None when all is well."""
     try:
         free = free_mb(data_dir)
+    except FileNotFoundError:
+        return f"{data_dir}: there is no such directory; `hip3 up` or a feed makes it when it starts"
     except OSError as error:
         return f"{data_dir}: {error.strerror}"
     if not os.access(data_dir, os.W_OK | os.X_OK):

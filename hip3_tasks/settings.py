@@ -5,8 +5,6 @@ raises BadSetting with a line for each fault.
 """
 
 import hashlib
-import json
-import math
 import os
 import re
 from functools import cached_property
@@ -14,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,10 +25,13 @@ from pydantic import (
 from hip3_tasks import redisurl
 from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.detector import Rules
+from hip3_tasks.envfile import env_file_values
 from hip3_tasks.errors import BadSetting
 from hip3_tasks.market import COIN
+from hip3_tasks.thresholdsfile import read_thresholds
 
 PREFIX = "HIP3_"
+ENV_FILE = Path(".env")
 PAGE_PORT = 8700
 """Where the page is if it may be: a browser that stays open finds it again after a restart."""
 SECRETS = ("redis_url", "page_password")
@@ -133,7 +133,8 @@ class Settings(BaseModel):
     @field_validator("thresholds")
     @classmethod
     def _thresholds_load(cls, path: Path | None) -> Path | None:
-        _thresholds(path)  # a bad file is to be found at the start
+        if path is not None:
+            read_thresholds(path)  # a bad file is to be found at the start
         return path
 
     @field_validator("autoscale")
@@ -173,7 +174,7 @@ class Settings(BaseModel):
         return Rules(
             min_edge_bps=self.min_edge_bps,
             slippage_bps=self.slippage_bps,
-            thresholds_bps=_thresholds(self.thresholds),
+            thresholds_bps=read_thresholds(self.thresholds) if self.thresholds else {},
             cooldown_ms=self.cooldown_ms,
             ctx_max_age_ms=self.ctx_max_age_ms,
             offsets_ms=self.offsets_ms,
@@ -182,7 +183,7 @@ class Settings(BaseModel):
 
 def load(**given: Any) -> Settings:
     """The settings of this process; `given` overrides the environment where not None. Raises BadSetting."""
-    found = {key: value for key, value in (dotenv_values(".env") | os.environ).items() if key.startswith(PREFIX)}
+    found = {key: value for key, value in (env_file_values(ENV_FILE) | os.environ).items() if key.startswith(PREFIX)}
     values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in found.items()}
     values = {key: value for key, value in values.items() if value or key not in Settings.model_fields}
     values |= {key: value for key, value in given.items() if value is not None}
@@ -227,24 +228,10 @@ def _was(value: Any) -> str:
 
 def _is_open_url(url: str) -> bool:
     """Without a login: where the venue is stands in logs, on pages and in file names."""
-    return urlsplit(url).scheme in ("http", "https") and "@" not in urlsplit(url).netloc
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _label(venue: str) -> str:
     """A venue as part of a file's and a key's name."""
     return venue if venue in VENUES else re.sub(r"[^a-zA-Z0-9.]+", "_", urlsplit(venue).netloc or "venue")
-
-
-def _thresholds(path: Path | None) -> dict[str, float]:
-    if path is None:
-        return {}
-    try:
-        given = json.loads(path.read_bytes())
-        thresholds = {coin: float(bps) for coin, bps in given.items()}
-        if all(COIN.fullmatch(coin) and math.isfinite(bps) for coin, bps in thresholds.items()):
-            return thresholds
-    except OSError as error:
-        raise ValueError(f"expected a file that can be read ({error.strerror})") from None
-    except (ValueError, TypeError, AttributeError, OverflowError):
-        pass
-    raise ValueError('expected JSON like {"xyz:TSLA": 12.5} in it')

@@ -1,5 +1,6 @@
 """`hip3 report`: read, reckon, show, and leave what was asked for."""
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from hip3_tasks.analysis.selection import Selection
 from hip3_tasks.analysis.sources import sources_of
 from hip3_tasks.analysis.terminal import show
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.printable import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,22 @@ class Files:
         return [(path, make_text) for path, make_text in makers if path is not None]
 
 
-def report_command(dirs: Sequence[Path], selection: Selection, *, by: By, cost_bps: float | None, files: Files) -> int:
-    """Make the report and print it. Raises Unavailable where there is nothing to read or no file can be left."""
+def report_command(
+    dirs: Sequence[Path], selection: Selection, *, by: By, cost_bps: float | None, files: Files, json_only: bool = False
+) -> int:
+    """Make the report and print it. Raises Unavailable where there is nothing to read or no file can be left.
+
+    With `json_only` standard output has the JSON of the report and nothing else.
+    """
     for path, _ in files.wanted():
         check_writable(path)
     report = _made(dirs, selection, by, cost_bps)
-    show(report, Console())
+    if json_only:
+        print(as_json(report), end="")
+        for sentence in report.notes.absences():
+            print(f"hip3: {printable(sentence)}", file=sys.stderr)
+    else:
+        show(report, Console())
     for path, make_text in files.wanted():
         write(path, make_text(report))
         Console(stderr=True).print(f"{path} written", style="dim", markup=False, highlight=False, soft_wrap=True)

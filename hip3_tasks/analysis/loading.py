@@ -42,6 +42,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.dayfiles import WATCHED, jsonl_path
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.lines import read_from
+from hip3_tasks.nearest import nearest
 from hip3_tasks.records import Watched
 
 MERGE_ROWS = 250_000
@@ -110,14 +111,18 @@ def read(
 
     Compacted follow-ups have not been read yet.
     """
-    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=_watched(sources, selection))
+    noted = _noted(sources)
+    watched = [coin for coin in sorted(noted) if selection.coins is None or coin in selection.coins] if noted else None
+    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=watched)
     reading = _Reading(selection, whole, advance, notes)
     signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
     both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
     if not both.is_empty():
         notes.add_duplicates("missed", both.len())
         missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
-    return Data(signals.together(advance), followups.parts(), missed.together(advance), notes)
+    data = Data(signals.together(advance), followups.parts(), missed.together(advance), notes)
+    notes.absent_coins = _absent(data, selection.coins or (), noted)
+    return data
 
 
 def read_all(parts: Sequence[Part], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
@@ -213,8 +218,8 @@ class _Reading:
         return [file.filter(pl.col("market_key") == coin) for coin in self.selection.coins]
 
 
-def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | None:
-    """Coins that were noted as followed on the days that are read; None where nothing was."""
+def _noted(sources: Sequence[Source]) -> set[str]:
+    """Coins that were noted as followed on the days that are read."""
     paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
     noted: set[str] = set()
     for path in sorted(paths):
@@ -224,8 +229,19 @@ def _watched(sources: Sequence[Source], selection: Selection) -> list[str] | Non
                     noted.update(Watched.from_line(line).coins)
         except OSError as error:
             raise Unavailable(f"{path}: {error.strerror}") from None
-    asked = noted if selection.coins is None else noted & set(selection.coins)
-    return sorted(asked) if noted else None
+    return noted
+
+
+def _absent(data: Data, asked: Sequence[str], noted: set[str]) -> dict[str, str | None]:
+    """The coins that no record is of, each with the one that may have been meant."""
+    there = _coins(data.signals) | _coins(data.missed)
+    if not there.issuperset(asked):
+        there = there.union(*(_coins(part.read(pl.col("market_key").unique())) for part in data.parts))
+    return {coin: nearest(coin, (noted | there) - {coin}) for coin in asked if coin not in there}
+
+
+def _coins(frame: pl.DataFrame) -> set[str]:
+    return set(frame["market_key"].cast(pl.String).unique())
 
 
 def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:

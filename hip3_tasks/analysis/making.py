@@ -34,7 +34,8 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Adv
     """
     ends_ms = _ends_ms(data)
     if ends_ms is None:
-        raise Unavailable("there is no signal in what was asked for: nothing to report on")
+        said = "; ".join(data.notes.absences()) or "there is no signal in what was asked for"
+        raise Unavailable(f"{said}: nothing to report on")
     every_ms, markets = cluster_ms(*ends_ms), _markets(data.signals)
     split_at_ms = split_ms(*ends_ms, every_ms=every_ms)
     terms = Terms(

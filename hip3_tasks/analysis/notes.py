@@ -33,6 +33,8 @@ class Notes(BaseModel):
     """By kind: further lines of the same signal, or of the same signal and offset, left out."""
     watched: list[str] | None = None
     """Coins that were followed meanwhile, as far as it was noted; None: not at all."""
+    absent_coins: dict[str, str | None] = {}
+    """Coins that were asked for and have no record here, each with the one that may have been meant."""
 
     @property
     def broken(self) -> int:
@@ -55,4 +57,13 @@ class Notes(BaseModel):
                 said.append(f"{note.file.name}: deleted or compacted meanwhile; run this again")
         for kind, number in self.duplicates.items():
             said.append(f"{number:,} further lines of {kind} that were there already left out")
-        return said
+        return said + self.absences()
+
+    def absences(self) -> list[str]:
+        """A sentence for each coin that was asked for and has no record."""
+        watched = set(self.watched or ())
+        return [
+            f"{coin}: there is no signal of it in what was asked for"
+            + (", though it was watched" if coin in watched else f"; did you mean {meant}?" if meant else "")
+            for coin, meant in self.absent_coins.items()
+        ]

@@ -61,7 +61,9 @@ class Selection:
         return pl.all_horizontal(conditions)
 
 
-def _coins(coins: Sequence[str]) -> tuple[str, ...] | None:
+def _coins(asked: Sequence[str]) -> tuple[str, ...] | None:
+    """Each coin once; several may stand in one word, with commas between them, as in HIP3_COINS."""
+    coins = [coin for word in asked for coin in word.split(",")]
     for coin in coins:
         if not COIN.fullmatch(coin):
             raise BadSelection(f"--coin: expected DEX:COIN, as in xyz:TSLA, was {coin!r}")

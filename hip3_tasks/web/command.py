@@ -5,6 +5,7 @@ import ipaddress
 import socket
 from types import FrameType
 
+import structlog
 import uvicorn
 
 from hip3_tasks.errors import BadSetting, Unavailable
@@ -12,6 +13,8 @@ from hip3_tasks.logs import configure_logs
 from hip3_tasks.settings import PAGE_PORT, Settings
 from hip3_tasks.web.app import Page
 from hip3_tasks.web.assets import plotly_script
+
+log = structlog.get_logger()
 
 BACKLOG = 128
 LONGEST_END_S = 1
@@ -23,8 +26,16 @@ def page_command(chosen: Settings) -> int:
     configure_logs(chosen.log_level)
     if not chosen.page_password and not is_loopback(chosen.page_host):
         raise BadSetting(f"HIP3_PAGE_PASSWORD: expected one, for {chosen.page_host} can be reached from elsewhere")
+    if chosen.data_dir.exists() and not chosen.data_dir.is_dir():
+        raise Unavailable(f"{chosen.data_dir}: not a directory; choose another --data-dir")
     plotly_script()
     listener = _listen(chosen.page_host, chosen.page_port)
+    if not chosen.data_dir.exists():
+        log.warning(
+            "no_data_dir",
+            data_dir=str(chosen.data_dir),
+            why="it is not there yet; the page shows what is in it as soon as it is",
+        )
     page = Page(chosen)
     config = uvicorn.Config(
         page.app(),

@@ -287,6 +287,36 @@ def test_one_bad_coin_is_found_and_dropped_and_the_rest_is_kept(rigged: Rigged) 
     run(script())
 
 
+def test_names_that_the_venue_does_not_list_are_told_and_the_rest_goes_on(rigged: Rigged, tmp_path: Path) -> None:
+    (tmp_path / "thresholds.json").write_text('{"xyz:AAPL": 50, "xyz:APPL": 50}')
+    asked = {"coins": "xyz:TSLA,xyz:TLSA,moon:A", "thresholds": tmp_path / "thresholds.json", "universe_refresh_s": 0.3}
+    expected = [
+        "HIP3_COINS: the venue lists no xyz:TLSA; did you mean xyz:TSLA?",
+        "HIP3_COINS: the venue lists no moon:A",
+        "HIP3_THRESHOLDS: the venue lists no xyz:APPL; did you mean xyz:AAPL?",
+    ]
+
+    async def script() -> None:
+        async with rigged(**asked) as rig:
+            await rig.started(live=1)
+            await eventually("they are told", lambda: rig.status().notices == expected)
+            assert rig.status().problems == []
+            rig.venue.set_universe(universe("xyz:TSLA", "xyz:TLSA", "xyz:AAPL", "xyz:APPL"))
+            await eventually("what is listed by now is not", lambda: rig.status().notices == expected[1:2])
+            assert [rig.log.count(notice) for notice in expected] == [1, 1, 1]
+
+    run(script())
+
+
+def test_a_dex_that_the_venue_does_not_have_keeps_no_other_back(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(dexes="xyz,moon") as rig:
+            await rig.started()
+            await eventually("it is told", lambda: rig.status().notices == ["HIP3_DEXES: the venue has no dex moon"])
+
+    run(script())
+
+
 def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged(universe_refresh_s=0.3) as rig:

@@ -1,6 +1,7 @@
 """The page as a process: what it answers to whom, and how it goes on while things break around it."""
 
 import base64
+import json
 import signal
 import socket
 import subprocess
@@ -218,6 +219,24 @@ def test_without_a_system_it_says_so_and_finds_one_that_comes(rig: PageRig, redi
         RunFile.model_validate(note).write(rig.data_dir)
         assert until("it is found", lambda: (found := rig.state())["ok"] and found)["name"] == name
         assert [row["coin"] for row in rig.state()["markets"]] == ["xyz:TSLA", "xyz:OLD"]
+
+
+def test_a_directory_that_is_not_there_yet_is_said_once_in_the_log_and_shown_until_it_is(
+    rig: PageRig, tmp_path: Path
+) -> None:
+    rig.feed_says()
+    absent = tmp_path / "absent"
+    with rig.running(DATA_DIR=str(absent)):
+        assert rig.state()["problems"] == [
+            f"{absent}: there is no such directory; `hip3 up` or a feed makes it when it starts"
+        ]
+        assert [line["event"] for line in map(json.loads, rig.log.splitlines())] == ["no_data_dir"]
+        absent.mkdir()
+        until("it is well", lambda: rig.state()["ok"])
+        rig.data_dir, log_dir = absent, rig.data_dir
+        rig.append(a_signal("xyz:FIRST", at_ms=wall_ms()))
+        until("its signals are shown", lambda: [row["coin"] for row in rig.state()["signals"]] == ["xyz:FIRST"])
+        rig.data_dir = log_dir
 
 
 def test_a_server_that_is_away_is_shown_as_such(rig: PageRig) -> None:

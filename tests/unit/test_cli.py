@@ -11,7 +11,7 @@ import pytest
 
 from hip3_tasks.cli import main
 
-COMMANDS = ("up", "feed", "simulate", "audit", "compact", "recapture", "report", "status")
+COMMANDS = ("up", "page", "feed", "simulate", "audit", "compact", "recapture", "report", "status")
 START_S = 30
 
 
@@ -82,6 +82,8 @@ def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
         (["recapture"], "expected either SIGNAL_ID... or --open"),
         (["recapture", "xyz:TSLA-1795338701358", "--open"], "expected either SIGNAL_ID... or --open"),
         (["recapture", "xyz:TSLA-1795338701358", "--since-hours", "1"], "expected either SIGNAL_ID... or --open"),
+        (["recapture", "--open", "--since-hours", "inf"], "Invalid value for '--since-hours'"),
+        (["page", "--data-dir", "/dev/null"], "/dev/null: not a directory; choose another --data-dir"),
         (["recapture", "--open"], "no Redis: HIP3_REDIS_URL is not set and no `hip3 up` runs in"),
     ],
 )

@@ -20,7 +20,7 @@ from hip3_tasks.analysis.sources import sources_of
 from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.edge import Side
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.records import Followup, MissedReason, Record
+from hip3_tasks.records import Followup, MissedReason, Record, Watched
 from tests.build import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.madeup import Directory
 
@@ -458,6 +458,25 @@ def test_what_is_asked_for_begins_and_ends_exactly(
         (data.missed, "signal_timestamp_ms"),
     ):
         assert (frame[name] - MIDNIGHT_MS).to_list() == expected
+
+
+@pytest.mark.parametrize("is_compacted", [False, True])
+def test_a_coin_without_any_record_is_noted_with_the_one_that_was_meant(is_compacted: bool, tmp_path: Path) -> None:
+    of_followups_only = a_signal("xyz:GOOGL")
+    Directory(tmp_path).add(a_signal("xyz:TSLA"), a_missed(a_signal("xyz:NVDA")), a_followup(of_followups_only))
+    (tmp_path / f"watched_{DAY}.jsonl").write_bytes(Watched(at_ms=T0_MS, coins=("xyz:QUIET", "xyz:HOOD")).line())
+    if is_compacted:
+        compact(tmp_path)
+    asked = ["xyz:TSLA", "xyz:NVDA", "xyz:GOOGL", "xyz:TLSA", "xyz:HOODS", "xyz:QUIET", "moon:A"]
+    notes = load(tmp_path, coins=asked).notes
+    assert notes.absent_coins == {"xyz:TLSA": "xyz:TSLA", "xyz:HOODS": "xyz:HOOD", "xyz:QUIET": None, "moon:A": None}
+    assert notes.sentences() == [
+        "xyz:TLSA: there is no signal of it in what was asked for; did you mean xyz:TSLA?",
+        "xyz:HOODS: there is no signal of it in what was asked for; did you mean xyz:HOOD?",
+        "xyz:QUIET: there is no signal of it in what was asked for, though it was watched",
+        "moon:A: there is no signal of it in what was asked for",
+    ]
+    assert load(tmp_path).notes.absent_coins == {}
 
 
 def test_days_not_asked_for_are_not_opened(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def left(history: Path, tmp_path: Path) -> Report:
 
 def test_what_it_leaves_is_the_same_report(history: Path, tmp_path: Path) -> None:
     asked = [tmp_path / name for name in ("r.json", "r.csv", "t.json")]
-    assert run(history, "--json", asked[0], "--csv", asked[1], "--thresholds", asked[2]) == 0
+    assert run(history, "--json-out", asked[0], "--csv", asked[1], "--thresholds", asked[2]) == 0
     report = Report.model_validate_json(asked[0].read_bytes())
     lines = list(csv.DictReader(io.StringIO(asked[1].read_text())))
     assert [(line["group"], int(line["offset_ms"])) for line in lines] == [
@@ -58,6 +58,26 @@ def test_what_it_leaves_is_the_same_report(history: Path, tmp_path: Path) -> Non
     assert json.loads(asked[2].read_text()) == report.search.recommended_bps()
 
 
+def test_json_alone_is_all_that_it_prints(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([history, "--json"], ["--json", history]):
+        assert run(*words) == 0
+        captured = capsys.readouterr()
+        assert Report.model_validate_json(captured.out).coverage.signals == PLAN.signals
+        assert captured.err == ""
+
+
+@pytest.mark.parametrize("words", [["--json", "FILE"], ["--json=FILE"]])
+def test_a_file_after_json_is_written_with_a_line_that_tells_the_name_of_the_option(
+    history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    path = tmp_path / "report.json"
+    assert run(history, *[word.replace("FILE", str(path)) for word in words]) == 0
+    assert Report.model_validate_json(path.read_bytes()).coverage.signals == PLAN.signals
+    captured = capsys.readouterr()
+    assert f"hip3: --json FILE is --json-out FILE now: {path} is taken for a file\n" in captured.err
+    assert captured.out.startswith("6,000 signals of 8 markets")
+
+
 def test_a_pipe_is_written_to_and_a_link_stays_one(history: Path, tmp_path: Path) -> None:
     pipe, link, file = tmp_path / "pipe", tmp_path / "latest.csv", tmp_path / "r.csv"
     os.mkfifo(pipe)
@@ -65,7 +85,7 @@ def test_a_pipe_is_written_to_and_a_link_stays_one(history: Path, tmp_path: Path
     file.write_text("an older one")
     with ThreadPoolExecutor(1) as beside:
         read = beside.submit(pipe.read_text)
-        assert run(history, "--json", pipe, "--csv", link) == 0
+        assert run(history, "--json-out", pipe, "--csv", link) == 0
     assert file.read_text() == as_csv(Report.model_validate_json(read.result()))
     assert pipe.is_fifo()
     assert link.is_symlink()
@@ -81,7 +101,7 @@ def test_the_thresholds_it_leaves_are_what_the_feed_reads(history: Path, tmp_pat
 @pytest.mark.parametrize("by", list(By))
 def test_every_grouping_adds_up_to_all_signals(history: Path, tmp_path: Path, by: By) -> None:
     path = tmp_path / "report.json"
-    assert run(history, "--by", by, "--json", path) == 0
+    assert run(history, "--by", by, "--json-out", path) == 0
     report = Report.model_validate_json(path.read_bytes())
     assert sum(group.signals for group in report.groups) == report.coverage.signals
     assert sum(group.captured for group in report.groups) == report.coverage.captured
@@ -91,7 +111,7 @@ def test_every_grouping_adds_up_to_all_signals(history: Path, tmp_path: Path, by
 
 def test_a_cost_that_is_given_takes_the_place_of_the_recorded_ones(history: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
-    assert run(history, "--cost-bps", 2.5, "--json", path) == 0
+    assert run(history, "--cost-bps", 2.5, "--json-out", path) == 0
     for horizon in Report.model_validate_json(path.read_bytes()).total.horizons:
         assert horizon.markout_bps.value is not None
         assert horizon.net_bps.value == pytest.approx(horizon.markout_bps.value - 2.5)
@@ -139,10 +159,14 @@ def test_a_name_from_a_file_does_not_act_on_the_terminal(history: Path, tmp_path
         (["DIR", "--since", "noon"], "--since: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was 'noon'"),
         (["DIR", "--since", "2026-01-21", "--until", "2026-01-20"], "--since 2026-01-21 is not before"),
         (["DIR", "--coin", "TSLA"], "--coin: expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
-        (["DIR", "--coin", "xyz:NOSUCH"], "there is no signal in what was asked for"),
+        (
+            ["DIR", "--coin", "xyz:NOSUCH"],
+            "hip3: xyz:NOSUCH: there is no signal of it in what was asked for: nothing to report on",
+        ),
+        (["DIR", "--coin", "xyz:NOSUCH", "--json"], "xyz:NOSUCH: there is no signal of it in what was asked for"),
         (["DIR", "--by", "moon"], "expected market, side, session, edge, hour, was moon"),
         (["DIR", "--cost-bps", "-1"], "expected a number from 0 up, was -1"),
-        (["DIR", "--json", "/nowhere/r.json"], "/nowhere/r.json: there is no directory /nowhere"),
+        (["DIR", "--json-out", "/nowhere/r.json"], "/nowhere/r.json: there is no directory /nowhere"),
         (["DIR", "--csv", "DIR"], "a directory; expected the name of a file"),
     ],
 )
@@ -154,6 +178,19 @@ def test_a_mistake_is_answered_in_one_line(
     assert captured.out == ""
     assert said in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_coin_that_the_data_do_not_hold_is_named_beside_those_they_do(
+    history: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "xyz:TLSA: there is no signal of it in what was asked for"
+    words = [history, "--coin", "xyz:TSLA", "--coin", "xyz:TLSA"]
+    assert run(*words) == 0
+    assert f"{sentence}; did you mean xyz:TSLA?\n" in capsys.readouterr().out
+    assert run(*words, "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["notes"]["absent_coins"] == {"xyz:TLSA": "xyz:TSLA"}
+    assert captured.err == f"hip3: {sentence}; did you mean xyz:TSLA?\n"
 
 
 def test_csv_has_a_line_for_each_group_and_horizon(history: Path, tmp_path: Path) -> None:

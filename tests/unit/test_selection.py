@@ -40,6 +40,11 @@ def test_a_date_is_from_midnight_to_midnight() -> None:
     assert Selection.of(date="2026-11-22", at_ms=0) == Selection(since_ms=MIDNIGHT_MS, until_ms=MIDNIGHT_MS + DAY_MS)
 
 
+def test_several_coins_may_stand_in_one_word() -> None:
+    selection = Selection.of(coins=["xyz:TSLA,xyz:NVDA", "io:A,xyz:TSLA"], at_ms=0)
+    assert selection.coins == ("xyz:TSLA", "xyz:NVDA", "io:A")
+
+
 def test_nothing_said_is_all() -> None:
     selection = Selection.of(at_ms=T0_MS)
     assert selection == Selection()
@@ -65,6 +70,7 @@ def test_nothing_said_is_all() -> None:
         ({"coins": ["TSLA"]}, "--coin: expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
         ({"coins": ["xyz:TSLA", ""]}, "--coin"),
         ({"coins": ["xyz:TSLA "]}, "--coin"),
+        ({"coins": ["xyz:TSLA,NVDA"]}, "--coin: expected DEX:COIN, as in xyz:TSLA, was 'NVDA'"),
     ],
 )
 def test_what_names_nothing_is_told(asked: dict[str, Any], told: str) -> None:

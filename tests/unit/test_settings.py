@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks import settings
+from hip3_tasks.envfile import bad_lines
 from hip3_tasks.errors import BadSetting
 
 
@@ -63,6 +64,8 @@ def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) 
         ("MIN_EDGE_BPS", "-1", "expected greater than or equal to 0, was '-1'"),
         ("RETENTION_S", "1.5", "expected a whole number, was '1.5'"),
         ("VENUE", "mainet", "expected mainnet, testnet, sim or a base URL, was 'mainet'"),
+        ("VENUE", "https://", "expected mainnet, testnet, sim or a base URL, was 'https://'"),
+        ("VENUE_URL", "http://:80", "expected http://HOST:PORT or https://HOST, was 'http://:80'"),
         ("COINS", "TSLA", "expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
         ("OFFSETS_MS", "1000,1000", "expected at least one, each once, was"),
         ("OFFSETS_MS", ",", "expected at least one, each once, was"),
@@ -141,6 +144,47 @@ def test_an_unknown_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
     assert said() == "HIP3_TYPO: no such setting"
 
 
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"HIP3_VENUE mainnet\n", ".env line 1: expected NAME=VALUE, was HIP3_VENUE ..."),
+        (b"\n# mainnet\n\nHIP3_VENUE: mainnet\n", ".env line 4: expected NAME=VALUE, was HIP3_VENUE ..."),
+        (b"A=1\r\nexport HIP3_VENUE\r\n", ".env line 2: expected NAME=VALUE, was HIP3_VENUE ..."),
+        (b"HIP3_PAGE_PASSWORD='S3cret\nA=1\n", ".env line 1: expected NAME=VALUE, was HIP3_PAGE_PASSWORD ..."),
+        (b"HIP3_PAGE_PASSWORD='S3' S3cret\n", ".env line 1: expected NAME=VALUE, was HIP3_PAGE_PASSWORD ..."),
+        (b"S3cret word\n", ".env line 1: expected NAME=VALUE"),
+        (b"A=1\n<<<<<<< ours\n=======\nB=2\n>>>>>>> theirs\n", ".env line 2: expected NAME=VALUE (and 2 more)"),
+        (b"A=1\nHIP3_NAME=caf\xe9\n", ".env line 2: expected text in UTF-8"),
+        ("HIP3_VENUE=sim\n".encode("utf-16"), ".env line 1: expected text in UTF-8"),
+    ],
+)
+def test_a_line_of_the_file_that_cannot_be_read_is_named_and_no_secret_shown(
+    tmp_path: Path, content: bytes, fault: str
+) -> None:
+    (tmp_path / ".env").write_bytes(content)
+    assert said() == fault
+    assert "S3" not in said()
+
+
+def test_a_directory_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    assert said() == ".env: expected a file that can be read (Is a directory)"
+
+
+def test_what_is_no_setting_may_be_a_name_alone(tmp_path: Path) -> None:
+    text = "\ufeff# for Docker Compose\nDATA\nHIP3_MIN_EDGE_BPS = '7'  # bps\nEMPTY=\nHIP3_NAME=\n"
+    (tmp_path / ".env").write_text(text, encoding="utf-8")
+    assert settings.load().min_edge_bps == 7.0
+
+
+@given(st.text())
+def test_any_text_in_the_file_is_values_or_bad_lines(text: str) -> None:
+    last = text.count("\n") + text.count("\r") + 1
+    numbers = [number for number, _ in bad_lines(text)]
+    assert numbers == sorted(set(numbers))
+    assert all(1 <= number <= last for number in numbers)
+
+
 def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text('{"xyz:TSLA": 12.5, "xyz:AAPL": 7}')
     monkeypatch.setenv("HIP3_THRESHOLDS", "t.json")
@@ -149,19 +193,34 @@ def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tm
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "fault"),
     [
-        *("", "[]", "12.5", '{"xyz:TSLA": "high"}', '{"xyz:TSLA": null}', '{"xyz:TSLA": NaN}', '{"TSLA": 5}', "\x00"),
-        f'{{"xyz:TSLA": {"9" * 400}}}',
+        (b"", "expected JSON like {\"xyz:TSLA\": 12.5} in it (line 1: Expecting value), was 't.json'"),
+        (b'{"xyz:TSLA": 5,\n}', "in it (line 2: Expecting property name enclosed in double quotes), was 't.json'"),
+        (b"\x00", "expected JSON like"),
+        (b"\xff\xff", "expected JSON like"),
+        (b"[" * 100_000, "expected JSON like"),
+        (b"[]", 'expected JSON like {"xyz:TSLA": 12.5} in t.json, was []'),
+        (b"12.5", "in t.json, was 12.5"),
+        (b'{"xyz:TSLA": "high"}', 'expected a number of bps in t.json, was "xyz:TSLA": "high"'),
+        (b'{"xyz:TSLA": null}', 'was "xyz:TSLA": null'),
+        (b'{"xyz:TSLA": true}', 'was "xyz:TSLA": true'),
+        (b'{"xyz:TSLA": NaN}', 'was "xyz:TSLA": NaN'),
+        (b'{"xyz:TSLA": %s}' % (b"9" * 400), 'was "xyz:TSLA": Infinity'),
+        (b'{"xyz:AAPL": 7, "TSLA": 5}', 'expected DEX:COIN, as in xyz:TSLA, in t.json, was "TSLA"'),
+        (b'{"xyz-TSLA": 5}', 'was "xyz-TSLA"'),
+        (b'{"%s": 5}' % (b"x" * 400), "xxx ..."),
+        (b'{"a\\nb": 5}', 'was "a\\nb"'),
     ],
 )
-def test_thresholds_that_make_no_sense_are_an_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+def test_thresholds_that_make_no_sense_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, fault: str
 ) -> None:
-    (tmp_path / "t.json").write_text(content)
+    (tmp_path / "t.json").write_bytes(content)
     monkeypatch.setenv("HIP3_THRESHOLDS", "t.json")
-    assert said().startswith("HIP3_THRESHOLDS: ")
-    assert "expected JSON like" in said()
+    assert said().startswith("HIP3_THRESHOLDS: expected ")
+    assert fault in said()
+    assert "\n" not in said() and len(said()) < 200
 
 
 @pytest.mark.parametrize(

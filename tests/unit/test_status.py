@@ -85,5 +85,10 @@ def test_a_late_capture_is_not_red_until_it_is_ten_seconds_overdue(tmp_path: Pat
 def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
     assert "MB free" in problems(HEALTHY, data_dir=tmp_path, min_free_mb=10**9)[0]
     assert problems(HEALTHY, data_dir=tmp_path / "absent", min_free_mb=0) == [
-        f"{tmp_path / 'absent'}: No such file or directory"
+        f"{tmp_path / 'absent'}: there is no such directory; `hip3 up` or a feed makes it when it starts"
     ]
+
+
+def test_a_status_that_a_feed_without_notices_wrote_is_understood() -> None:
+    written = a_feed_status().model_dump(exclude={"notices"})
+    assert FeedStatus.model_validate(written).notices == []

@@ -1,0 +1,26 @@
+import pytest
+
+from hip3_tasks.nearest import nearest
+
+NAMES = ["xyz:TSLA", "xyz:NVDA", "para:TSLA", "xyz:XYZ100"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("xyz:TLSA", "xyz:TSLA"),
+        ("xyz:tsla", "xyz:TSLA"),
+        ("xyz:TSL", "xyz:TSLA"),
+        ("xzy:TSLA", "xyz:TSLA"),
+        ("xyz:XYZ10", "xyz:XYZ100"),
+        ("xyz:NOPE", None),
+        ("moon:A", None),
+    ],
+)
+def test_a_name_that_is_much_like_it_is_found(name: str, meant: str | None) -> None:
+    assert nearest(name, NAMES) == meant
+    assert nearest(name, reversed(NAMES)) == meant
+
+
+def test_among_no_names_there_is_none() -> None:
+    assert nearest("xyz:TSLA", []) is None
