@@ -70,7 +70,7 @@ class Files:
 
     def notes(self) -> Tree:
         dirs = sorted({str(Path(note["file"]).parent) for note in self.read})
-        return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, "watched": None}
+        return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, "watched": None, "absent_coins": {}}
 
     def _lines(self, kind: str, key_of: Callable[[Any], Any]) -> list[Any]:
         """Of all days and directories, each once."""
