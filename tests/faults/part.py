@@ -16,16 +16,22 @@ PATIENCE_S = 20.0
 
 class Part:
     def __init__(
-        self, name: str, command: Sequence[str], *, folder: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
     ) -> None:
-        self.name, self.command, self._environment = name, list(command), environment
+        self.name, self.command, self._environment, self._cwd = name, list(command), environment, cwd
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                self.command, cwd=self._cwd, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
 
     @property

@@ -48,6 +48,7 @@ class Venue:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
         self._thread.join()
+        self._loop.close()
 
     def do(self, what: Callable[[], T]) -> T:
         """Run something on the venue's own thread."""

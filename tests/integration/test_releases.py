@@ -1,0 +1,127 @@
+"""What a release left behind is read today: its files by audit and report, its keys by all who read keys."""
+
+import tarfile
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+import redis
+
+from hip3_tasks.analysis import load
+from hip3_tasks.auditing.audit import audit
+from hip3_tasks.capture import Capture
+from hip3_tasks.cli import app, exit_status
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.dayfiles import days_of
+from hip3_tasks.feedmarkets import FeedMarkets
+from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.journal import Journal
+from hip3_tasks.market import Market
+from hip3_tasks.messages import CAPTURE_FOLLOWUP
+from hip3_tasks.pending import Pending
+from hip3_tasks.store import Keys
+from hip3_tasks.tape import TapeReader
+from hip3_tasks.workernote import WorkerNote
+from tests.releases import keydump
+from tests.releases.release import HERE, Release
+from workers.capturer import LEFT_PENDING, Capturer
+
+VERSIONS = sorted(path.parent.name for path in HERE.glob("*/source.tar.xz"))
+
+
+@pytest.fixture(params=VERSIONS)
+def release(request: pytest.FixtureRequest) -> Release:
+    return Release(request.param)
+
+
+@pytest.fixture
+def restored(release: Release, client: redis.Redis, keys: Keys) -> redis.Redis:
+    keydump.load(client, keys, release.keys)
+    return client
+
+
+@pytest.fixture
+def capturer(restored: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[Capturer]:
+    reader, pending = TapeReader(restored, keys), Pending(restored, keys)
+    capturer = Capturer(reader=reader, pending=pending, journal=Journal(tmp_path), data_dir=tmp_path)
+    yield capturer
+    capturer.close()
+
+
+def waiting(client: redis.Redis, keys: Keys) -> list[Capture]:
+    """The captures that are pending, what is due first first."""
+    return [Capture.from_member(member.decode()) for member in client.zrange(keys.due, 0, -1)]
+
+
+def test_the_audit_of_its_files_is_clean(release: Release) -> None:
+    found = audit(release.data_dir, at_ms=wall_ms())
+    assert found.ok, found.problems
+    assert found.total.open == 0
+    assert found.total.followups > 100 and found.total.missed.total() > 0
+    compacted, written = days_of(release.data_dir).values()
+    assert compacted.is_closed and not compacted.jsonl
+    assert set(written.jsonl) == {"signals", "followups", "missed"}
+
+
+def test_the_analysis_loads_what_the_audit_counted(release: Release) -> None:
+    data, total = load(release.data_dir), audit(release.data_dir, at_ms=wall_ms()).total
+    assert (data.signals.height, data.followups.height) == (total.signals, total.followups)
+    assert data.missed.height == total.missed.total()
+    assert data.followups["market_key"].n_unique() == len(data.notes.watched or []) == 12
+
+
+def test_the_report_has_rows(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["report", str(release.data_dir), "--cost-bps", "1"]
+    assert exit_status(lambda: app(command, prog_name="hip3", standalone_mode=False)) == 0
+    assert "xyz:C000" in capsys.readouterr().out
+
+
+def test_its_keys_are_understood(restored: redis.Redis, keys: Keys) -> None:
+    status, markets = FeedStatus.read(restored, keys), FeedMarkets.read(restored, keys)
+    assert status is not None and status.markets_live == 12 and status.detecting
+    assert markets is not None and len(markets.markets) == 12
+    (note,) = WorkerNote.read_all(restored, keys)
+    assert note.held > 0
+    assert len(restored.get(keys.feed)) == 32
+    pending = Pending(restored, keys)
+    assert pending.size() == len(waiting(restored, keys)) > 50
+    assert restored.llen(keys.queue) > 30 and restored.hlen(keys.unacked) > 0
+    watermark_ms, states = TapeReader(restored, keys).newest(sorted(markets.markets))
+    assert watermark_ms is not None and watermark_ms >= status.watermark_ms
+    assert all(isinstance(state.due.value, Market) for state in states if state.due)
+
+
+def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, capturer: Capturer) -> None:
+    captures = waiting(restored, keys)
+    due = sum(capture.due_at_ms <= int(restored.get(keys.watermark) or 0) for capture in captures)
+    answers = capturer.capture_all(captures)
+    assert due > 0
+    assert answers[due:] == [LEFT_PENDING] * (len(captures) - due)
+    # The market stays as it is until the last of them is due.
+    restored.set(keys.watermark, captures[-1].due_at_ms)
+    answers = answers[:due] + capturer.capture_all(captures[due:])
+    assert all(answer == "captured" or str(answer).startswith("missed") for answer in answers)
+    assert answers.count("captured") > len(captures) // 2
+    assert restored.zcard(keys.pending) == restored.zcard(keys.due) == 0
+
+
+def test_its_messages_call_todays_task(restored: redis.Redis, keys: Keys) -> None:
+    deliveries = [orjson.loads(entry)[0] for entry in restored.hvals(keys.unacked)]
+    messages = [*map(orjson.loads, restored.lrange(keys.queue, 0, -1)), *deliveries]
+    assert {message["headers"]["task"] for message in messages} == {CAPTURE_FOLLOWUP}
+    assert {message["properties"]["delivery_info"]["routing_key"] for message in messages} == {keys.queue}
+    called = {Capture.of(*orjson.loads(b64decode(message["body"]))[0]) for message in messages}
+    assert len(called & set(waiting(restored, keys))) > 30
+
+
+def test_its_source_is_whole_and_names_no_place(release: Release) -> None:
+    with tarfile.open(release.source) as archive:
+        names = [name.partition("/")[2] for name in archive.getnames()]
+        lock = archive.extractfile(f"hip3-tasks-{release.version}/requirements.lock")
+        assert lock is not None
+        text = lock.read().decode()
+    assert {"feed/__main__.py", "workers/tasks.py", "celeryconfig.py", "pyproject.toml", "LICENSE"} <= set(names)
+    assert "celery==" in text
+    assert "://" not in text and "--index" not in text

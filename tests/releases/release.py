@@ -1,0 +1,70 @@
+"""A release that is kept here: what it wrote, and its source, which runs beside today's."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PLANNED = HERE / "planned.py"
+"""For the source of today; a release keeps its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The files of one release."""
+
+    version: str
+
+    @property
+    def folder(self) -> Path:
+        return HERE / self.version
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "redis.json.xz"
+
+    @property
+    def source(self) -> Path:
+        return self.folder / "source.tar.xz"
+
+    @property
+    def planned(self) -> Path:
+        return self.folder / PLANNED.name
+
+    def unpacked(self, folder: Path) -> Path:
+        """Unpack the source into an empty folder; where it is then."""
+        with tarfile.open(self.source) as archive:
+            archive.extractall(folder, filter="data")
+        (root,) = folder.iterdir()
+        return root
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """How a source tree starts its feed and its worker."""
+
+    parts: Mapping[str, tuple[list[str], dict[str, str]]]
+    """Command and environment, by name."""
+    origin: Path
+    """Where its package is imported from."""
+
+    @classmethod
+    def planned(cls, script: Path, *, root: Path, cwd: Path, settings: Mapping[str, str]) -> "Program":
+        """Ask the plan of its own `hip3 up`, with this Python and what is installed for it."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
+        environment = {**kept, **settings, "PYTHONPATH": str(root)}
+        answer = subprocess.run(
+            [sys.executable, "-P", script], cwd=cwd, env=environment, capture_output=True, text=True
+        )
+        assert answer.returncode == 0, answer.stderr
+        plan = json.loads(answer.stdout)
+        return cls(parts={name: tuple(part) for name, part in plan["parts"].items()}, origin=Path(plan["origin"]))
