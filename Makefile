@@ -55,6 +55,10 @@ faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m te
 compose-test: $(VENV)/.dev ## Build and try the deployed system on the Docker engine of this machine
 	@exec $(BIN)/python -m tests.compose
 
+.PHONY: wheel-test
+wheel-test: $(VENV)/.dev ## Build the wheel, install it as others do, and try it beside a running system
+	@exec $(BIN)/python -m tests.wheel
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
 	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)

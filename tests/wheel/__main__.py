@@ -1,0 +1,164 @@
+"""`make wheel-test`: the wheel as others install it, in an empty folder, beside a system that runs from this checkout.
+
+Bare and with extras, by pip and by uvx; needs a package index. The exit code is 1 when anything was not as promised.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.upsystem import System
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parents[2]
+RELEASE = ROOT / "tests" / "releases" / "0.1.0" / "data"
+TOP_LEVEL = {"hip3_tasks"}
+COMMAND_TIMEOUT_S = 300
+CALL = ("celery", "-A", "hip3_tasks", "call", "hip3_tasks.capture_followup", "--args")
+
+
+@dataclass
+class Trial:
+    """Runs commands of one environment in an empty folder, and counts those that did otherwise than promised."""
+
+    bin_dir: Path
+    folder: Path
+    system: System
+    wrong: list[str] = field(default_factory=list)
+    passed: int = 0
+
+    def expect(self, status: int, *words: str, says: str = "", lines: int | None = None) -> None:
+        """Run a command; its exit status, what it prints, and on how many lines of stderr."""
+        done = self._run(words)
+        text = done.stdout + done.stderr
+        is_right = done.returncode == status and says in text and "Traceback" not in text
+        if is_right and (lines is None or len(done.stderr.splitlines()) == lines):
+            self.passed += 1
+            print(f"  right  {' '.join(words)}", flush=True)
+        else:
+            self.wrong.append(" ".join(words))
+            print(f"  WRONG  {' '.join(words)}: exit {done.returncode}\n{text}", flush=True)
+
+    def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HIP3_", "PYTHON"))}
+        environment = kept | {"HIP3_DATA_DIR": str(self.system.data_dir)}
+        return subprocess.run(
+            [str(self.bin_dir / words[0]), *words[1:]],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+        )
+
+
+def main() -> int:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        wheel = build(folder)
+        system = System(folder / "data", "--rate", "5", "--no-flower")
+        try:
+            eventually("a follow-up", lambda: system.lines("followups"), within_s=60)
+            trials = [
+                try_bare(wheel, folder, system),
+                try_extras(wheel, folder, system),
+                try_uvx(wheel, folder, system),
+            ]
+        finally:
+            system.process.terminate()
+            system.process.communicate(timeout=60)
+    wrong = [command for trial in trials for command in trial.wrong]
+    print(f"{sum(trial.passed for trial in trials)} passed, {len(wrong)} failed")
+    return 1 if wrong else 0
+
+
+def build(folder: Path) -> Path:
+    """The wheel of this checkout, out of a copy: a build leaves folders behind."""
+    source = folder / "source"
+    source.mkdir()
+    for part in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / part, source)
+    shutil.copytree(ROOT / "hip3_tasks", source / "hip3_tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source))
+    return next(folder.glob("hip3_tasks-*.whl"))
+
+
+def pip(*words: str, python: str = sys.executable) -> None:
+    command = [python, "-m", "pip", *words, "--disable-pip-version-check", "-qq", "--no-input"]
+    subprocess.run(command, check=True, timeout=COMMAND_TIMEOUT_S)
+
+
+def environment_with(folder: Path, name: str, what: str) -> Path:
+    """The folder of programs of a new environment in which this is installed."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
+    bin_dir = folder / name / "bin"
+    pip("install", what, python=str(bin_dir / "python"))
+    return bin_dir
+
+
+def try_bare(wheel: Path, folder: Path, system: System) -> Trial:
+    print("the bare wheel", flush=True)
+    trial = Trial(environment_with(folder, "bare", str(wheel)), empty(folder, "in-bare"), system)
+    site = next((trial.bin_dir.parent / "lib").glob("python*/site-packages"))
+    files = next(site.glob("hip3_tasks-*.dist-info")) / "RECORD"
+    tops = {line.partition("/")[0] for line in files.read_text().splitlines() if not line.startswith("..")}
+    if {top for top in tops if not top.endswith(".dist-info")} != TOP_LEVEL:
+        trial.wrong.append(f"the wheel's top level is {sorted(tops)}")
+    trial.expect(0, "hip3", "--version", says="hip3 ")
+    for command in ("up", "feed", "simulate"):
+        trial.expect(2, "hip3", command, says="needs the services", lines=1)
+    trial.expect(0, "hip3", "audit", str(RELEASE), says="all is well")
+    trial.expect(2, "hip3", "report", str(RELEASE), says="hip3-tasks[analysis]", lines=1)
+    trial.expect(2, "hip3", "page", says="hip3-tasks[web]", lines=1)
+    look_on(trial)
+    trial.expect(2, "celery", "-A", "hip3_tasks", "worker", says="needs the services")
+    return trial
+
+
+def try_extras(wheel: Path, folder: Path, system: System) -> Trial:
+    print("the wheel with its extras", flush=True)
+    bin_dir = environment_with(folder, "full", f"{wheel}[analysis,flower,server,testing,web]")
+    trial = Trial(bin_dir, empty(folder, "in-full"), system)
+    copy = trial.folder / "copy"
+    shutil.copytree(RELEASE, copy)
+    trial.expect(0, "hip3", "report", str(copy), "--html", "report.html", says="signals")
+    trial.expect(0, "hip3", "compact", str(copy), says="compacted")
+    trial.expect(0, "hip3", "audit", str(copy), says="all is well")
+    trial.expect(0, "python", "-c", "from hip3_tasks.testing import FedTape, make_signal; make_signal()")
+    look_on(trial)
+    return trial
+
+
+def try_uvx(wheel: Path, folder: Path, system: System) -> Trial:
+    print("uvx", flush=True)
+    uv = environment_with(folder, "uv", "uv")
+    trial = Trial(uv, empty(folder, "in-uvx"), system)
+    trial.expect(0, "uvx", "--from", str(wheel), "hip3", "--version", says="hip3 ")
+    trial.expect(0, "uvx", "--from", f"{wheel}[analysis]", "hip3", "report", str(RELEASE), says="signals")
+    return trial
+
+
+def look_on(trial: Trial) -> None:
+    """All that needs a running system: asked from outside, it answers as in the checkout."""
+    signal_id = trial.system.lines("signals")[0]["signal_id"]
+    trial.expect(0, "hip3", "status", says="signals")
+    trial.expect(0, "hip3", "status", "--check", says="all is well")
+    trial.expect(0, "hip3", "recapture", signal_id, says="queued for 1000, 3000, 5000 ms")
+    trial.expect(0, "celery", "-A", "hip3_tasks", "status", says="1 node online")
+    trial.expect(0, "celery", "-A", "hip3_tasks", "inspect", "registered", says="hip3_tasks.capture_followup")
+    trial.expect(0, *CALL, json.dumps([signal_id, 1000]))
+
+
+def empty(folder: Path, name: str) -> Path:
+    (folder / name).mkdir()
+    return folder / name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
