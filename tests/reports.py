@@ -63,6 +63,7 @@ def a_hostile_report() -> Report:
             "dirs": [Path("/data/" + HOSTILE[0])],
             "files": [FileNote(file=Path("/data/" + HOSTILE[1]), kind=HOSTILE[2], rows=1, broken=1, broken_lines=[1])],
             "duplicates": {HOSTILE[0]: 1},
+            "absent_coins": {HOSTILE[0]: HOSTILE[1]},
         }
     )
     missed = dict.fromkeys(HOSTILE[:3], 1) | {"a.dot~": 2}
