@@ -10,7 +10,8 @@ RUN python -m venv --without-pip /opt/hip3 \
         --no-deps --only-binary :all: --require-hashes --requirement /src/requirements.lock
 
 FROM build AS code
-COPY pyproject.toml README.md LICENSE /src/
+COPY pyproject.toml LICENSE /src/
+COPY docs/PACKAGE.md /src/docs/
 COPY hip3_tasks /src/hip3_tasks
 RUN pip --python /opt/hip3/bin/python install --target /opt/code --no-deps --no-build-isolation /src
 # The services are no part of the package, and stand beside it.

@@ -1,4 +1,4 @@
-# Needs git, make and Python 3.11 to 3.14 with venv; everything else goes into .venv, at the versions of the locks.
+# Needs git, make and Python 3.11 to 3.13 with venv; everything else goes into .venv, at the versions of the locks.
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -114,8 +114,8 @@ $(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock p
 	@touch $@
 
 # Each candidate is run, not just looked up: version managers put names on PATH that answer with an error.
-USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))
-CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3.14 python3)
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 
 $(BIN)/python:
 	@for python in $(CANDIDATES); do \
@@ -124,6 +124,6 @@ $(BIN)/python:
 	    $(PHASE) "environment of $$python" "$$python" -m venv --clear $(VENV) && exit 0; \
 	    rm -rf $(VENV); exit 1; \
 	done; \
-	echo 'hip3-tasks needs Python 3.11 to 3.14 with venv, and found none as: $(CANDIDATES).' \
+	echo 'hip3-tasks needs Python 3.11 to 3.13 with venv, and found none as: $(CANDIDATES).' \
 	    'Install one (apt install python3-venv, brew install python@3.13) or name one: make PYTHON=/path/to/python3' >&2; \
 	exit 1

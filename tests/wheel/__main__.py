@@ -82,8 +82,9 @@ def build(folder: Path) -> Path:
     """The wheel of this checkout, out of a copy: a build leaves folders behind."""
     source = folder / "source"
     source.mkdir()
-    for part in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / part, source)
+    (source / "docs").mkdir()
+    for part in ("pyproject.toml", "LICENSE", "docs/PACKAGE.md"):
+        shutil.copy(ROOT / part, source / part)
     shutil.copytree(ROOT / "hip3_tasks", source / "hip3_tasks", ignore=shutil.ignore_patterns("__pycache__"))
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source))
     return next(folder.glob("hip3_tasks-*.whl"))
