@@ -1,7 +1,6 @@
 """The README names every setting and every field, so that none is added without a word to its users; its code runs."""
 
 import re
-import re
 import tomllib
 from pathlib import Path
 

@@ -10,8 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from tests.upsystem import System
 from tests.waiting import eventually
@@ -38,20 +41,36 @@ class Trial:
         done = self._run(words)
         text = done.stdout + done.stderr
         is_right = done.returncode == status and says in text and "Traceback" not in text
-        if is_right and (lines is None or len(done.stderr.splitlines()) == lines):
-            self.passed += 1
-            print(f"  right  {' '.join(words)}", flush=True)
-        else:
-            self.wrong.append(" ".join(words))
-            print(f"  WRONG  {' '.join(words)}: exit {done.returncode}\n{text}", flush=True)
+        is_right = is_right and (lines is None or len(done.stderr.splitlines()) == lines)
+        self._note(" ".join(words), is_right, f"exit {done.returncode}\n{text}")
+
+    def expect_page(self) -> None:
+        """Serve the page; it must tell of the running system."""
+        command = [str(self.bin_dir / "hip3"), "page"]
+        page = subprocess.Popen(command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, text=True)
+        try:
+            assert page.stdout is not None
+            url = page.stdout.readline().strip()
+            is_right = eventually("the page is healthy", lambda: is_healthy(url))
+        finally:
+            page.terminate()
+            page.communicate(timeout=COMMAND_TIMEOUT_S)
+        self._note("hip3 page", is_right and page.returncode == 0, "")
+
+    def _note(self, command: str, is_right: bool, text: str) -> None:
+        print(f"  {'right' if is_right else 'WRONG'}  {command}{'' if is_right else f': {text}'}", flush=True)
+        self.passed += is_right
+        self.wrong += [] if is_right else [command]
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HIP3_", "PYTHON"))}
+        return kept | {"HIP3_DATA_DIR": str(self.system.data_dir)}
 
     def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HIP3_", "PYTHON"))}
-        environment = kept | {"HIP3_DATA_DIR": str(self.system.data_dir)}
         return subprocess.run(
             [str(self.bin_dir / words[0]), *words[1:]],
             cwd=self.folder,
-            env=environment,
+            env=self._environment(),
             capture_output=True,
             text=True,
             timeout=COMMAND_TIMEOUT_S,
@@ -132,6 +151,7 @@ def try_extras(wheel: Path, folder: Path, system: System) -> Trial:
     trial.expect(0, "hip3", "compact", str(copy), says="compacted")
     trial.expect(0, "hip3", "audit", str(copy), says="all is well")
     trial.expect(0, "python", "-c", "from hip3_tasks.testing import FedTape, make_signal; make_signal()")
+    trial.expect_page()
     look_on(trial)
     return trial
 
@@ -154,6 +174,14 @@ def look_on(trial: Trial) -> None:
     trial.expect(0, "celery", "-A", "hip3_tasks", "status", says="1 node online")
     trial.expect(0, "celery", "-A", "hip3_tasks", "inspect", "registered", says="hip3_tasks.capture_followup")
     trial.expect(0, *CALL, json.dumps([signal_id, 1000]))
+
+
+def is_healthy(url: str) -> bool:
+    try:
+        with urlopen(f"{url}/healthz", timeout=COMMAND_TIMEOUT_S) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except HTTPError:
+        return False
 
 
 def empty(folder: Path, name: str) -> Path:
