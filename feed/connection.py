@@ -12,6 +12,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from feed.budget import VenueBudgets
+from feed.refusal import in_words
 from feed.suspects import Suspects
 from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
 from hip3_tasks.clock import FeedClock
@@ -148,8 +149,9 @@ class Connection:
 
     def _note_failure(self, error: Exception) -> None:
         """Every failure to connect is worth another try."""
-        log.warning("connect_failed", error=repr(error)[:120])
-        self._listener.troubled(f"{self._url}: {error!r}"[:200])
+        why = in_words(error, within_s=SILENCE_S)
+        log.warning("connect_failed", url=self._url, error=why)
+        self._listener.troubled(f"{self._url}: {why}")
 
     def _take(self, raw: str | bytes) -> None:
         at_ms = self._clock.now_ms()

@@ -69,6 +69,11 @@ class Dispatcher:
         return len(self._unwritten)
 
     @property
+    def oldest_unwritten_at_ms(self) -> int | None:
+        """The time of the signal that has waited longest for the disk; None when none waits."""
+        return self._unwritten[0].timestamp_ms if self._unwritten else None
+
+    @property
     def unpublished(self) -> int:
         return len(self._unpublished)
 

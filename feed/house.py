@@ -12,7 +12,7 @@ from feed.watched import WatchNotes
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.health import lags, note
+from hip3_tasks.health import LASTING_MS, lags, note, waiting_for_disk
 from hip3_tasks.pending import Pending
 from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
@@ -52,6 +52,7 @@ class House:
         self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
         self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
         self._started_at_ms = clock.now_ms()
+        self._redis_away_since_ms: int | None = None
         self._watched = WatchNotes(settings.data_dir)
 
     async def report(self) -> None:
@@ -59,11 +60,7 @@ class House:
         keys = Keys(self._settings.feed_name)
         disk_warned = False
         while True:
-            oldest_ms, away = None, []
-            try:
-                oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
-            except redis.RedisError as error:
-                away = [f"Redis: {error}"]
+            oldest_ms, away = await self._ask_redis()
             disk = await self._dispatcher.on_disk_thread(self._disk_problem)
             if disk and not disk_warned:
                 log.warning("disk_problem", problem=disk)
@@ -77,6 +74,18 @@ class House:
                 log.debug("status_not_written", error=str(error))
             has_begun = self._feed.detection_began_at_ms is not None
             await asyncio.sleep(REPORT_EVERY_S if has_begun else START_REPORT_EVERY_S)
+
+    async def _ask_redis(self) -> tuple[int | None, list[str]]:
+        """When the oldest open capture was due, and what is wrong with Redis if that has lasted."""
+        asked_at_ms = self._clock.now_ms()
+        try:
+            oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
+        except redis.RedisError as error:
+            self._redis_away_since_ms = since_ms = self._redis_away_since_ms or asked_at_ms
+            has_lasted = self._clock.now_ms() - since_ms >= LASTING_MS
+            return None, [f"Redis: {error}"] if has_lasted else []
+        self._redis_away_since_ms = None
+        return oldest_ms, []
 
     async def trim(self) -> None:
         """Drop what is older than the retention, but nothing an open capture may need, within a cap."""
@@ -143,9 +152,8 @@ class House:
         )
         if not self._feed.is_live and self._clock.now_ms() - self._started_at_ms > NO_MARKET_RED_MS:
             found.append(f"no market is live: {self._feed.trouble}")
-        if self._dispatcher.unwritten:
-            found.append(f"{self._dispatcher.unwritten} signals wait for the disk")
-        return found
+        oldest_at_ms, unwritten = self._dispatcher.oldest_unwritten_at_ms, self._dispatcher.unwritten
+        return found + waiting_for_disk(unwritten, oldest_at_ms=oldest_at_ms, at_ms=self._clock.now_ms())
 
     def _markets(self) -> FeedMarkets:
         rules, states = self._settings.rules, self._feed.states

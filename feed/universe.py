@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import structlog
 
+from feed.refusal import answered, in_words
 from feed.wire import decimal
 from hip3_tasks.market import COIN
 
@@ -115,7 +116,7 @@ class InfoClient:
                 gone += delisted(meta)
                 listed.update(_coins(meta["universe"]))
             except (KeyError, TypeError, AttributeError) as error:
-                raise UniverseError(f"{self._url}: meta of dex {dex!r} makes no sense: {error!r}") from None
+                raise UniverseError(f"{self._url}: meta of dex {dex} makes no sense: {_nonsense(error)}") from None
         self.universe = Universe(
             dexes=frozenset(existing), dexes_read=frozenset(wanted), live=found, listed=frozenset(listed)
         )
@@ -128,20 +129,25 @@ class InfoClient:
             # The first is null: the venue's own perps.
             return {str(dex["name"]) for dex in answer if dex is not None}
         except (KeyError, TypeError) as error:
-            raise UniverseError(f"{self._url}: perpDexs makes no sense: {error!r}") from None
+            raise UniverseError(f"{self._url}: perpDexs makes no sense: {_nonsense(error)}") from None
 
     async def _ask(self, question: dict[str, str]) -> Any:
+        asked = " of dex ".join(question.values())
         try:
             async with self._session.post(
                 self._url, json=question, timeout=aiohttp.ClientTimeout(TIMEOUT_S)
             ) as response:
                 if response.status != 200:
-                    raise UniverseError(f"{self._url}: {question} was answered with status {response.status}")
+                    raise UniverseError(f"{self._url}: {asked}: {answered(response.status)}")
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
-                        raise UniverseError(f"{self._url}: {question}: the answer is over {MAX_ANSWER_BYTES} bytes")
+                        raise UniverseError(f"{self._url}: {asked}: the answer is over {MAX_ANSWER_BYTES} bytes")
                 return orjson.loads(body)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise UniverseError(f"{self._url}: {question}: {str(error) or repr(error)}") from None
+            raise UniverseError(f"{self._url}: {asked}: {in_words(error, within_s=TIMEOUT_S)}") from None
+
+
+def _nonsense(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)

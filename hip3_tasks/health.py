@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from hip3_tasks.plural import counted
+
+LASTING_MS = 1_000
+"""What passes within this is the ordinary course of things, such as a signal that waits some ms for its sync."""
 OVERDUE_RED_MS = 10_000
 WATERMARK_RED_MS = 5_000
 CLOCK_RED_MS = 1_000
@@ -30,6 +34,14 @@ def lags(*, at_ms: int, watermark_ms: int | None, oldest_due_at_ms: int | None, 
         # Of two clocks, the one that is behind is off by less than nothing.
         found.append(f"the feed's clock is {-clock_behind_wall_ms / 1000:+.1f} s off the wall clock")
     return found
+
+
+def waiting_for_disk(signals: int, *, oldest_at_ms: int | None, at_ms: int) -> list[str]:
+    """Signals that are not durable yet, once the oldest has waited long; instants are on the feed's clock."""
+    if oldest_at_ms is None or at_ms - oldest_at_ms < LASTING_MS:
+        return []
+    waiting = f"{counted(signals, 'signal waits', 'signals wait')} for the disk"
+    return [f"{waiting}, for {_seconds(at_ms - oldest_at_ms)}"]
 
 
 def note(path: Path, problems: Iterable[str]) -> None:

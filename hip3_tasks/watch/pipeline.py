@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from hip3_tasks.capture import utc_day
+from hip3_tasks.watch.outcomes import Outcomes
 from hip3_tasks.watch.status import Snapshot
 from hip3_tasks.watch.tail import data_files
 from hip3_tasks.watch.tally import Tally
@@ -53,6 +54,13 @@ class Pipeline(BaseModel):
     files_today: list[DayFile]
     server_bytes: int | None
     """What Redis uses of its memory."""
+    outcomes_by_offset_ms: dict[int, Outcomes]
+    """Were the signals right, and by how much; only offsets that have a follow-up."""
+
+    @property
+    def decisive(self) -> tuple[int, Outcomes] | None:
+        """The longest offset in ms that has a follow-up, with what became of the signals by then."""
+        return max(self.outcomes_by_offset_ms.items(), default=None, key=lambda item: item[0])
 
     @classmethod
     def of(cls, tally: Tally, snapshot: Snapshot, *, files: list[DayFile], frames_per_s: float | None) -> Self:
@@ -80,7 +88,13 @@ class Pipeline(BaseModel):
             workers=list(snapshot.workers),
             files_today=files,
             server_bytes=snapshot.server_bytes,
+            outcomes_by_offset_ms=_summaries(tally),
         )
+
+
+def _summaries(tally: Tally) -> dict[int, Outcomes]:
+    summaries = {ms: sums.summary() for ms, sums in sorted(tally.outcomes_by_offset_ms.items())}
+    return {ms: outcomes for ms, outcomes in summaries.items() if outcomes.followups}
 
 
 def files_today(data_dir: Path, *, at_ms: int) -> list[DayFile]:

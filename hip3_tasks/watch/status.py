@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.health import lags
+from hip3_tasks.health import LASTING_MS, lags
 from hip3_tasks.pending import FIRST_TRY_MS, Pending
 from hip3_tasks.retention import disk_problem
 from hip3_tasks.store import Keys
@@ -74,7 +74,7 @@ def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[st
     """What turns health red, in words; empty when all is well."""
     disk = disk_problem(data_dir, min_free_mb=min_free_mb)
     found = [snapshot.fault] if snapshot.fault else _faults(snapshot)
-    by_subject = {_subject(problem): problem for problem in [*found, *([disk] if disk else [])]}
+    by_subject = {subject(problem): problem for problem in [*found, *([disk] if disk else [])]}
     return list(by_subject.values())
 
 
@@ -87,12 +87,22 @@ def _faults(snapshot: Snapshot) -> list[str]:
         found.append(f"the feed is silent for {(at_ms - feed.at_ms) / 1000:.0f} s")
     return found + lags(
         at_ms=at_ms,
-        watermark_ms=snapshot.watermark_ms,
+        watermark_ms=_judged_watermark_ms(snapshot, feed),
         oldest_due_at_ms=snapshot.oldest_due_at_ms,
         clock_behind_wall_ms=feed.clock_behind_wall_ms,
     )
 
 
-def _subject(problem: str) -> Sequence[str]:
-    """The feed and whoever looks at it find the same things; each is said once."""
-    return tuple(problem.split()[:3])
+def _judged_watermark_ms(snapshot: Snapshot, feed: FeedStatus) -> int | None:
+    """A feed that has just begun has none yet, or that of the feed before it."""
+    has_just_begun = snapshot.at_ms - feed.started_at_ms < LASTING_MS
+    return max(snapshot.watermark_ms or 0, feed.started_at_ms) if has_just_begun else snapshot.watermark_ms
+
+
+def subject(problem: str) -> Sequence[str]:
+    """Its first words without numbers and plurals: the same problem has the same subject at every look.
+
+    The feed and whoever looks at it find the same things; each is said once.
+    """
+    words = (word.rstrip("s:,") for word in problem.split() if not any(map(str.isdigit, word)))
+    return tuple(words)[:3]

@@ -1,4 +1,4 @@
-"""What the data files say has happened: signals, follow-ups, what was missed, and how late."""
+"""What the data files say has happened: signals, follow-ups, what was missed, how late, and who was right."""
 
 import os
 from collections import Counter, defaultdict
@@ -13,17 +13,21 @@ from hip3_tasks.capture import DAY_MS, utc_day
 from hip3_tasks.dayfiles import KINDS, jsonl_path
 from hip3_tasks.lines import backwards, whole_length
 from hip3_tasks.watch.lateness import Lateness, joined_lateness
+from hip3_tasks.watch.outcomes import Costs, OutcomeSums
 from hip3_tasks.watch.tail import Tail
 
 
 class Tally:
     """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
 
-    def __init__(self) -> None:
+    def __init__(self, costs: Costs | None = None) -> None:
+        """`costs` are shared by tallies that see the lines of the same signals."""
+        self._costs = Costs() if costs is None else costs
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
         self.lateness_by_offset_ms: defaultdict[int, Lateness] = defaultdict(Lateness)
+        self.outcomes_by_offset_ms: defaultdict[int, OutcomeSums] = defaultdict(OutcomeSums)
 
     @property
     def followups(self) -> int:
@@ -47,13 +51,16 @@ class Tally:
         with suppress(ValueError, TypeError, KeyError):
             if kind == "signals":
                 self.signals += "timestamp_ms" in record
+                self._costs.take(record)
             elif kind == "missed":
                 self.missed_by_reason[str(record["reason"])] += 1
+                self._costs.answered(record)
             else:
                 offset_ms, late_ms = record["offset_ms"], record["captured_at_ms"] - record["due_at_ms"]
                 if type(offset_ms) is int and type(late_ms) is int:
                     self.lateness_by_offset_ms[offset_ms].add(late_ms)
                     self.followups_by_offset_ms[offset_ms] += 1
+                    self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
 
     def join(self, other: "Tally") -> None:
         self.signals += other.signals
@@ -61,6 +68,8 @@ class Tally:
         self.missed_by_reason.update(other.missed_by_reason)
         for offset_ms, lateness in other.lateness_by_offset_ms.items():
             self.lateness_by_offset_ms[offset_ms].join(lateness)
+        for offset_ms, sums in other.outcomes_by_offset_ms.items():
+            self.outcomes_by_offset_ms[offset_ms].join(sums)
 
 
 class RunTally(Tally):

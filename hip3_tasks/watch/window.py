@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hip3_tasks.watch.lateness import Lateness, joined_lateness
+from hip3_tasks.watch.outcomes import Costs
 from hip3_tasks.watch.tally import Tally
 
 BUCKET_MS = 15_000
@@ -15,12 +16,13 @@ class Window:
 
     def __init__(self) -> None:
         self._buckets: dict[int, Tally] = {}
+        self._costs = Costs()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """What is no record counts for nothing."""
         at_ms = record.get("timestamp_ms" if kind == "signals" else "due_at_ms")
         if type(at_ms) is int:
-            self._buckets.setdefault(at_ms // BUCKET_MS, Tally()).take(kind, record)
+            self._buckets.setdefault(at_ms // BUCKET_MS, Tally(self._costs)).take(kind, record)
 
     def forget_before(self, at_ms: int) -> None:
         """Let go of what is over a quarter of an hour older than this."""

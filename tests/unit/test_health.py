@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.health import NOTE_RED_S, note, noted
+from hip3_tasks.health import NOTE_RED_S, note, noted, waiting_for_disk
+from tests.build import T0_MS
 
 
 def test_a_fresh_note_says_what_is_red(tmp_path: Path) -> None:
@@ -41,3 +42,20 @@ def test_the_command_says_it_with_its_exit_status_and_imports_little(tmp_path: P
     assert not {"pydantic", "redis", "celery", "asyncio"} & {
         line.split("|")[-1].strip() for line in red.stderr.split("\n")
     }
+
+
+@pytest.mark.parametrize(
+    ("signals", "oldest_age_ms", "expected"),
+    [
+        (0, None, []),
+        (1, 999, []),
+        (40, 3, []),
+        (1, 1_000, ["1 signal waits for the disk, for 1 s"]),
+        (1_200, 4_200, ["1,200 signals wait for the disk, for 4 s"]),
+    ],
+)
+def test_signals_that_wait_for_their_sync_are_red_once_the_oldest_has_waited_a_second(
+    signals: int, oldest_age_ms: int | None, expected: list[str]
+) -> None:
+    oldest_at_ms = None if oldest_age_ms is None else T0_MS - oldest_age_ms
+    assert waiting_for_disk(signals, oldest_at_ms=oldest_at_ms, at_ms=T0_MS) == expected

@@ -7,6 +7,7 @@ import pytest
 
 from hip3_tasks.verdict import Verdict
 from hip3_tasks.watch.markets import Known, MarketRow
+from hip3_tasks.watch.outcomes import Outcomes
 from hip3_tasks.watch.pipeline import DayFile, Pipeline
 from hip3_tasks.watch.sessions import Session
 from hip3_tasks.web.recents import Cell, SignalRow
@@ -15,7 +16,7 @@ from hip3_tasks.workernote import WorkerNote
 
 DOC = (Path(__file__).parents[2] / "docs" / "PAGE.md").read_text()
 OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
-OF_MODELS = {name for kind in (Pipeline, DayFile, WorkerNote) for name in kind.model_fields}
+OF_MODELS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
 
 
 @pytest.mark.parametrize("name", sorted(OF_DATACLASSES | OF_MODELS | {*Known, *Session, *Verdict}))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.watch.status import Snapshot, problems, subject
 from tests.build import T0_MS
 
 
@@ -92,3 +92,21 @@ def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
 def test_a_status_that_a_feed_without_notices_wrote_is_understood() -> None:
     written = a_feed_status().model_dump(exclude={"notices"})
     assert FeedStatus.model_validate(written).notices == []
+
+
+def test_a_feed_that_has_just_begun_has_no_watermark_of_its_own_yet(tmp_path: Path) -> None:
+    for watermark_ms in (None, T0_MS - 600_000):
+        young, older = (a_feed_status(started_at_ms=T0_MS - age_ms) for age_ms in (999, 1_000))
+        assert said(tmp_path, feed=young, watermark_ms=watermark_ms) == []
+        assert len(said(tmp_path, feed=older, watermark_ms=watermark_ms)) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1 signal waits for the disk, for 1 s", "12 signals wait for the disk, for 4 s"),
+        ("the watermark has stood for 6 s", "the watermark has stood for 1,000 s"),
+    ],
+)
+def test_a_problem_has_the_same_subject_at_every_look(first: str, second: str) -> None:
+    assert subject(first) == subject(second) != subject("the watermark is missing")
