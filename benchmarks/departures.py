@@ -34,6 +34,8 @@ BACK_MS = 100
 class Sightings:
     """Looks, and what they showed first or last."""
 
+    begun_ms: list[float] = field(default_factory=list)
+    """When each look began, and what it asked for as due."""
     looks_ms: list[float] = field(default_factory=list)
     """When each look was done."""
     last_overdue: dict[str, int] = field(default_factory=dict)
@@ -43,17 +45,21 @@ class Sightings:
     written_at_ms: dict[str, float] = field(default_factory=dict)
     """By signal: its line was in the file. Its sync follows, and the queue only after that."""
 
-    def note(self, at_ms: float, *, overdue: Iterable[str], pending: Iterable[str], lines: Iterable[bytes]) -> None:
+    def note(
+        self, began_ms: float, at_ms: float, *, overdue: Iterable[str], pending: Iterable[str], lines: Iterable[bytes]
+    ) -> None:
+        """Take in one look."""
         self.last_overdue.update(dict.fromkeys(overdue, len(self.looks_ms)))
         for member in pending:
             self.queued_at_ms.setdefault(member.partition("|")[0], at_ms)
         for line in lines:
             self.written_at_ms.setdefault(orjson.loads(line)["signal_id"], at_ms)
+        self.begun_ms.append(began_ms)
         self.looks_ms.append(at_ms)
 
     def left_at_ms(self, member: str, *, not_before_ms: float) -> float | None:
-        """The first look, from an instant on, at which a capture that was due was no longer pending."""
-        first = bisect_left(self.looks_ms, not_before_ms)
+        """The end of the first look, begun after an instant, at which a capture that was due was no longer pending."""
+        first = bisect_left(self.begun_ms, not_before_ms)
         look = max(first, self.last_overdue.get(member, -1) + 1)
         return self.looks_ms[look] if look < len(self.looks_ms) else None
 
@@ -73,13 +79,14 @@ class Watcher:
         self._read_bytes = self._path.stat().st_size if self._path.exists() else 0
 
     def look(self) -> None:
-        pipe = self._client.pipeline(transaction=False)
-        pipe.zrangebyscore(self._keys.due, "-inf", _now_ms(), start=0, num=OVERDUE_MAX)
+        pipe, began_ms = self._client.pipeline(transaction=False), _now_ms()
+        pipe.zrangebyscore(self._keys.due, "-inf", began_ms, start=0, num=OVERDUE_MAX)
         pipe.zrangebyscore(self._keys.due, self._newest_ms - BACK_MS, "+inf", withscores=True)
         overdue, newest = pipe.execute()
         lines = self._new_lines()
         self._newest_ms = max(self._newest_ms, *(due_ms for _, due_ms in newest)) if newest else self._newest_ms
-        self.sightings.note(_now_ms(), overdue=map(bytes.decode, overdue), pending=_decoded(newest), lines=lines)
+        pending = (member.decode() for member, _ in newest)
+        self.sightings.note(began_ms, _now_ms(), overdue=map(bytes.decode, overdue), pending=pending, lines=lines)
 
     def _new_lines(self) -> list[bytes]:
         if self._path != (path := self._signals_path()):
@@ -89,10 +96,6 @@ class Watcher:
 
     def _signals_path(self) -> Path:
         return signals_path(self._data_dir, utc_day(int(_now_ms())))
-
-
-def _decoded(pairs: Iterable[tuple[bytes, float]]) -> Iterable[str]:
-    return (member.decode() for member, _ in pairs)
 
 
 def _now_ms() -> float:

@@ -18,7 +18,8 @@ processes start, are left out. Columns are labels, in the order in which they we
 of a label.
 
 **CPU** is user and system time of a process alone, of one core. **Memory** is the most that was seen, PSS: what
-processes share counts in parts, so that roles add up; RSS in brackets, then by how much PSS grew meanwhile.
+processes share counts in parts, so that roles add up; RSS in brackets, then by how much PSS grew meanwhile. Feed and
+server grow until the tape has its 15 minutes; a run with `--seconds 1200` has that behind it at its end.
 
 **Lateness** is in ms, p50 / p99 / max, of a capture after it was due: when the state had been *read*, by its own
 record, and when its line was *durable*: the capture had left the pending set, which is after the sync. In ms, too,
@@ -32,7 +33,7 @@ more, and nothing to lateness.
 """
 
 THREE = "{:.0f} / {:.0f} / {:.0f}"
-MEMORY = "{:.0f} ({:.0f}) {:+.0f}"
+MEMORY = "{:.0f} ({:.0f}) {:+z.0f}"
 
 Numbers = tuple[float, ...]
 
@@ -146,7 +147,8 @@ def _written(row: Row, numbers: Numbers | None) -> str:
 def _change(row: Row, before: Numbers | None, after: Numbers | None) -> str:
     if before is None or after is None:
         return "new" if after else "gone" if before else ""
-    signed = row.form.replace("{:+", "{:").replace("{:", "{:+")
+    # The z is for "+0", not "-0", of what is nearly nothing.
+    signed = row.form.replace("{:+z", "{:").replace("{:", "{:+z")
     return signed.format(*(new - old for old, new in zip(before, after, strict=True)))
 
 

@@ -113,7 +113,7 @@ def test_a_look_at_a_process_counts_its_cpu_from_the_first_look_on() -> None:
 def sightings_of(*looks: tuple[float, set[str]]) -> Sightings:
     sightings = Sightings()
     for at_ms, overdue in looks:
-        sightings.note(at_ms, overdue=overdue, pending=(), lines=())
+        sightings.note(at_ms - 1.0, at_ms, overdue=overdue, pending=(), lines=())
     return sightings
 
 
@@ -130,12 +130,17 @@ def test_a_capture_that_no_look_showed_left_before_the_first_look_after_its_read
     assert sightings.left_at_ms("a", not_before_ms=16.0) is None
 
 
+def test_a_look_that_began_before_a_capture_was_due_says_nothing_of_it() -> None:
+    sightings = sightings_of((10.0, set()), (15.0, set()))
+    assert sightings.left_at_ms("a", not_before_ms=9.5) == 15.0
+
+
 def test_delays_are_of_what_was_due_in_the_span_and_name_what_was_not_seen() -> None:
     signal, later = a_signal(), a_signal("xyz:LATER", at_ms=T0_MS + 60_000)
     outcomes = [a_followup(signal, 1000), a_missed(signal, 3000), a_followup(later, 1000)]
     sightings = Sightings()
-    sightings.note(T0_MS + 8.0, overdue=(), pending=[f"{signal.signal_id}|5000"], lines=[signal.line()])
-    sightings.note(T0_MS + 4_000.0, overdue=(), pending=(), lines=())
+    sightings.note(T0_MS + 7.0, T0_MS + 8.0, overdue=(), pending=[f"{signal.signal_id}|5000"], lines=[signal.line()])
+    sightings.note(T0_MS + 3_990.0, T0_MS + 4_000.0, overdue=(), pending=(), lines=())
     found = delays([signal, later], outcomes, sightings, span=Span(T0_MS, T0_MS + 60_000))
     assert (found.signals, found.captures, found.missed) == (1, 2, 1)
     assert found.written_ms.max == found.queued_ms.max == 8.0
@@ -168,6 +173,11 @@ def test_before_and_after_stand_side_by_side_with_what_changed() -> None:
 @pytest.mark.parametrize("more", [{"cpu_share": 0.41}, {"mb": 551.0}])
 def test_more_than_the_budget_is_said_loudly(more: dict[str, float]) -> None:
     assert "**exceeded**" in list(table([a_stretch(), a_stretch("after", **more)]))[-1]
+
+
+def test_what_nearly_stays_as_it_is_has_no_minus() -> None:
+    lines = list(table([a_stretch(), a_stretch("after", mb=399.9)]))
+    assert "| memory, MB: all | 400 (420) +1 | 400 (420) +1 | +0 (+0) +0 |" in lines
 
 
 def test_runs_of_a_label_are_shown_by_their_median() -> None:
