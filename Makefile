@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s  %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to a benchmark (bench: ARGS=--help)'
 	@echo '                 or to the resolver (lock: ARGS=--upgrade)'
@@ -70,6 +70,10 @@ bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks
 .PHONY: bench-page
 bench-page: $(VENV)/.dev ## Measure the live page with many markets and viewers: benchmarks/page.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.page $(ARGS)
+
+.PHONY: bench-product
+bench-product: $(VENV)/.dev ## Measure the whole product against its budget: benchmarks/product.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.product $(ARGS)
 
 RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-emit-index-url --quiet

@@ -19,9 +19,10 @@ from rich.markdown import Markdown
 
 from benchmarks.machine import of_machine
 from benchmarks.pagefigures import Found, Stretch, section
-from benchmarks.pagevenue import venue
 from benchmarks.processes import stray_cores
 from benchmarks.sections import with_section
+from benchmarks.venue import PAGE, venue
+from benchmarks.viewers import watched
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.store import Keys
@@ -34,7 +35,6 @@ PAGE_SETTLING_S = 10
 LAST_DUE_S = 6
 BROWSER_SETTLES_S = 3
 DRAWING_S = 10
-ASK_EVERY_S = 10
 OPENINGS = 3
 OPENING = """
     const shows = { table: "#market-rows tr", sketch: ".chart .sketch path", chart: ".chart .trace" };
@@ -69,10 +69,10 @@ def main(
 async def _run(found: Found, rounds: int, seconds: int, minutes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder)
-        async with venue() as url, _system(url, data_dir) as run:
+        async with venue(PAGE) as url, _system(url, data_dir) as run:
             for _ in range(rounds):
                 found.rounds.append(await _round(run, data_dir, seconds))
-            async with _page(data_dir) as (page, port), _watched(port, 1):
+            async with _page(data_dir) as (page, port), watched(port, 1):
                 for _ in range(OPENINGS if PROGRAM else 0):
                     shown, share = await asyncio.to_thread(_opened, port)
                     found.openings.append(shown)
@@ -85,7 +85,7 @@ async def _run(found: Found, rounds: int, seconds: int, minutes: int) -> None:
 async def _round(run: RunFile, data_dir: Path, seconds: int) -> list[Stretch]:
     stretches = [await _stretch(run, data_dir, seconds)]
     for viewers in VIEWERS:
-        async with _page(data_dir) as (page, port), _watched(port, viewers):
+        async with _page(data_dir) as (page, port), watched(port, viewers):
             await asyncio.sleep(PAGE_SETTLING_S)
             stretches.append(await _stretch(run, data_dir, seconds, page=page, viewers=viewers))
     return stretches
@@ -175,35 +175,6 @@ async def _page(data_dir: Path) -> AsyncIterator[tuple[psutil.Process, int]]:
     finally:
         page.terminate()
         await page.wait()
-
-
-@asynccontextmanager
-async def _watched(port: int, viewers: int) -> AsyncIterator[None]:
-    watching = [asyncio.create_task(_view(port)) for _ in range(viewers)]
-    yield
-    for task in watching:
-        task.cancel()
-    await asyncio.gather(*watching, return_exceptions=True)
-
-
-async def _view(port: int) -> None:
-    """One browser's event stream, read and thrown away."""
-    reader, writer = await _asked(port, "/events")
-    asked_s = time.monotonic()
-    while await reader.read(1 << 20):
-        if time.monotonic() - asked_s > ASK_EVERY_S:
-            asked_s = time.monotonic()
-            answer, asking = await _asked(port, "/api/decay?coin=&side=")
-            await answer.read()
-            asking.close()
-    writer.close()
-
-
-async def _asked(port: int, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
-    end = "" if path == "/events" else "Connection: close\r\n"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{end}\r\n".encode())
-    return reader, writer
 
 
 def _cpu_s(process: psutil.Process | None) -> float:

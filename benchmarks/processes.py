@@ -28,10 +28,10 @@ class Memory:
 class Tree:
     """A process and whatever it started."""
 
-    def __init__(self, command: Sequence[str], *, env: dict[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], *, env: dict[str, str], log: Path, cwd: Path = ROOT) -> None:
         with log.open("ab") as out:
             # A Ctrl-C is for the benchmark alone, which then ends its processes in order.
-            self._root = psutil.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
+            self._root = psutil.Popen(command, cwd=cwd, env=env, stdout=out, stderr=out, start_new_session=True)
         self._log = log
 
     @property
@@ -51,7 +51,7 @@ class Tree:
 
     def cpu_s(self) -> float:
         """User and system, of children that have ended too."""
-        return sum(map(_cpu_s, self._living()))
+        return sum(map(_cpu_with_ended_s, self._living()))
 
     def memory(self) -> Memory:
         living = list(self._living())
@@ -83,8 +83,10 @@ class Tree:
 
 
 @contextmanager
-def started(command: Sequence[str], *, env: dict[str, str] | None = None, log: Path) -> Iterator[Tree]:
-    tree = Tree(command, env=dict(os.environ, **(env or {})), log=log)
+def started(
+    command: Sequence[str], *, env: dict[str, str] | None = None, log: Path, cwd: Path = ROOT
+) -> Iterator[Tree]:
+    tree = Tree(command, env=dict(os.environ, **(env or {})), log=log, cwd=cwd)
     try:
         yield tree
     finally:
@@ -105,13 +107,18 @@ def stray_cores(seconds: float) -> float:
     return (busy_s() - before - (sum(os.times()[:2]) - own)) / (time.monotonic() - began_s)
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    ended = times.children_user + times.children_system
+def cpu_s(process: psutil.Process) -> float:
+    """User and system, of the process alone. Raises psutil.Error or OSError when it has gone."""
     if sys.platform != "linux":
-        return times.user + times.system + ended
+        times = process.cpu_times()
+        return float(times.user + times.system)
     # The clock of another process, as clock_getcpuclockid(3) has it: ns, where the files under /proc tell 10 ms.
-    return time.clock_gettime((~process.pid << 3) | 2) + ended
+    return time.clock_gettime((~process.pid << 3) | 2)
+
+
+def _cpu_with_ended_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(cpu_s(process) + times.children_user + times.children_system)
 
 
 def _peak_bytes(process: psutil.Process) -> int:

@@ -57,7 +57,7 @@ def main(
 
 
 def archived(commit: str, version: str) -> bytes:
-    """The source of a commit; the same bytes whenever it is made."""
+    """Pack the source of a commit; the same bytes each time."""
     archive = ["git", "archive", "--format=tar", f"--prefix=hip3-tasks-{version}/", commit, *SOURCE, *BESIDE]
     made = subprocess.run(archive, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return lzma.compress(made.stdout, preset=9 | lzma.PRESET_EXTREME)

@@ -41,7 +41,7 @@ class Release:
         return self.folder / PLANNED.name
 
     def unpacked(self, folder: Path) -> Path:
-        """Unpack the source into an empty folder; where it is then."""
+        """Unpack the source into an empty folder; return its root."""
         with tarfile.open(self.source) as archive:
             archive.extractall(folder, filter="data")
         (root,) = folder.iterdir()
@@ -59,7 +59,7 @@ class Program:
 
     @classmethod
     def planned(cls, script: Path, *, root: Path, cwd: Path, settings: Mapping[str, str]) -> "Program":
-        """Ask the plan of its own `hip3 up`, with this Python and what is installed for it."""
+        """Ask the tree's own `hip3 up` for its plan, with this Python and what is installed for it."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
         environment = {**kept, **settings, "PYTHONPATH": str(root)}
         answer = subprocess.run(

@@ -1,0 +1,97 @@
+"""A running `hip3 up` and the venue that it listens to: started as a user does, looked at, ended in order."""
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import orjson
+import psutil
+import redis
+
+from benchmarks.checkout import Checkout
+from benchmarks.processes import Tree, started
+from hip3_tasks.runfile import RunFile
+from hip3_tasks.store import Keys, connect
+from tests.datafiles import DataFiles
+
+START_S = 60.0
+END_S = 60.0
+
+
+@dataclass(slots=True)
+class System(DataFiles):
+    """A `hip3 up` that runs, and the venue that it listens to."""
+
+    up: Tree
+    venue: Tree
+    run: RunFile
+    data_dir: Path
+    client: redis.Redis
+
+    def bytes(self) -> dict[str, int]:
+        """The size of the files that grow: records and logs."""
+        paths = {"records": self.data_dir.glob("*_*.jsonl"), "logs": self.data_dir.glob("logs/*")}
+        return {name: sum(path.stat().st_size for path in some) for name, some in paths.items()}
+
+    def frames(self) -> int:
+        """How many the feed has received since it began."""
+        return sum(orjson.loads(self.client.get(Keys(self.run.name).status) or b'{"frames": {}}')["frames"].values())
+
+    def redis_mb(self) -> float:
+        return float(self.client.info("memory")["used_memory"]) / 1e6
+
+
+@asynccontextmanager
+async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[System]:
+    """Start it; ready when it has captured something and its pages listen."""
+    data_dir, log = folder / "data", folder / "venue.log"
+    with ExitStack() as opened:
+        venue = opened.enter_context(started([sys.executable, "-m", "benchmarks.venue", load], log=log))
+        url = await until(lambda: log.read_text().strip(), venue, "the venue listens")
+        command = checkout.hip3("up", "--venue", url, "--data-dir", str(data_dir))
+        # Celery looks for its app in the working directory first, which therefore is no checkout.
+        tree = started(command, env=checkout.environment, log=folder / "up.log", cwd=folder)
+        up = opened.enter_context(tree)
+        await until(lambda: list(data_dir.glob("followups_*")), up, "a follow-up is on disk")
+        run = RunFile.read(data_dir)
+        if run is None or run.page_url is None or run.flower_url is None:
+            raise RuntimeError("`hip3 up` runs without page or Flower; install the extra `web` there")
+        for where in (run.page_url, run.flower_url):
+            await until(lambda where=where: _listens(where), up, f"{where} listens")
+        yield System(up, venue, run, data_dir, opened.enter_context(connect(run.redis_url)))
+
+
+async def ended(up: Tree) -> None:
+    """Ask `hip3 up` to end, and wait until it has drained. Raises RuntimeError when it takes too long."""
+    psutil.Process(up.pid).terminate()
+    try:
+        await asyncio.to_thread(up.wait, END_S)
+    except psutil.TimeoutExpired:
+        raise RuntimeError(f"`hip3 up` did not end within {END_S:.0f} s") from None
+
+
+async def until(is_so: Callable[[], object], tree: Tree, what: str) -> str:
+    until_s = time.monotonic() + START_S
+    while not (value := is_so()):
+        tree.must_run()
+        if time.monotonic() > until_s:
+            raise RuntimeError(f"not within {START_S:.0f} s: {what}")
+        await asyncio.sleep(0.1)
+    return str(value)
+
+
+def _listens(url: str) -> bool:
+    with ExitStack() as opened, suppress(OSError):
+        opened.enter_context(socket.create_connection(("127.0.0.1", port_of(url)), timeout=1))
+        return True
+    return False
+
+
+def port_of(url: str | None) -> int:
+    return urlsplit(url or "").port or 0

@@ -1,0 +1,124 @@
+"""`make bench-product`: measure what the whole product uses at live size, and how late it is, against a budget.
+
+Runs `hip3 up` and a venue twice: 150 markets with 450 frames and 3 signals a second, then with 100 markets that move
+within 50 ms every 6 s besides. With --label the figures are kept in benchmarks/product.jsonl, and benchmarks/PRODUCT.md
+shows all labels side by side; without, they are only printed. Ctrl-C ends all that was started.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from pydantic import TypeAdapter
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.checkout import Checkout
+from benchmarks.footprint import ALL
+from benchmarks.productfigures import Stretch
+from benchmarks.productpage import markdown
+from benchmarks.productrun import Wanted, measured
+from benchmarks.venue import LOADS
+from hip3_tasks.settings import PREFIX
+
+KEPT = Path(__file__).with_name("product.jsonl")
+PAGE = "PRODUCT.md"
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def main(
+    label: Annotated[str, typer.Option(help="a column of the table, as in before; without it nothing is kept")] = "",
+    seconds: Annotated[int, typer.Option(min=1, help="of each run, after it has settled")] = 120,
+    settle: Annotated[int, typer.Option(min=0, metavar="SECONDS", help="before, while processes start")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="runs of each load; the table has medians")] = 1,
+    viewers: Annotated[int, typer.Option(min=0, help="who look at the page")] = 3,
+    load: Annotated[str, typer.Option(help=f"only one of {', '.join(LOADS)}")] = "",
+    checkout: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="measure the product of this folder, which has a .venv")
+    ] = None,
+    cores: Annotated[int, typer.Option(min=1, help="that all processes share")] = 2,
+    keep: Annotated[Path, typer.Option(help=f"where the figures are kept, and {PAGE} beside it")] = KEPT,
+) -> None:
+    if load and load not in LOADS:
+        raise typer.BadParameter(f"expected {' or '.join(LOADS)}, was {load}", param_hint="--load")
+    wanted = Wanted(label=label or "now", seconds=seconds, settling_s=settle, viewers=viewers)
+    source = _checkout(checkout)
+    _prepare(cores)
+    stretches = []
+    try:
+        for stretch in _measured(source, [load] if load else list(LOADS), rounds, wanted):
+            stretches.append(stretch)
+            if label:
+                keep_one(stretch, keep)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except RuntimeError as error:
+        typer.echo(f"bench-product: {error}", err=True)
+        raise typer.Exit(1) from None
+    Console().print(Markdown(markdown(all_kept(keep) if label else stretches)))
+
+
+def keep_one(stretch: Stretch, keep: Path) -> None:
+    """Add a stretch to those that are kept, and show them all on the page beside them."""
+    with keep.open("ab") as file:
+        file.write(orjson.dumps(stretch) + b"\n")
+    keep.with_name(PAGE).write_text(markdown(all_kept(keep)))
+
+
+def all_kept(keep: Path) -> list[Stretch]:
+    """Read the stretches, in the order in which they were measured."""
+    adapter = TypeAdapter(Stretch)
+    return [adapter.validate_json(line) for line in keep.read_bytes().splitlines()]
+
+
+def _measured(source: Checkout, loads: Sequence[str], rounds: int, wanted: Wanted) -> Iterator[Stretch]:
+    """Run each load in turn; stderr shows how far it is."""
+    console = Console(stderr=True)
+    with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("")
+        for number, load in product(range(1, rounds + 1), loads):
+            name = f"{load}, round {number} of {rounds}"
+
+            def tell(what: str, name: str = name) -> None:
+                progress.update(task, description=f"{name}: {what}")
+
+            stretch = asyncio.run(measured(source, load, wanted, tell=tell))
+            console.print(f"{name}: {summary(stretch)}", highlight=False)
+            yield stretch
+
+
+def summary(stretch: Stretch) -> str:
+    """A stretch in one line."""
+    used, delays = stretch.usages[ALL], stretch.delays
+    late = f"lateness p50 {delays.read_ms.p50:.0f}, p99 {delays.read_ms.p99:.0f}, max {delays.read_ms.max:.0f} ms"
+    return f"{used.cpu_share:.1%} of a core, {used.pss_mb:.0f} MB, {late} of {delays.captures:,} captures"
+
+
+def _checkout(root: Path | None) -> Checkout:
+    try:
+        return Checkout.of(root)
+    except FileNotFoundError as error:
+        raise typer.BadParameter(str(error), param_hint="--checkout") from None
+
+
+def _prepare(cores: int) -> None:
+    """Limit this process, and all that it starts, to some cores; drop the user's settings; end in order."""
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+if __name__ == "__main__":
+    app()
