@@ -48,7 +48,7 @@ class Feed:
         self.detection_began_at_ms: int | None = None
         self.first_worker_at_ms: int | None = None
         """When the first worker came, where none was there from the start."""
-        self._is_draining = False
+        self._may_detect = self._is_draining = False
         self.frames: Counter[str] = Counter()
         self.states: dict[str, MarketState] = {}
         self.delisted: list[str] = []
@@ -65,12 +65,18 @@ class Feed:
 
     @property
     def detecting(self) -> bool:
-        return self.detection_began_at_ms is not None and not self._is_draining
+        return self._may_detect and not self._is_draining
 
     @property
     def is_live(self) -> bool:
         """Whether the state of any market is known."""
         return any(state.market is not None for state in self.states.values())
+
+    def detect(self) -> None:
+        """Detect signals from now on, or as soon as a market is live."""
+        self._may_detect = True
+        if self.is_live:
+            self.detection_began_at_ms = self._clock.now_ms()
 
     def detect_no_more(self) -> None:
         self._is_draining = True
@@ -115,6 +121,8 @@ class Feed:
             return
         self.pipeline.append(state.coin, at_ms, market)
         if self.detecting:
+            if self.detection_began_at_ms is None:
+                self.detection_began_at_ms = at_ms
             signal = self._detector.observe(
                 state.coin, market, taker_fee_bps=state.taker_fee_bps, ctx_at_ms=state.ctx_at_ms, at_ms=at_ms
             )

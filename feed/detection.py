@@ -37,11 +37,12 @@ class DetectionStart:
         self._worker_is_there = asyncio.Event()
 
     async def run(self) -> None:
-        """Wait for a worker, within limits, and for a live market; then begin."""
-        open_at_start = await self._dispatcher.on_redis_thread(self._count_open)
+        """Let the feed detect once a worker is there, or was waited for long enough."""
+        if self._wait_s and await self._dispatcher.on_redis_thread(self._count_open):
+            self._wait_s = 0.0
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._begin())
             group.create_task(self._look_for_a_worker())
-            group.create_task(self._begin(0.0 if open_at_start else self._wait_s))
 
     async def _look_for_a_worker(self) -> None:
         was_there_at_once = await self._dispatcher.on_redis_thread(self._a_worker_consumes)
@@ -51,17 +52,15 @@ class DetectionStart:
             self._feed.first_worker_at_ms = self._clock.now_ms()
         self._worker_is_there.set()
 
-    async def _begin(self, wait_s: float) -> None:
-        try:
-            async with asyncio.timeout(wait_s):
-                await self._worker_is_there.wait()
-        except TimeoutError:
-            if wait_s:
-                log.warning("no_worker_yet", waited_s=wait_s, queue=self._keys.queue)
-        while not self._feed.is_live:
-            await asyncio.sleep(POLL_S)
-        self._feed.detection_began_at_ms = self._clock.now_ms()
-        log.info("detection_began", has_worker=self._worker_is_there.is_set())
+    async def _begin(self) -> None:
+        if self._wait_s:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await self._worker_is_there.wait()
+            except TimeoutError:
+                log.warning("no_worker_yet", waited_s=self._wait_s, queue=self._keys.queue)
+        self._feed.detect()
+        log.info("detection_allowed", has_worker=self._worker_is_there.is_set())
 
     def _count_open(self) -> int:
         """How many captures are open; many when nobody can say, for then signals must not wait."""

@@ -79,7 +79,7 @@ async def why_no_markets(url: str) -> str:
         with pytest.raises(UniverseError) as caught:
             await InfoClient(session, url).live_markets(dexes=["xyz"], coins=())
     prefix, words = str(caught.value).split(": ", 1)
-    assert (prefix, words.split(": ", 1)[0]) == (f"{url}/info", "meta of dex xyz")
+    assert (prefix, words.split(": ", 1)[0]) == (f"{url}/info", "perpDexs")
     return words.split(": ", 1)[1]
 
 
