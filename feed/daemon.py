@@ -48,6 +48,8 @@ class Feed:
         self.detection_began_at_ms: int | None = None
         self.first_worker_at_ms: int | None = None
         """When the first worker came, where none was there from the start."""
+        self.has_worker = False
+        """Whether any was there yet."""
         self._may_detect = self._is_draining = False
         self.frames: Counter[str] = Counter()
         self.states: dict[str, MarketState] = {}

@@ -50,6 +50,7 @@ class DetectionStart:
             await asyncio.sleep(POLL_S)
         if not was_there_at_once:
             self._feed.first_worker_at_ms = self._clock.now_ms()
+        self._feed.has_worker = True
         self._worker_is_there.set()
 
     async def _begin(self) -> None:

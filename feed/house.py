@@ -22,8 +22,8 @@ from hip3_tasks.tape import TapeWriter
 log = structlog.get_logger()
 
 REPORT_EVERY_S = 1.0
-START_REPORT_EVERY_S = 0.1
-"""Until detection begins: whoever starts the system waits for it."""
+START_REPORT_EVERY_S, START_MS = 0.1, 15_000
+"""At first, until detection has begun and a worker is there: whoever starts the system waits for both."""
 TRIM_EVERY_S = 10.0
 KEEP_DAYS_EVERY_S = 3_600.0
 TAPE_MARGIN_MS = 60_000
@@ -72,8 +72,7 @@ class House:
                 await self._dispatcher.on_redis_thread(self._markets().write, self._client, keys)
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
-            has_begun = self._feed.detection_began_at_ms is not None
-            await asyncio.sleep(REPORT_EVERY_S if has_begun else START_REPORT_EVERY_S)
+            await asyncio.sleep(START_REPORT_EVERY_S if self._is_starting else REPORT_EVERY_S)
 
     async def _ask_redis(self) -> tuple[int | None, list[str]]:
         """When the oldest open capture was due, and what is wrong with Redis if that has lasted."""
@@ -86,6 +85,11 @@ class House:
             return None, [f"Redis: {error}"] if has_lasted else []
         self._redis_away_since_ms = None
         return oldest_ms, []
+
+    @property
+    def _is_starting(self) -> bool:
+        is_complete = self._feed.has_worker and self._feed.detection_began_at_ms is not None
+        return not is_complete and self._clock.now_ms() - self._started_at_ms < START_MS
 
     async def trim(self) -> None:
         """Drop what is older than the retention, but nothing an open capture may need, within a cap."""

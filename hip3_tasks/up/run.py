@@ -154,12 +154,13 @@ class Run:
 
     def _look(self) -> None:
         self._looked_at_s = time.monotonic()
-        self.tally.update()
         snapshot = Snapshot.take(self._client, self._keys)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
             snapshot = replace(snapshot, feed=None)  # what an earlier one said
         if snapshot.feed:
+            self.tally.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
             self._hear(snapshot.feed, at_ms=snapshot.at_ms)
+        self.tally.update()
         if self._display.is_due():
             self._display.show(self._view(snapshot))
 

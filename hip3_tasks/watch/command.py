@@ -16,7 +16,7 @@ from hip3_tasks.watch.framerate import FrameRate
 from hip3_tasks.watch.markets import Markets, seen_markets
 from hip3_tasks.watch.pipeline import Pipeline, files_today
 from hip3_tasks.watch.status import Snapshot, problems
-from hip3_tasks.watch.tally import recent
+from hip3_tasks.watch.tally import WorkerStart, recent
 
 LOOK_BACK_MS = 900_000
 REDIS_TIMEOUT_S = 2.0
@@ -45,12 +45,13 @@ def _view(chosen: Settings) -> View:
         found = seen_markets(client, keys, at_ms=snapshot.at_ms)
     except Unavailable as error:
         snapshot = Snapshot(at_ms=now_ms, fault=str(error))
+    start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
     run = RunFile.read(chosen.data_dir)
     places = {"page": run and run.page_url, "flower": run and run.flower_url, "data": str(chosen.data_dir)}
     return View(
         title=f"{chosen.feed_name}, last {LOOK_BACK_MS // 60_000} minutes",
         pipeline=Pipeline.of(
-            recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms),
+            recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),
             frames_per_s=FrameRate().of(snapshot.feed),

@@ -56,6 +56,8 @@ class Pipeline(BaseModel):
     """What Redis uses of its memory."""
     outcomes_by_offset_ms: dict[int, Outcomes]
     """Were the signals right, and by how much; only offsets that have a follow-up."""
+    due_before_worker: int
+    """Follow-ups that fell due before the first worker was there: in no lateness."""
 
     @property
     def decisive(self) -> tuple[int, Outcomes] | None:
@@ -89,6 +91,7 @@ class Pipeline(BaseModel):
             files_today=files,
             server_bytes=snapshot.server_bytes,
             outcomes_by_offset_ms=_summaries(tally),
+            due_before_worker=tally.due_before_worker,
         )
 
 

@@ -4,6 +4,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,29 @@ from hip3_tasks.watch.lateness import Lateness, joined_lateness
 from hip3_tasks.watch.outcomes import Costs, OutcomeSums
 from hip3_tasks.watch.tail import Tail
 
+LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
+
+
+@dataclass
+class WorkerStart:
+    """When the first worker came, as far as that is known; the tallies of one reader share it."""
+
+    first_worker_at_ms: int | None = None
+
+    def explains(self, *, due_at_ms: int, captured_at_ms: int) -> bool:
+        """Whether a capture was late since it fell due before there was a worker: a start, and no lateness."""
+        return self.first_worker_at_ms is not None and due_at_ms < self.first_worker_at_ms <= captured_at_ms
+
 
 class Tally:
     """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
 
-    def __init__(self, costs: Costs | None = None) -> None:
-        """`costs` are shared by tallies that see the lines of the same signals."""
+    def __init__(self, costs: Costs | None = None, start: WorkerStart | None = None) -> None:
+        """Both are shared by tallies that see the lines of the same signals."""
         self._costs = Costs() if costs is None else costs
+        self.start = WorkerStart() if start is None else start
+        self.due_before_worker = 0
+        """Follow-ups that are left out of the lateness."""
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
@@ -56,14 +73,18 @@ class Tally:
                 self.missed_by_reason[str(record["reason"])] += 1
                 self._costs.answered(record)
             else:
-                offset_ms, late_ms = record["offset_ms"], record["captured_at_ms"] - record["due_at_ms"]
-                if type(offset_ms) is int and type(late_ms) is int:
-                    self.lateness_by_offset_ms[offset_ms].add(late_ms)
+                offset_ms, due_at_ms, captured_at_ms = (record[name] for name in LATENESS_FIELDS)
+                if type(offset_ms) is type(due_at_ms) is type(captured_at_ms) is int:
+                    if self.start.explains(due_at_ms=due_at_ms, captured_at_ms=captured_at_ms):
+                        self.due_before_worker += 1
+                    else:
+                        self.lateness_by_offset_ms[offset_ms].add(captured_at_ms - due_at_ms)
                     self.followups_by_offset_ms[offset_ms] += 1
                     self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
 
     def join(self, other: "Tally") -> None:
         self.signals += other.signals
+        self.due_before_worker += other.due_before_worker
         self.followups_by_offset_ms.update(other.followups_by_offset_ms)
         self.missed_by_reason.update(other.missed_by_reason)
         for offset_ms, lateness in other.lateness_by_offset_ms.items():
@@ -84,9 +105,9 @@ class RunTally(Tally):
             self.add(kind, lines)
 
 
-def recent(data_dir: Path, since_ms: int, *, until_ms: int) -> Tally:
+def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> Tally:
     """The tally of the signals since an instant and of their captures; files are read from their ends."""
-    tally = Tally()
+    tally = Tally(start=start)
     for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
         tally.add(kind, lines)
     return tally

@@ -5,7 +5,7 @@ from typing import Any
 
 from hip3_tasks.watch.lateness import Lateness, joined_lateness
 from hip3_tasks.watch.outcomes import Costs
-from hip3_tasks.watch.tally import Tally
+from hip3_tasks.watch.tally import Tally, WorkerStart
 
 BUCKET_MS = 15_000
 BUCKETS = 60
@@ -16,13 +16,13 @@ class Window:
 
     def __init__(self) -> None:
         self._buckets: dict[int, Tally] = {}
-        self._costs = Costs()
+        self._costs, self.start = Costs(), WorkerStart()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """What is no record counts for nothing."""
         at_ms = record.get("timestamp_ms" if kind == "signals" else "due_at_ms")
         if type(at_ms) is int:
-            self._buckets.setdefault(at_ms // BUCKET_MS, Tally(self._costs)).take(kind, record)
+            self._buckets.setdefault(at_ms // BUCKET_MS, Tally(self._costs, self.start)).take(kind, record)
 
     def forget_before(self, at_ms: int) -> None:
         """Let go of what is over a quarter of an hour older than this."""

@@ -31,7 +31,7 @@ class Files:
 
     def __init__(self, data_dir: Path) -> None:
         self.recents, self.window, self.decay = Recents(), Window(), Decay()
-        self.totals = Tally()
+        self.totals = Tally(start=self.window.start)
         """Of the lines appended since this began: what only ever grows."""
         self._data_dir = data_dir
         self._tail: Tail | None = None

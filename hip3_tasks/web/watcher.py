@@ -76,9 +76,12 @@ class Watcher:
     def look(self) -> Look:
         """Never raises for what is wrong with Redis or the files: that is a thing to show."""
         now_ms = wall_ms()
+        looks_at_machinery = self._looks % PIPELINE_EVERY == 0
+        if looks_at_machinery:
+            self._snapshot = self._take_snapshot()
         self._files.update(now_ms)
-        if self._looks % PIPELINE_EVERY == 0:
-            self._look_at_the_machinery()
+        if looks_at_machinery:
+            self._sum_up()
         at_ms = now_ms - (self._snapshot.feed.clock_behind_wall_ms if self._snapshot.feed else 0)
         self._look_at_the_markets(at_ms)
         figures = self._figures() if self._looks % FIGURES_EVERY == 0 else {}
@@ -87,12 +90,17 @@ class Watcher:
             self._verdicts = verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN))
         return Look(self._state(at_ms), changed, figures)
 
-    def _look_at_the_machinery(self) -> None:
+    def _take_snapshot(self) -> Snapshot:
         try:
             self._source.find()
-            self._snapshot = Snapshot.take(self._source.client, self._source.keys)
+            snapshot = Snapshot.take(self._source.client, self._source.keys)
         except Unavailable as error:
-            self._snapshot = Snapshot(at_ms=wall_ms(), fault=str(error))
+            return Snapshot(at_ms=wall_ms(), fault=str(error))
+        if snapshot.feed:
+            self._files.window.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
+        return snapshot
+
+    def _sum_up(self) -> None:
         self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
         data_dir = self._chosen.data_dir
         self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)

@@ -140,3 +140,18 @@ def test_great_lateness_keeps_three_digits_and_its_maximum_all(late_ms: int) -> 
     found = lateness.quantile(0.5)
     assert found is not None and 0 <= late_ms - found < late_ms / 99
     assert lateness.summary()["max"] == late_ms
+
+
+@pytest.mark.parametrize(
+    ("first_worker_at_ms", "left_out"), [(None, 0), (T0_MS + 999, 0), (T0_MS + 1003, 1), (T0_MS + 1004, 0)]
+)
+def test_what_fell_due_before_the_first_worker_and_was_captured_after_it_is_in_no_lateness(
+    first_worker_at_ms: int | None, left_out: int, tmp_path: Path
+) -> None:
+    tally = RunTally(tmp_path)
+    tally.start.first_worker_at_ms = first_worker_at_ms
+    # Due at T0 + 1000, captured 3 ms later.
+    append(tmp_path, a_signal(), a_followup())
+    tally.update()
+    assert (tally.followups, tally.due_before_worker) == (1, left_out)
+    assert tally.lateness.count == 1 - left_out
