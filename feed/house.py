@@ -18,6 +18,7 @@ from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, is_cancelled
 from hip3_tasks.tape import TapeWriter
+from hip3_tasks.venue import is_simulated
 
 log = structlog.get_logger()
 
@@ -184,4 +185,5 @@ class House:
             watermark_ms=feed.pipeline.watermark_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
             problems=problems,
+            is_simulated=is_simulated(self._settings),
         )

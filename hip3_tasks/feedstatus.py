@@ -42,6 +42,8 @@ class FeedStatus(BaseModel):
     clock_behind_wall_ms: int
     problems: list[str]
     """What turns health red, in words; empty when all is well."""
+    is_simulated: bool | None = None
+    """Whether its prices are made up; None from a feed that does not say."""
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         client.set(keys.status, self.model_dump_json(), ex=TTL_S)
