@@ -27,6 +27,7 @@ class Wishes:
 
     duration_s: float | None = None
     as_json: bool = False
+    quiet: bool = False
     flower: bool = True
     page: bool = True
     venue_arguments: tuple[str, ...] = ()
