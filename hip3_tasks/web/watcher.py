@@ -55,6 +55,7 @@ class Watcher:
         self._verdicts = Verdicts()
         self._markets: list[MarketRow] = []
         self._known_until_ms: int | None = None
+        self._is_simulated: bool | None = None
         self._looks = 0
 
     async def watch(self, board: Board) -> None:
@@ -93,6 +94,8 @@ class Watcher:
             self._snapshot = Snapshot.take(self._source.client, self._source.keys)
         except Unavailable as error:
             self._snapshot = Snapshot(at_ms=wall_ms(), fault=str(error))
+        if self._snapshot.feed:
+            self._is_simulated = self._snapshot.feed.is_simulated
         self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
         data_dir = self._chosen.data_dir
         self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)
@@ -132,4 +135,5 @@ class Watcher:
             pipeline=self._pipeline,
             markets=self._markets,
             signals=newest,
+            is_simulated=self._is_simulated,
         )
