@@ -18,6 +18,7 @@ from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, is_cancelled
 from hip3_tasks.tape import TapeWriter
+from hip3_tasks.venue import is_simulated
 
 log = structlog.get_logger()
 
@@ -193,4 +194,5 @@ class House:
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
             notices=feed.notices.sentences,
+            is_simulated=is_simulated(self._settings),
         )

@@ -90,6 +90,9 @@ def up(
     as_json: Annotated[
         bool, typer.Option("--json", help="One last line of JSON on stdout, the rest on stderr.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Only problems, as they come and go, and the summary.")
+    ] = False,
     flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Flower, the page that shows the tasks.")] = True,
     page: Annotated[bool, typer.Option("--page/--no-page", help="The live page.")] = True,
     rate: Annotated[float | None, typer.Option(min=0.1, max=100, help="Simulated signals a second.")] = None,
@@ -102,7 +105,7 @@ def up(
     """Run everything: server, simulated venue, feed, workers, Flower. Ctrl-C ends it in order."""
     from hip3_tasks import services, settings
     from hip3_tasks.up.command import up as run_up
-    from hip3_tasks.up.plan import Wishes, is_simulated
+    from hip3_tasks.up.plan import Wishes, runs_venue
 
     if duration is not None and not 0 < duration < float("inf"):
         raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
@@ -110,9 +113,16 @@ def up(
     chosen = settings.load(venue=venue, data_dir=data_dir)
     simulated = {"--rate": rate, "--seed": seed, "--from": from_file}
     arguments = [word for name, value in simulated.items() if value is not None for word in (name, str(value))]
-    if arguments and not is_simulated(chosen):
+    if arguments and not runs_venue(chosen):
         raise typer.BadParameter(f"only the simulated venue has that, not {chosen.venue}", param_hint=arguments[0])
-    wishes = Wishes(duration_s=duration, as_json=as_json, flower=flower, page=page, venue_arguments=tuple(arguments))
+    wishes = Wishes(
+        duration_s=duration,
+        as_json=as_json,
+        quiet=quiet,
+        flower=flower,
+        page=page,
+        venue_arguments=tuple(arguments),
+    )
     return run_up(chosen, wishes)
 
 

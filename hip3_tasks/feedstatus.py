@@ -48,6 +48,8 @@ class FeedStatus(BaseModel):
     """When the first worker came that consumes the queue; None before, and where one was there from the start."""
     notices: list[str] = []
     """What an operator should know although nothing is red: names in settings that the venue does not list."""
+    is_simulated: bool | None = None
+    """Whether its prices are made up; None from a feed that does not say."""
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         client.set(keys.status, self.model_dump_json(), ex=TTL_S)

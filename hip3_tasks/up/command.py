@@ -7,13 +7,16 @@ from types import FrameType
 
 from rich.console import Console
 
+from hip3_tasks.plural import counted
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.settings import Settings
 from hip3_tasks.up import plan as plans
 from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan, Wishes
 from hip3_tasks.up.run import Run
-from hip3_tasks.watch.display import Display, summary
+from hip3_tasks.watch.advice import has_data, report_command, shown
+from hip3_tasks.watch.display import Display
+from hip3_tasks.watch.view import summary
 
 PATIENCE_S = 5.0
 
@@ -24,7 +27,7 @@ def up(chosen: Settings, wishes: Wishes, *, make_plan: Callable[[Settings, Wishe
     household = Household(chosen.data_dir)
     try:
         try:
-            with Display(Console(stderr=wishes.as_json)) as display:
+            with Display(Console(stderr=wishes.as_json), is_quiet=wishes.quiet) as display:
                 run = Run(chosen, make_plan(chosen, wishes), household=household, display=display)
                 run.go_on_until(lambda: stop.is_made, duration_s=wishes.duration_s)
         finally:
@@ -56,8 +59,10 @@ class StopRequest:
 
 def _report(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
     tally = run.tally
-    display.say(summary(run.summary()))
-    display.say(f"data in {chosen.data_dir}")
+    display.say("\n".join(summary(run.summary(), width=display.width)))
+    display.note(f"data in {shown(chosen.data_dir)}")
+    if has_data(chosen.data_dir):
+        display.note(f"next: {report_command(chosen.data_dir, '--html', 'report.html')}")
     if as_json:
         counts = {"signals": tally.signals, "followups": tally.followups, "missed": tally.missed}
         print(
@@ -65,7 +70,8 @@ def _report(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> i
             flush=True,
         )
     if run.left_open:
-        display.say(f"{run.left_open} captures are left open; the next `hip3 up` here takes them up")
+        open_ones = counted(run.left_open, "capture is", "captures are")
+        display.say(f"{open_ones} left open for the next `hip3 up` here")
     elif run.fault:
         display.say(run.fault)
     return 1 if run.left_open or run.fault else 0

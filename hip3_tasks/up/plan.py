@@ -28,6 +28,7 @@ class Wishes:
 
     duration_s: float | None = None
     as_json: bool = False
+    quiet: bool = False
     flower: bool = True
     page: bool = True
     venue_arguments: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class Plan:
     page: Part | None
 
 
-def is_simulated(chosen: Settings) -> bool:
+def runs_venue(chosen: Settings) -> bool:
     """Whether the venue is one that `hip3 up` runs itself."""
     return chosen.venue == "sim" and chosen.venue_url is None
 
@@ -58,7 +59,7 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
     _check_ports(chosen, wishes)
     port = server.free_port()
     redis_url = chosen.redis_url or f"redis://127.0.0.1:{server.free_port()}/0"
-    venue_url = f"http://127.0.0.1:{port}" if is_simulated(chosen) else chosen.base_url
+    venue_url = f"http://127.0.0.1:{port}" if runs_venue(chosen) else chosen.base_url
     environment = _environment(chosen, redis_url, venue_url)
     simulator = ("simulator", "--host", "127.0.0.1", "--port", str(port), "--parent-pid", str(os.getpid()))
     drain_s = max(chosen.offsets_ms) / 1000 + DRAIN_MARGIN_S
@@ -66,7 +67,7 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
         redis_url=redis_url,
         venue_url=venue_url,
         server=None if chosen.redis_url else _server(chosen.data_dir, redis_url, environment),
-        venue=_part("venue", environment, *simulator, *wishes.venue_arguments) if is_simulated(chosen) else None,
+        venue=_part("venue", environment, *simulator, *wishes.venue_arguments) if runs_venue(chosen) else None,
         feed=_part("feed", environment, "feed", ends_within_s=drain_s + PATIENCE_S),
         worker=_part("worker", environment, "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
         flower=_flower(chosen, environment) if wishes.flower else None,

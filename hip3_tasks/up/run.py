@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,12 +24,15 @@ from hip3_tasks.up.children import Child, Part
 from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan
 from hip3_tasks.up.server import answers
-from hip3_tasks.watch.display import Display, View
+from hip3_tasks.venue import venue_in_words
+from hip3_tasks.watch.advice import report_command, shown
+from hip3_tasks.watch.display import Display
 from hip3_tasks.watch.framerate import FrameRate
 from hip3_tasks.watch.markets import seen_markets
 from hip3_tasks.watch.pipeline import Pipeline, files_today
-from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.watch.status import Snapshot, notices, problems
 from hip3_tasks.watch.tally import RunTally
+from hip3_tasks.watch.view import View
 
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5
@@ -95,6 +98,7 @@ class Run:
         for part in (plan.page, plan.flower):
             if part:
                 self._start(part)
+        self._display.announce(self._places(("page", "flower", "data")))
 
     def _until_settled(self, is_met: Callable[[], bool]) -> Iterator[None]:
         while not is_met() and self._age_s() < SETTLING_S:
@@ -146,8 +150,8 @@ class Run:
             self._look()
         time.sleep(TICK_S)
 
-    def _log(self, said: str) -> None:
-        self._display.say(said)
+    def _log(self, said: str, *, is_problem: bool = True) -> None:
+        (self._display.say if is_problem else self._display.note)(said)
         at = datetime.fromtimestamp(wall_ms() / 1000, UTC)
         with suppress(OSError), (self._chosen.data_dir / "logs" / "up.log").open("a") as log:
             log.write(f"{at:%Y-%m-%d %H:%M:%S} {said}\n")
@@ -174,18 +178,24 @@ class Run:
     def _view(self, snapshot: Snapshot) -> View:
         is_settling = self._detecting_since_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
-        places = {
-            **self._urls,
-            "venue": self._plan.venue_url,
-            "data": str(self._chosen.data_dir),
-        }
         return View(
-            title=f"hip3 up, {self._chosen.venue}, {self._age_s():.0f} s, {self._state}",
+            title=f"hip3 up, {venue_in_words(self._chosen)}, {self._age_s():,.0f} s, {self._state}",
             pipeline=self._pipeline(snapshot),
             markets=seen_markets(self._client, self._keys, at_ms=snapshot.at_ms).rows,
             problems=self._problems(snapshot) if is_judged else [],
-            places={name: place for name, place in places.items() if place},
+            notices=notices(snapshot),
+            places=self._places(("flower", "venue", "data")),
+            next_steps=self._next_steps(),
         )
+
+    def _places(self, names: Sequence[str]) -> dict[str, str]:
+        """Where else to look, by name."""
+        places = {**self._urls, "venue": self._plan.venue_url, "data": shown(self._chosen.data_dir)}
+        return {name: place for name, place in places.items() if place and name in names}
+
+    def _next_steps(self) -> list[str]:
+        page_url = self._urls.get("page") if self._state in ("starting", "running") else None
+        return [*([f"open {page_url}"] if page_url else []), report_command(self._chosen.data_dir)]
 
     def _pipeline(self, snapshot: Snapshot) -> Pipeline:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
@@ -198,7 +208,7 @@ class Run:
         """The feed first, which drains while all others still work for it; then those, but not the server."""
         if self._feed:
             self._state = "draining"
-            self._log("no new signals; what is pending is waited for. Ctrl-C stops at once")
+            self._log("no new signals; what is pending is waited for. Ctrl-C stops at once", is_problem=False)
             self._household.end([self._feed], meanwhile=self._tick)
             self.left_open = self._count_open()
             # Of SIGTERM itself it dies only when it has not begun.

@@ -11,12 +11,15 @@ from hip3_tasks.printable import printable
 from hip3_tasks.runfile import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store import Keys, connect
-from hip3_tasks.watch.display import View, line, table
+from hip3_tasks.venue import SIMULATED
+from hip3_tasks.watch.advice import has_data, report_command, shown
 from hip3_tasks.watch.framerate import FrameRate
 from hip3_tasks.watch.markets import Markets, seen_markets
+from hip3_tasks.watch.panel import panel, plain
 from hip3_tasks.watch.pipeline import Pipeline, files_today
-from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.watch.status import Snapshot, notices, problems
 from hip3_tasks.watch.tally import WorkerStart, recent
+from hip3_tasks.watch.view import View
 
 LOOK_BACK_MS = 900_000
 REDIS_TIMEOUT_S = 2.0
@@ -31,9 +34,15 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
         red = "\n".join(map(printable, view.problems))
         print(red or "all is well", file=sys.stderr if red else sys.stdout)
     else:
-        console = Console()
-        console.print(table(view) if console.is_terminal else line(view), soft_wrap=True, markup=False)
+        _show(view, Console())
     return 1 if check and view.problems else 0
+
+
+def _show(view: View, console: Console) -> None:
+    if console.is_terminal:
+        console.print(panel(view, width=console.width))
+    else:
+        print("\n".join(plain(view)))
 
 
 def _view(chosen: Settings) -> View:
@@ -47,9 +56,13 @@ def _view(chosen: Settings) -> View:
         snapshot = Snapshot(at_ms=now_ms, fault=str(error))
     start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
     run = RunFile.read(chosen.data_dir)
-    places = {"page": run and run.page_url, "flower": run and run.flower_url, "data": str(chosen.data_dir)}
+    places = {"flower": run and run.flower_url, "data": shown(chosen.data_dir)}
+    next_steps = [
+        *([f"open {run.page_url}"] if run and run.page_url else []),
+        *([report_command(chosen.data_dir)] if has_data(chosen.data_dir) else []),
+    ]
     return View(
-        title=f"{chosen.feed_name}, last {LOOK_BACK_MS // 60_000} minutes",
+        title=_title(chosen.feed_name, snapshot),
         pipeline=Pipeline.of(
             recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
             snapshot,
@@ -58,8 +71,16 @@ def _view(chosen: Settings) -> View:
         ),
         markets=found.rows,
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
+        notices=notices(snapshot),
         places={name: place for name, place in places.items() if place},
+        next_steps=next_steps,
     )
+
+
+def _title(name: str, snapshot: Snapshot) -> str:
+    """Numbers first, since a narrow terminal cuts the end. The feed knows its venue; our own settings may differ."""
+    venue = [SIMULATED] if snapshot.feed and snapshot.feed.is_simulated else []
+    return ", ".join([f"last {LOOK_BACK_MS // 60_000} minutes", *venue, name])
 
 
 def _as_dict(view: View) -> dict[str, object]:

@@ -78,6 +78,11 @@ def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[st
     return list(by_subject.values())
 
 
+def notices(snapshot: Snapshot) -> Sequence[str]:
+    """What the feed would have an operator know, and is no problem."""
+    return tuple(getattr(snapshot.feed, "notices", ()))
+
+
 def _faults(snapshot: Snapshot) -> list[str]:
     feed, at_ms = snapshot.feed, snapshot.at_ms
     if feed is None:

@@ -47,6 +47,8 @@ class State:
     markets: Sequence[MarketRow]
     signals: Sequence[SignalRow]
     """Newest first."""
+    is_simulated: bool | None
+    """Whether the venue's prices are made up, as the feed said last; None before it said so."""
 
     def head(self) -> dict[str, Any]:
         """What is so small that it is said each time."""
@@ -58,6 +60,7 @@ class State:
             "problems": list(self.problems),
             "session": self.session,
             "late_now_ms": self.late_now_ms,
+            "is_simulated": self.is_simulated,
         }
 
     def document(self) -> dict[str, Any]:

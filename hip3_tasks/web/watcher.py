@@ -55,6 +55,7 @@ class Watcher:
         self._verdicts = Verdicts()
         self._markets: list[MarketRow] = []
         self._known_until_ms: int | None = None
+        self._is_simulated: bool | None = None
         self._looks = 0
 
     async def watch(self, board: Board) -> None:
@@ -98,6 +99,7 @@ class Watcher:
             return Snapshot(at_ms=wall_ms(), fault=str(error))
         if snapshot.feed:
             self._files.window.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
+            self._is_simulated = snapshot.feed.is_simulated
         return snapshot
 
     def _sum_up(self) -> None:
@@ -140,4 +142,5 @@ class Watcher:
             pipeline=self._pipeline,
             markets=self._markets,
             signals=newest,
+            is_simulated=self._is_simulated,
         )

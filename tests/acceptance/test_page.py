@@ -80,6 +80,7 @@ def test_a_trader_sees_the_market_move_and_signals_answered(system: System, tab:
     wait_until(lambda: part_of(system, "cli page"))
     opened(tab, url_of(system))
     assert tab.run(ROWS) >= 55
+    assert tab.run("document.querySelector('#simulated').checkVisibility()")
     rows_move(tab)
     a_signal_is_answered(tab)
     rows_are_sorted_and_filtered(tab)

@@ -97,6 +97,14 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
     assert RunFile.read(system.data_dir) is None
 
 
+def test_a_quiet_run_says_only_what_became_of_it(start: Start) -> None:
+    system = start("--duration", "2", "--no-flower", "--no-page", "--quiet")
+    out, err = system.process.communicate(timeout=PATIENCE_S)
+    assert (system.process.returncode, len(out.splitlines())) == (0, 1)
+    first, *others = err.splitlines()
+    assert first.startswith("this run: signals ") and all(line.startswith("    ") for line in others)
+
+
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(start: Start) -> None:
     first = start("--rate", "10")
     wait_until(lambda: first.lines("followups"))

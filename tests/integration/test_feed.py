@@ -369,6 +369,7 @@ def test_health_is_red_and_says_why_while_no_market_is_live(rigged: Rigged) -> N
             rig.venue.refuse(True)
             rig.start()
             problem = await eventually("red", lambda: (s := rig.status()) and next(iter(s.problems), None))
+            assert rig.status().is_simulated
             assert problem == f"no market is live: {url}: the venue answered 503 Service Unavailable"
             rig.venue.refuse(False)
             await eventually("live", lambda: rig.status().markets_live == 2, within_s=6)

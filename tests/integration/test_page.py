@@ -79,6 +79,18 @@ def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
         assert rig.ask("/healthz").status == 200
 
 
+def test_it_says_what_the_feed_says_of_the_venue_and_nothing_before(rig: PageRig) -> None:
+    with rig.running():
+        assert rig.state()["is_simulated"] is None
+        for is_simulated in (True, False):
+            rig.feed_says(is_simulated=is_simulated)
+            until("it is said", lambda said=is_simulated: rig.state()["is_simulated"] is said)
+        rig.client.delete(rig.keys.status)
+        until("the feed is gone", lambda: "no status of the feed" in "".join(rig.state()["problems"]))
+        assert rig.state()["is_simulated"] is False
+        assert b'id="simulated"' in rig.ask("/").body
+
+
 def test_a_viewer_gets_the_whole_and_then_what_changed(served: PageRig) -> None:
     served.markets(TSLA=a_market(), AAPL=a_market())
     until("both are there", lambda: len(served.state()["markets"]) == 3)

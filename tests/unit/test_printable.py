@@ -12,11 +12,13 @@ from rich.console import Console
 from hip3_tasks.auditing.audit import audit, audit_command
 from hip3_tasks.auditing.findings import show
 from hip3_tasks.printable import printable, printable_lines
-from hip3_tasks.watch.display import Display, View, line, table
+from hip3_tasks.watch.display import Display
 from hip3_tasks.watch.markets import Known, MarketRow
+from hip3_tasks.watch.panel import panel, plain
 from hip3_tasks.watch.pipeline import Pipeline
 from hip3_tasks.watch.status import Snapshot
 from hip3_tasks.watch.tally import Tally
+from hip3_tasks.watch.view import View, essence
 from tests.build import T0_MS, a_followup, a_signal
 
 EVIL = "x\x1b]0;forged\x07y\x9b31m\rz\x08\u202e[/red]\u2028\nRED: forged"
@@ -59,7 +61,16 @@ def an_evil_view() -> View:
     snapshot = Snapshot(at_ms=T0_MS, fault=EVIL)
     pipeline = Pipeline.of(tally, snapshot, files=[], frames_per_s=None)
     markets = [MarketRow(coin=EVIL, state=Known.LIVE, buy_edge_bps=9.0, threshold_bps=1.0)]
-    return View(title=EVIL, pipeline=pipeline, markets=markets, problems=[EVIL], places={"data": EVIL})
+    texts = [EVIL]
+    return View(
+        title=EVIL,
+        pipeline=pipeline,
+        markets=markets,
+        problems=texts,
+        notices=texts,
+        places={"data": EVIL},
+        next_steps=texts,
+    )
 
 
 def assert_is_inert(shown: str, *, lines: int | None = None) -> None:
@@ -71,9 +82,10 @@ def assert_is_inert(shown: str, *, lines: int | None = None) -> None:
 
 def test_status_on_a_terminal_and_elsewhere_shows_it_and_does_nothing() -> None:
     console, out = a_terminal()
-    console.print(table(an_evil_view()))
+    console.print(panel(an_evil_view(), width=500))
     assert_is_inert(out.getvalue())
-    assert_is_inert(line(an_evil_view()), lines=1)
+    for lines in (plain(an_evil_view()), essence(an_evil_view())):
+        assert_is_inert("\n".join(lines), lines=len(lines))
 
 
 def test_what_happens_meanwhile_is_said_and_does_nothing() -> None:

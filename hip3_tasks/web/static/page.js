@@ -55,6 +55,7 @@ function redraw() {
   requestAnimationFrame(() => {
     isDirty = false;
     say($("name"), state.name);
+    $("simulated").hidden = !state.is_simulated;
     say($("session"), `${state.session} session`);
     say($("clock"), `${clock(state.at_ms)} UTC`);
     answers.draw(state);
