@@ -75,4 +75,4 @@ class DetectionStart:
             notes = WorkerNote.read_all(self._client, self._keys)
         except redis.RedisError:
             return False
-        return any(note.consumes(self._keys.queue, at_ms=wall_ms()) for note in notes)
+        return any(note.consumes(self._keys.queue) and note.is_fresh(at_ms=wall_ms()) for note in notes)

@@ -32,9 +32,13 @@ class WorkerNote(BaseModel):
     queues: tuple[str, ...] | None = None
     """The queues it consumes; None from a version that did not say so, but consumed that of its feed."""
 
-    def consumes(self, queue: str, *, at_ms: int, within_ms: int = READY_MS) -> bool:
-        """Whether it consumed the queue when it last spoke, and that was no longer ago than this."""
-        return at_ms - self.at_ms < within_ms and (self.queues is None or queue in self.queues)
+    def consumes(self, queue: str) -> bool:
+        """Whether it consumed the queue when it last spoke."""
+        return self.queues is None or queue in self.queues
+
+    def is_fresh(self, *, at_ms: int) -> bool:
+        """Whether a feed may count on it; `at_ms` is on the wall clock."""
+        return at_ms - self.at_ms < READY_MS
 
     def write(self, client: redis.Redis, keys: Keys) -> None:
         with client.pipeline(transaction=False) as pipe:

@@ -20,6 +20,7 @@ from hip3_tasks.market import Gap, Market
 from hip3_tasks.records import Record, Signal
 from hip3_tasks.store import Keys
 from hip3_tasks.tape import stamp
+from hip3_tasks.workernote import WorkerNote
 from tests.build import a_market
 from tests.feedrig import ROOT
 from tests.unit.test_status import a_feed_status
@@ -57,6 +58,13 @@ class PageRig:
         status: FeedStatus = a_feed_status(**values)
         status.write(self.client, self.keys)
         self.client.set(self.keys.watermark, status.watermark_ms)
+        self.worker_says(at_ms=ahead_ms)
+
+    def worker_says(self, **changes: Any) -> None:
+        """One that consumes the queue."""
+        counts = dict.fromkeys(("pid", "processes", "most_processes", "held"), 1)
+        values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes
+        WorkerNote(**values).write(self.client, self.keys)
 
     def markets(self, **states: Market | Gap) -> None:
         """By the coin's name without its dex, which is xyz."""

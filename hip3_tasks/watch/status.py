@@ -18,6 +18,8 @@ from hip3_tasks.tape import TapeReader
 from hip3_tasks.workernote import SILENT_MS, WorkerNote
 
 SILENCE_RED_MS = 5_000
+NO_WORKER_RED_MS = 15_000
+"""For so long after its start a feed may be without a worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,9 @@ class Snapshot:
     workers: tuple[WorkerNote, ...] = ()
     server_bytes: int | None = None
     """What Redis uses of its memory."""
+    queue: str = ""
+    consumers: int | None = None
+    """Workers that said lately that they consume the queue."""
     fault: str | None = None
     """Why Redis could not be asked."""
 
@@ -48,6 +53,7 @@ class Snapshot:
             feed = FeedStatus.read(client, keys)
             at_ms = wall_ms() - (feed.clock_behind_wall_ms if feed else 0)
             pending = Pending(client, keys)
+            workers = [note for note in WorkerNote.read_all(client, keys) if wall_ms() - note.at_ms <= SILENT_MS]
             return cls(
                 at_ms=at_ms,
                 feed=feed,
@@ -57,8 +63,10 @@ class Snapshot:
                 oldest_due_at_ms=pending.oldest_due_at_ms(),
                 queued=int(client.llen(keys.queue)),
                 quarantined=int(client.llen(keys.quarantine)),
-                workers=tuple(n for n in WorkerNote.read_all(client, keys) if wall_ms() - n.at_ms <= SILENT_MS),
+                workers=tuple(workers),
                 server_bytes=int(client.info("memory")["used_memory"]),
+                queue=keys.queue,
+                consumers=sum(note.consumes(keys.queue) for note in workers),
             )
         except redis.RedisError as error:
             return cls(at_ms=wall_ms(), fault=f"Redis: {error}")
@@ -80,7 +88,7 @@ def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[st
 
 def notices(snapshot: Snapshot) -> Sequence[str]:
     """What the feed would have an operator know, and is no problem."""
-    return tuple(getattr(snapshot.feed, "notices", ()))
+    return snapshot.feed.notices if snapshot.feed else ()
 
 
 def _faults(snapshot: Snapshot) -> list[str]:
@@ -90,6 +98,8 @@ def _faults(snapshot: Snapshot) -> list[str]:
     found = list(feed.problems)
     if at_ms - feed.at_ms > SILENCE_RED_MS:
         found.append(f"the feed is silent for {(at_ms - feed.at_ms) / 1000:.0f} s")
+    if snapshot.consumers == 0 and at_ms - feed.started_at_ms > NO_WORKER_RED_MS:
+        found.append(f"no worker consumes the queue {snapshot.queue}")
     return found + lags(
         at_ms=at_ms,
         watermark_ms=_judged_watermark_ms(snapshot, feed),

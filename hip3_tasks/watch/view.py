@@ -115,8 +115,12 @@ def _counts(pipeline: Pipeline) -> dict[str, list[str]]:
     return {
         "follow-ups": _sum(pipeline.followups, offsets),
         "missed": _sum(pipeline.missed, reasons),
-        "lateness": listed(lateness),
+        "lateness": listed([*lateness, *_late_starts(pipeline.due_before_worker)]),
     }
+
+
+def _late_starts(number: int) -> list[str]:
+    return [f"without {number:,} that fell due before the first worker"] if number else []
 
 
 def _machinery(view: View) -> dict[str, list[str]]:

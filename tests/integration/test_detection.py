@@ -95,7 +95,8 @@ def test_a_worker_that_is_there_already_makes_no_start(redis_url: str, name: str
     run(script())
 
 
-def test_a_note_of_an_earlier_version_counts(name: str) -> None:
+def test_a_note_of_an_earlier_version_counts() -> None:
     old = WorkerNote(name="w@h", at_ms=1_000, pid=1, processes=1, most_processes=1, held=0)
-    assert old.consumes("any", at_ms=1_000 + READY_MS - 1)
-    assert not old.consumes("any", at_ms=1_000 + READY_MS)
+    assert old.consumes("any")
+    assert old.is_fresh(at_ms=1_000 + READY_MS - 1)
+    assert not old.is_fresh(at_ms=1_000 + READY_MS)

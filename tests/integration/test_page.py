@@ -23,7 +23,6 @@ from hip3_tasks.records import Record
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.up.server import free_port
 from hip3_tasks.web.board import VIEWERS_MOST
-from hip3_tasks.workernote import WorkerNote
 from tests.build import a_followup, a_market, a_missed, a_signal
 from tests.pagerig import PageRig
 from tests.waiting import eventually
@@ -59,7 +58,7 @@ def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
     rig.markets(TSLA=a_market(), AAPL=Gap("stalled"))
     signal_ = a_signal(at_ms=wall_ms() - 4_000)
     rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
-    WorkerNote(name="w", at_ms=wall_ms(), pid=1, processes=2, most_processes=8, held=7).write(rig.client, rig.keys)
+    rig.worker_says(processes=2, held=7)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
         state = until("all is well", lambda: (found := rig.state())["ok"] and found)
         assert [(row["coin"], row["state"]) for row in state["markets"]] == [

@@ -110,3 +110,19 @@ def test_a_feed_that_has_just_begun_has_no_watermark_of_its_own_yet(tmp_path: Pa
 )
 def test_a_problem_has_the_same_subject_at_every_look(first: str, second: str) -> None:
     assert subject(first) == subject(second) != subject("the watermark is missing")
+
+
+@pytest.mark.parametrize(
+    ("consumers", "age_ms", "expected"),
+    [
+        (0, 15_000, []),
+        (0, 15_001, ["no worker consumes the queue hip3:x:captures"]),
+        (1, 15_001, []),
+        (None, 15_001, []),
+    ],
+)
+def test_a_queue_that_no_worker_consumes_is_red_once_the_start_is_over(
+    consumers: int | None, age_ms: int, expected: list[str], tmp_path: Path
+) -> None:
+    feed = a_feed_status(started_at_ms=T0_MS - age_ms)
+    assert said(tmp_path, feed=feed, consumers=consumers, queue="hip3:x:captures") == expected
