@@ -91,7 +91,7 @@ class _OfPiece:
         self.least_edge_bps = pl.DataFrame({"market_key": piece.market_key[starts], "edge_bps": least_bps})
         place = piece.group.astype(np.int64) * len(self.offsets_ms) + piece.offset
         # Of 16 bits numpy sorts by digits, in a fifth of the time.
-        order = np.argsort(place.astype(np.uint16) if place.max() < 1 << 16 else place, kind="stable")
+        order = np.argsort(place.astype(np.uint16) if np.max(place) < 1 << 16 else place, kind="stable")
         self.place, self.markout_bps, self.retained = place[order], piece.markout_bps[order], piece.retained[order]
 
     def values(self, name: str) -> Iterator[tuple[int, int, Array]]:

@@ -97,5 +97,5 @@ def _span(numbers: Integers) -> tuple[int, int]:
     """The least, and how many there are from it to the greatest."""
     if not len(numbers):
         return 0, 1
-    least = int(numbers.min())
-    return least, int(numbers.max()) - least + 1
+    least = int(np.min(numbers))
+    return least, int(np.max(numbers)) - least + 1

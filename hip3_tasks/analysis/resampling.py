@@ -34,7 +34,7 @@ class Resampler:
     ) -> Iterator[tuple[Array, Array]]:
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
             at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())
-            first, last = at.min(), at.max() + 1
+            first, last = int(np.min(at)), int(np.max(at)) + 1
             number = (_at_most if or_more else _equal)(part[by], keys)
             cell, shape = (at - first) * len(keys) + number, (last - first, len(keys))
             cells = [
