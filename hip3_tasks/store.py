@@ -16,7 +16,7 @@ Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
 | `quarantine`  | list   | 1,000     | workers             | operator        | messages that cannot be handled |
 | `status`      | string | 60 s      | feed                | status, page    | the feed's counters             |
 | `markets`     | string | -         | feed                | status, page    | threshold, fee, ctx of each     |
-| `workers`     | hash   | 60 s      | workers             | status, page    | each worker's pool, by its name |
+| `workers`     | hash   | 60 s      | workers             | feed, status, page | each worker's pool and queues |
 """
 
 import asyncio
