@@ -15,10 +15,11 @@ import pytest
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.feedmarkets import FeedMarkets
 from hip3_tasks.runfile import RunFile
-from tests.acceptance.test_up import System, wait_until
+from tests.acceptance.test_up import wait_until
 from tests.browser import PROGRAM, Tab, browser
 from tests.build import a_market, a_signal
 from tests.pagerig import PageRig
+from tests.upsystem import System
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -17,17 +17,9 @@ import redis
 
 from hip3_tasks.runfile import RunFile
 from hip3_tasks.up.server import free_port
-from tests.acceptance.test_up import (
-    HIP3,
-    OFFSETS_MS,
-    System,
-    assert_audit_is_clean,
-    environment,
-    outcomes,
-    run,
-    wait_until,
-)
+from tests.acceptance.test_up import OFFSETS_MS, assert_audit_is_clean, outcomes, wait_until
 from tests.proxy import Proxy, has_openssl, make_certificate, tls_context
+from tests.upsystem import HIP3, System, environment, run
 
 pytestmark = [
     pytest.mark.acceptance,

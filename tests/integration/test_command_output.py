@@ -44,7 +44,7 @@ def hip3(
         (["report", "--help"], 0, "Usage: hip3 report"),
         (["audit", "données"], 1, "donn"),
         (["compact"], 1, "donn"),
-        (["status"], 0, "signals 0"),
+        (["status"], 0, "signals     0\n"),
         ([], 2, "Usage: hip3"),
     ],
 )

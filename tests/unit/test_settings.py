@@ -196,7 +196,7 @@ def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tm
     ("content", "fault"),
     [
         (b"", "expected JSON like {\"xyz:TSLA\": 12.5} in it (line 1: Expecting value), was 't.json'"),
-        (b'{"xyz:TSLA": 5,\n}', "in it (line 2: Expecting property name enclosed in double quotes), was 't.json'"),
+        (b'{"xyz:TSLA": 5,\n"xyz:AAPL"}', "in it (line 2: Expecting ':' delimiter), was 't.json'"),
         (b"\x00", "expected JSON like"),
         (b"\xff\xff", "expected JSON like"),
         (b"[" * 100_000, "expected JSON like"),
