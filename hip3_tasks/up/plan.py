@@ -102,8 +102,8 @@ def _part(name: str, environment: Mapping[str, str], *arguments: str, **more: An
     return Part(name=name, command=services.command(*arguments), environment=environment, **more)
 
 
-def _flower(chosen: Settings, environment: Mapping[str, str]) -> Part:
-    port = chosen.flower_port or server.free_port()
+def _flower(chosen: Settings, environment: Mapping[str, str], wished: int = 0) -> Part:
+    port = chosen.flower_port or server.free_port(wished)
     return _part(
         "flower",
         environment,
@@ -112,12 +112,12 @@ def _flower(chosen: Settings, environment: Mapping[str, str]) -> Part:
         *_flower_options(port),
         is_needed=False,
         url=f"http://{LOOPBACK}:{port}",
-        renew=lambda: _flower(chosen, environment),
+        renew=lambda: _flower(chosen, environment, port),
     )
 
 
-def _page(chosen: Settings, environment: Mapping[str, str]) -> Part:
-    port = chosen.page_port or server.free_port(PAGE_PORT, chosen.page_host)
+def _page(chosen: Settings, environment: Mapping[str, str], wished: int = PAGE_PORT) -> Part:
+    port = chosen.page_port or server.free_port(wished, chosen.page_host)
     return _part(
         "page",
         {**environment, "HIP3_PAGE_PORT": str(port)},
@@ -125,7 +125,7 @@ def _page(chosen: Settings, environment: Mapping[str, str]) -> Part:
         "page",
         is_needed=False,
         url=f"http://{_shown(chosen.page_host)}:{port}",
-        renew=lambda: _page(chosen, environment),
+        renew=lambda: _page(chosen, environment, port),
     )
 
 

@@ -44,6 +44,12 @@ def test_a_port_that_nobody_chose_is_another_when_it_was_lost(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["page", "flower"])
+def test_a_port_that_is_free_again_is_kept_for_the_browsers_that_know_it(name: str, tmp_path: Path) -> None:
+    part = getattr(plan.make(Settings(data_dir=tmp_path), Wishes()), name)
+    assert part.renewed().url == part.url
+
+
+@pytest.mark.parametrize("name", ["page", "flower"])
 def test_a_chosen_port_stays(name: str, tmp_path: Path) -> None:
     port = free_port()
     part = getattr(plan.make(Settings(data_dir=tmp_path, **{f"{name}_port": port}), Wishes()), name)
