@@ -41,7 +41,7 @@ chosen = settings.load()
 queue = Keys(chosen.feed_name).queue
 messages = [task_message(Capture.of(signal_id, 1000), queue=queue) for signal_id in sys.argv[1:]]
 with connect(chosen.redis_url) as client:
-    client.lpush(queue, *messages * 20)
+    client.lpush(queue, *messages * 60)
 """
 
 
