@@ -4,8 +4,8 @@ Above every line that is not a default: why. Read by its place, never by its nam
 """
 
 from hip3_tasks import settings
-from hip3_tasks.runfile import located
-from hip3_tasks.store import Keys
+from hip3_tasks.run_file import located
+from hip3_tasks.store.keys import Keys
 
 # HIP3_REDIS_URL and HIP3_NAME, or those of the `hip3 up` that runs in the data directory.
 _settings = located(settings.load())
@@ -28,7 +28,7 @@ broker_connection_retry_on_startup = True
 # The server may be away for longer than 100 tries; the captures are safe in the pending set.
 broker_connection_max_retries = None
 # Captures fall due meanwhile: Celery's own waits 2 s, 4 s, 6 s between its tries.
-worker_consumer = "workers.consumer:Consumer"
+worker_consumer = "workers.due_batches.consumer:Consumer"
 
 worker_send_task_events = True
 
@@ -39,7 +39,7 @@ task_reject_on_worker_lost = True
 task_time_limit = 30
 
 # Grows and shrinks by the jobs that wait, not by their members.
-worker_autoscaler = "workers.autoscale:BatchAutoscaler"
+worker_autoscaler = "workers.due_batches.autoscale:BatchAutoscaler"
 # No limit: with one, acknowledgements that fail while the server hangs leak slots until nothing is consumed.
 worker_prefetch_multiplier = 0
 worker_disable_rate_limits = True

@@ -37,8 +37,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.server import server
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.store import Keys
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx

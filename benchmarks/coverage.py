@@ -21,13 +21,13 @@ import typer
 from rich.progress import track
 
 from benchmarks.history import SMALL, Plan, frames, truths
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data, Part
-from hip3_tasks.analysis.making import make
-from hip3_tasks.analysis.notes import Notes
-from hip3_tasks.analysis.report import Report
-from hip3_tasks.analysis.thresholds import Verdict
+from hip3_tasks.analysis.loading.load import Data, Part
+from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.threshold_search import Verdict
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.model import Report
 
 Band = tuple[float, float, float]
 """Value, low and high."""

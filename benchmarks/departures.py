@@ -18,11 +18,11 @@ import orjson
 import redis
 import typer
 
-from hip3_tasks.capture import utc_day
-from hip3_tasks.lines import read_from
-from hip3_tasks.runfile import RunFile
-from hip3_tasks.signals import signals_path
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.files.line_reader import read_from
+from hip3_tasks.files.signal_files import signals_path
+from hip3_tasks.run_file import RunFile
+from hip3_tasks.store.keys import Keys, connect
 
 EVERY_S = 0.005
 OVERDUE_MAX = 5_000

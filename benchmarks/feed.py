@@ -23,8 +23,8 @@ import redis
 import typer
 
 from benchmarks.server import server
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.store import Keys
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.workload import Plan, market_at
-from hip3_tasks.auditing.audit import audit
-from hip3_tasks.auditing.findings import Fault
+from hip3_tasks.audit.audit import audit
+from hip3_tasks.audit.findings import Fault
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.records import Followup
+from hip3_tasks.domain.records import Followup
 
 LATE_MS = 50.0
 """A rate is sustained while p99 at read done is no more than this."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hip3_tasks import settings
-from hip3_tasks.capture import Capture
+from hip3_tasks.domain.capture import Capture
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"

@@ -16,8 +16,8 @@ import redis
 
 from benchmarks.checkout import Checkout
 from benchmarks.processes import Tree, started
-from hip3_tasks.runfile import RunFile
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.run_file import RunFile
+from hip3_tasks.store.keys import Keys, connect
 from tests.datafiles import DataFiles
 
 START_S = 60.0

@@ -24,8 +24,8 @@ from benchmarks.sections import with_section
 from benchmarks.venue import PAGE, venue
 from benchmarks.viewers import watched
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.runfile import RunFile
-from hip3_tasks.store import Keys
+from hip3_tasks.run_file import RunFile
+from hip3_tasks.store.keys import Keys
 from tests.browser import PROGRAM, Tab, browser
 
 HIP3 = (sys.executable, "-m", "hip3_tasks.cli")

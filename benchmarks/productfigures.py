@@ -7,7 +7,7 @@ from typing import NamedTuple
 from benchmarks.departures import Sightings
 from benchmarks.figures import Quantiles
 from benchmarks.footprint import Usage
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.domain.records import Followup, Missed, Signal
 
 DAY_S = 86_400
 

@@ -16,8 +16,8 @@ from typing import Any
 from benchmarks.job import stamps_folder
 from feed.dispatch import ADD_MOST, LULLS_MOST
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
-from hip3_tasks.signals import signals_since
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.files.signal_files import signals_since
 
 HOUR_MS = 3_600_000
 

@@ -11,13 +11,13 @@ import redis
 
 from benchmarks.processes import Tree, started
 from benchmarks.workload import Plan
-from hip3_tasks.capture import DAY_MS, utc_day
-from hip3_tasks.pending import Pending, Wanted
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.capture import DAY_MS, utc_day
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import SignalWriter
-from hip3_tasks.store import Keys, connect, connect_async
-from hip3_tasks.tape import Stamped, TapeWriter
+from hip3_tasks.store.keys import Keys, connect, connect_async
+from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.tape import Stamped, TapeWriter
 from hip3_tasks.up.server import answers, binary, command, free_port
 
 START_S = 10

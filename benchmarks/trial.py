@@ -16,9 +16,9 @@ from benchmarks.processes import ROOT, Tree, started, stray_cores
 from benchmarks.server import prepare, server
 from benchmarks.usage import Parts, Used, cost
 from benchmarks.workload import Plan, Workload
-from hip3_tasks.pending import Pending
 from hip3_tasks.settings import Settings, environment
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending
 from hip3_tasks.up.server import free_port
 
 QUIET_CORES = 0.2

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hip3_tasks.capture import Capture, signal_id_of
-from hip3_tasks.edge import Side, edge_bps
-from hip3_tasks.market import Market
-from hip3_tasks.records import Signal
-from hip3_tasks.tape import Stamped, stamp
+from hip3_tasks.domain.capture import Capture, signal_id_of
+from hip3_tasks.domain.edge import Side, edge_bps
+from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.tape import Stamped, stamp
 
 OFFSETS_MS = (1000, 3000, 5000)
 MARKETS = 200

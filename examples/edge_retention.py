@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 import polars as pl
 
 from hip3_tasks.analysis import load
-from hip3_tasks.analysis.figures import decay
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.making import make
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.horizon_figures import decay
 
 directory, page = sys.argv[1:]
 data = load(directory)

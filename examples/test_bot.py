@@ -1,9 +1,9 @@
 """A bot's decision, and its tests without a venue, a feed or a server: pytest examples/test_bot.py."""
 
-from hip3_tasks.edge import edge_bps
-from hip3_tasks.market import Gap, Market
-from hip3_tasks.records import Signal
-from hip3_tasks.tape import TapeReader
+from hip3_tasks.domain.edge import edge_bps
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.tape import TapeReader
 from hip3_tasks.testing import T0_MS, FedTape, make_market, make_signal
 
 pytest_plugins = ["hip3_tasks.testing.fixtures"]

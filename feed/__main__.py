@@ -22,18 +22,18 @@ from feed.dispatch import Dispatcher
 from feed.house import House
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
-from hip3_tasks.capture import DAY_MS
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.detector import Detector
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.detector import Detector
 from hip3_tasks.errors import Fenced, Hip3Error
+from hip3_tasks.files.signal_files import signals_since
 from hip3_tasks.logs import configure_logs
-from hip3_tasks.pending import Pending
-from hip3_tasks.printable import printable_lines
-from hip3_tasks.runfile import located
+from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import signals_since
-from hip3_tasks.store import Keys, connect, connect_async
-from hip3_tasks.tape import LEASE_MS, Tail, TapeWriter
+from hip3_tasks.store.keys import Keys, connect, connect_async
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import LEASE_MS, Tail, TapeWriter
+from hip3_tasks.terminal_text import printable_lines
 
 log = structlog.get_logger()
 

@@ -15,11 +15,11 @@ from feed.state import MarketState
 from feed.universe import InfoClient, Listing, UniverseError
 from feed.wire import Bbo, Ctx
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.detector import Detector
+from hip3_tasks.domain.detector import Detector
+from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
-from hip3_tasks.market import Gap
 from hip3_tasks.settings import Settings
-from hip3_tasks.tape import Tail, TapeWriter
+from hip3_tasks.store.tape import Tail, TapeWriter
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ import structlog
 from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
-from hip3_tasks.pending import Pending
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys
-from hip3_tasks.workernote import WorkerNote
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.worker_status import WorkerNote
 
 log = structlog.get_logger()
 

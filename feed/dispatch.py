@@ -12,15 +12,15 @@ import redis
 import structlog
 
 from feed.rebuild import Rebuilder
-from hip3_tasks.capture import Capture, utc_day
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.capture import Capture, utc_day
+from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import BadCapture, JournalError
-from hip3_tasks.messages import task_message
-from hip3_tasks.pending import FIRST_TRY_MS, Pending, Wanted
-from hip3_tasks.records import Signal
+from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import SignalWriter
-from hip3_tasks.store import Keys
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, Wanted
+from hip3_tasks.store.task_message import task_message
 
 log = structlog.get_logger()
 

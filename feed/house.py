@@ -10,14 +10,14 @@ from feed.daemon import Feed
 from feed.dispatch import Dispatcher
 from feed.watched import WatchNotes
 from hip3_tasks.clock import FeedClock, wall_ms
-from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
-from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.files.retention import delete_old_days, disk_problem
 from hip3_tasks.health import LASTING_MS, lags, note, waiting_for_disk
-from hip3_tasks.pending import Pending
-from hip3_tasks.retention import delete_old_days, disk_problem
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys, is_cancelled
-from hip3_tasks.tape import TapeWriter
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys, is_cancelled
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import TapeWriter
 from hip3_tasks.venue import is_simulated
 
 log = structlog.get_logger()

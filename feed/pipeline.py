@@ -13,9 +13,9 @@ import redis
 import structlog
 
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.market import Gap, Market
-from hip3_tasks.store import is_cancelled
-from hip3_tasks.tape import LostData, Stamped, TapeWriter, stamp
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.store.keys import is_cancelled
+from hip3_tasks.store.tape import LostData, Stamped, TapeWriter, stamp
 
 log = structlog.get_logger()
 

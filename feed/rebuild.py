@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import redis
 import structlog
 
-from hip3_tasks.capture import MAX_OFFSET_MS, Capture
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture
+from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import Hip3Error
-from hip3_tasks.journal import Journal
-from hip3_tasks.pending import Pending
-from hip3_tasks.records import Signal
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import signals_since
 from hip3_tasks.settings import Settings, environment
-from hip3_tasks.signals import signals_since
+from hip3_tasks.store.pending import Pending
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import aiohttp
 from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
 
-from hip3_tasks.printable import printable
+from hip3_tasks.terminal_text import printable
 
 MAX_LENGTH = 160
 ERRNO = re.compile(r"\[Errno (\d+)\]")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from feed.wire import Bbo, Ctx, Level
-from hip3_tasks.market import Market
+from hip3_tasks.domain.market import Market
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import structlog
 
 from feed.refusal import answered, in_words
 from feed.wire import decimal
-from hip3_tasks.market import COIN
+from hip3_tasks.domain.market import COIN
 
 log = structlog.get_logger()
 

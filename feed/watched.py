@@ -6,11 +6,11 @@ from pathlib import Path
 
 import structlog
 
-from hip3_tasks.appendfile import AppendFile
-from hip3_tasks.capture import utc_day
-from hip3_tasks.dayfiles import WATCHED, jsonl_path
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.records import Watched
 from hip3_tasks.errors import JournalError
-from hip3_tasks.records import Watched
+from hip3_tasks.files.append_file import AppendFile
+from hip3_tasks.files.day_files import WATCHED, jsonl_path
 
 log = structlog.get_logger()
 

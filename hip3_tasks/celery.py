@@ -13,11 +13,12 @@ from celery.app.defaults import SETTING_KEYS
 from celery.loaders.base import BaseLoader
 from kombu.transport import TRANSPORT_ALIASES
 
-from hip3_tasks import redisurl, services, settings
+from hip3_tasks import services, settings
 from hip3_tasks.errors import Hip3Error
-from hip3_tasks.runfile import located
+from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import SOCKET_TIMEOUT_S, Keys
+from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys
+from hip3_tasks.store.redis_url import for_celery
 
 
 class BadConfiguration(Hip3Error, click.ClickException):
@@ -29,7 +30,7 @@ class BadConfiguration(Hip3Error, click.ClickException):
 def caller_settings(chosen: Settings) -> dict[str, Any]:
     """Celery's settings, as far as a caller needs them. Above every line that is not a default: why."""
     keys = Keys(chosen.feed_name)
-    broker_url, broker_use_ssl = redisurl.for_celery(str(chosen.redis_url))
+    broker_url, broker_use_ssl = for_celery(str(chosen.redis_url))
     return {
         "broker_url": broker_url,
         "broker_use_ssl": broker_use_ssl,
@@ -78,7 +79,7 @@ class Loader(BaseLoader):
         services.load_package("workers")
         # Receives many messages a round-trip, and none is lost with a worker that is killed as it receives. Under the
         # schemes' own names, for with `broker_transport` rediss:// would lose its TLS, and the logs the URL.
-        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "workers.transport:Transport"))
+        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "hip3_tasks.transport.channel:Transport"))
         super().init_worker()
 
     def import_default_modules(self) -> list[Any]:

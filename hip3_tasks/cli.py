@@ -11,8 +11,8 @@ import typer
 from hip3_tasks import streams
 from hip3_tasks.errors import Hip3Error
 from hip3_tasks.extras import EXTRAS, install_command
-from hip3_tasks.jsonoption import JsonCommand
-from hip3_tasks.printable import printable_lines
+from hip3_tasks.json_option import JsonCommand
+from hip3_tasks.terminal_text import printable_lines
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -161,7 +161,7 @@ def audit(
     as_json: AsJson = False,
 ) -> int:
     """Check that every signal has each of its follow-ups exactly once, and that all numbers are right."""
-    from hip3_tasks.auditing.audit import audit_command
+    from hip3_tasks.audit.audit import audit_command
 
     return audit_command(dirs, as_json)
 
@@ -178,7 +178,7 @@ def compact(
 ) -> int:
     """Turn finished days into Parquet, about a tenth of the size; what is not wholly right stays as it is."""
     from hip3_tasks import settings
-    from hip3_tasks.analysis.compact_command import compact_command
+    from hip3_tasks.analysis.compact.command import compact_command
 
     return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
 
@@ -195,7 +195,7 @@ def recapture(
 ) -> int:
     """Publish the captures of signals again. What is on disk stays as it is."""
     from hip3_tasks import settings
-    from hip3_tasks.recapture_command import recapture_open_command, recapture_signals_command
+    from hip3_tasks.recapture.command import recapture_open_command, recapture_signals_command
 
     if bool(signal_ids) == open_ones or (since_hours is not None and not open_ones):
         raise typer.BadParameter("expected either SIGNAL_ID... or --open [--since-hours HOURS]")
@@ -233,9 +233,9 @@ def report(
 ) -> int:
     """Were the signals right? From JSONL, while it is being written too, and from compacted days."""
     from hip3_tasks import settings
-    from hip3_tasks.analysis.command import Files, report_command
-    from hip3_tasks.analysis.grouping import By
-    from hip3_tasks.analysis.selection import Selection
+    from hip3_tasks.analysis.loading.selection import Selection
+    from hip3_tasks.analysis.measure.grouping import By
+    from hip3_tasks.analysis.report.command import Files, report_command
     from hip3_tasks.clock import wall_ms
 
     if by not in list(By):
@@ -258,7 +258,7 @@ def status(
 ) -> int:
     """Show how the system in a data directory stands: the last 15 minutes, and what is red."""
     from hip3_tasks import settings
-    from hip3_tasks.watch.command import status_command
+    from hip3_tasks.status.command import status_command
 
     return status_command(settings.load(venue=venue, data_dir=data_dir), as_json=as_json, check=check)
 

@@ -14,7 +14,7 @@ from typing import Any
 from hip3_tasks.errors import Unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("celeryconfig.py", "feed/__main__.py", "workers/due_batches.py", "simulator/__main__.py")
+PARTS = ("celeryconfig.py", "feed/__main__.py", "workers/due_batches/strategy.py", "simulator/__main__.py")
 FOREIGN = ("BROKER_URL",)
 FOREIGN_PREFIX = "CELERY_"
 """Celery's command line takes any option from such a variable: those of another project's shell are not for us."""

@@ -22,13 +22,13 @@ from pydantic import (
     model_validator,
 )
 
-from hip3_tasks import redisurl
-from hip3_tasks.capture import MAX_OFFSET_MS
-from hip3_tasks.detector import Rules
-from hip3_tasks.envfile import env_file_values
+from hip3_tasks.domain.capture import MAX_OFFSET_MS
+from hip3_tasks.domain.detector import Rules
+from hip3_tasks.domain.market import COIN
+from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
-from hip3_tasks.market import COIN
-from hip3_tasks.thresholdsfile import read_thresholds
+from hip3_tasks.store.redis_url import check as check_redis_url
+from hip3_tasks.thresholds_file import read_thresholds
 
 PREFIX = "HIP3_"
 ENV_FILE = Path(".env")
@@ -112,7 +112,7 @@ class Settings(BaseModel):
     @classmethod
     def _redis_url_is_one(cls, url: str | None) -> str | None:
         if url is not None:
-            redisurl.check(url)
+            check_redis_url(url)
         return url
 
     @field_validator("name")

@@ -6,7 +6,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from hip3_tasks.store import connect, connect_async
+from hip3_tasks.store.keys import connect, connect_async
 
 server_only = pytest.mark.parametrize("backend", ["server"], indirect=True)
 """For a test whose claim is about real sockets."""

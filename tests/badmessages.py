@@ -4,8 +4,8 @@ import base64
 import json
 from typing import Any
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.messages import CAPTURE_FOLLOWUP, task_message
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP, task_message
 from tests.build import T0_MS
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
-from workers.batch import Call
-from workers.due_batches import DueBatchTask
+from workers.due_batches.pool_job import Call
+from workers.due_batches.strategy import DueBatchTask
 
 QUEUE = os.environ["BATCH_QUEUE"]
 NOTES = Path(os.environ["BATCH_NOTES"])
@@ -31,7 +31,7 @@ app.conf.update(
     task_ignore_result=True,
     worker_send_task_events=True,
     worker_prefetch_multiplier=0,
-    worker_autoscaler="workers.autoscale:BatchAutoscaler",
+    worker_autoscaler="workers.due_batches.autoscale:BatchAutoscaler",
     worker_redirect_stdouts=False,
 )
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.edge import Side
-from hip3_tasks.market import Market
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.testing.samples import T0_MS, make_followup, make_market, make_missed, make_signal
 
 __all__ = ["DAY", "T0_MS", "a_calm_market", "a_capture", "a_followup", "a_market", "a_missed", "a_signal"]

@@ -14,11 +14,11 @@ import orjson
 
 from feed.state import MarketState
 from feed.wire import Bbo, Ctx, Frame, parse_frame
-from hip3_tasks.detector import Detector, Rules
+from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.market import Entry, Market, decode_entry, encode_entry
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedFrame
-from hip3_tasks.followups import measure
-from hip3_tasks.market import Entry, Market, decode_entry, encode_entry
-from hip3_tasks.records import Followup, Missed, Record, Signal
 from tests.build import T0_MS
 
 COIN = "xyz:TSLA"

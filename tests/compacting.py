@@ -13,13 +13,13 @@ from typing import Any
 
 import polars as pl
 
-from hip3_tasks.analysis.compact import State, compact_day
-from hip3_tasks.analysis.rows import lines_of
-from hip3_tasks.dayfiles import KINDS, is_closed, jsonl_path, parquet_path
-from hip3_tasks.journal import Journal
-from hip3_tasks.lines import read_from
-from hip3_tasks.records import Signal
-from hip3_tasks.signals import SignalWriter
+from hip3_tasks.analysis.compact.compact import State, compact_day
+from hip3_tasks.analysis.compact.line_codec import lines_of
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.files.day_files import KINDS, is_closed, jsonl_path, parquet_path
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.line_reader import read_from
+from hip3_tasks.files.signal_files import SignalWriter
 from tests.build import DAY, T0_MS, a_followup, a_missed, a_signal
 
 LATER_MS = T0_MS + 3 * 86_400_000

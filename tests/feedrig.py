@@ -11,13 +11,13 @@ from typing import Any
 
 import redis
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.journal import Journal
-from hip3_tasks.pending import Pending
-from hip3_tasks.records import Followup, Missed, Signal
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import TapeReader
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import TapeReader
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hip3_tasks.capture import utc_day
-from hip3_tasks.edge import Side
-from hip3_tasks.records import Followup, Missed, MissedReason, Record, Signal
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
 from tests.build import a_followup, a_missed, a_signal
 
 KINDS = {Signal: "signals", Followup: "followups", Missed: "missed"}

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import redis
 
-from hip3_tasks.capture import utc_day
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.market import Gap, Market
-from hip3_tasks.records import Record, Signal
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import stamp
-from hip3_tasks.workernote import WorkerNote
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Record, Signal
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.tape import stamp
+from hip3_tasks.store.worker_status import WorkerNote
 from tests.build import a_market
 from tests.feedrig import ROOT
 from tests.unit.test_status import a_feed_status

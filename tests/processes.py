@@ -7,10 +7,10 @@ import resource
 from collections.abc import Sequence
 from pathlib import Path
 
-from hip3_tasks import appendfile
+from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import JournalError
-from hip3_tasks.journal import Journal
-from hip3_tasks.records import Followup, Missed
+from hip3_tasks.files import append_file as appendfile
+from hip3_tasks.files.journal import Journal
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 OFFSETS_MS = (1000, 3000, 5000)

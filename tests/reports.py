@@ -5,8 +5,8 @@ from pathlib import Path
 
 from benchmarks.coverage import report_on
 from benchmarks.history import Plan, frames
-from hip3_tasks.analysis.notes import FileNote, Notes
-from hip3_tasks.analysis.report import Report
+from hip3_tasks.analysis.loading.quality import FileNote, Notes
+from hip3_tasks.analysis.report.model import Report
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

@@ -6,8 +6,8 @@ from math import ceil, copysign, inf, lgamma, nan, pi, sqrt
 from operator import mul
 from statistics import NormalDist
 
-from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, LEVEL, REPLICATES, weights
-from hip3_tasks.analysis.clustersums import MINUTE_MS, MOST_CLUSTERS
+from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS, MOST_CLUSTERS
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, LEVEL, REPLICATES, weights
 from tests.slowrows import Row, Tree
 
 Ratio = Callable[[Row], tuple[float, float] | None]

@@ -10,8 +10,8 @@ from math import ceil, inf
 from pathlib import Path
 from statistics import fmean, median
 
-from hip3_tasks.analysis.measures import QUANTILES
-from hip3_tasks.analysis.report import LATENESS_QUANTILES
+from hip3_tasks.analysis.measure.horizons import QUANTILES
+from hip3_tasks.analysis.report.model import LATENESS_QUANTILES
 from tests.slowdraws import Clusters, Ratio, cluster_ms_of, estimate, mean_of
 from tests.slowrows import BY, Files, Row, Tree, costs_of, difference, one_sided, shrank
 from tests.slowsearch import search

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hip3_tasks.analysis.grouping import EDGE_BREAKS_BPS
+from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS
 
 Row = dict[str, Any]
 Tree = dict[str, Any]

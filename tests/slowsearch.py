@@ -3,8 +3,7 @@
 from math import ceil, inf
 from statistics import fmean
 
-from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS, REPLICATES
-from hip3_tasks.analysis.thresholds import (
+from hip3_tasks.analysis.measure.threshold_search import (
     CLAIM_P,
     FEWEST_TO_CHOOSE,
     FIRST_PART,
@@ -12,6 +11,7 @@ from hip3_tasks.analysis.thresholds import (
     STRUCTURAL_SHRANK,
     STRUCTURAL_SIDE,
 )
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, REPLICATES
 from tests.slowdraws import Clusters, estimate, mean_of
 from tests.slowrows import Row, Tree, one_sided, shrank
 

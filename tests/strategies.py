@@ -2,10 +2,10 @@
 
 from hypothesis import strategies as st
 
-from hip3_tasks.capture import MAX_OFFSET_MS, signal_id_of
-from hip3_tasks.edge import Side
-from hip3_tasks.market import COIN
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, signal_id_of
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import COIN
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 
 coins = st.from_regex(COIN, fullmatch=True)
 sides = st.sampled_from(Side)

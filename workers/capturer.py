@@ -8,17 +8,17 @@ from typing import Self
 
 import redis
 
-from hip3_tasks.capture import Capture, utc_day
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import Capture, utc_day
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.errors import BadCapture, Hip3Error, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
-from hip3_tasks.followups import measure
-from hip3_tasks.journal import DAY_CLOSED, Journal
-from hip3_tasks.pending import Pending
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.signal_files import find_signal
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import find_signal
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.tape import Origin, Reading, TapeReader
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import Origin, Reading, TapeReader
 
 WATERMARK_PATIENCE_MS = 500
 WATERMARK_POLL_MS = 2

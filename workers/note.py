@@ -9,8 +9,8 @@ import redis
 from celery.worker import state
 
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.workernote import WorkerNote
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.worker_status import WorkerNote
 
 PATIENCE_S = 0.2
 """The main process waits for it, and has captures to hand out."""

@@ -14,15 +14,15 @@ from celery.signals import heartbeat_sent, worker_init, worker_process_init, wor
 from celery.worker import state
 
 from hip3_tasks import settings
-from hip3_tasks.capture import Capture
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import Capture
 from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.logs import configure_logs
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.runfile import located
-from workers.batch import Call
+from hip3_tasks.run_file import located
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
-from workers.due_batches import DueBatchTask
+from workers.due_batches.pool_job import Call
+from workers.due_batches.strategy import DueBatchTask
 from workers.health import note_health
 from workers.note import Notes
 

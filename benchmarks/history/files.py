@@ -11,7 +11,7 @@ import polars as pl
 from benchmarks.history.frames import Frames, frames_of, in_order_of_capture
 from benchmarks.history.markets import markets_of
 from benchmarks.history.plan import Plan
-from hip3_tasks.capture import DAY_MS, utc_day
+from hip3_tasks.domain.capture import DAY_MS, utc_day
 
 TRUTHS = "truths.json"
 

@@ -14,8 +14,8 @@ from benchmarks.history.plan import Chunk, Plan
 from benchmarks.history.prices import prices
 from benchmarks.history.quotes import Quotes
 from benchmarks.history.signals import signals_of
-from hip3_tasks.analysis.columns import columns_of
-from hip3_tasks.records import Followup, Missed, Record, Signal
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 
 _columns = cache(columns_of)
 

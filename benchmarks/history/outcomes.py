@@ -8,8 +8,8 @@ from benchmarks.history.plan import OFFSETS_MS, Plan
 from benchmarks.history.prices import Prices
 from benchmarks.history.quotes import Quotes
 from benchmarks.history.signals import BBO_AGE_MS
-from hip3_tasks.edge import BPS
-from hip3_tasks.records import MissedReason
+from hip3_tasks.domain.edge import BPS
+from hip3_tasks.domain.records import MissedReason
 
 GAP_DETAIL = "closed by the venue: 1000 Expired"
 LATENESS_MS = 10.0
@@ -56,7 +56,7 @@ def with_reasons(outcomes: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
 
 
 def _measured(signals: pl.DataFrame, quoted: dict[str, Floats], row: Ints, sign: Ints) -> dict[str, Floats]:
-    """What is measured against the signal, by the formulas of hip3_tasks.edge."""
+    """What is measured against the signal, by the formulas of hip3_tasks.domain.edge."""
     names = "oracle_px", "best_px", "raw_edge_bps", "bid_px", "ask_px"
     t0_oracle_px, t0_best_px, t0_edge_bps, t0_bid_px, t0_ask_px = (signals[name].to_numpy()[row] for name in names)
     oracle_px, best_px = quoted["oracle_px"], quoted["best_px"]

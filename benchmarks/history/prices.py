@@ -14,7 +14,7 @@ from benchmarks.history.arrivals import Arrivals, Floats, Ints
 from benchmarks.history.markets import LEAST_ABOVE_BPS, THRESHOLD_BPS, Market
 from benchmarks.history.plan import OFFSETS_MS
 from benchmarks.history.shocks import shocks_bps
-from hip3_tasks.edge import BPS
+from hip3_tasks.domain.edge import BPS
 
 COPY_BPS = 0.5
 """How far the outcomes of one event's copies lie apart."""

@@ -10,7 +10,7 @@ from benchmarks.history.markets import SLIPPAGE_BPS, THRESHOLD_BPS, Market
 from benchmarks.history.plan import OFFSETS_MS
 from benchmarks.history.prices import Prices
 from benchmarks.history.quotes import Quotes
-from hip3_tasks.edge import BPS
+from hip3_tasks.domain.edge import BPS
 
 BBO_AGE_MS = 300
 """The mean."""

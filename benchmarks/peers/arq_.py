@@ -10,7 +10,7 @@ from arq.worker import run_worker
 
 from benchmarks import job
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 
 async def capture(_: dict[str, object], signal_id: str, offset_ms: int) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks import job
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 
 def publish(signals: Sequence[Signal]) -> None:

@@ -9,7 +9,7 @@ from celery.signals import worker_process_init
 from benchmarks import job
 from benchmarks.peers import become
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 app = Celery("benchmark", broker=str(settings.load().redis_url))
 app.conf.update(

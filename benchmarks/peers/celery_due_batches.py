@@ -10,10 +10,10 @@ from benchmarks.peers import EVENTS, become
 from feed.dispatch import LULL_S
 from hip3_tasks import settings
 from hip3_tasks.celery import app
-from hip3_tasks.messages import task_message
-from hip3_tasks.pending import Pending, Wanted
-from hip3_tasks.records import Signal
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.task_message import task_message
 
 app.conf.worker_send_task_events = EVENTS in os.environ
 workers.tasks.Capturer = job.StampedCapturer

@@ -11,7 +11,7 @@ from dramatiq.middleware import Middleware, Retries
 from benchmarks import job
 from benchmarks.peers import become
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 
 class MakeReady(Middleware):

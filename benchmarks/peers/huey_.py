@@ -8,7 +8,7 @@ from huey import RedisHuey
 from benchmarks import job
 from benchmarks.peers import become
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 huey = RedisHuey("benchmark", url=str(settings.load().redis_url), results=False)
 

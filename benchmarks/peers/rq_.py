@@ -10,7 +10,7 @@ from rq.worker_pool import WorkerPool
 
 from benchmarks import job
 from hip3_tasks import settings
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.records import Signal
 
 connection = Redis.from_url(str(settings.load().redis_url))
 queue = Queue(connection=connection)

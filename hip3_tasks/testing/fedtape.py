@@ -8,12 +8,12 @@ from typing import Any, Self, TypeVar, cast
 import redis
 import redis.asyncio
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.followups import measure
-from hip3_tasks.market import COIN, Entry, Gap, Market
-from hip3_tasks.records import Followup, Missed, Signal
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import Reading, Stamped, TapeReader, TapeWriter, stamp
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.market import COIN, Entry, Gap, Market
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.tape import Reading, Stamped, TapeReader, TapeWriter, stamp
 from hip3_tasks.testing.fake import FakeServer
 
 T = TypeVar("T")

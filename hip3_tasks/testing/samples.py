@@ -1,11 +1,11 @@
 """Markets, signals and follow-ups for tests: made by the product's own arithmetic, so that every number fits."""
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.detector import Rules, signal_on
-from hip3_tasks.edge import Side
-from hip3_tasks.followups import measure
-from hip3_tasks.market import Entry, Gap, Market
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.detector import Rules, signal_on
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap, Market
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 
 T0_MS = 1_795_338_701_358
 """2026-11-22 09:11:41.358 UTC."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.printable import printable
+from hip3_tasks.terminal_text import printable
 
 AT_ONCE_S = 5.0
 """A child that lived no longer than this died at once."""

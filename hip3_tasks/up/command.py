@@ -8,15 +8,15 @@ from types import FrameType
 from rich.console import Console
 
 from hip3_tasks.plural import counted
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.run_file import RunFile
 from hip3_tasks.settings import Settings
+from hip3_tasks.status.next_steps import has_data, report_command, shown
+from hip3_tasks.status.terminal import Display
+from hip3_tasks.status.view import summary
 from hip3_tasks.up import plan as plans
 from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan, Wishes
 from hip3_tasks.up.run import Run
-from hip3_tasks.watch.advice import has_data, report_command, shown
-from hip3_tasks.watch.display import Display
-from hip3_tasks.watch.view import summary
 
 PATIENCE_S = 5.0
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.run_file import RunFile
 from hip3_tasks.up import warden
 from hip3_tasks.up.children import Child, Part
 

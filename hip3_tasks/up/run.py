@@ -12,27 +12,27 @@ from urllib.parse import urlsplit
 
 import redis
 
-from hip3_tasks import redisurl
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.pending import Pending
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.run_file import RunFile
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.status.frame_rate import FrameRate
+from hip3_tasks.status.line_counts import RunTally
+from hip3_tasks.status.market_rows import seen_markets
+from hip3_tasks.status.next_steps import report_command, shown
+from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
+from hip3_tasks.status.system_status import Pipeline, files_today
+from hip3_tasks.status.terminal import Display
+from hip3_tasks.status.view import View
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.redis_url import place as redis_place
 from hip3_tasks.up.children import Child, Part
 from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan
 from hip3_tasks.up.server import answers
 from hip3_tasks.venue import venue_in_words
-from hip3_tasks.watch.advice import report_command, shown
-from hip3_tasks.watch.display import Display
-from hip3_tasks.watch.framerate import FrameRate
-from hip3_tasks.watch.markets import seen_markets
-from hip3_tasks.watch.pipeline import Pipeline, files_today
-from hip3_tasks.watch.status import Snapshot, notices, problems
-from hip3_tasks.watch.tally import RunTally
-from hip3_tasks.watch.view import View
 
 TICK_S = 0.05
 LOOK_EVERY_S = 0.5
@@ -84,7 +84,7 @@ class Run:
         venue = plan.venue and self._start(plan.venue)
         self._write_run_file()
         patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
-        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redisurl.place(plan.redis_url)}")
+        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
         # The feed has more to load than the venue, and asks again if it is early.
         self._feed = self._household.start(plan.feed)
         if self._count_open():

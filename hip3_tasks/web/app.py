@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from hip3_tasks.edge import Side
+from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
-from hip3_tasks.recapture import recapture
-from hip3_tasks.recapture_command import QUEUED_MOST
+from hip3_tasks.recapture.command import QUEUED_MOST
+from hip3_tasks.recapture.recapture import recapture
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
 from hip3_tasks.web.board import Board

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from hip3_tasks.edge import Side
+from hip3_tasks.domain.edge import Side
 from hip3_tasks.web.decaytable import decay_table
 from hip3_tasks.web.figures import decay_figure
 from hip3_tasks.web.files import Files

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hip3_tasks.analysis.drawing import (
+from hip3_tasks.charts.plotly_parts import (
     AMBER,
     BLUE,
     GREEN,
@@ -16,8 +16,8 @@ from hip3_tasks.analysis.drawing import (
     figure,
     line,
 )
-from hip3_tasks.market import Entry, Market
-from hip3_tasks.watch.window import Window
+from hip3_tasks.domain.market import Entry, Market
+from hip3_tasks.status.rolling_window import Window
 from hip3_tasks.web.decaytable import Horizon
 from hip3_tasks.web.recents import SignalRow
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from hip3_tasks.capture import utc_day
-from hip3_tasks.dayfiles import jsonl_path
-from hip3_tasks.lines import backwards
-from hip3_tasks.watch.tail import Tail
-from hip3_tasks.watch.tally import Tally, recent_lines
-from hip3_tasks.watch.window import BUCKET_MS, BUCKETS, Window
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.files.day_files import jsonl_path
+from hip3_tasks.files.line_reader import backwards
+from hip3_tasks.files.tail import Tail
+from hip3_tasks.status.line_counts import Tally, recent_lines
+from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
 from hip3_tasks.web.decay import Decay
 from hip3_tasks.web.recents import Recents
 

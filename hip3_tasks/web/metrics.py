@@ -7,8 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from hip3_tasks.watch.lateness import Lateness
-from hip3_tasks.watch.tally import Tally
+from hip3_tasks.status.lateness_histogram import Lateness
+from hip3_tasks.status.line_counts import Tally
 from hip3_tasks.web.board import Board
 
 BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)

@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from hip3_tasks.edge import Side
-from hip3_tasks.verdict import verdict
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.outcome import verdict
 
 MOST = 2_000
 BPS_DIGITS = 2

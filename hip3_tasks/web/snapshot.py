@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hip3_tasks.watch.markets import MarketRow
-from hip3_tasks.watch.pipeline import Pipeline
-from hip3_tasks.watch.sessions import Session
+from hip3_tasks.domain.sessions import Session
+from hip3_tasks.status.market_rows import MarketRow
+from hip3_tasks.status.system_status import Pipeline
 from hip3_tasks.web.recents import SignalRow
 
 VERDICTS_OF = 100

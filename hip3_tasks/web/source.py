@@ -3,10 +3,10 @@
 import redis
 
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.runfile import RunFile, located
+from hip3_tasks.run_file import RunFile, located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.tape import TapeReader
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.tape import TapeReader
 
 TIMEOUT_S = 1.0
 

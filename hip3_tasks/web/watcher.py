@@ -9,12 +9,12 @@ import structlog
 from pydantic import ValidationError
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.watch.framerate import FrameRate
-from hip3_tasks.watch.markets import MarketRow, markets_at
-from hip3_tasks.watch.pipeline import Pipeline, files_today
-from hip3_tasks.watch.sessions import session_at
-from hip3_tasks.watch.status import Snapshot, problems
+from hip3_tasks.status.frame_rate import FrameRate
+from hip3_tasks.status.market_rows import MarketRow, markets_at
+from hip3_tasks.status.redis_snapshot import Snapshot, problems
+from hip3_tasks.status.system_status import Pipeline, files_today
 from hip3_tasks.web.board import Board
 from hip3_tasks.web.figures import lateness_figure
 from hip3_tasks.web.files import Files

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.feedmarkets import FeedMarkets
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.run_file import RunFile
+from hip3_tasks.store.market_facts import FeedMarkets
 from tests.acceptance.test_up import wait_until
 from tests.browser import PROGRAM, Tab, browser
 from tests.build import a_market, a_signal

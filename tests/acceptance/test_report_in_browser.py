@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.page import page
+from hip3_tasks.analysis.report.html import page
 from tests.browser import PROGRAM, Tab, browser
 from tests.reports import a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 

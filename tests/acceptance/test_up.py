@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.run_file import RunFile
 from tests.upsystem import HIP3, PATIENCE_S, System, run
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]

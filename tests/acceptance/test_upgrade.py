@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from hip3_tasks.auditing.audit import audit
+from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.store import Keys
+from hip3_tasks.store.keys import Keys
 from tests.datafiles import DataFiles
 from tests.faults.part import ROOT, Part
 from tests.faults.venue import Venue

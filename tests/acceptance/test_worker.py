@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.records import Followup
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.domain.records import Followup
+from hip3_tasks.run_file import RunFile
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from tests.feedrig import ROOT, FeedRig, eventually
 
 pytestmark = pytest.mark.acceptance

@@ -15,9 +15,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.lines import read_from
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.records import Followup
+from hip3_tasks.domain.records import Followup
+from hip3_tasks.files.line_reader import read_from
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.up.server import free_port
 from tests.compose import flower
 from tests.compose.hosts import SERVICES, two_hosts
@@ -33,10 +33,10 @@ STOP_WITHIN_S = 45.0
 BASE_IMAGE = "python:3.13-slim-bookworm"
 BURST = """
 from hip3_tasks import settings
-from hip3_tasks.capture import Capture
+from hip3_tasks.domain.capture import Capture
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.messages import task_message
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.store.task_message import task_message
+from hip3_tasks.store.keys import Keys, connect
 chosen = settings.load()
 queue, soon_ms = Keys(chosen.feed_name).queue, wall_ms() + 60_000
 # Of signals that are not there yet: a job waits half a second for the tape before it says so.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hip3_tasks.records import Followup
+from hip3_tasks.domain.records import Followup
 
 
 def quantiles_ms(records: Sequence[Followup]) -> dict[str, int]:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hip3_tasks.errors import JournalError
-from hip3_tasks.journal import Journal
+from hip3_tasks.files.journal import Journal
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 SIGNAL = a_signal(at_ms=T0_MS + 500)

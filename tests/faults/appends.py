@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hip3_tasks import appendfile
+from hip3_tasks.files import append_file as appendfile
 from tests.build import DAY
 from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
 from tests.faults.lines import broken_lines, keys_of, recover

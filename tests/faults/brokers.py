@@ -8,8 +8,8 @@ import time
 
 import redis
 
-from hip3_tasks.messages import task_message
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.task_message import task_message
 from hip3_tasks.up.server import answers, binary, command, free_port
 from tests.badmessages import changed, foreign, malformed, task
 from tests.faults.part import ROOT, Part
@@ -18,7 +18,7 @@ from tests.faults.system import NAME, OFFSETS, System
 from tests.waiting import eventually
 
 TRIES = 50
-OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"
+OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
 REPEATS = 5
 RE_RUN_MOST = 300
 

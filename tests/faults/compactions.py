@@ -7,7 +7,7 @@ from collections.abc import Callable
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from hip3_tasks.dayfiles import is_closed
+from hip3_tasks.files.day_files import is_closed
 from tests import compacting
 from tests.faults.row import Found, Setting
 

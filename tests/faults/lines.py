@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.journal import Journal
-from hip3_tasks.records import Followup, Missed
+from hip3_tasks.files.journal import Journal
 from tests.faults.row import Found
 
 Key = tuple[str, int]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hip3_tasks import appendfile
-from hip3_tasks.journal import Journal
-from hip3_tasks.records import Followup, Missed
+from hip3_tasks.domain.records import Followup, Missed
+from hip3_tasks.files import append_file as appendfile
+from hip3_tasks.files.journal import Journal
 from tests.faults.lines import Key, broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.processes import record_of

@@ -12,14 +12,14 @@ from typing import Any
 import orjson
 import redis
 
-from hip3_tasks.auditing.audit import audit
+from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.pending import Pending
-from hip3_tasks.records import Followup, Missed
 from hip3_tasks.settings import Settings, environment
-from hip3_tasks.store import Keys, connect
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending
 from hip3_tasks.up.server import answers, binary, command, free_port
 from tests.acl import acl_file
 from tests.datafiles import DataFiles

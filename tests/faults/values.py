@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
 
-from hip3_tasks.records import Followup, Missed, MissedReason
+from hip3_tasks.domain.records import Followup, Missed, MissedReason
 from tests.chain import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
 from tests.faults.row import Found, Setting
 from tests.faults.system import System

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from hip3_tasks.journal import Journal
+from hip3_tasks.files.journal import Journal
 from tests.faults.lines import keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.processes import record_of

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import redis
 
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.store import connect
+from hip3_tasks.store.keys import connect
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.up import server
 from hip3_tasks.up.server import free_port
 from tests.acl import acl_file

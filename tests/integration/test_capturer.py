@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import redis
 
-from hip3_tasks.capture import Capture
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.market import encode_entry
+from hip3_tasks.domain.records import Followup
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, UnknownSignal
-from hip3_tasks.journal import DAY_CLOSED, Journal
-from hip3_tasks.market import encode_entry
-from hip3_tasks.pending import Pending, Wanted
-from hip3_tasks.records import Followup
-from hip3_tasks.store import Keys, connect
-from hip3_tasks.tape import TapeReader
+from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.tape import TapeReader
 from tests.build import T0_MS, a_calm_market, a_market, a_signal
 from workers.capturer import LEFT_PENDING, Capturer
 

@@ -14,18 +14,19 @@ import polars as pl
 import pytest
 
 from hip3_tasks import cli
-from hip3_tasks.analysis import closing, compact_command
-from hip3_tasks.analysis.columns import columns_of
-from hip3_tasks.analysis.compact import Compaction, State, bytes_to_read, compact_day
-from hip3_tasks.analysis.daylines import DayLines
-from hip3_tasks.analysis.workshop import clear
-from hip3_tasks.auditing.audit import audit
-from hip3_tasks.capture import DAY_MS
-from hip3_tasks.dayfiles import KINDS, days_of, jsonl_path, parquet_path
-from hip3_tasks.journal import DAY_CLOSED, Journal
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.retention import delete_old_days
-from hip3_tasks.signals import SignalWriter
+from hip3_tasks.analysis.compact import close_day as closing
+from hip3_tasks.analysis.compact import command as compact_command
+from hip3_tasks.analysis.compact.compact import Compaction, State, bytes_to_read, compact_day
+from hip3_tasks.analysis.compact.day_lines import DayLines
+from hip3_tasks.analysis.compact.work_dir import clear
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.audit.audit import audit
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.files.day_files import KINDS, days_of, jsonl_path, parquet_path
+from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.retention import delete_old_days
+from hip3_tasks.files.signal_files import SignalWriter
 from tests import compacting
 from tests.build import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.compacting import lines_in, rows_in

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.workernote import READY_MS, WorkerNote
+from hip3_tasks.store.worker_status import READY_MS, WorkerNote
 from tests.feedrig import FeedRig, eventually
 
 COIN = "xyz:TSLA"

@@ -11,13 +11,13 @@ import pytest
 import redis
 
 from feed.dispatch import ADD_MOST, Dispatcher
-from hip3_tasks.capture import DAY_MS
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.pending import Pending
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.files.signal_files import signals_path, signals_since
 from hip3_tasks.settings import Settings
-from hip3_tasks.signals import signals_path, signals_since
-from hip3_tasks.store import Keys
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending
 from tests.build import a_signal
 from tests.feedrig import eventually
 

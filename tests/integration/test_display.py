@@ -15,8 +15,8 @@ from contextlib import suppress
 import pytest
 from rich.console import Console
 
-from hip3_tasks.watch import display as module
-from hip3_tasks.watch.display import Display
+from hip3_tasks.status import terminal as module
+from hip3_tasks.status.terminal import Display
 from tests.feedrig import ROOT
 from tests.screen import Screen
 from tests.unit.test_panel import LONG, a_view
@@ -28,7 +28,7 @@ PATIENCE_S = 30
 SHOWING = """
 import fcntl, signal, sys, termios
 from rich.console import Console
-from hip3_tasks.watch.display import Display
+from hip3_tasks.status.terminal import Display
 from tests.unit.test_panel import a_view
 
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

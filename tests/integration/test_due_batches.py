@@ -22,7 +22,7 @@ from celery import Celery
 from tests.feedrig import ROOT
 
 PATIENCE_S = 20.0
-OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"
+OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
 
 
 class Rig:

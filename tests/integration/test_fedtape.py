@@ -8,9 +8,9 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hip3_tasks.edge import Side
-from hip3_tasks.market import Entry, Gap, Market
-from hip3_tasks.records import Followup, Missed, MissedReason
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap, Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason
 from hip3_tasks.testing import T0_MS, FakeServer, FedTape, make_market, make_signal
 
 COIN, OTHER = "xyz:TSLA", "xyz:AAPL"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.feedmarkets import FeedMarkets
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.health import noted
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.store.market_facts import FeedMarkets
 from tests.feedrig import FeedRig, eventually, universe
 
 OFFSETS = "400,800,1200"

@@ -46,9 +46,10 @@ IDLE = "import signal; signal.pause()"
 
 FEED = """
 import os, signal, sys, time
-from hip3_tasks import settings, store
+from hip3_tasks import settings
+from hip3_tasks.store import keys as store
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.feedstatus import FeedStatus
+from hip3_tasks.store.feed_status import FeedStatus
 chosen = settings.load()
 client, keys = store.connect(chosen.redis_url), store.Keys(chosen.feed_name)
 at_end = sys.exit

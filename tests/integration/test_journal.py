@@ -18,13 +18,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hip3_tasks import appendfile, lines
-from hip3_tasks import journal as journal_module
-from hip3_tasks.capture import Capture
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal, key_of
 from hip3_tasks.errors import JournalError
-from hip3_tasks.journal import DAY_CLOSED, Journal
-from hip3_tasks.keyindex import KeyIndex
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal, key_of
+from hip3_tasks.files import append_file as appendfile
+from hip3_tasks.files import journal as journal_module
+from hip3_tasks.files import line_reader as lines
+from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.key_index import KeyIndex
 from tests.build import DAY, T0_MS, a_capture, a_followup, a_missed, a_signal
 from tests.processes import (
     append_at_random,

@@ -3,14 +3,14 @@
 import pytest
 import redis
 
-from hip3_tasks.feedmarkets import FeedMarkets, MarketFacts
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.market import Gap, Market
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import stamp
-from hip3_tasks.watch.markets import Known, dislocated, markets_at
-from hip3_tasks.watch.status import Snapshot
-from hip3_tasks.workernote import FORGOTTEN_MS, WorkerNote
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.status.market_rows import Known, dislocated, markets_at
+from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.tape import stamp
+from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerNote
 from tests.build import T0_MS, a_calm_market, a_market
 from tests.unit.test_status import a_feed_status
 

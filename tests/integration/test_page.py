@@ -18,9 +18,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.market import Gap
-from hip3_tasks.records import Record
-from hip3_tasks.runfile import RunFile
+from hip3_tasks.domain.market import Gap
+from hip3_tasks.domain.records import Record
+from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.server import free_port
 from hip3_tasks.web.board import VIEWERS_MOST
 from tests.build import a_followup, a_market, a_missed, a_signal

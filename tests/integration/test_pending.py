@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from hip3_tasks.capture import Capture
-from hip3_tasks.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, Wanted
-from hip3_tasks.records import Signal
-from hip3_tasks.store import Keys
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, Wanted
 from tests.build import T0_MS, a_signal
 
 SIGNAL, OTHER = a_signal(), a_signal("xyz:AAPL", at_ms=T0_MS + 10)

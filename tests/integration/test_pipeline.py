@@ -11,14 +11,14 @@ import redis
 
 from feed.pipeline import MEMORY_MS, Pipeline
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.errors import Fenced
-from hip3_tasks.journal import Journal
-from hip3_tasks.market import Gap, Market
-from hip3_tasks.pending import Pending, Wanted
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.signals import SignalWriter, find_signal
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import TapeReader, TapeWriter
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import SignalWriter, find_signal
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.tape import TapeReader, TapeWriter
 from tests.backends import PCALL_DIFFERS, Backend, server_only
 from tests.build import T0_MS, a_market, a_signal
 from workers.capturer import LEFT_PENDING, Capturer

@@ -7,12 +7,12 @@ import redis
 
 from feed.rebuild import Rebuilder
 from hip3_tasks import settings
-from hip3_tasks.capture import MAX_OFFSET_MS
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.journal import Journal
-from hip3_tasks.pending import Pending, Wanted
-from hip3_tasks.signals import SignalWriter
-from hip3_tasks.store import Keys
+from hip3_tasks.domain.capture import MAX_OFFSET_MS
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import SignalWriter
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending, Wanted
 from tests.build import DAY, T0_MS, a_followup, a_signal
 
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import redis
 
-from hip3_tasks import cli, recapture
+from hip3_tasks import cli
+from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import BadCapture, UnknownSignal
-from hip3_tasks.journal import Journal
-from hip3_tasks.pending import FIRST_TRY_MS, Pending
-from hip3_tasks.recapture import Recaptured, open_days, recapture_open
-from hip3_tasks.recapture_command import QUEUED_MOST
-from hip3_tasks.records import Signal
-from hip3_tasks.signals import SignalWriter
-from hip3_tasks.store import Keys
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import SignalWriter
+from hip3_tasks.recapture import recapture
+from hip3_tasks.recapture.command import QUEUED_MOST
+from hip3_tasks.recapture.recapture import Recaptured, open_days, recapture_open
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 DAY_MS = 86_400_000
@@ -139,7 +140,7 @@ def test_the_command_says_when_nobody_takes_what_is_queued(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("hip3_tasks.recapture_command.QUEUE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("hip3_tasks.recapture.command.QUEUE_PATIENCE_S", 0.1)
     signals = [a_signal(at_ms=T0_MS + number) for number in range(QUEUED_MOST // 3 + 2)]
     write(tmp_path, *signals)
     assert command([signal.signal_id for signal in signals]) == 2

@@ -10,20 +10,20 @@ import pytest
 import redis
 
 from hip3_tasks.analysis import load
-from hip3_tasks.auditing.audit import audit
-from hip3_tasks.capture import Capture
+from hip3_tasks.audit.audit import audit
 from hip3_tasks.cli import app, exit_status
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.dayfiles import days_of
-from hip3_tasks.feedmarkets import FeedMarkets
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.journal import Journal
-from hip3_tasks.market import Market
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.pending import Pending
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import TapeReader
-from hip3_tasks.workernote import WorkerNote
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.market import Market
+from hip3_tasks.files.day_files import days_of
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.market_facts import FeedMarkets
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
+from hip3_tasks.store.worker_status import WorkerNote
 from tests.releases import keydump
 from tests.releases.release import HERE, Release
 from workers.capturer import LEFT_PENDING, Capturer

@@ -7,7 +7,7 @@ import pytest
 
 from hip3_tasks import settings
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.runfile import RunFile, located
+from hip3_tasks.run_file import RunFile, located
 
 
 def run_file(data_dir: Path, *, pid: int = 0) -> None:

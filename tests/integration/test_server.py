@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.store import connect
+from hip3_tasks.store.keys import connect
 from hip3_tasks.up import server
 
 PATIENCE_S = 20

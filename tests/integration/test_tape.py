@@ -8,10 +8,10 @@ import pytest
 import redis
 import redis.asyncio
 
+from hip3_tasks.domain.market import Entry, Gap, Market, encode_entry
 from hip3_tasks.errors import Fenced, MalformedEntry
-from hip3_tasks.market import Entry, Gap, Market, encode_entry
-from hip3_tasks.store import Keys
-from hip3_tasks.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter, stamp
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter, stamp
 from tests.backends import PCALL_DIFFERS, Backend
 from tests.build import T0_MS, a_capture, a_market, a_signal
 

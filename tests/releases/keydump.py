@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 import redis
 
-from hip3_tasks.store import Keys
+from hip3_tasks.store.keys import Keys
 
 
 class Kind(NamedTuple):

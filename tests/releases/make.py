@@ -20,10 +20,10 @@ from typing import Annotated
 
 import typer
 
-from hip3_tasks.analysis.compact import State, compact_day
-from hip3_tasks.capture import DAY_MS
+from hip3_tasks.analysis.compact.compact import State, compact_day
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.dayfiles import days_of
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.files.day_files import days_of
 from tests.faults.clocks import DAY_S, Clock
 from tests.faults.row import Found
 from tests.faults.system import System, signal_each

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.watch.advice import has_data, report_command, shown
-from hip3_tasks.watch.changes import Changes
+from hip3_tasks.status.next_steps import has_data, report_command, shown
+from hip3_tasks.status.problem_changes import Changes
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hip3_tasks.analysis.ahead import ahead
+from hip3_tasks.analysis.loading.prefetch import ahead
 
 
 @pytest.mark.parametrize("threads", [1, 4])

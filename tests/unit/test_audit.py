@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.auditing import audit as auditing
-from hip3_tasks.auditing.audit import audit, audit_command
-from hip3_tasks.auditing.findings import Audit, Counts, Fault
-from hip3_tasks.auditing.ledger import Ledger
-from hip3_tasks.edge import Side
+from hip3_tasks.audit import audit as auditing
+from hip3_tasks.audit.audit import audit, audit_command
+from hip3_tasks.audit.findings import Audit, Counts, Fault
+from hip3_tasks.audit.ledger import Ledger
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, MissedReason, Record, Signal
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.followups import measure
-from hip3_tasks.journal import Journal
-from hip3_tasks.market import Entry
-from hip3_tasks.records import Followup, MissedReason, Record, Signal
-from hip3_tasks.signals import SignalWriter
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import SignalWriter
 from tests.build import DAY, T0_MS, a_capture, a_followup, a_market, a_missed, a_signal
 
 LATER_MS = T0_MS + 3_600_000

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import pytest
 from celery import Celery
 
-from workers import batch
-from workers.due_batches import DueBatchTask
+from workers.due_batches import pool_job as batch
+from workers.due_batches.strategy import DueBatchTask
 
 
 class Refused(Exception):

@@ -7,7 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hip3_tasks.analysis.bootstrap import (
+from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS, cluster_ms
+from hip3_tasks.analysis.measure.resampler import Resampler
+from hip3_tasks.stats.bootstrap import (
     FEWEST_CLUSTERS,
     REPLICATES,
     Estimate,
@@ -17,9 +19,7 @@ from hip3_tasks.analysis.bootstrap import (
     weights,
     widened_level,
 )
-from hip3_tasks.analysis.clustersums import MINUTE_MS, cluster_ms
-from hip3_tasks.analysis.resampling import Resampler
-from hip3_tasks.analysis.totals import Asked
+from hip3_tasks.stats.cluster_totals import Asked
 from tests import slowdraws
 
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.capture import MAX_OFFSET_MS, Capture, signal_id_of, utc_day
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture, signal_id_of, utc_day
+from hip3_tasks.domain.market import COIN
 from hip3_tasks.errors import BadCapture
-from hip3_tasks.market import COIN
 from tests.build import DAY, T0_MS
 
 coins = st.from_regex(COIN, fullmatch=True)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import Band, coverage, of_report, table, verdicts
 from benchmarks.history import SMALL
-from hip3_tasks.analysis.thresholds import Verdict
+from hip3_tasks.analysis.measure.threshold_search import Verdict
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
 RESAMPLES = 400

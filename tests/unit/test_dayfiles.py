@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.dayfiles import DayFiles, day_of, days_of, is_closed
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.day_files import DayFiles, day_of, days_of, is_closed
 
 DAY = "2026-01-20"
 

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.analysis import load
-from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.making import make
-from hip3_tasks.analysis.report import Group
-from hip3_tasks.capture import DAY_MS
-from hip3_tasks.edge import Side
-from hip3_tasks.records import Record
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.model import Group
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.records import Record
+from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.web.decay import MINUTE_MS, Decay
 from hip3_tasks.web.decaytable import Horizon, decay_table
 from tests.build import DAY, T0_MS, a_followup, a_signal

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.detector import Detector, Rules
-from hip3_tasks.edge import Side, edge_bps, reaches
-from hip3_tasks.market import Market
-from hip3_tasks.records import Signal
+from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.edge import Side, edge_bps, reaches
+from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Signal
 from tests.build import T0_MS, a_calm_market, a_market
 
 FEE_BPS = 9.0

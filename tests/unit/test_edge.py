@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.edge import Side, edge_bps, markout_bps, mid_px, moved_bps, reaches
+from hip3_tasks.domain.edge import Side, edge_bps, markout_bps, mid_px, moved_bps, reaches
 
 prices = st.floats(1e-4, 1e7)
 sides = st.sampled_from(Side)

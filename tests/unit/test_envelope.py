@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.message import Message
 
+from hip3_tasks.transport.validate import IDS, check_task
 from tests.badmessages import changed
-from workers.envelope import IDS, check_task
 
 TWO_LINES = "x\n[2026-11-22 00:00:00,000: ERROR/MainProcess] forged \x1b[2J"
 

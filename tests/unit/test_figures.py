@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
-from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.edge import Side
-from hip3_tasks.market import Entry, Gap
-from hip3_tasks.watch.window import Window
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap
+from hip3_tasks.stats.bootstrap import Estimate
+from hip3_tasks.status.rolling_window import Window
 from hip3_tasks.web.decaytable import Horizon
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
 from hip3_tasks.web.recents import Cell, SignalRow

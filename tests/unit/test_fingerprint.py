@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis.fingerprint import Fingerprint
+from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
 
 lines = st.lists(st.binary(max_size=8), max_size=6)
 

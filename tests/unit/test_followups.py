@@ -2,10 +2,10 @@
 
 import pytest
 
-from hip3_tasks.edge import Side
-from hip3_tasks.followups import measure
-from hip3_tasks.market import Entry, Gap
-from hip3_tasks.records import Followup, Missed
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed
 from tests.build import T0_MS, a_capture, a_market, a_signal
 
 DUE_MS = T0_MS + 1000

@@ -1,6 +1,6 @@
 """Frames a second, from counts that only grow."""
 
-from hip3_tasks.watch.framerate import FrameRate
+from hip3_tasks.status.frame_rate import FrameRate
 from tests.build import T0_MS
 from tests.unit.test_status import a_feed_status
 

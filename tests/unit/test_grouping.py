@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis.grouping import EDGE_BREAKS_BPS, EDGES, HOURS, By, session_of
+from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS, EDGES, HOURS, By, session_of
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.history import SMALL, Frames, Kind, Plan, frames, truths, write
 from benchmarks.history.files import lines
-from hip3_tasks.analysis.columns import columns_of
-from hip3_tasks.auditing.audit import audit
-from hip3_tasks.capture import utc_day
-from hip3_tasks.lines import read_from
-from hip3_tasks.records import Followup, Missed, MissedReason, Record, Signal
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.audit.audit import audit
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
+from hip3_tasks.files.line_reader import read_from
 
 DAYS = Plan(signals=6000, hours=26, markets=16, copies=8, missed_share=0.02, seed=3)
 """Small, over a midnight, in several chunks."""

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis import jsonl
-from hip3_tasks.analysis.jsonl import JsonLines
+from hip3_tasks.analysis.loading import jsonl
+from hip3_tasks.analysis.loading.jsonl import JsonLines
 
 SCHEMA = {"at": pl.Float64(), "bps": pl.Float64(), "coin": pl.String(), "offsets": pl.List(pl.Float64())}
 SMALL, LARGE = 200, 4 << 20

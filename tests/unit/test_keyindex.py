@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.keyindex import KeyIndex
+from hip3_tasks.files.key_index import KeyIndex
 from tests.build import T0_MS, a_followup, a_signal
 
 HOUR_MS = 3_600_000
@@ -13,7 +13,7 @@ HOUR_MS = 3_600_000
 def test_a_block_of_old_signals_hides_no_young_one_however_the_wall_clock_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wall_behind_ms: int
 ) -> None:
-    monkeypatch.setattr("hip3_tasks.lines.CHUNK_BYTES", 4096)
+    monkeypatch.setattr("hip3_tasks.files.line_reader.CHUNK_BYTES", 4096)
 
     def line(coin: str, timestamp_ms: int, captured_at_ms: int) -> bytes:
         captured = {"captured_at_ms": captured_at_ms - wall_behind_ms}

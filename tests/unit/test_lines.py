@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks import lines
+from hip3_tasks.files import line_reader as lines
 
 contents = st.lists(st.sampled_from([b"\n", b"a", b"needle", b"b\n", b"\x00", b"xyz\n"]) | st.binary(max_size=9)).map(
     b"".join

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis import loading
-from hip3_tasks.analysis.columns import columns_of
-from hip3_tasks.analysis.kinds import FOLLOWUPS, KINDS, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data, load, read
-from hip3_tasks.analysis.selection import Selection
-from hip3_tasks.analysis.sources import sources_of
-from hip3_tasks.capture import MAX_OFFSET_MS
-from hip3_tasks.edge import Side
+from hip3_tasks.analysis.loading import load as loading
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.analysis.loading.load import Data, load, read
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KINDS, MISSED, SIGNALS
+from hip3_tasks.analysis.loading.selection import Selection
+from hip3_tasks.analysis.loading.sources import sources_of
+from hip3_tasks.domain.capture import MAX_OFFSET_MS
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.records import Followup, MissedReason, Record, Watched
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.records import Followup, MissedReason, Record, Watched
 from tests.build import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.madeup import Directory
 
@@ -258,7 +258,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.
             raise PermissionError(13, "Permission denied")
         return open_(asked, *rest)
 
-    monkeypatch.setattr("hip3_tasks.analysis.jsonl.os.open", refuse)
+    monkeypatch.setattr("hip3_tasks.analysis.loading.jsonl.os.open", refuse)
     with pytest.raises(Unavailable, match=f"{path.name}: Permission denied"):
         load(tmp_path)
 

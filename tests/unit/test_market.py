@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.edge import Side
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import COIN, GAP_FIELD, STATE_FIELD, Entry, Gap, Market, decode_entry, encode_entry
 from hip3_tasks.errors import MalformedEntry
-from hip3_tasks.market import COIN, GAP_FIELD, STATE_FIELD, Entry, Gap, Market, decode_entry, encode_entry
 from tests.build import T0_MS, a_market
 
 numbers = st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False)

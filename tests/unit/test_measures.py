@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.loading import load
-from hip3_tasks.analysis.making import make
-from hip3_tasks.analysis.measures import HalfLife, Horizon
-from hip3_tasks.analysis.outputs import as_csv
-from hip3_tasks.analysis.report import Group, Report
-from hip3_tasks.edge import Side
+from hip3_tasks.analysis.loading.load import load
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.horizons import HalfLife, Horizon
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.export import as_csv
+from hip3_tasks.analysis.report.model import Group, Report
+from hip3_tasks.domain.edge import Side
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 from tests.madeup import MINUTE_MS, Directory
 

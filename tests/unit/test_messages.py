@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Message
 
-from hip3_tasks.capture import MAX_OFFSET_MS, Capture
 from hip3_tasks.celery import App, Loader
-from hip3_tasks.market import COIN
-from hip3_tasks.messages import CAPTURE_FOLLOWUP, task_message
-from hip3_tasks.store import Keys
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture
+from hip3_tasks.domain.market import COIN
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP, task_message
 from tests.build import T0_MS, a_capture, a_signal
 
 ROOT = Path(__file__).parents[2]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hip3_tasks.analysis import numerals
-from hip3_tasks.analysis.bootstrap import Estimate
+from hip3_tasks.charts import number_format as numerals
+from hip3_tasks.stats.bootstrap import Estimate
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.loading import load
-from hip3_tasks.analysis.making import make
-from hip3_tasks.edge import Side
-from hip3_tasks.records import Record
-from hip3_tasks.verdict import Verdict
-from hip3_tasks.watch import outcomes as module
-from hip3_tasks.watch.outcomes import BPS_DIGITS, Costs, Outcomes, OutcomeSums
-from hip3_tasks.watch.pipeline import Pipeline
-from hip3_tasks.watch.status import Snapshot
-from hip3_tasks.watch.tally import RunTally, Tally, recent
-from hip3_tasks.watch.window import Window
+from hip3_tasks.analysis.loading.load import load
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.records import Record
+from hip3_tasks.status import outcome_sums as module
+from hip3_tasks.status.line_counts import RunTally, Tally, recent
+from hip3_tasks.status.outcome_sums import BPS_DIGITS, Costs, Outcomes, OutcomeSums
+from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.status.rolling_window import Window
+from hip3_tasks.status.system_status import Pipeline
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 from tests.madeup import KINDS, Directory, outcomes, signals
 

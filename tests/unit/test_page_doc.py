@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.verdict import Verdict
-from hip3_tasks.watch.markets import Known, MarketRow
-from hip3_tasks.watch.outcomes import Outcomes
-from hip3_tasks.watch.pipeline import DayFile, Pipeline
-from hip3_tasks.watch.sessions import Session
+from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.sessions import Session
+from hip3_tasks.status.market_rows import Known, MarketRow
+from hip3_tasks.status.outcome_sums import Outcomes
+from hip3_tasks.status.system_status import DayFile, Pipeline
+from hip3_tasks.store.worker_status import WorkerNote
 from hip3_tasks.web.recents import Cell, SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts
-from hip3_tasks.workernote import WorkerNote
 
 DOC = (Path(__file__).parents[2] / "docs" / "PAGE.md").read_text()
 OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}

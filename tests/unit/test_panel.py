@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hip3_tasks.watch.markets import Known, MarketRow
-from hip3_tasks.watch.outcomes import Outcomes
-from hip3_tasks.watch.panel import panel, plain
-from hip3_tasks.watch.pipeline import Pipeline
-from hip3_tasks.watch.status import Snapshot
-from hip3_tasks.watch.tally import Tally
-from hip3_tasks.watch.view import View, essence, summary
-from hip3_tasks.watch.wrapping import MAX_LINE
-from hip3_tasks.workernote import WorkerNote
+from hip3_tasks.status.line_counts import Tally
+from hip3_tasks.status.market_rows import Known, MarketRow
+from hip3_tasks.status.outcome_sums import Outcomes
+from hip3_tasks.status.panel import panel, plain
+from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.view import View, essence, summary
+from hip3_tasks.status.wrapping import MAX_LINE
+from hip3_tasks.store.worker_status import WorkerNote
 from tests.build import T0_MS
 
 NUMBER = re.compile(r"[−+]?\d[\d,.]*\d|\d")

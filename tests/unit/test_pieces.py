@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis import pieces, quantiles
-from hip3_tasks.analysis.pieces import summed
+from hip3_tasks.analysis.measure import chunk as pieces
+from hip3_tasks.analysis.measure import quantiles
+from hip3_tasks.analysis.measure.chunk import summed
 
 ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(10**12, 10**12 + 4), st.integers(-100, 100)), max_size=60)
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from benchmarks.coverage import report_on
 from benchmarks.history import Plan, frames, truths
-from hip3_tasks.analysis.thresholds import Choice, Verdict
+from hip3_tasks.analysis.measure.threshold_search import Choice, Verdict
 
 PLAN = Plan(signals=40_000, hours=24, markets=16, copies=6.0, seed=3)
 

@@ -9,16 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hip3_tasks.auditing.audit import audit, audit_command
-from hip3_tasks.auditing.findings import show
-from hip3_tasks.printable import printable, printable_lines
-from hip3_tasks.watch.display import Display
-from hip3_tasks.watch.markets import Known, MarketRow
-from hip3_tasks.watch.panel import panel, plain
-from hip3_tasks.watch.pipeline import Pipeline
-from hip3_tasks.watch.status import Snapshot
-from hip3_tasks.watch.tally import Tally
-from hip3_tasks.watch.view import View, essence
+from hip3_tasks.audit.audit import audit, audit_command
+from hip3_tasks.audit.findings import show
+from hip3_tasks.status.line_counts import Tally
+from hip3_tasks.status.market_rows import Known, MarketRow
+from hip3_tasks.status.panel import panel, plain
+from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.terminal import Display
+from hip3_tasks.status.view import View, essence
+from hip3_tasks.terminal_text import printable, printable_lines
 from tests.build import T0_MS, a_followup, a_signal
 
 EVIL = "x\x1b]0;forged\x07y\x9b31m\rz\x08\u202e[/red]\u2028\nRED: forged"

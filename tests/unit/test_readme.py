@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.records import Record
+from hip3_tasks.domain.records import Record
 from hip3_tasks.web import recents
 from hip3_tasks.web.recents import Recents
 from tests.build import T0_MS, a_followup, a_missed, a_signal

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal, key_of
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.records import Followup, Missed, Record, Signal, key_of
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 from tests.strategies import followups, missed, records, signals
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kombu import Connection
 from redis.connection import SSLConnection, parse_url
 
-from hip3_tasks import redisurl
+from hip3_tasks.store import redis_url as redisurl
 
 PASSWORD = "S3cretWord"
 LOGINS = st.none() | st.tuples(st.text(max_size=8), st.text(min_size=1, max_size=20)).map(

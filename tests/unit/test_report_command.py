@@ -12,14 +12,14 @@ from rich.console import Console
 
 from benchmarks.history import Plan, write
 from hip3_tasks import settings
-from hip3_tasks.analysis.command import Files, report_command
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.loading import load
-from hip3_tasks.analysis.making import make
-from hip3_tasks.analysis.outputs import as_csv
-from hip3_tasks.analysis.report import Report
-from hip3_tasks.analysis.selection import Selection
-from hip3_tasks.analysis.terminal import show
+from hip3_tasks.analysis.loading.load import load
+from hip3_tasks.analysis.loading.selection import Selection
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.command import Files, report_command
+from hip3_tasks.analysis.report.export import as_csv
+from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.cli import app, exit_status
 from tests.build import a_followup, a_signal
 from tests.madeup import Directory

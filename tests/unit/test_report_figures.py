@@ -5,11 +5,13 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from hip3_tasks.analysis import figures, groupfigures, thresholdfigure
-from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.analysis.drawing import Figure, band, whiskers
-from hip3_tasks.analysis.report import Lateness, Report
-from hip3_tasks.analysis.thresholds import Search
+from hip3_tasks.analysis.measure.threshold_search import Search
+from hip3_tasks.analysis.report import group_figures as groupfigures
+from hip3_tasks.analysis.report import horizon_figures as figures
+from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
+from hip3_tasks.analysis.report.model import Lateness, Report
+from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
+from hip3_tasks.stats.bootstrap import Estimate
 from tests.reports import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 
 

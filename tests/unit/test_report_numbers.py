@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis import loading
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.loading import load
-from hip3_tasks.analysis.making import make
-from hip3_tasks.edge import Side
+from hip3_tasks.analysis.loading import load as loading
+from hip3_tasks.analysis.loading.load import load
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import Unavailable
 from tests.build import a_followup, a_missed, a_signal
 from tests.madeup import MINUTE_MS, Directory, outcomes, signals

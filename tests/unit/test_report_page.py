@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis import figures, groupfigures, thresholdfigure
-from hip3_tasks.analysis.bootstrap import Estimate
-from hip3_tasks.analysis.page import page
-from hip3_tasks.analysis.report import Report
+from hip3_tasks.analysis.report import group_figures as groupfigures
+from hip3_tasks.analysis.report import horizon_figures as figures
+from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
+from hip3_tasks.analysis.report.html import page
+from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.stats.bootstrap import Estimate
 from tests.reports import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 
 VOID = ("meta",)

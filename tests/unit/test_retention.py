@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from hip3_tasks.retention import delete_old_days, disk_problem
+from hip3_tasks.files.retention import delete_old_days, disk_problem
 from tests.build import T0_MS
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis import rows as rows_module
-from hip3_tasks.analysis.columns import columns_of
-from hip3_tasks.analysis.rows import first_unlike, lines_of, rows_of, slices_of
-from hip3_tasks.records import Followup, Record
+from hip3_tasks.analysis.compact import line_codec as rows_module
+from hip3_tasks.analysis.compact.line_codec import first_unlike, lines_of, rows_of, slices_of
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.domain.records import Followup, Record
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 from tests.strategies import followups, missed, signals
 

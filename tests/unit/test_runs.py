@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from hip3_tasks.analysis import runs as runs_module
-from hip3_tasks.analysis.runs import Runs
+from hip3_tasks.analysis.compact import external_sort as runs_module
+from hip3_tasks.analysis.compact.external_sort import Runs
 
 SCHEMA = {"market_key": pl.String(), "at_ms": pl.Int64(), "px": pl.Float64()}
 BY = ("market_key", "at_ms")

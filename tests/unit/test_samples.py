@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.detector import Detector, Rules
-from hip3_tasks.edge import Side, edge_bps
-from hip3_tasks.market import Market
-from hip3_tasks.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.edge import Side, edge_bps
+from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.testing import T0_MS, make_followup, make_market, make_missed, make_signal
 
 pytest_plugins = ["pytester"]

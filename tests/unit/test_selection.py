@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis.selection import Selection
+from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.errors import BadSelection
 from tests.build import T0_MS
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from hip3_tasks.watch.sessions import NEW_YORK, Session, session_at
+from hip3_tasks.domain.sessions import NEW_YORK, Session, session_at
 
 
 @pytest.mark.parametrize(

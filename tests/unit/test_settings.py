@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks import settings
-from hip3_tasks.envfile import bad_lines
+from hip3_tasks.env_file import bad_lines
 from hip3_tasks.errors import BadSetting
 
 

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from hip3_tasks import appendfile, lines
 from hip3_tasks.errors import JournalError
-from hip3_tasks.signals import SignalWriter, find_signal, reversed_signals, signals_path, signals_since
+from hip3_tasks.files import append_file as appendfile
+from hip3_tasks.files import line_reader as lines
+from hip3_tasks.files.signal_files import SignalWriter, find_signal, reversed_signals, signals_path, signals_since
 from tests.build import DAY, T0_MS, a_capture, a_signal
 
 MIDNIGHT_MS = 1_795_392_000_000
@@ -155,7 +156,7 @@ def test_a_signal_is_found_by_its_capture(writer: SignalWriter, tmp_path: Path) 
 def test_a_signal_is_found_wherever_it_is(order: list[int], is_broken: bool) -> None:
     signals = [a_signal(at_ms=T0_MS + number) for number in order]
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hip3_tasks.signals.NEAR_BYTES", 700)
+        patch.setattr("hip3_tasks.files.signal_files.NEAR_BYTES", 700)
         signals_path(Path(folder), DAY).write_bytes(
             b"".join(line for one in signals for line in (one.line(), b"broken\n" if is_broken else b""))
         )

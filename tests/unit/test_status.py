@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.feedstatus import FeedStatus
-from hip3_tasks.watch.status import Snapshot, problems, subject
+from hip3_tasks.status.redis_snapshot import Snapshot, problems, subject
+from hip3_tasks.store.feed_status import FeedStatus
 from tests.build import T0_MS
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.records import MissedReason, Record, Signal
-from hip3_tasks.watch.lateness import Lateness
-from hip3_tasks.watch.tally import RunTally, recent
+from hip3_tasks.domain.records import MissedReason, Record, Signal
+from hip3_tasks.status.lateness_histogram import Lateness
+from hip3_tasks.status.line_counts import RunTally, recent
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 MINUTE_MS = 60_000

@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from hip3_tasks import settings
-from hip3_tasks.analysis.bootstrap import FEWEST_CLUSTERS
-from hip3_tasks.analysis.grouping import By
-from hip3_tasks.analysis.kinds import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.loading import Data, Part
-from hip3_tasks.analysis.making import make
-from hip3_tasks.analysis.notes import Notes
-from hip3_tasks.analysis.thresholds import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
+from hip3_tasks.analysis.loading.load import Data, Part
+from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.threshold_search import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
 
 FIRST_MS = 1_795_392_000_000
 """The beginning of a minute."""

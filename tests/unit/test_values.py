@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.records import Followup, Missed, Signal
+from hip3_tasks.domain.records import Followup, Missed, Signal
 from tests.chain import (
     NO_NUMBERS,
     ODD_NUMBERS,

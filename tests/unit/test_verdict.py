@@ -2,8 +2,8 @@
 
 import pytest
 
-from hip3_tasks.edge import Side
-from hip3_tasks.verdict import Verdict, verdict
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.outcome import Verdict, verdict
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from feed.watched import WatchNotes
-from hip3_tasks.records import Watched
+from hip3_tasks.domain.records import Watched
 from tests.build import DAY, T0_MS
 
 MIDNIGHT_MS = 1_795_392_000_000

@@ -1,7 +1,7 @@
 """The last quarter of an hour, kept as it goes by."""
 
-from hip3_tasks.records import Record
-from hip3_tasks.watch.window import BUCKET_MS, BUCKETS, Window
+from hip3_tasks.domain.records import Record
+from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 

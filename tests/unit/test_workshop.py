@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.workshop import Busy, clear, workshop
+from hip3_tasks.analysis.compact.work_dir import Busy, clear, workshop
 
 DAY = "2026-01-20"
 

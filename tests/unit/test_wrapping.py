@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.watch.wrapping import listed, wrapped
+from hip3_tasks.status.wrapping import listed, wrapped
 
 PIECES = st.lists(st.text(alphabet="ab1,. é漢", max_size=30), min_size=1)
 

@@ -1,0 +1,1 @@
+"""Finished days as Parquet."""

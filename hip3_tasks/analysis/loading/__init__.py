@@ -1,0 +1,1 @@
+"""Lines and Parquet as polars frames."""

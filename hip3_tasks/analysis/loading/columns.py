@@ -1,0 +1,26 @@
+"""The records of the data files as columns: every field of a line, under its name, with its type."""
+
+from typing import Any
+
+import polars as pl
+
+from hip3_tasks.domain.records import Record
+
+_TYPES = {"integer": pl.Int64(), "number": pl.Float64(), "string": pl.String()}
+
+
+def columns_of(kind: type[Record]) -> dict[str, pl.DataType]:
+    """The columns of a kind of record, in the order of its lines."""
+    schema = kind.model_json_schema()
+    return {name: _type(field, schema.get("$defs", {})) for name, field in schema["properties"].items()}
+
+
+def _type(field: dict[str, Any], defs: dict[str, Any]) -> pl.DataType:
+    if "$ref" in field:
+        return _type(defs[field["$ref"].rpartition("/")[2]], defs)
+    if "anyOf" in field:
+        (given,) = (option for option in field["anyOf"] if option["type"] != "null")
+        return _type(given, defs)
+    if field["type"] == "array":
+        return pl.List(_type(field["items"], defs))
+    return _TYPES[field["type"]]

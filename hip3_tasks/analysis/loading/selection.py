@@ -1,0 +1,93 @@
+"""Which signals are asked for: from when, until when, of which coins."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+import polars as pl
+
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.market import COIN
+from hip3_tasks.errors import BadSelection
+
+_AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
+_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Signals from `since_ms` on, before `until_ms`, of these coins; None: all."""
+
+    since_ms: int | None = None
+    until_ms: int | None = None
+    coins: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        date: str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        coins: Sequence[str] = (),
+        at_ms: int,
+    ) -> Self:
+        """As said by a user: ISO 8601 in UTC, or `90m`, `12h`, `3d` before `at_ms`. Raises BadSelection."""
+        if date is not None:
+            if since is not None or until is not None:
+                raise BadSelection("expected either --date or --since and --until")
+            return cls(since_ms=_day_ms(date), until_ms=_day_ms(date) + DAY_MS, coins=_coins(coins))
+        since_ms, until_ms = _instant_ms(since, "--since", at_ms), _instant_ms(until, "--until", at_ms)
+        if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+            raise BadSelection(f"--since {since} is not before --until {until}")
+        return cls(since_ms=since_ms, until_ms=until_ms, coins=_coins(coins))
+
+    def has_day(self, start_ms: int) -> bool:
+        """Whether the UTC day that starts then may hold any of them."""
+        begins_in_time = self.until_ms is None or start_ms < self.until_ms
+        return begins_in_time and (self.since_ms is None or start_ms + DAY_MS > self.since_ms)
+
+    def wants(self, timestamp: str) -> pl.Expr:
+        """As a condition on the signal's coin and time, the latter in the column of this name."""
+        conditions = [pl.lit(True)]
+        if self.since_ms is not None:
+            conditions.append(pl.col(timestamp) >= self.since_ms)
+        if self.until_ms is not None:
+            conditions.append(pl.col(timestamp) < self.until_ms)
+        if self.coins is not None:
+            conditions.append(pl.col("market_key").is_in(list(self.coins)))
+        return pl.all_horizontal(conditions)
+
+
+def _coins(asked: Sequence[str]) -> tuple[str, ...] | None:
+    """Each coin once; several may stand in one word, with commas between them, as in HIP3_COINS."""
+    coins = [coin for word in asked for coin in word.split(",")]
+    for coin in coins:
+        if not COIN.fullmatch(coin):
+            raise BadSelection(f"--coin: expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
+    return tuple(dict.fromkeys(coins)) or None
+
+
+def _day_ms(said: str) -> int:
+    try:
+        return _ms(datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC))
+    except ValueError:
+        raise BadSelection(f"--date: expected a day like 2026-01-20, was {said!r}") from None
+
+
+def _instant_ms(said: str | None, option: str, at_ms: int) -> int | None:
+    if said is None:
+        return None
+    if ago := _AGO.fullmatch(said):
+        return at_ms - int(ago[1]) * _UNIT_MS[ago[2]]
+    try:
+        instant = datetime.fromisoformat(said)
+    except ValueError:
+        raise BadSelection(f"{option}: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was {said!r}") from None
+    return _ms(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
+
+
+def _ms(instant: datetime) -> int:
+    return round(instant.timestamp() * 1000)

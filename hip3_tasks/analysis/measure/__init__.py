@@ -1,0 +1,1 @@
+"""Sums over follow-ups: by group, horizon and cluster."""

@@ -1,0 +1,1 @@
+"""The report: built, printed, exported and as a page."""

@@ -1,0 +1,79 @@
+"""The files a report may be asked to leave: JSON, CSV, thresholds; the page is made elsewhere."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
+from hip3_tasks.analysis.report.model import Group, Report
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.stats.bootstrap import Estimate
+
+
+def check_writable(path: Path) -> None:
+    """Before the work is done, that a file can be left there. Raises Unavailable."""
+    if path.is_dir():
+        raise Unavailable(f"{path}: a directory; expected the name of a file")
+    if not path.parent.is_dir():
+        raise Unavailable(f"{path}: there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise Unavailable(f"{path}: cannot be written")
+
+
+def write(path: Path, text: str) -> None:
+    """Leave a file whole, or as it was; what is no file, such as a pipe, is written to. Raises Unavailable."""
+    try:
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            _replace(path.resolve(), text)
+    except OSError as error:
+        raise Unavailable(f"{path}: {error.strerror}: not written") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def as_json(report: Report) -> str:
+    return report.model_dump_json(indent=1) + "\n"
+
+
+def as_csv(report: Report) -> str:
+    """A line for each group and horizon, all signals first; what is not known is empty, as for a group without any."""
+    lines = []
+    for group in (report.total, *report.groups):
+        lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, max(lines, key=len), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def as_thresholds(report: Report) -> str:
+    """What HIP3_THRESHOLDS reads: of markets that work, and of no other."""
+    return json.dumps({} if report.search is None else report.search.recommended_bps(), indent=1) + "\n"
+
+
+def _line(group: Group, horizon: Horizon | None) -> dict[str, object]:
+    counts = {"signals": group.signals, "due": group.due, "captured": group.captured, "cost_bps": group.cost_bps}
+    return {"group": group.name, **counts, **dict(_columns(horizon) if horizon else ())}
+
+
+def _columns(horizon: Horizon) -> Iterator[tuple[str, object]]:
+    for name, value in horizon:
+        if isinstance(value, Estimate):
+            yield from ((name, value.value), (f"{name}_low", value.low), (f"{name}_high", value.high))
+        elif name == "markout_quantiles_bps":
+            yield from ((f"markout_p{at * 100:g}_bps", bps) for at, bps in zip(QUANTILES, value, strict=True))
+        else:
+            yield name, value

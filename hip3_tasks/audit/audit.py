@@ -1,0 +1,247 @@
+"""Whether a data directory keeps the promise: signals x their offsets = follow-ups + missed + open, each line right.
+
+Read-only and without Redis; may run on a live directory. The files of outcomes are measured before the signals are
+read, so that no follow-up is ever read whose signal is not.
+"""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hip3_tasks.audit.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
+from hip3_tasks.audit.ledger import Ledger
+from hip3_tasks.audit.parquet_counts import counts_of
+from hip3_tasks.audit.recompute import faults_of_followup, faults_of_missed, faults_of_signal
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import DAY_MS, day_start_ms
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.files.day_files import DayFiles, days_of, is_closed, jsonl_path
+from hip3_tasks.files.line_reader import forwards, whole_length
+
+OPEN_GRACE_MS = 30_000
+"""A capture open for less than this after its due time is no error."""
+TAIL_PATIENCE_S = 0.1
+TAIL_MOST_BYTES = 1 << 20
+TELL_EVERY_BYTES = 1 << 20
+
+Advance = Callable[[int], object]
+R = TypeVar("R", bound=Record)
+
+
+def audit_command(dirs: Sequence[Path], as_json: bool) -> int:
+    """Audit directories and print what was found; 0 only when all is well. Raises Unavailable."""
+    console = Console(stderr=True)
+    columns = TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("reading", total=sum(map(_bytes_of, dirs)))
+        audits = [audit(path, at_ms=wall_ms(), advance=lambda read: progress.advance(task, read)) for path in dirs]
+    ok = all(found.ok for found in audits)
+    if as_json:
+        found = {"ok": ok, "directories": [found.model_dump(mode="json") for found in audits]}
+        print(json.dumps(found, indent=2))
+    else:
+        show(audits, Console())
+    return 0 if ok else 1
+
+
+def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
+    """Read every day of a directory, one after the other. Raises Unavailable where there is nothing to audit.
+
+    `advance` is told how many bytes have been read since it was last told.
+    """
+    found = Audit(data_dir=data_dir, at_ms=at_ms)
+    for day, files in days_of(data_dir).items():
+        counts = _DayAudit(found, day, advance).run() if _has_lines(files) else None
+        if counts is not None:
+            found.days[day] = counts
+        else:
+            _count_rows(found, day)
+        if is_closed(data_dir, day):
+            found.closed_days.append(day)
+    return found
+
+
+def audit_day(data_dir: Path, day: str, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
+    """Read the lines of one day alone."""
+    found = Audit(data_dir=data_dir, at_ms=at_ms)
+    found.days[day] = _DayAudit(found, day, advance).run() or Counts()
+    return found
+
+
+def _has_lines(files: DayFiles) -> bool:
+    return files.is_copied or not files.is_closed
+
+
+def _count_rows(found: Audit, day: str) -> None:
+    files = days_of(found.data_dir).get(day, DayFiles(day))
+    if not files.is_closed:
+        return  # deleted since it was listed
+    try:
+        counts = counts_of(files)
+    except ValueError as error:
+        counts = Counts(faults=Counter([Fault.DAMAGED]))
+        file = files.parquet["followups"].name
+        found.problems.append(Problem(fault=Fault.DAMAGED, file=file, line=None, id=None, what=str(error)))
+    if counts is not None:
+        found.days[day] = counts
+
+
+def _bytes_of(data_dir: Path) -> int:
+    total = 0
+    for path in (path for files in days_of(data_dir).values() if _has_lines(files) for path in files.jsonl.values()):
+        with suppress(FileNotFoundError):  # an old day may be deleted while we look
+            total += path.stat().st_size
+    return total
+
+
+class _DayAudit:
+    """The three files of one day."""
+
+    def __init__(self, found: Audit, day: str, advance: Advance) -> None:
+        self._found, self._day, self._advance = found, day, advance
+        self._start_ms = day_start_ms(day)
+        self._counts = Counts()
+        self._ledger = Ledger()
+        self._named: Counter[Fault] = Counter(problem.fault for problem in found.problems)
+
+    def run(self) -> Counts | None:
+        """What its lines are; None when they are deleted, for it was compacted just now: signals go first."""
+        with ExitStack() as files:
+            followups, missed = self._opened("followups", files), self._opened("missed", files)
+            signals = self._opened("signals", files)
+            if signals is None and is_closed(self._found.data_dir, self._day):
+                return None
+            self._take_signals(signals)
+            self._take_outcomes(followups, Followup)
+            self._take_outcomes(missed, Missed)
+        self._take_open()
+        return self._counts
+
+    def _take_signals(self, file: "_File | None") -> None:
+        for place, signal in self._records(file, Signal):
+            if not self._ledger.add(signal, line=place.line or 0):
+                self._blame(Fault.DUPLICATE_SIGNAL, place, signal.signal_id, "the signal has a line already")
+                continue
+            self._counts.signals += 1
+            self._counts.due += len(signal.offsets_ms)
+            self._check_day(signal.timestamp_ms, place, signal.signal_id)
+            self._check_numbers(faults_of_signal(signal), place, signal.signal_id)
+
+    def _take_outcomes(self, file: "_File | None", kind: type[Followup] | type[Missed]) -> None:
+        for place, record in self._records(file, kind):
+            name = f"{record.signal_id}|{record.offset_ms}"
+            self._check_day(record.signal_timestamp_ms, place, name)
+            owed = self._ledger.find(record.signal_id)
+            if owed is None:
+                self._blame(Fault.STRANGER, place, name, f"signals_{self._day}.jsonl has no such signal")
+            elif record.offset_ms not in owed.offsets_ms:
+                offsets = ", ".join(map(str, owed.offsets_ms))
+                self._blame(Fault.STRANGER, place, name, f"the signal's offsets are {offsets} ms")
+            elif not self._ledger.settle(owed, record.offset_ms):
+                self._blame(Fault.DUPLICATE, place, name, "the follow-up has a line already")
+            elif isinstance(record, Missed):
+                self._counts.missed[record.reason] += 1
+                self._check_numbers(faults_of_missed(record, owed.basis), place, name)
+            else:
+                self._counts.followups += 1
+                self._check_numbers(faults_of_followup(record, owed.basis), place, name)
+
+    def _take_open(self) -> None:
+        for capture, line in self._ledger.open():
+            self._counts.open += 1
+            open_ms = self._found.at_ms - capture.due_at_ms
+            if open_ms < OPEN_GRACE_MS:
+                self._counts.open_recent += 1
+            else:
+                place = _Place(f"signals_{self._day}.jsonl", line)
+                self._blame(Fault.OVERDUE, place, capture.member, f"it was due {open_ms / 1000:,.0f} s ago")
+
+    def _records(self, file: "_File | None", kind: type[R]) -> Iterator[tuple["_Place", R]]:
+        if file is None:
+            return
+        read_bytes = 0
+        for number, line in enumerate(file.lines(), 1):
+            read_bytes += len(line) + 1
+            if read_bytes > TELL_EVERY_BYTES:
+                self._advance(read_bytes)
+                read_bytes = 0
+            try:
+                record = kind.from_line(line)
+            except MalformedRecord as error:
+                self._blame(Fault.BROKEN, _Place(file.name, number), None, str(error))
+            else:
+                yield _Place(file.name, number), record
+        self._advance(read_bytes)
+        if file.torn_bytes:
+            what = f"{file.torn_bytes:,} bytes without an end of line; whoever writes next mends it"
+            self._blame(Fault.TORN, _Place(file.name, None), None, what)
+
+    def _check_day(self, timestamp_ms: int, place: "_Place", name: str) -> None:
+        if not self._start_ms <= timestamp_ms < self._start_ms + DAY_MS:
+            self._blame(Fault.WRONG_DAY, place, name, "the signal is of another UTC day than the file")
+
+    def _check_numbers(self, faults: Iterator[str], place: "_Place", name: str) -> None:
+        if whats := list(faults):
+            self._blame(Fault.WRONG_NUMBER, place, name, "; ".join(whats))
+
+    def _blame(self, fault: Fault, place: "_Place", name: str | None, what: str) -> None:
+        self._counts.faults[fault] += 1
+        self._named[fault] += 1
+        if self._named[fault] <= NAMED_MOST:
+            self._found.problems.append(Problem(fault=fault, file=place.file, line=place.line, id=name, what=what))
+
+    def _opened(self, kind: str, files: ExitStack) -> "_File | None":
+        file = _File.opened(jsonl_path(self._found.data_dir, kind, self._day))
+        if file is not None:
+            files.callback(os.close, file.fd)
+        return file
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    file: str
+    line: int | None
+
+
+class _File:
+    """A data file as long as it was when it was opened."""
+
+    def __init__(self, name: str, fd: int) -> None:
+        self.name, self.fd, self.torn_bytes = name, fd, 0
+        self._size = os.fstat(fd).st_size
+
+    @classmethod
+    def opened(cls, path: Path) -> Self | None:
+        try:
+            return cls(path.name, os.open(path, os.O_RDONLY))
+        except FileNotFoundError:
+            return None
+
+    def lines(self) -> Iterator[bytes]:
+        """Its whole lines, and the one that was being written; when they are read, `torn_bytes` is known."""
+        whole = whole_length(self.fd, self._size)
+        yield from forwards(self.fd, 0, whole)
+        if whole < self._size:
+            tail = self._tail(whole)
+            if tail and b"\n" not in tail:
+                time.sleep(TAIL_PATIENCE_S)
+                tail = self._tail(whole)
+            line, newline, _ = tail.partition(b"\n")
+            if newline:
+                yield line
+            self.torn_bytes = 0 if newline else len(tail)
+
+    def _tail(self, whole: int) -> bytes:
+        """What follows the whole lines by now; nothing when a writer has mended it meanwhile."""
+        size = os.fstat(self.fd).st_size
+        return os.pread(self.fd, min(max(0, size - whole), TAIL_MOST_BYTES), whole)

@@ -1,0 +1,1 @@
+"""Plotly parts and number formats, shared by report and page."""

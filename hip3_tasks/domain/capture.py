@@ -1,0 +1,82 @@
+"""One follow-up that is wanted: which signal, how long after it."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Self
+
+from hip3_tasks.domain.market import COIN
+from hip3_tasks.errors import BadCapture
+
+_SIGNAL_ID = re.compile(rf"({COIN.pattern})-([1-9][0-9]{{12}})", re.ASCII)
+_MEMBER = re.compile(r"(.+)\|([1-9][0-9]{0,6})", re.ASCII)
+MAX_OFFSET_MS = 3_600_000
+DAY_MS = 86_400_000
+
+
+def signal_id_of(market_key: str, timestamp_ms: int) -> str:
+    """`{market_key}-{timestamp_ms}`: at most one signal per market and millisecond."""
+    return f"{market_key}-{timestamp_ms}"
+
+
+def utc_day(at_ms: int) -> str:
+    """`YYYY-MM-DD` of an instant; the only source of a data file's name."""
+    return _day(at_ms // DAY_MS)
+
+
+def day_start_ms(day: str) -> int:
+    """The first instant of `YYYY-MM-DD`. Raises ValueError for a day that no calendar has."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+@lru_cache(maxsize=16)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * DAY_MS // 1000, UTC).strftime("%Y-%m-%d")
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A wanted follow-up, parsed from its ids; it need not exist."""
+
+    signal_id: str
+    offset_ms: int
+    market_key: str
+    timestamp_ms: int
+
+    @classmethod
+    def of(cls, signal_id: Any, offset_ms: Any) -> Self:
+        """Validate task arguments, which anyone may have typed. Raises BadCapture."""
+        match = _SIGNAL_ID.fullmatch(signal_id) if isinstance(signal_id, str) else None
+        if match is None:
+            raise BadCapture(f"signal_id: expected 'DEX:COIN-MILLISECONDS', was {str(signal_id)[:80]!r}")
+        if type(offset_ms) is not int or not 0 < offset_ms <= MAX_OFFSET_MS:
+            raise BadCapture(f"offset_ms: expected 1 to {MAX_OFFSET_MS}, was {str(offset_ms)[:80]!r}")
+        return cls(signal_id, offset_ms, match[1], int(match[2]))
+
+    @classmethod
+    def from_member(cls, member: str) -> Self:
+        """Parse `signal_id|offset_ms`, the member of the pending set. Raises BadCapture."""
+        match = _MEMBER.fullmatch(member)
+        if match is None:
+            raise BadCapture(f"member: expected 'SIGNAL_ID|OFFSET_MS', was {member[:80]!r}")
+        return cls.of(match[1], int(match[2]))
+
+    @property
+    def member(self) -> str:
+        return f"{self.signal_id}|{self.offset_ms}"
+
+    @property
+    def task_id(self) -> str:
+        """Deterministic, so that Flower is readable and a repeat is recognisable."""
+        return f"{self.signal_id}:{self.offset_ms}"
+
+    @property
+    def due_at_ms(self) -> int:
+        """T+N, on the feed's clock: the instant whose state is wanted."""
+        return self.timestamp_ms + self.offset_ms
+
+    @property
+    def day(self) -> str:
+        """The UTC day of the signal, whose files this follow-up belongs to."""
+        return utc_day(self.timestamp_ms)

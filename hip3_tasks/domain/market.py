@@ -1,0 +1,134 @@
+"""What was known of one market at one instant: the value of a tape entry, and its bytes.
+
+A tape entry is either a whole state (`Market`) or a statement that the state is unknown (`Gap`). The entry's
+own instant is its stream id and therefore not part of the value.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from hip3_tasks.domain.edge import Side, mid_px
+from hip3_tasks.errors import MalformedEntry
+
+COIN = re.compile(r"[A-Za-z0-9]{1,16}:[A-Za-z0-9_.+-]{1,48}", re.ASCII)
+"""What a HIP-3 coin may look like here: `dex:NAME`. It becomes part of keys, ids and log lines."""
+
+STATE_FIELD = b"s"
+GAP_FIELD = b"gap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """Both sides of the book, oracle and mark. A side that is empty is None, never 0.0."""
+
+    bid_px: float | None
+    bid_sz: float | None
+    ask_px: float | None
+    ask_sz: float | None
+    oracle_px: float | None
+    mark_px: float | None
+    bbo_time_ms: int
+    """The venue's block time of the book."""
+    bbo_at_ms: int
+    """When the book was received, on the feed's clock."""
+    oracle_at_ms: int
+    """When the oracle was first seen at this value, on the feed's clock."""
+    oracle_updates: int
+    """A running count of oracle changes; only differences mean anything."""
+
+    def touch_px(self, side: Side) -> float | None:
+        """The price a taker of this side would get: the ask for a buy, the bid for a sell."""
+        return self.ask_px if side is Side.BUY else self.bid_px
+
+    def touch_sz(self, side: Side) -> float | None:
+        return self.ask_sz if side is Side.BUY else self.bid_sz
+
+    @property
+    def mid_px(self) -> float | None:
+        return mid_px(self.bid_px, self.ask_px)
+
+    @property
+    def is_two_sided(self) -> bool:
+        """Neither side empty, and not crossed or locked."""
+        return self.bid_px is not None and self.ask_px is not None and self.bid_px < self.ask_px
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """From this entry on nothing is known of the market, until the next `Market` entry."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tape entry as read: the feed's receive time and what was known from then on."""
+
+    at_ms: int
+    value: Market | Gap
+
+
+def encode_entry(value: Market | Gap) -> tuple[bytes, bytes]:
+    """The one field and value of a stream entry."""
+    if isinstance(value, Gap):
+        return GAP_FIELD, value.cause.encode()
+    return STATE_FIELD, orjson.dumps(
+        (
+            value.bid_px,
+            value.bid_sz,
+            value.ask_px,
+            value.ask_sz,
+            value.oracle_px,
+            value.mark_px,
+            value.bbo_time_ms,
+            value.bbo_at_ms,
+            value.oracle_at_ms,
+            value.oracle_updates,
+        )
+    )
+
+
+def decode_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
+    """The inverse of `encode_entry`, for a stream entry as redis-py returns it.
+
+    Raises MalformedEntry on anything else; a worker then leaves the capture pending.
+    """
+    try:
+        at_ms = int(entry_id.split(b"-", 1)[0])
+        if GAP_FIELD in fields:
+            return Entry(at_ms, Gap(fields[GAP_FIELD].decode()))
+        return Entry(at_ms, _market(orjson.loads(fields[STATE_FIELD])))
+    except (KeyError, ValueError, TypeError, AttributeError) as error:
+        raise MalformedEntry((entry_id, fields)) from error
+
+
+def _market(state: Any) -> Market:
+    *prices, bbo_time_ms, bbo_at_ms, oracle_at_ms, oracle_updates = state
+    bid_px, bid_sz, ask_px, ask_sz, oracle_px, mark_px = map(_positive, prices)
+    return Market(
+        bid_px=bid_px,
+        bid_sz=bid_sz,
+        ask_px=ask_px,
+        ask_sz=ask_sz,
+        oracle_px=oracle_px,
+        mark_px=mark_px,
+        bbo_time_ms=_integer(bbo_time_ms),
+        bbo_at_ms=_integer(bbo_at_ms),
+        oracle_at_ms=_integer(oracle_at_ms),
+        oracle_updates=_integer(oracle_updates),
+    )
+
+
+def _positive(number: Any) -> float | None:
+    if number is not None and not (type(number) in (float, int) and number > 0):
+        raise ValueError(f"not a positive number: {number!r}")
+    return None if number is None else float(number)
+
+
+def _integer(number: Any) -> int:
+    if type(number) is not int:
+        raise TypeError(f"not an integer: {number!r}")
+    return number

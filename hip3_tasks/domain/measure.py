@@ -1,0 +1,75 @@
+"""From a signal and what the tape says of its market, to the record of one follow-up."""
+
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.edge import edge_bps, markout_bps, mid_px, moved_bps
+from hip3_tasks.domain.market import Entry, Gap, Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+
+
+def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | None, at_ms: int) -> Followup | Missed:
+    """The final outcome of a capture.
+
+    `due` and `t0` are the newest tape entries at or before the due time and the signal's time, None where the
+    tape does not reach back that far; `at_ms` is the wall clock when they were read. Only to be called when the
+    watermark is at or past the due time.
+    """
+    if due is None:
+        return _missed(signal, capture, MissedReason.EXPIRED, at_ms=at_ms)
+    market = due.value
+    if isinstance(market, Gap):
+        return _missed(signal, capture, MissedReason.FEED_GAP, detail=market.cause, at_ms=at_ms)
+    best_px, best_size = market.touch_px(signal.side), market.touch_sz(signal.side)
+    if best_px is None or best_size is None:
+        return _missed(signal, capture, MissedReason.NO_QUOTE, at_ms=at_ms)
+    if market.oracle_px is None:
+        return _missed(signal, capture, MissedReason.NO_ORACLE, at_ms=at_ms)
+    raw_edge_bps = edge_bps(signal.side, touch_px=best_px, oracle_px=market.oracle_px)
+    return Followup(
+        signal_id=signal.signal_id,
+        market_key=signal.market_key,
+        side=signal.side,
+        signal_timestamp_ms=signal.timestamp_ms,
+        offset_ms=capture.offset_ms,
+        captured_at_ms=at_ms,
+        t0_oracle_px=signal.oracle_px,
+        t0_best_px=signal.best_px,
+        t0_raw_edge_bps=signal.raw_edge_bps,
+        oracle_px=market.oracle_px,
+        best_px=best_px,
+        best_size=best_size,
+        raw_edge_bps=raw_edge_bps,
+        edge_change_bps=raw_edge_bps - signal.raw_edge_bps,
+        oracle_moved_bps=moved_bps(from_px=signal.oracle_px, to_px=market.oracle_px),
+        market_moved_bps=moved_bps(from_px=signal.best_px, to_px=best_px),
+        due_at_ms=capture.due_at_ms,
+        state_at_ms=due.at_ms,
+        bid_px=market.bid_px,
+        bid_sz=market.bid_sz,
+        ask_px=market.ask_px,
+        ask_sz=market.ask_sz,
+        mark_px=market.mark_px,
+        bbo_age_ms=capture.due_at_ms - market.bbo_at_ms,
+        oracle_age_ms=capture.due_at_ms - market.oracle_at_ms,
+        oracle_updates=_oracle_updates(t0, market),
+        markout_bps=markout_bps(signal.side, mid_t0_px=mid_px(signal.bid_px, signal.ask_px), mid_t_px=market.mid_px),
+    )
+
+
+def _oracle_updates(t0: Entry | None, market: Market) -> int | None:
+    if t0 is None or isinstance(t0.value, Gap) or t0.value.oracle_updates > market.oracle_updates:
+        return None
+    return market.oracle_updates - t0.value.oracle_updates
+
+
+def _missed(signal: Signal, capture: Capture, reason: MissedReason, *, detail: str | None = None, at_ms: int) -> Missed:
+    return Missed(
+        signal_id=signal.signal_id,
+        market_key=signal.market_key,
+        side=signal.side,
+        signal_timestamp_ms=signal.timestamp_ms,
+        offset_ms=capture.offset_ms,
+        captured_at_ms=at_ms,
+        due_at_ms=capture.due_at_ms,
+        reason=reason,
+        detail=detail,
+    )

@@ -1,0 +1,1 @@
+"""The data directory: lines, days, locks and the journal."""

@@ -1,0 +1,1 @@
+"""Publish captures of signals again."""

@@ -1,0 +1,1 @@
+"""Bootstrap statistics on numpy arrays, shared by report and page."""

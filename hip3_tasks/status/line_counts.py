@@ -1,0 +1,148 @@
+"""What the data files say has happened: signals, follow-ups, what was missed, how late, and who was right."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hip3_tasks.domain.capture import DAY_MS, utc_day
+from hip3_tasks.files.day_files import KINDS, jsonl_path
+from hip3_tasks.files.line_reader import backwards, whole_length
+from hip3_tasks.files.tail import Tail
+from hip3_tasks.status.lateness_histogram import Lateness, joined_lateness
+from hip3_tasks.status.outcome_sums import Costs, OutcomeSums
+
+LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
+
+
+@dataclass
+class WorkerStart:
+    """When the first worker came, as far as that is known; the tallies of one reader share it."""
+
+    first_worker_at_ms: int | None = None
+
+    def explains(self, *, due_at_ms: int, captured_at_ms: int) -> bool:
+        """Whether a capture was late since it fell due before there was a worker: a start, and no lateness."""
+        return self.first_worker_at_ms is not None and due_at_ms < self.first_worker_at_ms <= captured_at_ms
+
+
+class Tally:
+    """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
+
+    def __init__(self, costs: Costs | None = None, start: WorkerStart | None = None) -> None:
+        """Both are shared by tallies that see the lines of the same signals."""
+        self._costs = Costs() if costs is None else costs
+        self.start = WorkerStart() if start is None else start
+        self.due_before_worker = 0
+        """Follow-ups that are left out of the lateness."""
+        self.signals = 0
+        self.followups_by_offset_ms: Counter[int] = Counter()
+        self.missed_by_reason: Counter[str] = Counter()
+        self.lateness_by_offset_ms: defaultdict[int, Lateness] = defaultdict(Lateness)
+        self.outcomes_by_offset_ms: defaultdict[int, OutcomeSums] = defaultdict(OutcomeSums)
+
+    @property
+    def followups(self) -> int:
+        return self.followups_by_offset_ms.total()
+
+    @property
+    def missed(self) -> int:
+        return self.missed_by_reason.total()
+
+    @property
+    def lateness(self) -> Lateness:
+        """Of the follow-ups of every offset."""
+        return joined_lateness(self.lateness_by_offset_ms.values())
+
+    def add(self, kind: str, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            with suppress(ValueError):
+                self.take(kind, orjson.loads(line))
+
+    def take(self, kind: str, record: Any) -> None:
+        with suppress(ValueError, TypeError, KeyError):
+            if kind == "signals":
+                self.signals += "timestamp_ms" in record
+                self._costs.take(record)
+            elif kind == "missed":
+                self.missed_by_reason[str(record["reason"])] += 1
+                self._costs.answered(record)
+            else:
+                offset_ms, due_at_ms, captured_at_ms = (record[name] for name in LATENESS_FIELDS)
+                if type(offset_ms) is type(due_at_ms) is type(captured_at_ms) is int:
+                    if self.start.explains(due_at_ms=due_at_ms, captured_at_ms=captured_at_ms):
+                        self.due_before_worker += 1
+                    else:
+                        self.lateness_by_offset_ms[offset_ms].add(captured_at_ms - due_at_ms)
+                    self.followups_by_offset_ms[offset_ms] += 1
+                    self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
+
+    def join(self, other: "Tally") -> None:
+        self.signals += other.signals
+        self.due_before_worker += other.due_before_worker
+        self.followups_by_offset_ms.update(other.followups_by_offset_ms)
+        self.missed_by_reason.update(other.missed_by_reason)
+        for offset_ms, lateness in other.lateness_by_offset_ms.items():
+            self.lateness_by_offset_ms[offset_ms].join(lateness)
+        for offset_ms, sums in other.outcomes_by_offset_ms.items():
+            self.outcomes_by_offset_ms[offset_ms].join(sums)
+
+
+class RunTally(Tally):
+    """The lines appended since its making, to files of whatever day."""
+
+    def __init__(self, data_dir: Path) -> None:
+        super().__init__()
+        self._tail = Tail(data_dir)
+
+    def update(self) -> None:
+        for kind, lines in self._tail.new_lines():
+            self.add(kind, lines)
+
+
+def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> Tally:
+    """The tally of the signals since an instant and of their captures; files are read from their ends."""
+    tally = Tally(start=start)
+    for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
+        tally.add(kind, lines)
+    return tally
+
+
+def recent_lines(
+    data_dir: Path, since_ms: int, *, until_ms: int, ends: Mapping[Path, int] | None = None
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """The lines of the signals since an instant and of their captures, by kind of file, in no order.
+
+    `ends` says where to read each file from, backwards: not from its end.
+    """
+    for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
+        for kind in KINDS:
+            path = jsonl_path(data_dir, kind, utc_day(day_ms))
+            yield kind, _lines_since(path, since_ms, end=None if ends is None else ends.get(path, 0))
+
+
+def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[bytes]:
+    """The lines of signals since an instant; those of older ones may stand between them."""
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        if end is None:
+            end = whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
+        for lines in backwards(file.fileno(), end):
+            times = [_times_ms(line) for line in lines]
+            yield from (line for line, (signal_ms, _) in zip(lines, times, strict=True) if signal_ms >= since_ms)
+            if all(max(both) < since_ms for both in times):
+                return
+
+
+def _times_ms(line: bytes) -> tuple[int, int]:
+    """When the signal of a line was, and when the line was written."""
+    try:
+        record: dict[str, Any] = orjson.loads(line)
+        signal_ms = int(record.get("timestamp_ms") or record["signal_timestamp_ms"])
+        return signal_ms, int(record.get("captured_at_ms") or signal_ms)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return 0, 0

@@ -1,0 +1,158 @@
+"""The markets as rows of a table: prices, how far each touch is priced through the oracle, what is known of each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import redis
+from pydantic import ValidationError
+
+from hip3_tasks.domain.edge import Side, edge_bps, mid_px, moved_bps
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.errors import MalformedEntry
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.tape import Reading, TapeReader
+
+STALE_MS = 3_000
+"""What the tape says is news no longer when its watermark is older."""
+BPS_DIGITS = 2
+
+
+class Known(StrEnum):
+    """Whether the state of a market is known."""
+
+    LIVE = "live"
+    GAP = "gap"
+    DELISTED = "delisted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRow:
+    """One market; None is what is not known or not there. In a gap no price is."""
+
+    coin: str
+    state: Known
+    why: str | None = None
+    """What made a gap."""
+    oracle_px: float | None = None
+    mark_px: float | None = None
+    bid_px: float | None = None
+    ask_px: float | None = None
+    spread_bps: float | None = None
+    """Of the mid."""
+    buy_edge_bps: float | None = None
+    sell_edge_bps: float | None = None
+    threshold_bps: float | None = None
+    taker_fee_bps: float | None = None
+    ctx_at_ms: int | None = None
+    """When its context was last heard, as of the feed's last report a second ago."""
+
+    @property
+    def side(self) -> Side:
+        """Of the greater edge."""
+        buy_bps, sell_bps = self.buy_edge_bps, self.sell_edge_bps
+        return Side.SELL if buy_bps is None or (sell_bps is not None and sell_bps > buy_bps) else Side.BUY
+
+    @property
+    def dislocation(self) -> float:
+        """The greater edge as a share of the threshold: a signal from 1 on, where the market is not silent."""
+        edges_bps = [edge for edge in (self.buy_edge_bps, self.sell_edge_bps) if edge is not None]
+        if not edges_bps or not self.threshold_bps or self.threshold_bps < 0:
+            return 0.0
+        return max(edges_bps) / self.threshold_bps
+
+    def shown(self) -> str:
+        """In a few words."""
+        edge_bps = self.buy_edge_bps if self.side is Side.BUY else self.sell_edge_bps
+        return f"{self.coin} {self.side} {edge_bps:.1f}" if edge_bps is not None else self.coin
+
+    def unknown(self, why: str) -> "MarketRow":
+        """The same market, of which nothing is known any more."""
+        if self.state is Known.DELISTED:
+            return self
+        kept = {"threshold_bps": self.threshold_bps, "taker_fee_bps": self.taker_fee_bps}
+        return MarketRow(coin=self.coin, state=Known.GAP, why=why, ctx_at_ms=self.ctx_at_ms, **kept)
+
+
+class Markets(NamedTuple):
+    """All of them, and up to when they are known."""
+
+    watermark_ms: int | None
+    rows: list[MarketRow]
+
+
+def markets_at(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
+    """Every market, by coin; none before a feed has run. Raises redis.RedisError, or ValidationError."""
+    known = FeedMarkets.read(client, keys) or FeedMarkets(markets={}, delisted=[])
+    coins = sorted(known.markets)
+    watermark_ms, readings = TapeReader(client, keys).newest(coins)
+    rows = [_row(coin, known.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
+    gone = [MarketRow(coin=coin, state=Known.DELISTED) for coin in sorted(known.delisted) if coin not in known.markets]
+    return Markets(watermark_ms, rows + gone)
+
+
+def seen_markets(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
+    """The same where a look may fail: nothing, then."""
+    try:
+        return markets_at(client, keys, at_ms=at_ms)
+    except (redis.RedisError, ValidationError):
+        return Markets(None, [])
+
+
+def dislocated(rows: Sequence[MarketRow]) -> list[MarketRow]:
+    """Those whose edge is at the threshold or beyond, the farthest first."""
+    return sorted((row for row in rows if row.dislocation >= 1), key=lambda row: -row.dislocation)
+
+
+def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int) -> MarketRow:
+    market, why = _state(reading, at_ms)
+    return MarketRow(
+        coin=coin,
+        state=Known.LIVE if market else Known.GAP,
+        why=why,
+        threshold_bps=round(facts.threshold_bps, BPS_DIGITS),
+        taker_fee_bps=round(facts.taker_fee_bps, BPS_DIGITS),
+        ctx_at_ms=facts.ctx_at_ms,
+        **(_prices(market) if market else {}),
+    )
+
+
+def _prices(market: Market) -> dict[str, float | None]:
+    return {
+        "oracle_px": market.oracle_px,
+        "mark_px": market.mark_px,
+        "bid_px": market.bid_px,
+        "ask_px": market.ask_px,
+        "spread_bps": _spread_bps(market),
+        "buy_edge_bps": _edge_bps(Side.BUY, market),
+        "sell_edge_bps": _edge_bps(Side.SELL, market),
+    }
+
+
+def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
+    """What is known now; else None, and why nothing is."""
+    if not reading.is_complete_at(at_ms - STALE_MS):
+        return None, "the tape stands"
+    try:
+        entry = reading.due
+    except MalformedEntry:
+        return None, "its last entry does not decode"
+    if entry is None:
+        return None, "nothing of it is on the tape"
+    return (None, entry.value.cause) if isinstance(entry.value, Gap) else (entry.value, None)
+
+
+def _edge_bps(side: Side, market: Market) -> float | None:
+    touch_px = market.touch_px(side)
+    if touch_px is None or market.oracle_px is None:
+        return None
+    return round(edge_bps(side, touch_px=touch_px, oracle_px=market.oracle_px), BPS_DIGITS)
+
+
+def _spread_bps(market: Market) -> float | None:
+    middle_px = mid_px(market.bid_px, market.ask_px)
+    if middle_px is None or market.bid_px is None or market.ask_px is None:
+        return None
+    return round(moved_bps(from_px=market.bid_px, to_px=market.ask_px) * market.bid_px / middle_px, BPS_DIGITS)

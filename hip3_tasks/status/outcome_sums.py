@@ -1,0 +1,119 @@
+"""Were the signals right, and by how much: sums over follow-ups, kept as their lines go by, in bounded memory.
+
+The definitions are the report's: a signal was right where the book came to the oracle (`hip3_tasks/domain/outcome.py`),
+the markout is the mean of the follow-ups that have one, and net of cost is markout − (raw edge − net edge of the
+signal).
+"""
+
+import math
+from collections import Counter, OrderedDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.outcome import Verdict, verdict
+
+COST_DIGITS = 9
+"""As the report has it: below this there is only what the subtraction leaves."""
+BPS_DIGITS = 4
+MAX_OPEN_SIGNALS = 50_000
+
+
+class Outcomes(BaseModel):
+    """What became of the signals by one offset; None is what no follow-up says."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcomes: dict[str, int]
+    """How many by verdict; missed ones are in none."""
+    markouts: int
+    """How many follow-ups have a markout: one whose book was one-sided has none."""
+    markout_bps: float | None
+    """The mean move of the mid since T0, positive: the taker's way."""
+    nets: int
+    """How many of those are of a signal whose cost is known."""
+    net_bps: float | None
+    """The mean of markout − cost."""
+
+    @property
+    def followups(self) -> int:
+        return sum(self.outcomes.values())
+
+    def share(self, outcome: Verdict) -> float | None:
+        """The share of 1 that had this outcome."""
+        return self.outcomes.get(outcome, 0) / self.followups if self.followups else None
+
+
+class OutcomeSums:
+    """The sums of one offset."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[str] = Counter()
+        self._markouts = self._nets = 0
+        self._markout_bps = self._net_bps = 0.0
+
+    def add(self, followup: dict[str, Any], cost_bps: float | None) -> None:
+        """A decoded line; raises ValueError, TypeError or KeyError, and counts nothing, if it is no follow-up."""
+        outcome = verdict(
+            Side(followup["side"]),
+            edge_change_bps=float(followup["edge_change_bps"]),
+            market_moved_bps=float(followup["market_moved_bps"]),
+            oracle_moved_bps=float(followup["oracle_moved_bps"]),
+        )
+        if followup.get("markout_bps") is not None:
+            markout_bps = float(followup["markout_bps"])
+            self._markout_bps += markout_bps
+            self._markouts += 1
+            if cost_bps is not None:
+                self._net_bps += markout_bps - cost_bps
+                self._nets += 1
+        self._outcomes[str(outcome)] += 1
+
+    def join(self, other: "OutcomeSums") -> None:
+        self._outcomes.update(other._outcomes)
+        self._markouts += other._markouts
+        self._nets += other._nets
+        self._markout_bps += other._markout_bps
+        self._net_bps += other._net_bps
+
+    def summary(self) -> Outcomes:
+        return Outcomes(
+            outcomes={outcome: self._outcomes[outcome] for outcome in Verdict if outcome in self._outcomes},
+            markouts=self._markouts,
+            markout_bps=_mean(self._markout_bps, self._markouts),
+            nets=self._nets,
+            net_bps=_mean(self._net_bps, self._nets),
+        )
+
+
+class Costs:
+    """The cost of each signal in bps, its taker fee and slippage, until all of its follow-ups are there."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[str, list[float]] = OrderedDict()
+        """Of each signal: its cost, and how many of its offsets are open."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, signal: dict[str, Any]) -> None:
+        """A decoded line; raises ValueError, TypeError or KeyError if it is no signal."""
+        cost_bps = round(float(signal["raw_edge_bps"]) - float(signal["net_edge_bps"]), COST_DIGITS)
+        self._open[str(signal["signal_id"])] = [cost_bps, len(signal["offsets_ms"])]
+        if len(self._open) > MAX_OPEN_SIGNALS:
+            self._open.popitem(last=False)
+
+    def answered(self, line: dict[str, Any]) -> float | None:
+        """The cost of the signal that a follow-up or missed line is of; None when that is not known."""
+        signal_id = line.get("signal_id")
+        if not isinstance(signal_id, str) or (known := self._open.get(signal_id)) is None:
+            return None
+        known[1] -= 1
+        if known[1] <= 0:
+            del self._open[signal_id]
+        return known[0]
+
+
+def _mean(total: float, number: int) -> float | None:
+    return round(total / number, BPS_DIGITS) if number and math.isfinite(total) else None

@@ -1,0 +1,191 @@
+"""Everything `hip3 up` and `hip3 status` show at one moment, as named rows of text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.plural import counted
+from hip3_tasks.status.market_rows import MarketRow, dislocated
+from hip3_tasks.status.outcome_sums import Outcomes
+from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
+
+UNKNOWN = "?"
+MINUS = "\N{MINUS SIGN}"
+MAX_NAMED = 3
+"""Of the dislocated markets."""
+MAX_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One moment of a system."""
+
+    title: str
+    pipeline: Pipeline
+    markets: Sequence[MarketRow] = ()
+    problems: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    """What an operator should know, and is no problem."""
+    places: Mapping[str, str] = field(default_factory=dict)
+    """Where else to look: pages, directories."""
+    next_steps: Sequence[str] = ()
+    """What to do next, as commands or addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A name, empty where the row goes on with the one above, and the pieces of its text."""
+
+    name: str
+    pieces: Sequence[str]
+    style: str = ""
+
+
+def rows(view: View) -> list[Row]:
+    """The answer first, then the machinery, what is red, and what to do next."""
+    return [
+        *_named(_answer(view.pipeline) | _counts(view.pipeline) | _machinery(view)),
+        *_repeated("red", _at_most(view.problems), style="red"),
+        *_repeated("note", view.notices, style="yellow"),
+        *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
+        *_repeated("next", view.next_steps),
+    ]
+
+
+def essence(view: View) -> list[str]:
+    """One line for a log, two when it is long."""
+    now = view.pipeline
+    red = [f"RED: {counted(len(view.problems), 'problem')}"] if view.problems else []
+    parts = [
+        view.title,
+        f"signals {now.signals:,}",
+        *_answer_in_short(now.decisive),
+        f"missed {now.missed:,}",
+        f"late p99 {_or_unknown(now.lateness_ms['p99'], ' ms')}",
+        f"pending {_or_unknown(now.pending)}",
+        f"{_or_unknown(now.markets_live)} of {_or_unknown(now.markets_followed)} live",
+        *red,
+    ]
+    return wrapped(listed(parts, separator=" |"), hanging=HANGING)
+
+
+def summary(pipeline: Pipeline, *, width: int = MAX_LINE) -> list[str]:
+    """What a run did, in lines."""
+    values = _answer(pipeline) | _counts(pipeline) | {"pending": [_or_unknown(pipeline.pending)]}
+    pieces = [piece for name, texts in values.items() for piece in _run_on(name, texts)]
+    pieces[-1] = pieces[-1].removesuffix(" |")
+    return wrapped(["this run:", *pieces], width=width, hanging=HANGING)
+
+
+def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
+    """Were the signals right, and by how much."""
+    signals = {"signals": [f"{pipeline.signals:,}"]}
+    if pipeline.decisive is None:
+        return signals | {"right": ["none yet"]}
+    offset_ms, outcomes = pipeline.decisive
+    after = f"after {offset_ms / 1000:g} s:"
+    shares = [f"{name} came {_percent(outcomes.share(verdict))}" for name, verdict in CAME.items()]
+    shares[-1] += f" of {outcomes.followups:,}"
+    means = [f"{_bps(outcomes.markout_bps)} bps", f"net of cost {_bps(outcomes.net_bps)} bps"]
+    return signals | {"right": _after(after, shares), "markout": _after(after, means)}
+
+
+CAME = {"the book": Verdict.BOOK_CAME, "the oracle": Verdict.ORACLE_CAME}
+
+
+def _answer_in_short(decisive: tuple[int, Outcomes] | None) -> list[str]:
+    if decisive is None:
+        return ["right: none yet"]
+    offset_ms, outcomes = decisive
+    share = (
+        f"right {_percent(outcomes.share(Verdict.BOOK_CAME))} of {outcomes.followups:,} after {offset_ms / 1000:g} s"
+    )
+    return [share, f"net {_bps(outcomes.net_bps)} bps"]
+
+
+def _after(after: str, parts: Sequence[str]) -> list[str]:
+    return listed([f"{after} {parts[0]}", *parts[1:]])
+
+
+def _counts(pipeline: Pipeline) -> dict[str, list[str]]:
+    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in pipeline.followups_by_offset_ms.items()]
+    reasons = [f"{reason}: {count:,}" for reason, count in pipeline.missed_by_reason.items()]
+    lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in pipeline.lateness_ms.items()]
+    return {
+        "follow-ups": _sum(pipeline.followups, offsets),
+        "missed": _sum(pipeline.missed, reasons),
+        "lateness": listed([*lateness, *_late_starts(pipeline.due_before_worker)]),
+    }
+
+
+def _late_starts(number: int) -> list[str]:
+    return [f"without {number:,} that fell due before the first worker"] if number else []
+
+
+def _machinery(view: View) -> dict[str, list[str]]:
+    now = view.pipeline
+    frames = UNKNOWN if now.frames_per_s is None else f"{now.frames_per_s:,.0f}"
+    reconnects = f"{UNKNOWN} reconnects" if now.reconnects is None else counted(now.reconnects, "reconnect")
+    workers = [f"{note.processes} of {counted(note.most_processes, 'process', 'processes')}" for note in now.workers]
+    memory = UNKNOWN if now.server_bytes is None else f"{now.server_bytes / 1e6:,.1f} MB"
+    return {
+        "pending": listed([_or_unknown(now.pending), f"{_or_unknown(now.overdue)} of it overdue"]),
+        "watermark": [f"{_or_unknown(now.watermark_age_ms, ' ms')} old"],
+        "markets": [f"{_or_unknown(now.markets_live)} of {_or_unknown(now.markets_followed)} live"],
+        "dislocated": _dislocated(view.markets),
+        "feed": listed([f"{_or_unknown(now.sockets)} connected", reconnects, f"{frames} frames/s"]),
+        "workers": listed(workers) or [UNKNOWN],
+        "memory": [f"{memory} in Redis"],
+    }
+
+
+def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
+    found = dislocated(markets)
+    if not found:
+        return ["0"]
+    named = listed([row.shown() for row in found[:MAX_NAMED]])
+    more = [f"and {len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else []
+    return [f"{len(found)}: {named[0]}", *named[1:], *more]
+
+
+def _at_most(problems: Sequence[str]) -> list[str]:
+    more = len(problems) - MAX_PROBLEMS
+    return [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+
+
+def _named(values: Mapping[str, list[str]]) -> list[Row]:
+    return [Row(name=name, pieces=pieces) for name, pieces in values.items()]
+
+
+def _repeated(name: str, texts: Sequence[str], *, style: str = "") -> list[Row]:
+    return [Row(name="" if number else name, pieces=[text], style=style) for number, text in enumerate(texts)]
+
+
+def _sum(total: int, parts: Sequence[str]) -> list[str]:
+    if not parts:
+        return [f"{total:,}"]
+    first, *others = listed(parts)
+    pieces = [f"{total:,} ({first}", *others]
+    return [*pieces[:-1], f"{pieces[-1]})"]
+
+
+def _percent(share: float | None) -> str:
+    return UNKNOWN if share is None else f"{share * 100:.0f} %"
+
+
+def _bps(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    text = f"{value:+,.2f}"
+    return text.replace("-", MINUS) if text.strip("+-0.") else text[1:]
+
+
+def _run_on(name: str, pieces: Sequence[str]) -> list[str]:
+    """A row as pieces of a line that goes on with the next row."""
+    named = [f"{name} {pieces[0]}", *pieces[1:]]
+    return [*named[:-1], f"{named[-1]} |"]
+
+
+def _or_unknown(value: int | None, unit: str = "") -> str:
+    return UNKNOWN if value is None else f"{value:,}{unit}"

@@ -1,0 +1,56 @@
+"""Lines of at most some width, broken between pieces and never inside a number."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.cells import cell_len
+
+from hip3_tasks.terminal_text import printable
+
+MAX_LINE = 159
+"""Of what is written where there is no terminal: a log, a pipe."""
+HANGING = "    "
+
+
+def listed(parts: Sequence[str], *, separator: str = ",") -> list[str]:
+    """Parts as pieces of a list, each but the last with its separator."""
+    return [*(part + separator for part in parts[:-1]), *parts[-1:]]
+
+
+def wrapped(pieces: Iterable[str], *, width: int = MAX_LINE, hanging: str = "") -> list[str]:
+    """Pieces joined by spaces into lines, all but the first of which begin with `hanging`.
+
+    A piece is kept whole if it fits a line; a longer one is broken between its words, and a longer word anywhere.
+    """
+    lines: list[str] = []
+    line, is_empty = "", True
+    for word in _words(map(printable, pieces), max(width - len(hanging), 1)):
+        longer = word if is_empty else f"{line} {word}"
+        if not is_empty and _width(longer) > width:
+            lines.append(line)
+            longer = hanging + word
+        line, is_empty = longer, False
+    return [*lines, line]
+
+
+def _words(pieces: Iterable[str], width: int) -> Iterator[str]:
+    for piece in pieces:
+        if _width(piece) <= width:
+            yield piece
+            continue
+        for word in piece.split(" "):
+            yield from _cut(word, width)
+
+
+def _cut(word: str, width: int) -> Iterator[str]:
+    start = end = 0
+    while end < len(word):
+        end += 1
+        if _width(word[start:end]) > width and end - start > 1:
+            end -= 1
+            yield word[start:end]
+            start = end
+    yield word[start:]
+
+
+def _width(text: str) -> int:
+    return max(len(text), cell_len(text))

@@ -1,0 +1,145 @@
+"""The pending set: every capture that is not yet on disk, and the queue its tasks wait in.
+
+A capture enters once, together with its signal and its task, in one atomic call; it leaves when its line is on
+disk. Adding what is already there does nothing, so a call may be repeated, and rebuilding after a loss is adding.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import redis
+
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.keys import Keys
+
+FIRST_TRY_MS = 2_000
+"""How long after its due time a capture is left to its own task before the sweeper looks at it."""
+
+QUEUE_MOST = 100_000
+"""About 90 MB: a queue that nobody empties grows no longer. What is left out is the sweeper's."""
+
+# KEYS: pending, due, queue, then one signal key each.  ARGV: signal TTL in s, number of signals, their lines, then
+# member, next try, due, message of each capture; an empty message leaves the capture to the sweeper.
+# A call of a command costs more than a value, so captures go in by the thousand; Lua unpacks no 8,000 values.
+ADD = """
+local signals = tonumber(ARGV[2])
+for i = 1, signals do
+  redis.call('HSET', KEYS[3 + i], 'record', ARGV[2 + i])
+  redis.call('EXPIRE', KEYS[3 + i], ARGV[1])
+end
+local added, seen = 0, {}
+for from = 3 + signals, #ARGV, 4000 do
+  local members, tries, dues, messages = {}, {}, {}, {}
+  for i = from, math.min(from + 3999, #ARGV), 4 do members[#members + 1] = ARGV[i] end
+  local known = redis.call('ZMSCORE', KEYS[1], unpack(members))
+  for n, member in ipairs(members) do
+    if not known[n] and not seen[member] then
+      seen[member] = true
+      local i = from + 4 * (n - 1)
+      tries[#tries + 1], tries[#tries + 2] = ARGV[i + 1], member
+      dues[#dues + 1], dues[#dues + 2] = ARGV[i + 2], member
+      if ARGV[i + 3] ~= '' then messages[#messages + 1] = ARGV[i + 3] end
+      added = added + 1
+    end
+  end
+  if #tries > 0 then
+    redis.call('ZADD', KEYS[1], unpack(tries))
+    redis.call('ZADD', KEYS[2], unpack(dues))
+  end
+  if #messages > 0 and redis.call('LLEN', KEYS[3]) < QUEUE_MOST then redis.call('LPUSH', KEYS[3], unpack(messages)) end
+end
+return added
+""".replace("QUEUE_MOST", str(QUEUE_MOST))
+
+# KEYS: pending, queue.  ARGV: member, next try, message of each capture.
+AGAIN = """
+local published = 0
+for i = 1, #ARGV, 3 do
+  if redis.call('ZSCORE', KEYS[1], ARGV[i]) then
+    redis.call('ZADD', KEYS[1], ARGV[i + 1], ARGV[i])
+    redis.call('LPUSH', KEYS[2], ARGV[i + 2])
+    published = published + 1
+  end
+end
+return published
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A capture to add, with the message of its task; None leaves it to the sweeper."""
+
+    capture: Capture
+    message: bytes | None
+
+    def next_try_at_ms(self) -> int:
+        return self.capture.due_at_ms + FIRST_TRY_MS
+
+
+class Pending:
+    """One feed's pending set. Every method is one round-trip and may raise redis.RedisError."""
+
+    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = 900) -> None:
+        self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
+        self._add = client.register_script(ADD)
+        self._again = client.register_script(AGAIN)
+
+    def add(self, signals: Sequence[Signal], wanted: Iterable[Wanted]) -> int:
+        """Add signals, their captures and tasks atomically; return how many captures were new.
+
+        What is due first is queued first.
+        """
+        keys = [self._keys.pending, self._keys.due, self._keys.queue]
+        argv: list[str | bytes | int] = [
+            self._signal_ttl_s,
+            len(signals),
+            *(signal.line() for signal in signals),
+        ]
+        for want in sorted(wanted, key=lambda want: want.capture.due_at_ms):
+            capture = want.capture
+            argv += [capture.member, want.next_try_at_ms(), capture.due_at_ms, want.message or b""]
+        keys += [self._keys.signal(signal.signal_id) for signal in signals]
+        return int(self._add(keys=keys, args=argv))
+
+    def overdue(self, *, at_ms: int, most: int) -> tuple[int, list[str]]:
+        """The length of the queue, and the members whose next try has come, longest waiting first."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.llen(self._keys.queue)
+        pipe.zrangebyscore(self._keys.pending, "-inf", at_ms, start=0, num=most)
+        queued, members = pipe.execute()
+        return queued, [member.decode(errors="surrogateescape") for member in members]
+
+    def hasten(self, *, at_ms: int, most: int) -> int:
+        """Let what was due so long ago that it has been tried, and failed, be tried at once; return how many.
+
+        For when the reason of the failures has just gone: their next tries may be up to a minute away.
+        """
+        overdue: Any = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=most)
+        if overdue:
+            self._client.zadd(self._keys.pending, dict.fromkeys(overdue, at_ms), xx=True, lt=True)
+        return len(overdue)
+
+    def publish_again(self, retries: Iterable[tuple[Capture, int, bytes]]) -> int:
+        """Queue (capture, next try, message) again, where still pending."""
+        argv = [part for capture, at_ms, message in retries for part in (capture.member, at_ms, message)]
+        return int(self._again(keys=[self._keys.pending, self._keys.queue], args=argv)) if argv else 0
+
+    def remove(self, members: Iterable[str]) -> None:
+        """Forget captures: their lines are on disk, or they can never have one."""
+        gone = [member.encode(errors="surrogateescape") for member in members]
+        if not gone:
+            return
+        pipe = self._client.pipeline(transaction=True)
+        pipe.zrem(self._keys.pending, *gone)
+        pipe.zrem(self._keys.due, *gone)
+        pipe.execute()
+
+    def size(self) -> int:
+        return int(self._client.zcard(self._keys.pending))
+
+    def oldest_due_at_ms(self) -> int | None:
+        """The due time of the capture that has waited longest; in the future when nothing is overdue."""
+        first = self._client.zrange(self._keys.due, 0, 0, withscores=True)
+        return int(first[0][1]) if first else None
