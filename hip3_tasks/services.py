@@ -20,9 +20,9 @@ FOREIGN_PREFIX = "CELERY_"
 """Celery's command line takes any option from such a variable: those of another project's shell are not for us."""
 
 
-def are_installed(root: Path = ROOT) -> bool:
+def are_installed() -> bool:
     """Whether this is a checkout or the image, and no bare wheel."""
-    return all((root / part).is_file() for part in PARTS)
+    return all((ROOT / part).is_file() for part in PARTS)
 
 
 def require(command: str) -> None:
@@ -60,7 +60,7 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """An environment in which the modules of `command` are found, and no variable steers somebody else's Celery."""
+    """An environment in which the modules of `command` are found, without the Celery variables of other projects."""
     kept = {name: value for name, value in given.items() if name not in FOREIGN and not name.startswith(FOREIGN_PREFIX)}
     return kept | {"PYTHONPATH": ":".join(filter(None, [str(ROOT), given.get("PYTHONPATH")]))}
 
