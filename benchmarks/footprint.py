@@ -10,7 +10,8 @@ import psutil
 from benchmarks.processes import cpu_s
 
 SERVERS = ("valkey", "redis")
-ROLES = ("flower", "worker", "page", "warden", "feed")
+ROLES = {"flower": "flower", "worker": "worker", "page": "page", "reaper": "reaper", "warden": "reaper", "feed": "feed"}
+"""Role by a word of the command line; `warden` is the name that the reaper had in release 0.1.0."""
 POOL = "worker pool"
 ALL = "all"
 
@@ -107,4 +108,4 @@ def role_of(command: Sequence[str]) -> str:
     if name.startswith(SERVERS):
         return "server"
     words = {word for argument in arguments for word in argument.rpartition("/")[2].split(".")}
-    return next((role for role in ROLES if role in words), "other")
+    return next((role for word, role in ROLES.items() if word in words), "other")

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.peers import Peer
-from hip3_tasks.up.server import binary
+from hip3_tasks.up.embedded_redis import binary
 
 LIBRARIES = "kombu", "redis", "hiredis", "orjson", "pydantic"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.job import stamps_folder
-from feed.dispatch import ADD_MOST, LULLS_MOST
+from feed.signal_publisher import ADD_MOST, LULLS_MOST
 from hip3_tasks import settings
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.signal_files import signals_since

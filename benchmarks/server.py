@@ -18,7 +18,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, Wanted
 from hip3_tasks.store.tape import Stamped, TapeWriter
-from hip3_tasks.up.server import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 
 START_S = 10
 SIGNALS_AT_ONCE = 200

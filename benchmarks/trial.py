@@ -19,7 +19,7 @@ from benchmarks.workload import Plan, Workload
 from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
-from hip3_tasks.up.server import free_port
+from hip3_tasks.up.embedded_redis import free_port
 
 QUIET_CORES = 0.2
 READY_S = 30

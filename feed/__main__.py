@@ -15,11 +15,11 @@ import aiohttp
 import redis
 import structlog
 
-from feed.claim import DirectoryClaim
-from feed.daemon import Feed
 from feed.detection import DetectionStart
-from feed.dispatch import Dispatcher
-from feed.house import House
+from feed.directory_lock import DirectoryClaim
+from feed.feed import Feed
+from feed.signal_publisher import Dispatcher
+from feed.status_reporter import House
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
 from hip3_tasks.clock import FeedClock

@@ -11,9 +11,9 @@ import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from feed.budget import VenueBudgets
+from feed.bad_subscriptions import Suspects
+from feed.rate_limits import VenueBudgets
 from feed.refusal import in_words
-from feed.suspects import Suspects
 from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import MalformedFrame

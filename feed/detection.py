@@ -5,8 +5,8 @@ import asyncio
 import redis
 import structlog
 
-from feed.daemon import Feed
-from feed.dispatch import Dispatcher
+from feed.feed import Feed
+from feed.signal_publisher import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from feed.state import MarketState
+from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Frame, parse_frame
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Entry, Market, decode_entry, encode_entry

@@ -44,7 +44,7 @@ class System:
 
     def names(self) -> Counter[str]:
         words = [" ".join(process.cmdline()) for process in self.others()]
-        known = ("valkey", "simulator", "-m feed", "worker", "flower", "warden")
+        known = ("valkey", "simulator", "-m feed", "worker", "flower", "reaper")
         return Counter(name for said in words for name in known if name in said)
 
     def lines(self, kind: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from workers.capturer import Capturer
 from workers.due_batches.pool_job import Call
 from workers.due_batches.strategy import DueBatchTask
 from workers.health import note_health
-from workers.note import Notes
+from workers.status import Notes
 
 log = structlog.get_logger()
 

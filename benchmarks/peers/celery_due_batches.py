@@ -7,7 +7,7 @@ from functools import cache
 import workers.tasks
 from benchmarks import job
 from benchmarks.peers import EVENTS, become
-from feed.dispatch import LULL_S
+from feed.signal_publisher import LULL_S
 from hip3_tasks import settings
 from hip3_tasks.celery import app
 from hip3_tasks.domain.records import Signal

@@ -14,9 +14,9 @@ from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import summary
 from hip3_tasks.up import plan as plans
-from hip3_tasks.up.household import Household
 from hip3_tasks.up.plan import Plan, Wishes
 from hip3_tasks.up.run import Run
+from hip3_tasks.up.supervisor import Household
 
 PATIENCE_S = 5.0
 

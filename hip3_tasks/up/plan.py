@@ -12,8 +12,8 @@ from typing import Any
 from hip3_tasks import services, settings
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import PAGE_PORT, Settings
-from hip3_tasks.up import server
-from hip3_tasks.up.children import Part
+from hip3_tasks.up import embedded_redis
+from hip3_tasks.up.child_process import Part
 
 DRAIN_MARGIN_S = 10.0
 """How much longer than the longest offset the feed may take to drain."""
@@ -57,8 +57,8 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
     """Take ports and write commands; starts nothing. Raises Unavailable when a port or a program is not to be had."""
     _check_programs(chosen, wishes)
     _check_ports(chosen, wishes)
-    port = server.free_port()
-    redis_url = chosen.redis_url or f"redis://127.0.0.1:{server.free_port()}/0"
+    port = embedded_redis.free_port()
+    redis_url = chosen.redis_url or f"redis://127.0.0.1:{embedded_redis.free_port()}/0"
     venue_url = f"http://127.0.0.1:{port}" if runs_venue(chosen) else chosen.base_url
     environment = _environment(chosen, redis_url, venue_url)
     simulator = ("simulator", "--host", "127.0.0.1", "--port", str(port), "--parent-pid", str(os.getpid()))
@@ -80,7 +80,8 @@ def _check_programs(chosen: Settings, wishes: Wishes) -> None:
     missing = {
         "Flower (extra flower, or --no-flower)": wishes.flower and find_spec("flower") is None,
         "the page's server (extra web, or --no-page)": wishes.page and find_spec("uvicorn") is None,
-        "a Redis-compatible server (extra server, or HIP3_REDIS_URL)": not chosen.redis_url and not server.is_there(),
+        "a Redis-compatible server (extra server, or HIP3_REDIS_URL)": not chosen.redis_url
+        and not embedded_redis.is_there(),
     }
     names = [name for name, is_missing in missing.items() if is_missing]
     if names:
@@ -94,7 +95,7 @@ def _check_ports(chosen: Settings, wishes: Wishes) -> None:
         ("HIP3_FLOWER_PORT", wishes.flower, LOOPBACK, chosen.flower_port),
     )
     for name, is_wanted, host, port in asked:
-        if is_wanted and port and not server.is_free(port, host):
+        if is_wanted and port and not embedded_redis.is_free(port, host):
             raise Unavailable(f"{name}: port {port} of {host} is taken; choose another, or leave it out for any")
 
 
@@ -103,7 +104,7 @@ def _part(name: str, environment: Mapping[str, str], *arguments: str, **more: An
 
 
 def _flower(chosen: Settings, environment: Mapping[str, str], wished: int = 0) -> Part:
-    port = chosen.flower_port or server.free_port(wished)
+    port = chosen.flower_port or embedded_redis.free_port(wished)
     return _part(
         "flower",
         environment,
@@ -117,7 +118,7 @@ def _flower(chosen: Settings, environment: Mapping[str, str], wished: int = 0) -
 
 
 def _page(chosen: Settings, environment: Mapping[str, str], wished: int = PAGE_PORT) -> Part:
-    port = chosen.page_port or server.free_port(wished, chosen.page_host)
+    port = chosen.page_port or embedded_redis.free_port(wished, chosen.page_host)
     return _part(
         "page",
         {**environment, "HIP3_PAGE_PORT": str(port)},
@@ -134,7 +135,7 @@ def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> Part
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
     return Part(
         name="redis",
-        command=server.command(server.binary(), port=port, directory=directory),
+        command=embedded_redis.command(embedded_redis.binary(), port=port, directory=directory),
         environment=environment,
         ends_last=True,
     )

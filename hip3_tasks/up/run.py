@@ -28,10 +28,10 @@ from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.redis_url import place as redis_place
-from hip3_tasks.up.children import Child, Part
-from hip3_tasks.up.household import Household
+from hip3_tasks.up.child_process import Child, Part
+from hip3_tasks.up.embedded_redis import answers
 from hip3_tasks.up.plan import Plan
-from hip3_tasks.up.server import answers
+from hip3_tasks.up.supervisor import Household
 from hip3_tasks.venue import venue_in_words
 
 TICK_S = 0.05

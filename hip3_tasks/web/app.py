@@ -19,14 +19,14 @@ from hip3_tasks.recapture.command import QUEUED_MOST
 from hip3_tasks.recapture.recapture import recapture
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
-from hip3_tasks.web.board import Board
-from hip3_tasks.web.decays import Decays
-from hip3_tasks.web.detail import signal_detail
-from hip3_tasks.web.files import Files
-from hip3_tasks.web.guard import Guard
+from hip3_tasks.web.access import Guard
+from hip3_tasks.web.decay_cache import Decays
+from hip3_tasks.web.event_stream import Board
+from hip3_tasks.web.file_feed import Files
 from hip3_tasks.web.metrics import TYPE, Metrics
-from hip3_tasks.web.source import Source
-from hip3_tasks.web.watcher import Watcher
+from hip3_tasks.web.poller import Watcher
+from hip3_tasks.web.signal_detail import signal_detail
+from hip3_tasks.web.system_locator import Source
 
 BODY_MOST = 1_000
 

@@ -18,8 +18,8 @@ from hip3_tasks.charts.plotly_parts import (
 )
 from hip3_tasks.domain.market import Entry, Market
 from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.web.decaytable import Horizon
-from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.decay_table import Horizon
+from hip3_tasks.web.recent_signals import SignalRow
 
 MEDIAN, SLOWEST = 0.5, 0.99
 

@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 
 from hip3_tasks.status.lateness_histogram import Lateness
 from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.web.board import Board
+from hip3_tasks.web.event_stream import Board
 
 BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
 TYPE = CONTENT_TYPE_LATEST

@@ -8,7 +8,7 @@ from typing import Any
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import MarketRow
 from hip3_tasks.status.system_status import Pipeline
-from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.recent_signals import SignalRow
 
 VERDICTS_OF = 100
 """So many of the last signals whose last horizon is decided tell whether signals are right."""

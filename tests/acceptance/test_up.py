@@ -108,7 +108,7 @@ def test_a_quiet_run_says_only_what_became_of_it(start: Start) -> None:
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(start: Start) -> None:
     first = start("--rate", "10")
     wait_until(lambda: first.lines("followups"))
-    wait_until(lambda: set(first.names()) == {"valkey", "simulator", "-m feed", "worker", "flower", "warden"})
+    wait_until(lambda: set(first.names()) == {"valkey", "simulator", "-m feed", "worker", "flower", "reaper"})
     first.process.kill()
     first.process.communicate()
     wait_until(lambda: not first.others(), within_s=15)

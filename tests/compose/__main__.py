@@ -18,7 +18,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.records import Followup
 from hip3_tasks.files.line_reader import read_from
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from hip3_tasks.up.server import free_port
+from hip3_tasks.up.embedded_redis import free_port
 from tests.compose import flower
 from tests.compose.hosts import SERVICES, two_hosts
 from tests.compose.lateness import quantiles_ms, shown

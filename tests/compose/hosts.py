@@ -3,7 +3,7 @@
 import json
 import socket
 
-from hip3_tasks.up.server import free_port
+from hip3_tasks.up.embedded_redis import free_port
 from tests.compose import flower
 from tests.compose.project import Project, eventually, run
 

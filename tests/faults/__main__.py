@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from hip3_tasks.logs import configure_logs
-from hip3_tasks.up.server import binary
+from hip3_tasks.up.embedded_redis import binary
 from tests.faults.report import markdown
 from tests.faults.row import Found, Row
 from tests.faults.rows import ROWS, run

@@ -10,7 +10,7 @@ import redis
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.task_message import task_message
-from hip3_tasks.up.server import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 from tests.badmessages import changed, foreign, malformed, task
 from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting

@@ -20,7 +20,7 @@ from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
-from hip3_tasks.up.server import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 from tests.acl import acl_file
 from tests.datafiles import DataFiles
 from tests.faults.lines import judge

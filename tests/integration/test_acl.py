@@ -18,8 +18,8 @@ import redis
 
 from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from hip3_tasks.up import server
-from hip3_tasks.up.server import free_port
+from hip3_tasks.up import embedded_redis
+from hip3_tasks.up.embedded_redis import free_port
 from tests.acl import acl_file
 from tests.feedrig import ROOT, FeedRig, eventually
 
@@ -58,13 +58,13 @@ def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
     """A server under the rules: the URL of its user, and a client that may see what was refused."""
     port = free_port()
     acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
-    command = server.command(server.binary(), port=port, directory=folder)
+    command = embedded_redis.command(embedded_redis.binary(), port=port, directory=folder)
     process = subprocess.Popen(
         [*command, "--aclfile", str(acl)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         with connect(f"redis://auditor:auditor@127.0.0.1:{port}/0") as auditor:
-            asyncio.run(eventually("the server answers", lambda: server.answers(auditor)))
+            asyncio.run(eventually("the server answers", lambda: embedded_redis.answers(auditor)))
             yield f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0", auditor
     finally:
         process.kill()

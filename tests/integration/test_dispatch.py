@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from feed.dispatch import ADD_MOST, Dispatcher
+from feed.signal_publisher import ADD_MOST, Dispatcher
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.records import Signal

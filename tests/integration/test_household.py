@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hip3_tasks.up.warden import left_behind
+from hip3_tasks.up.reaper import left_behind
 
 PATIENCE_S = 30
 
@@ -21,11 +21,11 @@ PATIENCE_S = 30
 UP = """
 import dataclasses, sys
 from hip3_tasks import cli, settings
-from hip3_tasks.up import children, plan
-from hip3_tasks.up.children import Part
+from hip3_tasks.up import child_process, plan
+from hip3_tasks.up.child_process import Part
 from hip3_tasks.up.command import up
 
-children.LONGEST_PAUSE_S = 0.1
+child_process.LONGEST_PAUSE_S = 0.1
 data_dir, duration, *codes = sys.argv[1:]
 chosen = settings.load(data_dir=data_dir, venue="http://127.0.0.1:1")
 
@@ -127,7 +127,7 @@ def wait_until(is_so: Callable[[], object]) -> None:
 
 
 def is_up(up: Up) -> bool:
-    """Whether all parts run: the server, feed, worker and warden."""
+    """Whether all parts run: the server, feed, worker and reaper."""
     return len(up.descendants()) >= 4 and (up.data_dir / "run.json").exists()
 
 
@@ -259,7 +259,7 @@ def test_one_directory_has_one_of_them(start: Start) -> None:
 def test_a_dead_warden_is_replaced(start: Start) -> None:
     up = start()
     wait_until(lambda: is_up(up))
-    (old,) = [process for process in up.descendants() if "warden.py" in " ".join(process.cmdline())]
+    (old,) = [process for process in up.descendants() if "reaper.py" in " ".join(process.cmdline())]
     old.kill()
     wait_until(lambda: "another one has taken over" in log_of(up, "up"))
     up.process.kill()

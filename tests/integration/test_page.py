@@ -21,8 +21,8 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Record
 from hip3_tasks.run_file import RunFile
-from hip3_tasks.up.server import free_port
-from hip3_tasks.web.board import VIEWERS_MOST
+from hip3_tasks.up.embedded_redis import free_port
+from hip3_tasks.web.event_stream import VIEWERS_MOST
 from tests.build import a_followup, a_market, a_missed, a_signal
 from tests.pagerig import PageRig
 from tests.waiting import eventually

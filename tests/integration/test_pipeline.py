@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from feed.pipeline import MEMORY_MS, Pipeline
+from feed.tape_buffer import MEMORY_MS, Pipeline
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
@@ -111,7 +111,7 @@ class Rig:
 @pytest.fixture
 def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
-    monkeypatch.setattr("feed.pipeline.RETRY_EVERY_S", 0.001)
+    monkeypatch.setattr("feed.tape_buffer.RETRY_EVERY_S", 0.001)
     return Rig(backend, name, tmp_path)
 
 
@@ -249,7 +249,7 @@ def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
 def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feed.pipeline.KEYFRAME_EVERY_MS", 20)
+    monkeypatch.setattr("feed.tape_buffer.KEYFRAME_EVERY_MS", 20)
 
     async def script() -> None:
         pipeline = rig.pipeline()

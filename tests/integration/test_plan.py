@@ -11,8 +11,8 @@ import pytest
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
 from hip3_tasks.up import plan
+from hip3_tasks.up.embedded_redis import free_port
 from hip3_tasks.up.plan import Wishes
-from hip3_tasks.up.server import free_port
 
 HAS_NOTHING = Wishes(flower=False, page=False)
 
@@ -59,7 +59,7 @@ def test_a_chosen_port_stays(name: str, tmp_path: Path) -> None:
 
 def test_what_is_not_installed_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
-    monkeypatch.setattr(plan.server, "is_there", lambda: False)
+    monkeypatch.setattr(plan.embedded_redis, "is_there", lambda: False)
     with pytest.raises(Unavailable, match="not installed: ") as refusal:
         plan.make(Settings(data_dir=tmp_path), Wishes())
     for way_out in ("--no-flower", "--no-page", "HIP3_REDIS_URL"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from feed.rebuild import Rebuilder
+from feed.pending_rebuild import Rebuilder
 from hip3_tasks import settings
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import MAX_OFFSET_MS

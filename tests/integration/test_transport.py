@@ -23,7 +23,7 @@ from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.transport.channel import BATCH
 from hip3_tasks.transport.qos import QUARANTINE_LENGTH, QoS
-from hip3_tasks.up.server import free_port
+from hip3_tasks.up.embedded_redis import free_port
 from tests.badmessages import T0_MS, changed, foreign, malformed, protocol_1, task
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.budget import Budget
+from feed.rate_limits import Budget
 
 
 @given(st.lists(st.floats(0, 30), max_size=60), st.integers(1, 5))

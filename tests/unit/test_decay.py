@@ -17,8 +17,8 @@ from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay import MINUTE_MS, Decay
-from hip3_tasks.web.decaytable import Horizon, decay_table
+from hip3_tasks.web.decay_sums import MINUTE_MS, Decay
+from hip3_tasks.web.decay_table import Horizon, decay_table
 from tests.build import DAY, T0_MS, a_followup, a_signal
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")

@@ -3,8 +3,8 @@
 import asyncio
 from pathlib import Path
 
-from hip3_tasks.web.decays import FRESH_S, Decays
-from hip3_tasks.web.files import Files
+from hip3_tasks.web.decay_cache import FRESH_S, Decays
+from hip3_tasks.web.file_feed import Files
 from tests.build import T0_MS, a_followup, a_signal
 
 

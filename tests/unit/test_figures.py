@@ -6,9 +6,9 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.web.decaytable import Horizon
+from hip3_tasks.web.decay_table import Horizon
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
-from hip3_tasks.web.recents import Cell, SignalRow
+from hip3_tasks.web.recent_signals import Cell, SignalRow
 from tests.build import T0_MS, a_followup, a_market
 
 ROW = SignalRow(

@@ -5,8 +5,8 @@ import base64
 import pytest
 from starlette.responses import PlainTextResponse
 
-from hip3_tasks.web import guard
-from hip3_tasks.web.guard import Guard
+from hip3_tasks.web import access
+from hip3_tasks.web.access import Guard
 from tests.asgi import ask
 
 OPEN = Guard(PlainTextResponse("let in"), password=None, hosts=["page", "Hip3.Example"])
@@ -62,7 +62,7 @@ def test_the_page_itself_and_a_command_line_may(headers: dict[str, str]) -> None
     ["", basic("hip3:wrong"), basic("pässword"), "Basic !!!", "Bearer pässword", basic("hip3:pässwor"), "Basic"],
 )
 def test_without_the_password_nobody_is_let_in(authorization: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "WRONG_PASSWORD_PAUSE_S", 0)
+    monkeypatch.setattr(access, "WRONG_PASSWORD_PAUSE_S", 0)
     answer = ask(LOCKED, "/api/state", **({"authorization": authorization} if authorization else {}))
     assert answer.status == 401
     assert answer.headers["www-authenticate"].startswith("Basic ")

@@ -11,7 +11,7 @@ from hip3_tasks.status.market_rows import Known, MarketRow
 from hip3_tasks.status.outcome_sums import Outcomes
 from hip3_tasks.status.system_status import DayFile, Pipeline
 from hip3_tasks.store.worker_status import WorkerNote
-from hip3_tasks.web.recents import Cell, SignalRow
+from hip3_tasks.web.recent_signals import Cell, SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts
 
 DOC = (Path(__file__).parents[2] / "docs" / "PAGE.md").read_text()

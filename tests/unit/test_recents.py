@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hip3_tasks.domain.records import Record
-from hip3_tasks.web import recents
-from hip3_tasks.web.recents import Recents
+from hip3_tasks.web import recent_signals
+from hip3_tasks.web.recent_signals import Recents
 from tests.build import T0_MS, a_followup, a_missed, a_signal
 
 
@@ -40,7 +40,7 @@ def test_it_tells_once_what_changed() -> None:
 
 
 def test_the_oldest_go_and_what_belongs_to_them_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recents, "MOST", 3)
+    monkeypatch.setattr(recent_signals, "MOST", 3)
     board = Recents()
     signals = [a_signal(at_ms=T0_MS + n) for n in range(5)]
     for signal in signals:

@@ -1,4 +1,4 @@
-from feed.state import MarketState
+from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Level
 from tests.build import a_market
 

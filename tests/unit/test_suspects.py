@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.suspects import Suspects
+from feed.bad_subscriptions import Suspects
 
 
 def found(coins: list[str], bad: set[str]) -> tuple[set[str], int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from feed.watched import WatchNotes
+from feed.followed_log import WatchNotes
 from hip3_tasks.domain.records import Watched
 from tests.build import DAY, T0_MS
 

@@ -15,12 +15,12 @@ from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
 from hip3_tasks.status.redis_snapshot import Snapshot, problems
 from hip3_tasks.status.system_status import Pipeline, files_today
-from hip3_tasks.web.board import Board
+from hip3_tasks.web.event_stream import Board
 from hip3_tasks.web.figures import lateness_figure
-from hip3_tasks.web.files import Files
-from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.recent_signals import SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts, verdicts_of
-from hip3_tasks.web.source import Source
+from hip3_tasks.web.system_locator import Source
 
 EVERY_S = 0.5
 PIPELINE_EVERY = 2

@@ -11,7 +11,7 @@ from typing import TypeVar
 import redis
 import structlog
 
-from feed.rebuild import Rebuilder
+from feed.pending_rebuild import Rebuilder
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import Capture, utc_day
 from hip3_tasks.domain.records import Signal

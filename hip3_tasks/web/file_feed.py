@@ -17,8 +17,8 @@ from hip3_tasks.files.line_reader import backwards
 from hip3_tasks.files.tail import Tail
 from hip3_tasks.status.line_counts import Tally, recent_lines
 from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
-from hip3_tasks.web.decay import Decay
-from hip3_tasks.web.recents import Recents
+from hip3_tasks.web.decay_sums import Decay
+from hip3_tasks.web.recent_signals import Recents
 
 CATCH_UP_S = 0.05
 """Of each look, until the whole day is read: a tenth of a core."""

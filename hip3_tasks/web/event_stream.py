@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from hip3_tasks.web.recents import SignalRow
+from hip3_tasks.web.recent_signals import SignalRow
 from hip3_tasks.web.snapshot import State
 
 RETRY_MS = 1_000

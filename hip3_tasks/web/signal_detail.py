@@ -7,8 +7,8 @@ import redis
 
 from hip3_tasks.errors import MalformedEntry, Unavailable
 from hip3_tasks.web.figures import signal_figure
-from hip3_tasks.web.recents import SignalRow
-from hip3_tasks.web.source import Source
+from hip3_tasks.web.recent_signals import SignalRow
+from hip3_tasks.web.system_locator import Source
 
 BEFORE_MS = 5_000
 AFTER_MS = 2_000

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
 from hip3_tasks.stats.cluster_totals import Asked, Totals, totals_of
-from hip3_tasks.web.decay import SUMS, Decay, DexSums
+from hip3_tasks.web.decay_sums import SUMS, Decay, DexSums
 
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
 

@@ -1,4 +1,4 @@
-"""All processes of one `hip3 up`: kept running, ended in order; by the warden if `hip3 up` is killed."""
+"""All processes of one `hip3 up`: kept running, ended in order; by the reaper if `hip3 up` is killed."""
 
 import fcntl
 import os
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.run_file import RunFile
-from hip3_tasks.up import warden
-from hip3_tasks.up.children import Child, Part
+from hip3_tasks.up import reaper
+from hip3_tasks.up.child_process import Child, Part
 
 CLEARING_PATIENCE_S = 15.0
 POLL_S = 0.05
@@ -51,7 +51,7 @@ class Household:
             for child in self._children:
                 if child.pid is not None:
                     self._warden.announce(child.pid, ends_last=child.part.ends_last)
-            happened.append("warden died; another one has taken over")
+            happened.append("reaper died; another one has taken over")
         happened += [said for child in self._children if (said := child.tend(bury=self._warden.forget))]
         return happened
 
@@ -82,12 +82,12 @@ class Household:
 
 
 class _Warden:
-    """Our end of the pipe to `warden.py`."""
+    """Our end of the pipe to `reaper.py`."""
 
     def __init__(self, lock_fd: int) -> None:
         read_fd, self._fd = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", warden.__file__],
+            [sys.executable, "-I", "-S", reaper.__file__],
             stdin=read_fd,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -123,7 +123,7 @@ def _lock(data_dir: Path) -> int:
             return fd
         except BlockingIOError:
             running = RunFile.read(data_dir)
-            # One that was killed holds it for as long as its warden needs.
+            # One that was killed holds it for as long as its reaper needs.
             if running or time.monotonic() > until_s:
                 os.close(fd)
                 who = f" with process id {running.pid}" if running else ""

@@ -6,9 +6,9 @@ import os
 import redis
 import structlog
 
-from feed.daemon import Feed
-from feed.dispatch import Dispatcher
-from feed.watched import WatchNotes
+from feed.feed import Feed
+from feed.followed_log import WatchNotes
+from feed.signal_publisher import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.files.retention import delete_old_days, disk_problem
 from hip3_tasks.health import LASTING_MS, lags, note, waiting_for_disk

@@ -8,9 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.web.decaytable import decay_table
+from hip3_tasks.web.decay_table import decay_table
 from hip3_tasks.web.figures import decay_figure
-from hip3_tasks.web.files import Files
+from hip3_tasks.web.file_feed import Files
 
 FRESH_S = 10.0
 SHARE = 0.005

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from feed.budget import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueBudgets
 from feed.connection import CHANNELS, SILENCE_S, Connection
-from feed.dispatch import Dispatcher
+from feed.market_state import MarketState
 from feed.notices import Notices
-from feed.pipeline import Pipeline
-from feed.state import MarketState
+from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueBudgets
+from feed.signal_publisher import Dispatcher
+from feed.tape_buffer import Pipeline
 from feed.universe import InfoClient, Listing, UniverseError
 from feed.wire import Bbo, Ctx
 from hip3_tasks.clock import FeedClock
