@@ -45,7 +45,7 @@ check: $(VENV)/.dev ## Lint, format, types, import contracts and what is known t
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hip3_tasks feed workers simulator celeryconfig.py
-	$(BIN)/python -m tests.dependencies
+	$(BIN)/python -m tools.audit_locks
 
 .PHONY: faults
 faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)

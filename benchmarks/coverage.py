@@ -20,7 +20,6 @@ import polars as pl
 import typer
 from rich.progress import track
 
-from benchmarks.history import SMALL, Plan, frames, truths
 from hip3_tasks.analysis.loading.load import Data, Part
 from hip3_tasks.analysis.loading.quality import Notes
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
@@ -28,6 +27,7 @@ from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import Verdict
 from hip3_tasks.analysis.report.build import make
 from hip3_tasks.analysis.report.model import Report
+from simulator.history import SMALL, Plan, frames, truths
 
 Band = tuple[float, float, float]
 """Value, low and high."""

@@ -18,7 +18,7 @@ from benchmarks.checkout import Checkout
 from benchmarks.processes import Tree, started
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys, connect
-from tests.datafiles import DataFiles
+from tests.support.data_files import DataFiles
 
 START_S = 60.0
 END_S = 60.0

@@ -112,7 +112,7 @@ def _linked(directory: Path) -> Iterator[Path]:
 
 
 def _made(directory: Path, signals: int, hours: float, out: Path) -> None:
-    command = (sys.executable, "-m", "benchmarks.history", str(directory))
+    command = (sys.executable, "-m", "simulator.history", str(directory))
     size = ("--signals", str(signals), "--hours", str(hours))
     made = Measured.of("history", (*command, *size), log=out / "command.log")
     if not made.is_done:

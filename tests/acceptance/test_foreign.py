@@ -11,8 +11,8 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.upsystem import HIP3, System, environment, run
-from tests.waiting import eventually
+from tests.support.up_system import HIP3, System, environment, run
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance]
 

@@ -16,10 +16,10 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.market_facts import FeedMarkets
 from tests.acceptance.test_up import wait_until
-from tests.browser import PROGRAM, Tab, browser
-from tests.build import a_market, a_signal
-from tests.pagerig import PageRig
-from tests.upsystem import System
+from tests.support.browser import PROGRAM, Tab, browser
+from tests.support.factories import a_market, a_signal
+from tests.support.page import PageRig
+from tests.support.up_system import System
 
 pytestmark = [
     pytest.mark.acceptance,

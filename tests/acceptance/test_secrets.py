@@ -18,8 +18,8 @@ import redis
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.embedded_redis import free_port
 from tests.acceptance.test_up import OFFSETS_MS, assert_audit_is_clean, outcomes, wait_until
-from tests.proxy import Proxy, has_openssl, make_certificate, tls_context
-from tests.upsystem import HIP3, System, environment, run
+from tests.support.proxy import Proxy, has_openssl, make_certificate, tls_context
+from tests.support.up_system import HIP3, System, environment, run
 
 pytestmark = [
     pytest.mark.acceptance,

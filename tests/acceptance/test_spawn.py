@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.upsystem import HIP3, System, run
-from tests.waiting import eventually
+from tests.support.up_system import HIP3, System, run
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from hip3_tasks.run_file import RunFile
-from tests.upsystem import HIP3, PATIENCE_S, System, run
+from tests.support.up_system import HIP3, PATIENCE_S, System, run
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

@@ -12,11 +12,11 @@ import redis
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.keys import Keys
-from tests.datafiles import DataFiles
 from tests.faults.part import ROOT, Part
 from tests.faults.venue import Venue
 from tests.releases.release import PLANNED, Program, Release
-from tests.waiting import eventually
+from tests.support.data_files import DataFiles
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

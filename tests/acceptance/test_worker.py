@@ -15,7 +15,7 @@ import pytest
 from hip3_tasks.domain.records import Followup
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from tests.feedrig import ROOT, FeedRig, eventually
+from tests.support.feed import ROOT, FeedRig, eventually
 
 pytestmark = pytest.mark.acceptance
 

@@ -9,8 +9,8 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from tests import waiting
-from tests.datafiles import DataFiles
+from tests.support import waiting
+from tests.support.data_files import DataFiles
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0

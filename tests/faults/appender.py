@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hip3_tasks.errors import JournalError
 from hip3_tasks.files.journal import Journal
-from tests.build import T0_MS, a_followup, a_missed, a_signal
+from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
 SIGNAL = a_signal(at_ms=T0_MS + 500)
 BATCH = (a_followup(SIGNAL, 1000), a_missed(SIGNAL, 3000), a_followup(SIGNAL, 5000))

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hip3_tasks.files import append_file as appendfile
-from tests.build import DAY
 from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
 from tests.faults.lines import broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
+from tests.support.factories import DAY
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60

@@ -11,11 +11,11 @@ import redis
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.task_message import task_message
 from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
-from tests.badmessages import changed, foreign, malformed, task
 from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import NAME, OFFSETS, System
-from tests.waiting import eventually
+from tests.support.malformed_messages import changed, foreign, malformed, task
+from tests.support.waiting import eventually
 
 TRIES = 50
 OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 JUMPS_S = 3600, 0, -3600, 0, 2, 0, -2, 0
 JUMP_EVERY_S = 4.0

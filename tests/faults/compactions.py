@@ -8,8 +8,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hip3_tasks.files.day_files import is_closed
-from tests import compacting
 from tests.faults.row import Found, Setting
+from tests.support import compacting
 
 DAYS = 100
 KILLS = 20
@@ -18,7 +18,7 @@ LIFE_S = 0.005, 0.25
 END_S = 60
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["tests.compacting"])
+processes.set_forkserver_preload(["tests.support.compacting"])
 
 
 def compaction_killed(setting: Setting) -> Found:

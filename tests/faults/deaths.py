@@ -12,7 +12,7 @@ import psutil
 from tests.faults.part import Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import System, signal_each
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 BURST = 100
 PROCESSES_MOST = 8

@@ -14,7 +14,7 @@ import psutil
 
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 FAULT_S = 4.0
 SMALL, LARGE = "64k", "64m"

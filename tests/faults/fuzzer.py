@@ -13,28 +13,28 @@ from typing import Any
 import atheris
 
 with atheris.instrument_imports(include=["feed", "hip3_tasks"]):
-    from tests import chain
+    from tests.support import frame_pipeline
 
 TELL_EVERY = 2_000
 MOST_BYTES = 800
 MOST_S, INPUT_MOST_S = 1_800, 10
 SAYS_HERE = b'"here"'
 WORDS = "null", '"xyz:TSLA"', '"bbo"', '"activeAssetCtx"', "1788330949235", "9999999999999"
-VALUES = [value.encode() for value in (*chain.NO_NUMBERS, *chain.ODD_NUMBERS, *WORDS)]
+VALUES = [value.encode() for value in (*frame_pipeline.NO_NUMBERS, *frame_pipeline.ODD_NUMBERS, *WORDS)]
 
 
 def _bbo(bid_px: str, ask_px: str) -> bytes:
-    return chain.bbo_frame(chain.level(f'"{bid_px}"', '"2.0"'), chain.level(f'"{ask_px}"', '"3.0"')).encode()
+    return frame_pipeline.bbo_frame(frame_pipeline.level(f'"{bid_px}"', '"2.0"'), frame_pipeline.level(f'"{ask_px}"', '"3.0"')).encode()
 
 
 def _ctx(oracle_px: str) -> bytes:
-    return chain.ctx_frame(f'"{oracle_px}"', '"100.0"').encode()
+    return frame_pipeline.ctx_frame(f'"{oracle_px}"', '"100.0"').encode()
 
 
 CALM, BOOK = _ctx("100.0"), _bbo("99.9", "100.1")
 FRAMES = (
     *(CALM, BOOK, _ctx("101.0"), _ctx("99.0"), _ctx("1000"), _bbo("100.1", "99.9"), _bbo("0.1", "999999")),
-    chain.bbo_frame("null", chain.level('"100.1"', '"3.0"')).encode(),
+    frame_pipeline.bbo_frame("null", frame_pipeline.level('"100.1"', '"3.0"')).encode(),
     b'{"channel":"subscriptionResponse","data":{"method":"subscribe","subscription":{"type":"bbo","coin":"xyz:TSLA"}}}',
     b'{"channel":"error","data":"Already subscribed: {}"}',
     b'{"channel":"pong"}',
@@ -56,7 +56,7 @@ def main(folder: Path, inputs: int) -> None:
         tried += 1
         if tried % TELL_EVERY == 0:
             print(tried, flush=True)
-        chain.hold(_as_received(line) for line in data.split(b"\n"))
+        frame_pipeline.hold(_as_received(line) for line in data.split(b"\n"))
 
     corpus = folder / "corpus"
     corpus.mkdir()

@@ -10,7 +10,7 @@ import psutil
 
 from tests.faults.row import Found, Setting
 from tests.faults.system import System, frozen
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 CHAOS_S, LATEST_S = 300.0, 15.0
 SOAK_S = 600.0

@@ -19,7 +19,7 @@ from hip3_tasks.files import append_file as appendfile
 from hip3_tasks.files.journal import Journal
 from tests.faults.lines import Key, broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
-from tests.processes import record_of
+from tests.support.processes import record_of
 
 BATCHES = 60
 RECORDS = 90

@@ -21,14 +21,14 @@ from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
-from tests.acl import acl_file
-from tests.datafiles import DataFiles
 from tests.faults.lines import judge
 from tests.faults.part import Part
 from tests.faults.row import Found
 from tests.faults.venue import Venue
-from tests.proxy import Proxy
-from tests.waiting import eventually
+from tests.support.data_files import DataFiles
+from tests.support.proxy import Proxy
+from tests.support.redis_acl import acl_file
+from tests.support.waiting import eventually
 
 PATIENCE_S = 30.0
 SETTLE_S = 40.0

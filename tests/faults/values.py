@@ -12,9 +12,9 @@ from itertools import cycle
 from pathlib import Path
 
 from hip3_tasks.domain.records import Followup, Missed, MissedReason
-from tests.chain import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
+from tests.support.frame_pipeline import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
 
 ROOT = Path(__file__).parents[2]
 INPUTS = 1_000_000

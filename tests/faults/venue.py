@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
-from tests.feedrig import LOOSE, universe
+from tests.support.feed import LOOSE, universe
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from functools import partial
 
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 SILENCE_S = 6.0
 SEEN_WITHIN_S, BACK_WITHIN_S = 5.0, 5.0

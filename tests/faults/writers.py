@@ -16,7 +16,7 @@ from pathlib import Path
 from hip3_tasks.files.journal import Journal
 from tests.faults.lines import keys_of, recover
 from tests.faults.row import Found, Setting
-from tests.processes import record_of
+from tests.support.processes import record_of
 
 ROOT = Path(__file__).parents[2]
 WRITERS = 6

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import a_followup, a_signal
-from tests.madeup import OFFSETS_MS, Directory
+from tests.support.factories import a_followup, a_signal
+from tests.support.generators import OFFSETS_MS, Directory
 
 HIP3 = (sys.executable, "-m", "hip3_tasks")
 PATIENCE_S = 60

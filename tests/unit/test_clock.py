@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.clock import MAX_SLEW, FeedClock, wall_ms
-from tests.build import T0_MS
+from tests.support.factories import T0_MS
 
 S = 1_000_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.health import NOTE_RED_S, note, noted, waiting_for_disk
-from tests.build import T0_MS
+from tests.support.factories import T0_MS
 
 
 def test_a_fresh_note_says_what_is_red(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.upsystem import System
-from tests.waiting import eventually
+from tests.support.up_system import System
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "tests" / "releases" / "0.1.0" / "data"

@@ -1,0 +1,13 @@
+"""Histories like the published live run, in which it is known what is true.
+
+python -m simulator.history DIR            # 4,402,100 signals in 48.4 h, 32 markets
+frames(replace(SMALL, seed=7))              # 6,000 signals as frames
+truths(SMALL)["xyz:TSLA"].markout_bps       # the expected markout by offset
+"""
+
+from simulator.history.files import write
+from simulator.history.frames import Frames, frames
+from simulator.history.markets import Kind, Market, truths
+from simulator.history.plan import SMALL, Plan
+
+__all__ = ["SMALL", "Frames", "Kind", "Market", "Plan", "frames", "truths", "write"]

@@ -1,0 +1,79 @@
+"""What becomes of each signal at each of its offsets, as a frame: all as if captured, then some of it missed."""
+
+import numpy as np
+import polars as pl
+
+from hip3_tasks.domain.edge import BPS
+from hip3_tasks.domain.records import MissedReason
+from simulator.history.arrivals import GAP_SHARE, Arrivals, Floats, Ints
+from simulator.history.plan import OFFSETS_MS, Plan
+from simulator.history.prices import Prices
+from simulator.history.quotes import Quotes
+from simulator.history.signals import BBO_AGE_MS
+
+GAP_DETAIL = "closed by the venue: 1000 Expired"
+LATENESS_MS = 10.0
+"""The median; one in two hundred is ten times as late as it would be."""
+
+
+def outcomes_of(signals: pl.DataFrame, when: Arrivals, found: Prices, quotes: Quotes) -> pl.DataFrame:
+    """The columns of a follow-up's record, in any order; a row for each offset of each signal."""
+    row = np.repeat(np.arange(len(signals)), len(OFFSETS_MS))
+    offset_ms = np.tile(np.array(OFFSETS_MS), len(signals))
+    due_at_ms = when.at_ms[row] + offset_ms
+    oracle_age_ms = found.oracle_age_ms.ravel()
+    bbo_age_ms = np.minimum(quotes.rng.exponential(BBO_AGE_MS, len(row)).astype(np.int64), offset_ms - 1)
+    quoted = quotes.of(found.due, found.sign)
+    columns = {
+        "offset_ms": offset_ms,
+        "captured_at_ms": due_at_ms + _lateness_ms(len(row), quotes.rng),
+        "due_at_ms": due_at_ms,
+        "state_at_ms": due_at_ms - np.minimum(bbo_age_ms, oracle_age_ms),
+        "bbo_age_ms": bbo_age_ms,
+        "oracle_age_ms": oracle_age_ms,
+        "oracle_updates": found.updates.ravel(),
+        **quoted,
+        **_measured(signals, quoted, row, found.sign[row]),
+    }
+    of_signal = signals.select("signal_id", "market_key", "side", signal_timestamp_ms="timestamp_ms")
+    return of_signal[row].hstack(pl.DataFrame(columns))
+
+
+def missed_reasons(plan: Plan, when: Arrivals, rng: np.random.Generator) -> pl.Series:
+    """Why each outcome is missed, null where it is not; nothing to do with what it would have been."""
+    empty_share = (1 - GAP_SHARE) * plan.missed_share
+    is_empty = (rng.random((len(when.tick), len(OFFSETS_MS))) < empty_share)[when.event]
+    in_gap = np.searchsorted(when.gaps_ms, when.at_ms[:, None] + np.array(OFFSETS_MS), side="right") % 2
+    names = pl.Series([None, str(MissedReason.NO_QUOTE), str(MissedReason.FEED_GAP)])
+    return names[np.where(in_gap, 2, is_empty).ravel()]
+
+
+def with_reasons(outcomes: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
+    """The outcomes, with what a missed one's record has beside."""
+    in_gap = pl.col("reason") == str(MissedReason.FEED_GAP)
+    detail = pl.when(in_gap).then(pl.lit(GAP_DETAIL))
+    return outcomes.with_columns(reason=reasons).with_columns(detail=detail)
+
+
+def _measured(signals: pl.DataFrame, quoted: dict[str, Floats], row: Ints, sign: Ints) -> dict[str, Floats]:
+    """What is measured against the signal, by the formulas of hip3_tasks.domain.edge."""
+    names = "oracle_px", "best_px", "raw_edge_bps", "bid_px", "ask_px"
+    t0_oracle_px, t0_best_px, t0_edge_bps, t0_bid_px, t0_ask_px = (signals[name].to_numpy()[row] for name in names)
+    oracle_px, best_px = quoted["oracle_px"], quoted["best_px"]
+    raw_edge_bps = sign * (oracle_px - best_px) / oracle_px * BPS
+    t0_mid_px, mid_px = (t0_bid_px + t0_ask_px) / 2, (quoted["bid_px"] + quoted["ask_px"]) / 2
+    return {
+        "t0_oracle_px": t0_oracle_px,
+        "t0_best_px": t0_best_px,
+        "t0_raw_edge_bps": t0_edge_bps,
+        "raw_edge_bps": raw_edge_bps,
+        "edge_change_bps": raw_edge_bps - t0_edge_bps,
+        "oracle_moved_bps": (oracle_px - t0_oracle_px) / t0_oracle_px * BPS,
+        "market_moved_bps": (best_px - t0_best_px) / t0_best_px * BPS,
+        "markout_bps": sign * ((mid_px - t0_mid_px) / t0_mid_px * BPS),
+    }
+
+
+def _lateness_ms(count: int, rng: np.random.Generator) -> Ints:
+    slow = np.where(rng.random(count) < 0.005, 10.0, 1.0)
+    return np.ceil(rng.lognormal(np.log(LATENESS_MS), 0.45, count) * slow).astype(np.int64)

@@ -1,0 +1,470 @@
+"""Finished days become Parquet on real files, with real processes that die: no line is lost, none is in two places."""
+
+import fcntl
+import json
+import multiprocessing
+import random
+import signal
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from hip3_tasks import cli
+from hip3_tasks.analysis.compact import close_day as closing
+from hip3_tasks.analysis.compact import command as compact_command
+from hip3_tasks.analysis.compact.compact import Compaction, State, bytes_to_read, compact_day
+from hip3_tasks.analysis.compact.day_lines import DayLines
+from hip3_tasks.analysis.compact.work_dir import clear
+from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.audit.audit import audit
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.files.day_files import KINDS, days_of, jsonl_path, parquet_path
+from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.retention import delete_old_days
+from hip3_tasks.files.signal_files import SignalWriter
+from tests.support import compacting
+from tests.support.compacting import lines_in, rows_in
+from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
+
+RECORDS = {"signals": Signal, "followups": Followup, "missed": Missed}
+NEXT_DAY_MS = T0_MS - T0_MS % DAY_MS + DAY_MS
+AT_REST_MS = NEXT_DAY_MS + 3_600_000
+END_S = 60
+
+processes = multiprocessing.get_context("forkserver")
+processes.set_forkserver_preload(["tests.support.compacting"])
+
+SIGNALS = [a_signal(coin, at_ms=T0_MS + at) for at in range(20) for coin in ("xyz:TSLA", "flx:GOLD", "xyz:AAPL")]
+
+
+def outcome_of(number: int) -> Followup | Missed:
+    given, offset_ms = SIGNALS[number // 3], (1000, 3000, 5000)[number % 3]
+    if number % 7 == 0:
+        return a_missed(given, offset_ms, reason=MissedReason.NO_QUOTE)
+    return a_followup(given, offset_ms, oracle_updates=None if number % 5 == 0 else number)
+
+
+OUTCOMES = [outcome_of(number) for number in range(3 * len(SIGNALS))]
+
+
+def fill(data_dir: Path) -> dict[str, list[bytes]]:
+    """Write a day as feed and workers do; its lines by kind, sorted."""
+    data_dir.mkdir(exist_ok=True)
+    writer, journal = SignalWriter(data_dir), Journal(data_dir)
+    writer.append(SIGNALS)
+    journal.append(random.Random(1).sample(OUTCOMES, len(OUTCOMES)))
+    writer.close()
+    journal.close()
+    return lines_in(data_dir)
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> dict[str, list[bytes]]:
+    return fill(tmp_path)
+
+
+def compact(data_dir: Path, *, at_ms: int = AT_REST_MS, delete: bool = False) -> Compaction:
+    return compact_day(data_dir, DAY, at_ms=at_ms, delete=delete)
+
+
+def names(data_dir: Path) -> list[str]:
+    return sorted(path.name for path in data_dir.iterdir())
+
+
+def bytes_of(data_dir: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in data_dir.iterdir()}
+
+
+def run(target: Callable[..., None], *args: object) -> BaseProcess:
+    process = processes.Process(target=target, args=args)
+    process.start()
+    return process
+
+
+def end(process: BaseProcess) -> int | None:
+    process.join(END_S)
+    assert process.exitcode is not None, "it hangs"
+    return process.exitcode
+
+
+def append(path: Path, content: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(content)
+
+
+# --- what it makes of a day
+
+
+def test_a_finished_day_becomes_parquet_that_gives_back_every_line(
+    tmp_path: Path, lines: dict[str, list[bytes]]
+) -> None:
+    done = compact(tmp_path)
+    assert (done.state, done.lines_deleted) == (State.COMPACTED, False)
+    assert (
+        done.rows
+        == {kind: len(of_kind) for kind, of_kind in lines.items()}
+        == {
+            "signals": 60,
+            "followups": 154,
+            "missed": 26,
+        }
+    )
+    assert rows_in(tmp_path) == lines == lines_in(tmp_path)
+    assert done.lines_bytes == sum(jsonl_path(tmp_path, kind, DAY).stat().st_size for kind in KINDS)
+    assert done.parquet_bytes == sum(parquet_path(tmp_path, kind, DAY).stat().st_size for kind in KINDS)
+    assert names(tmp_path) == sorted(f"{kind}_{DAY}.{suffix}" for kind in KINDS for suffix in ("jsonl", "parquet"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_columns_are_the_fields_and_its_rows_are_sorted_by_market_and_time(
+    tmp_path: Path, lines: dict[str, list[bytes]], kind: str
+) -> None:
+    compact(tmp_path)
+    rows = pl.read_parquet(parquet_path(tmp_path, kind, DAY))
+    assert dict(rows.schema) == columns_of(RECORDS[kind])
+    by = ["market_key", "timestamp_ms"] if kind == "signals" else ["market_key", "signal_timestamp_ms", "offset_ms"]
+    assert rows.select(by).rows() == sorted(rows.select(by).rows())
+
+
+def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
+    data_dir = tmp_path / "a=b [0] * ?{c}"
+    lines = fill(data_dir)
+    assert compact(data_dir).state is State.COMPACTED
+    assert audit(data_dir, at_ms=AT_REST_MS).ok
+    assert compact(data_dir, delete=True).lines_deleted
+    assert {kind: len(of_kind) for kind, of_kind in lines.items()} == {
+        kind: pl.scan_parquet(parquet_path(data_dir, kind, DAY), glob=False).collect().height for kind in KINDS
+    }
+    assert audit(data_dir, at_ms=AT_REST_MS).total.signals == len(SIGNALS)
+
+
+def test_a_day_of_which_nothing_was_missed_has_parquet_of_no_rows_for_it(tmp_path: Path) -> None:
+    given = a_signal()
+    SignalWriter(tmp_path).append([given])
+    Journal(tmp_path).append([a_followup(given, ms) for ms in given.offsets_ms])
+    assert compact(tmp_path).rows == {"signals": 1, "followups": 3, "missed": 0}
+    rows = pl.read_parquet(parquet_path(tmp_path, "missed", DAY))
+    assert (rows.height, dict(rows.schema)) == (0, columns_of(Missed))
+    assert not jsonl_path(tmp_path, "missed", DAY).exists()
+
+
+def test_a_day_without_a_signal_is_closed_too(tmp_path: Path) -> None:
+    jsonl_path(tmp_path, "signals", DAY).touch()
+    assert compact(tmp_path, delete=True).state is State.COMPACTED
+    assert names(tmp_path) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)
+
+
+def test_lines_are_deleted_only_if_asked_to(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    done = compact(tmp_path, delete=True)
+    assert (done.state, done.lines_deleted) == (State.COMPACTED, True)
+    assert names(tmp_path) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)
+    assert rows_in(tmp_path) == lines
+
+
+def test_it_can_be_done_again_and_lines_be_deleted_later(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    compact(tmp_path)
+    before = bytes_of(tmp_path)
+    assert compact(tmp_path).state is State.CLOSED
+    assert bytes_of(tmp_path) == before
+    done = compact(tmp_path, delete=True)
+    assert (done.state, done.lines_deleted) == (State.CLOSED, True)
+    assert names(tmp_path) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)
+    assert rows_in(tmp_path) == lines
+    done = compact(tmp_path, delete=True)
+    assert (done.state, done.lines_deleted, done.lines_bytes) == (State.CLOSED, False, 0)
+
+
+def test_it_tells_of_the_bytes_it_said_it_would_read(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    for delete in False, True:
+        told: list[int] = []
+        expected = bytes_to_read(days_of(tmp_path)[DAY], at_ms=AT_REST_MS, delete=delete)
+        compact_day(tmp_path, DAY, at_ms=AT_REST_MS, delete=delete, advance=told.append)
+        assert sum(told) == expected > 0
+    assert bytes_to_read(days_of(tmp_path)[DAY], at_ms=AT_REST_MS, delete=False) == 0
+
+
+# --- what a closed day is to all others
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_a_closed_day_takes_nothing_more_and_its_audit_is_well(
+    tmp_path: Path, lines: dict[str, list[bytes]], delete: bool
+) -> None:
+    compact(tmp_path, delete=delete)
+    before = bytes_of(tmp_path)
+    late = a_signal("xyz:LATE")
+    SignalWriter(tmp_path).append([late])
+    journal = Journal(tmp_path)
+    assert journal.append([OUTCOMES[0], a_followup(late)]) == [DAY_CLOSED] * 2
+    assert bytes_of(tmp_path) == before
+    found = audit(tmp_path, at_ms=AT_REST_MS)
+    assert found.ok and found.closed_days == [DAY]
+    assert (found.total.signals, found.total.followups, found.total.missed.total()) == (60, 154, 26)
+
+
+def test_retention_deletes_the_parquet(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    compact(tmp_path)
+    assert len(delete_old_days(tmp_path, keep_days=1, at_ms=T0_MS + 3 * DAY_MS)) == 6
+    assert names(tmp_path) == []
+
+
+# --- what it refuses
+
+
+def refused(data_dir: Path, *, delete: bool = True) -> str:
+    """Why; and it has changed nothing."""
+    before = bytes_of(data_dir)
+    done = compact(data_dir, delete=delete)
+    assert done.state is State.REFUSED and done.why
+    assert bytes_of(data_dir) == before
+    return done.why
+
+
+def test_a_day_is_left_alone_until_an_hour_after_its_end(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    before = bytes_of(tmp_path)
+    done = compact(tmp_path, at_ms=AT_REST_MS - 1, delete=True)
+    assert (done.state, done.why) == (State.NOT_OVER, "left alone until 01:00 UTC of 2026-11-23")
+    assert bytes_of(tmp_path) == before
+
+
+def test_a_day_with_captures_that_may_still_come_is_left_alone(tmp_path: Path) -> None:
+    SignalWriter(tmp_path).append([a_signal(at_ms=NEXT_DAY_MS - 1, offsets_ms=(3_600_000,))])
+    done = compact(tmp_path)
+    assert (done.state, done.why) == (State.NOT_OVER, "1 captures are open")
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "why"),
+    [
+        ("signals", a_signal("xyz:NEW").line(), "open too long: 3; see `hip3 audit"),
+        ("followups", b"{}\n", "broken line: 1"),
+        ("followups", OUTCOMES[1].line(), "second line of a follow-up: 1"),
+        ("followups", b'{"signal_id', "torn tail: 1"),
+    ],
+    ids=["open", "broken", "twice", "torn"],
+)
+def test_a_day_whose_audit_is_not_clean_is_refused(
+    tmp_path: Path, lines: dict[str, list[bytes]], kind: str, line: bytes, why: str
+) -> None:
+    append(jsonl_path(tmp_path, kind, DAY), line)
+    assert why in refused(tmp_path)
+
+
+def test_a_line_that_could_not_be_had_back_is_named(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    path = jsonl_path(tmp_path, "followups", DAY)
+    given = path.read_bytes().splitlines(keepends=True)
+    given[100] = given[100].replace(b'"side":"buy"', b'"side": "buy"')
+    path.write_bytes(b"".join(given))
+    assert audit(tmp_path, at_ms=AT_REST_MS).ok
+    assert f"followups_{DAY}.jsonl:101 is laid out as this version writes no line" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_written_meanwhile_is_not_lost(
+    tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path, more = (
+        jsonl_path(tmp_path, kind, DAY),
+        {"signals": SIGNALS[0], "followups": OUTCOMES[1]}.get(kind, OUTCOMES[0]),
+    )
+    written = DayLines.write
+
+    def another_writes(of_kind: DayLines, parquet: Path) -> int:
+        rows = written(of_kind, parquet)
+        if of_kind.name == "missed":
+            append(path, more.line())
+        return rows
+
+    monkeypatch.setattr(DayLines, "write", another_writes)
+    done = compact(tmp_path, delete=True)
+    assert (done.state, done.why) == (State.REFUSED, f"{path.name} changed while the day was compacted; do it again")
+    assert lines_in(tmp_path)[kind] == sorted([*lines[kind], more.line()[:-1]])
+    assert names(tmp_path) == sorted(f"{of_kind}_{DAY}.jsonl" for of_kind in KINDS)
+
+
+def test_rows_that_are_not_what_was_written_are_noticed(
+    tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def one_bit_less(of_kind: DayLines, parquet: Path) -> Any:
+        rows = pl.read_parquet(parquet)
+        rows.with_columns(best_px=rows["best_px"] * (1 + 2**-52)).write_parquet(parquet)
+        return read_back(of_kind, parquet)
+
+    read_back = DayLines._fingerprint_of
+    monkeypatch.setattr(DayLines, "_fingerprint_of", one_bit_less)
+    assert "what was read back was not what had been written" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("change", [OUTCOMES[1].line(), b"{}\n", b"x"])
+def test_lines_of_a_closed_day_that_are_not_in_its_parquet_are_not_deleted(
+    tmp_path: Path, lines: dict[str, list[bytes]], change: bytes
+) -> None:
+    compact(tmp_path)
+    path = jsonl_path(tmp_path, "followups", DAY)
+    append(path, change) if change != b"x" else path.write_bytes(path.read_bytes().replace(b"249.75", b"249.74", 1))
+    assert f"{path.name} and followups_{DAY}.parquet do not hold the same" in refused(tmp_path)
+
+
+def test_a_lock_that_nobody_releases_is_said(
+    tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "LOCK_PATIENCE_S", 0.1)
+    with jsonl_path(tmp_path, "followups", DAY).open("rb") as stopped:
+        fcntl.flock(stopped, fcntl.LOCK_EX)
+        assert f"followups_{DAY}.jsonl was locked for 0.1 s: is a worker stopped?" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("limit_bytes", [1 << 10, 1 << 13])
+def test_a_disk_that_refuses_changes_nothing(tmp_path: Path, lines: dict[str, list[bytes]], limit_bytes: int) -> None:
+    before = bytes_of(tmp_path)
+    assert end(run(compacting.compact_on_a_full_disk, tmp_path, limit_bytes)) == 0
+    assert bytes_of(tmp_path) == before
+
+
+# --- several at once, and deaths
+
+
+def test_a_day_that_another_compacts_is_left_to_it(
+    tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[State] = []
+    written = DayLines.write
+
+    def another_begins(of_kind: DayLines, parquet: Path) -> int:
+        said.append(compact(tmp_path).state)
+        return written(of_kind, parquet)
+
+    monkeypatch.setattr(DayLines, "write", another_begins)
+    assert compact(tmp_path).state is State.COMPACTED
+    assert said == [State.BUSY] * 3
+    assert rows_in(tmp_path) == lines
+
+
+def test_two_compactions_at_once_do_no_harm(tmp_path: Path) -> None:
+    for number in range(5):
+        lines = fill(tmp_path / f"{number}")
+        both = [run(compacting.compact_again_and_again, tmp_path / f"{number}") for _ in range(2)]
+        assert [end(process) for process in both] == [0, 0]
+        assert rows_in(tmp_path / f"{number}") == lines == lines_in(tmp_path / f"{number}")
+        assert len(names(tmp_path / f"{number}")) == 6
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_it_leaves_each_line_in_its_place(tmp_path: Path) -> None:
+    exit_status, step, closed = -signal.SIGKILL, 0, set[bool]()
+    while exit_status == -signal.SIGKILL:
+        data_dir, step = tmp_path / f"{step}", step + 1
+        lines = fill(data_dir)
+        exit_status = end(run(compacting.compact_or_die, data_dir, step))
+        is_closed = parquet_path(data_dir, "followups", DAY).exists()
+        closed.add(is_closed)
+        assert rows_in(data_dir) == lines if is_closed else lines_in(data_dir) == lines
+        assert all(of_kind in (lines[kind], []) for kind, of_kind in lines_in(data_dir).items())
+        assert audit(data_dir, at_ms=AT_REST_MS).ok
+        said = set(Journal(data_dir).append(OUTCOMES))
+        assert said == {DAY_CLOSED} if is_closed else {outcome.partition(" ")[0] for outcome in said} == {"already"}
+        assert compact(data_dir, delete=True).state is (State.CLOSED if is_closed else State.COMPACTED)
+        clear(data_dir)
+        assert rows_in(data_dir) == lines
+        assert names(data_dir) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)
+    assert exit_status == 0
+    assert step > 30 and closed == {True, False}
+
+
+@pytest.mark.slow
+def test_killed_at_random_beside_writers_it_leaves_each_capture_in_one_place(tmp_path: Path) -> None:
+    chance, kills = random.Random(4), 0
+    for number in range(5):
+        data_dir = tmp_path / f"{number}"
+        data_dir.mkdir()
+        said = [tmp_path / f"{number}.{worker}" for worker in range(2)]
+        feed = run(compacting.feed_until_the_day_is_closed, data_dir, number)
+        workers = [run(compacting.work_until_the_day_is_closed, data_dir, seed, path) for seed, path in enumerate(said)]
+        for _ in range(12):
+            compaction = run(compacting.compact_again_and_again, data_dir)
+            compaction.join(chance.uniform(0.005, 0.25))
+            if compaction.exitcode is None:
+                compaction.kill()
+                compaction.join()
+                kills += 1
+        assert end(run(compacting.compact_again_and_again, data_dir)) == 0
+        assert [end(process) for process in (feed, *workers)] == [0, 0, 0]
+        taken = sorted(line for path in said for line in path.read_bytes().splitlines())
+        for kept in rows_in(data_dir), lines_in(data_dir):
+            assert sorted(kept["followups"] + kept["missed"]) == taken
+        assert rows_in(data_dir) == lines_in(data_dir)
+        assert len(taken) == 3 * len(rows_in(data_dir)["signals"]) > 0
+        assert audit(data_dir, at_ms=AT_REST_MS).ok
+    assert kills > 2  # how many there are time for is the machine's
+
+
+# --- the command
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """`hip3 compact`, run some days later: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compact_command, "wall_ms", lambda: NEXT_DAY_MS + DAY_MS)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["hip3", "compact", *arguments])
+        return cli.main(), *capsys.readouterr()
+
+    return run
+
+
+def test_the_command_compacts_every_finished_day_and_says_by_how_much(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    fill(tmp_path / "a")
+    (tmp_path / "a/.compacting-2026-11-20").mkdir()
+    SignalWriter(tmp_path / "a").append([a_signal(at_ms=NEXT_DAY_MS + 5)])
+    status, out, err = command("a")
+    assert (status, err) == (0, "")
+    row = next(line for line in out.splitlines() if DAY in line)
+    assert "240" in row and "0.1 MB" in row and "compacted" in row
+    assert "2026-11-23: left alone until 01:00 UTC of 2026-11-24" in out
+    assert not (tmp_path / "a/.compacting-2026-11-20").exists()
+    status, out, err = command("a", "--delete", "--date", DAY)
+    assert status == 0 and "lines deleted" in out
+    assert command("a")[1].splitlines()[-1] == "1 more: compacted before, lines deleted"
+    status, out, err = command("a", "--date", "2026-11-21")
+    assert (status, out) == (2, "")
+    assert err == "hip3: a: there is no day 2026-11-21; its days are 2026-11-22 to 2026-11-23\n"
+
+
+def test_a_day_that_is_refused_is_named_and_keeps_no_other_back(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    lines = fill(tmp_path / "good")
+    fill(tmp_path / "bad")
+    append(jsonl_path(tmp_path / "bad", "missed", DAY), b"\x1b[31m\n")
+    status, out, _ = command("bad", "good")
+    assert status == 1
+    assert f"{DAY}: broken line: 1; see `hip3 audit bad`" in out
+    assert rows_in(tmp_path / "good") == lines
+    status, out, _ = command("bad", "good", "--json")
+    found = json.loads(out)
+    assert (status, found["ok"]) == (1, False)
+    assert [[of_dir["ok"], of_dir["days"][0]["state"]] for of_dir in found["directories"]] == [
+        [False, "refused"],
+        [True, "compacted before"],
+    ]
+    assert found["directories"][1]["days"][0]["ratio"] > 1
+
+
+def test_the_command_works_on_the_directory_of_the_settings(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = fill(tmp_path / "mine")
+    monkeypatch.setenv("HIP3_DATA_DIR", "mine")
+    assert command("--delete")[0] == 0
+    assert rows_in(tmp_path / "mine") == lines

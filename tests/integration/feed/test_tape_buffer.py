@@ -1,0 +1,539 @@
+"""The tape's exactness on a clock that the test moves: what was in force at due is what is read, or nothing is."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from feed.tape_buffer import MEMORY_MS, Pipeline
+from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.errors import Fenced
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.signal_files import SignalWriter, find_signal
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.tape import TapeReader, TapeWriter
+from tests.support.backends import PCALL_DIFFERS, Backend, server_only
+from tests.support.factories import T0_MS, a_market, a_signal
+from workers.capturer import LEFT_PENDING, Capturer
+
+COIN = "xyz:TSLA"
+
+
+class Rig:
+    """A pipeline, a worker and a market, on a clock that only the test moves."""
+
+    def __init__(self, backend: Backend, name: str, data_dir: Path) -> None:
+        self.now_ms = T0_MS
+        self.hold_ms: int | None = None
+        self.lost_data = 0
+        self.keys, self.data_dir = Keys(name), data_dir
+        self.client = backend.connect()
+        self._backend = backend
+        self._clients: list[redis.asyncio.Redis] = []
+        self.pending = Pending(self.client, self.keys)
+        self.capturer = Capturer(
+            reader=TapeReader(self.client, self.keys),
+            pending=self.pending,
+            journal=Journal(data_dir),
+            data_dir=data_dir,
+            now_ms=lambda: self.now_ms,
+        )
+
+    def writer(self, owner: str = "me") -> TapeWriter:
+        self._clients.append(self._backend.connect_async())
+        return TapeWriter(self._clients[-1], self.keys, owner=owner)
+
+    def run(self, script: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def to_the_end() -> None:
+            try:
+                await script()
+            finally:
+                for client in self._clients:
+                    await client.aclose()
+
+        asyncio.run(to_the_end())
+        self.capturer.close()
+        self.client.close()
+
+    def pipeline(self, *, owner: str = "me", watermark_ms: int = 0) -> Pipeline:
+        pipeline = Pipeline(
+            self.writer(owner),
+            clock=FeedClock(wall_ns=self._now_ns, monotonic_ns=self._now_ns),
+            hold_ms=lambda: self.hold_ms,
+            on_lost_data=self._note_lost_data,
+        )
+        pipeline.start(watermark_ms)
+        return pipeline
+
+    def at(self, offset_ms: int) -> int:
+        """Move the clock to so long after T0."""
+        self.now_ms = T0_MS + offset_ms
+        return self.now_ms
+
+    def signal(self, **changes: Any) -> Signal:
+        signal = a_signal(COIN, **changes)
+        if find_signal(self.data_dir, signal.captures()[0]) is None:
+            writer = SignalWriter(self.data_dir)
+            writer.append([signal])
+            writer.close()
+        self.pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+        return signal
+
+    def capture(self, signal: Signal, offset_ms: int = 1000) -> Followup | Missed | str:
+        """Run the capture; the record it left, or what it said if it left none."""
+        capture = next(c for c in signal.captures() if c.offset_ms == offset_ms)
+        outcome = self.capturer.capture(capture)
+        for kind, name in ((Followup, "followups"), (Missed, "missed")):
+            path = self.data_dir / f"{name}_{capture.day}.jsonl"
+            lines = path.read_bytes().splitlines() if path.exists() else []
+            found = [
+                r for r in map(kind.from_line, lines) if (r.signal_id, r.offset_ms) == (signal.signal_id, offset_ms)
+            ]
+            assert len(found) <= 1
+            if found:
+                return found[0]
+        return outcome
+
+    def _now_ns(self) -> int:
+        return self.now_ms * 1_000_000
+
+    def _note_lost_data(self) -> None:
+        self.lost_data += 1
+
+
+@pytest.fixture
+def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    monkeypatch.setattr("feed.tape_buffer.RETRY_EVERY_S", 0.001)
+    return Rig(backend, name, tmp_path)
+
+
+def step(ask: float) -> Market:
+    return a_market(ask_px=ask, bid_px=ask - 0.5)
+
+
+async def flushed(pipeline: Pipeline) -> None:
+    await pipeline._flush()
+
+
+def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        for ask in (249.1, 249.2, 249.3):
+            pipeline.append(COIN, rig.at(1000), step(ask))
+        pipeline.append(COIN, rig.at(1001), step(249.9))
+        rig.at(1002)
+        await flushed(pipeline)
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup)
+        assert (followup.best_px, followup.state_at_ms) == (249.3, T0_MS + 1000)
+
+    rig.run(script)
+
+
+def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        pipeline.append(COIN, rig.at(990), step(249.4))
+        for later in range(2000, 9000, 100):
+            pipeline.append(COIN, rig.at(later), step(240.0))
+        await flushed(pipeline)
+        first = rig.capture(signal)
+        rig.at(60_000)
+        assert isinstance(first, Followup) and first.best_px == 249.4
+        assert rig.capture(signal) == first
+        assert rig.capturer.capture(signal.captures()[0]) == "already captured"
+
+    rig.run(script)
+
+
+def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.at(1000)  # the watermark is then one behind: an entry of this very ms may still come
+        await flushed(pipeline)
+        assert rig.capture(signal) == LEFT_PENDING
+        assert rig.pending.size() == 3
+        pipeline.append(COIN, T0_MS + 1000, step(249.7))
+        rig.at(1001)
+        await flushed(pipeline)
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup) and followup.best_px == 249.7
+        assert rig.pending.size() == 2
+
+    rig.run(script)
+
+
+def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(-10), step(249.8))
+        rig.at(0)
+        await flushed(pipeline)
+        assert pipeline.watermark_ms == T0_MS - 1
+        pipeline.append(COIN, T0_MS, step(249.0))
+        pipeline.append(COIN, T0_MS, a_market(ask_px=249.0, oracle_px=251.0, oracle_updates=8))
+        signal = rig.signal()
+        pipeline.append(COIN, rig.at(500), a_market(ask_px=249.0, oracle_px=250.0, oracle_updates=9))
+        rig.at(1001)
+        await flushed(pipeline)
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup) and followup.oracle_updates == 1
+
+    rig.run(script)
+
+
+def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.hold_ms = T0_MS + 900
+        rig.at(3000)
+        await flushed(pipeline)
+        assert pipeline.watermark_ms == T0_MS + 900
+        assert rig.capture(signal) == LEFT_PENDING
+
+    rig.run(script)
+
+
+def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.hold_ms = T0_MS + 1000
+        pipeline.append("xyz:AAPL", rig.at(2500), step(300.0))
+        await flushed(pipeline)
+        pipeline.append(COIN, rig.hold_ms + 1, Gap("stalled"))
+        rig.hold_ms = None
+        pipeline.append(COIN, rig.at(4000), step(249.6))
+        rig.at(5001)
+        await flushed(pipeline)
+        first, second, third = (rig.capture(signal, offset_ms) for offset_ms in (1000, 3000, 5000))
+        assert isinstance(first, Followup) and first.best_px == 249.0
+        assert isinstance(second, Missed)
+        assert (second.reason, second.detail) == (MissedReason.FEED_GAP, "stalled")
+        assert isinstance(third, Followup) and third.best_px == 249.6 and third.oracle_updates == 0
+
+    rig.run(script)
+
+
+def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        signal = rig.signal()
+        pipeline.append(COIN, rig.at(1001), step(249.0))
+        rig.at(2000)
+        await flushed(pipeline)
+        missed = rig.capture(signal)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.EXPIRED
+        assert rig.capturer.capture(signal.captures()[0]) == "already missed: expired"
+
+    rig.run(script)
+
+
+def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feed.tape_buffer.KEYFRAME_EVERY_MS", 20)
+
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.5))
+        keyframes = asyncio.create_task(pipeline.write_keyframes())
+        for seconds in range(30, 960, 30):
+            entries = pipeline.entries
+            rig.at(seconds * 1000)
+            while pipeline.entries == entries:
+                await asyncio.sleep(0.001)
+            await flushed(pipeline)
+        keyframes.cancel()
+        signal = rig.signal(at_ms=rig.now_ms - 2000)
+        writer = rig.writer()
+        await writer.trim([COIN], before_ms=signal.timestamp_ms + 1000 - 60_000)
+        assert rig.client.xlen(rig.keys.tape(COIN)) <= 3
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup) and followup.best_px == 249.5
+        assert followup.bbo_age_ms == followup.due_at_ms - T0_MS
+
+    rig.run(script)
+
+
+def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        pipeline.append(COIN, rig.at(600), step(249.2))
+        rig.at(700)
+        await flushed(pipeline)
+        forget_everything(rig)
+        pipeline.append(COIN, rig.at(1500), step(249.9))
+        assert rig.capture(signal) == LEFT_PENDING
+        rig.signal()  # as a rebuild from the files does
+        rig.at(1600)
+        await flushed(pipeline)
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup) and followup.best_px == 249.2 and followup.oracle_updates == 0
+        assert rig.lost_data == 1
+
+    rig.run(script)
+
+
+def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        old = rig.signal()
+        rig.at(2000)
+        await flushed(pipeline)
+        rig.at(MEMORY_MS + 5000)
+        await flushed(pipeline)
+        await flushed(pipeline)
+        forget_everything(rig)
+        young = rig.signal(at_ms=rig.now_ms)
+        rig.signal()
+        rig.at(MEMORY_MS + 7000)
+        await flushed(pipeline)
+        missed, followup = rig.capture(old), rig.capture(young)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+        assert isinstance(followup, Followup) and followup.best_px == 249.0
+
+    rig.run(script)
+
+
+@pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=AssertionError)
+def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.at(500)
+        await flushed(pipeline)
+        older = {key: rig.client.dump(key) for key in (rig.keys.tape(COIN), rig.keys.watermark)}
+        pipeline.append(COIN, rig.at(900), step(249.3))
+        rig.at(1500)
+        await flushed(pipeline)
+        for key, dump in older.items():
+            rig.client.restore(key, 0, dump, replace=True)
+        assert rig.capture(signal) == LEFT_PENDING
+        rig.at(1600)
+        await flushed(pipeline)
+        followup = rig.capture(signal)
+        assert isinstance(followup, Followup) and followup.best_px == 249.3
+        assert rig.lost_data == 1
+
+    rig.run(script)
+
+
+def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.at(500)
+        await flushed(pipeline)
+        with redis_away(pipeline):
+            for seconds in range(1, MEMORY_MS // 1000 + 10):
+                pipeline.append(COIN, rig.at(seconds * 1000), step(240.0 + seconds / 100))
+                await flushed(pipeline)
+            assert len(pipeline._unsent) <= MEMORY_MS // 1000 + 1
+        late = rig.signal(at_ms=rig.now_ms - 2000)
+        rig.at(MEMORY_MS + 12_000)
+        await flushed(pipeline)
+        missed, followup = rig.capture(signal), rig.capture(late)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+        assert isinstance(followup, Followup)
+        assert followup.best_px == 240.0 + (late.timestamp_ms + 1000 - T0_MS) // 1000 / 100
+
+    rig.run(script)
+
+
+def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> None:
+    async def script() -> None:
+        before = rig.pipeline()
+        before.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        rig.at(1500)
+        await flushed(before)
+        after = rig.pipeline(watermark_ms=before.watermark_ms)
+        after.append(COIN, before.watermark_ms + 1, Gap("the feed was away"))
+        after.append(COIN, rig.at(4000), step(249.8))
+        rig.at(5001)
+        await flushed(after)
+        outcomes = [rig.capture(signal, offset_ms) for offset_ms in (1000, 3000, 5000)]
+        assert [getattr(outcome, "best_px", None) for outcome in outcomes] == [249.0, None, 249.8]
+        assert rig.lost_data == 0
+
+    rig.run(script)
+
+
+def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        entry = pipeline._unsent[0]
+        rig.at(10)
+        await flushed(pipeline)
+        pipeline._unsent = [entry]
+        await flushed(pipeline)
+        assert rig.client.xlen(rig.keys.tape(COIN)) == 1
+        writer = rig.writer()
+        await writer.append([], watermark_ms=T0_MS - 5000, confirmed_ms=T0_MS - 5000)
+        assert await writer.watermark_ms() == T0_MS + 9
+
+    rig.run(script)
+
+
+def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
+    async def script() -> None:
+        first, second = rig.pipeline(), rig.pipeline(owner="you")
+        first.append(COIN, rig.at(0), step(249.0))
+        rig.at(10)
+        await flushed(first)
+        second.append(COIN, rig.at(20), step(1.0))
+        rig.at(30)
+        with pytest.raises(Fenced):
+            await flushed(second)
+        assert rig.client.xlen(rig.keys.tape(COIN)) == 1
+
+    rig.run(script)
+
+
+def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        signal = rig.signal()
+        await flushed_at(rig, pipeline, 10)
+        pipeline.append(COIN, rig.at(100), step(249.1))
+        rig.at(500)
+        with answers_lost(pipeline):
+            await flushed(pipeline)
+        with redis_away(pipeline):
+            pipeline.append(COIN, rig.at(600), step(249.9))
+            for seconds in range(1, MEMORY_MS // 1000 + 10):
+                await flushed_at(rig, pipeline, seconds * 1000)
+        await flushed_at(rig, pipeline, MEMORY_MS + 12_000)
+        missed = rig.capture(signal)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+
+    rig.run(script)
+
+
+def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 500)
+        forget_everything(rig)
+        with answers_lost(pipeline):
+            await flushed_at(rig, pipeline, 600)
+        await flushed_at(rig, pipeline, 700)
+        assert rig.lost_data >= 1
+        assert rig.client.xlen(rig.keys.tape(COIN)) >= 1
+
+    rig.run(script)
+
+
+def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline = rig.pipeline()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 500)
+        older = {key: rig.client.dump(key) for key in rig.client.scan_iter(f"{rig.keys.prefix}*")}
+        pipeline.append(COIN, rig.at(600), Gap("no longer followed"))
+        pipeline.forget(COIN)
+        for minutes in range(1, 4):
+            await flushed_at(rig, pipeline, minutes * MEMORY_MS)
+        for key, dump in older.items():
+            rig.client.restore(key, 0, dump, replace=True)
+        signal = rig.signal(at_ms=rig.now_ms - 30_000)
+        await flushed_at(rig, pipeline, 3 * MEMORY_MS + 1000)
+        missed = rig.capture(signal)
+        assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
+
+    rig.run(script)
+
+
+def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
+    async def script() -> None:
+        pipeline, writer = rig.pipeline(), rig.writer()
+        pipeline.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, pipeline, 10)
+        assert await writer.coins() == {COIN}
+        await writer.trim([COIN], before_ms=T0_MS + 5)
+        assert await writer.coins() == set()
+        assert not rig.client.exists(rig.keys.tape(COIN))
+        pipeline.append(COIN, rig.at(20), step(249.1))
+        await flushed_at(rig, pipeline, 30)
+        assert await writer.coins() == {COIN}
+
+    rig.run(script)
+
+
+@server_only
+def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
+    async def script() -> None:
+        for number in range(60):
+            pipeline = rig.pipeline(watermark_ms=rig.now_ms - 1)
+            running = asyncio.create_task(pipeline.run())
+            for _ in range(20 + number):
+                rig.now_ms += 1
+                await asyncio.sleep(0.0003)
+            running.cancel()
+            done, _ = await asyncio.wait([running], timeout=10)
+            assert done
+
+    rig.run(script)
+
+
+async def flushed_at(rig: Rig, pipeline: Pipeline, offset_ms: int) -> None:
+    rig.at(offset_ms)
+    await flushed(pipeline)
+
+
+@contextmanager
+def answers_lost(pipeline: Pipeline) -> Iterator[None]:
+    """Every append is executed, and its answer never comes."""
+    append = pipeline._writer.append
+
+    async def lose(*args: Any, **named: Any) -> None:
+        await append(*args, **named)
+        raise redis.TimeoutError("no answer")
+
+    pipeline._writer.append = lose  # type: ignore[method-assign]
+    yield
+    pipeline._writer.append = append  # type: ignore[method-assign]
+
+
+def forget_everything(rig: Rig) -> None:
+    for key in rig.client.scan_iter(f"{rig.keys.prefix}*"):
+        rig.client.delete(key)
+
+
+@contextmanager
+def redis_away(pipeline: Pipeline) -> Iterator[None]:
+    """Every append fails meanwhile, as with a server that refuses connections."""
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise redis.ConnectionError("refused")
+
+    append = pipeline._writer.append
+    pipeline._writer.append = refuse  # type: ignore[method-assign]
+    yield
+    pipeline._writer.append = append  # type: ignore[method-assign]

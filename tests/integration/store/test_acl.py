@@ -1,0 +1,207 @@
+"""The deployed server's rules: all that runs here works under them, and nothing else does."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from hip3_tasks.store.keys import connect
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
+from hip3_tasks.up import embedded_redis
+from hip3_tasks.up.embedded_redis import free_port
+from tests.support.feed import ROOT, FeedRig, eventually
+from tests.support.redis_acl import acl_file
+
+PASSWORD = "not-a-secret"
+FORBIDDEN = [
+    "FLUSHALL",
+    "FLUSHDB",
+    "CONFIG GET *",
+    "CONFIG SET maxmemory 1",
+    "KEYS *",
+    "SCAN 0",
+    "SHUTDOWN",
+    "DEBUG SLEEP 0",
+    "ACL LIST",
+    "ACL SETUSER mallory on nopass ~* +@all",
+    "MODULE LIST",
+    "REPLICAOF NO ONE",
+    "CLIENT KILL TYPE normal",
+    "CLIENT LIST",
+    "CLIENT PAUSE 1",
+    "MONITOR",
+    "SAVE",
+    "SWAPDB 0 1",
+    "MIGRATE 127.0.0.1 1 hip3:x 0 1",
+    "SCRIPT FLUSH",
+    "EVAL return(1) 0",
+    "GET another:key",
+    "SET another:key 1",
+    "PUBLISH another-channel 1",
+    "PSUBSCRIBE *",
+]
+
+
+@contextmanager
+def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
+    """A server under the rules: the URL of its user, and a client that may see what was refused."""
+    port = free_port()
+    acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
+    command = embedded_redis.command(embedded_redis.binary(), port=port, directory=folder)
+    process = subprocess.Popen(
+        [*command, "--aclfile", str(acl)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        with connect(f"redis://auditor:auditor@127.0.0.1:{port}/0") as auditor:
+            asyncio.run(eventually("the server answers", lambda: embedded_redis.answers(auditor)))
+            yield f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0", auditor
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (url, _):
+        for stranger in (url.replace(PASSWORD, "wrong"), url.replace(f"hip3:{PASSWORD}@", "")):
+            with connect(stranger) as client, pytest.raises(redis.AuthenticationError):
+                client.ping()
+
+
+def test_what_the_system_does_not_need_is_refused(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (url, _), connect(url) as client:
+        for command in FORBIDDEN:
+            with pytest.raises(redis.ResponseError, match=r"(?i)no permissions|DEBUG command not allowed"):
+                client.execute_command(*command.split())
+
+
+def test_the_whole_system_works_under_the_rules(tmp_path: Path) -> None:
+    with guarded(tmp_path) as (url, auditor):
+        try:
+            asyncio.run(asyncio.wait_for(run_everything(url, tmp_path), 150))
+        finally:
+            assert auditor.acl_log() == []
+
+
+async def run_everything(url: str, folder: Path) -> None:
+    """Feed, workers that come and go, Flower, and everything an operator may ask."""
+    async with FeedRig(url, "guarded", folder / "data", offsets_ms="200,400", retention_s=60) as rig:
+        await rig.started()
+        running = Parts(rig)
+        try:
+            worker = running.celery("worker", "--autoscale=3,1", "-E", "--loglevel=INFO")
+            flower_port = free_port()
+            flower_url = f"http://127.0.0.1:{flower_port}"
+            running.celery("flower", "--address=127.0.0.1", f"--port={flower_port}")
+            await eventually("Flower knows the worker", lambda: len(workers_in(flower_url)) == 1, within_s=60)
+            rig.quote("xyz:TSLA", bid=99.99, ask=100.01, oracle=101.0)
+            await eventually("both follow-ups", lambda: len(rig.followups()) == 2)
+            await eventually("Flower has seen the tasks", lambda: len(succeeded_in(flower_url)) == 2)
+            signal_id = rig.signals()[0].signal_id
+            await running.done("celery", "-A", "hip3_tasks", "inspect", "scheduled")
+            arguments = json.dumps([signal_id, 200])
+            await running.done("celery", "-A", "hip3_tasks", "call", CAPTURE_FOLLOWUP, "--args", arguments)
+            await running.done("hip3_tasks.cli", "recapture", signal_id)
+            await running.done("hip3_tasks.cli", "recapture", "--open")
+            await running.done("hip3_tasks.cli", "status", "--check")
+            page_url = running.page(free_port())
+            await eventually("the page shows all", lambda: page_shows_all(page_url), within_s=30)
+            assert _asked(f"{page_url}/api/signal?id={signal_id}")["figure"]["data"]
+            assert recaptured(page_url, signal_id) == [200, 400]
+            await eventually("run by hand", lambda: len(succeeded_in(flower_url)) == 3)
+            # Killed while it holds tasks: a second one takes them up, and is asked to end.
+            rig.quote("xyz:TSLA", bid=99.0, ask=99.5, oracle=102.0)
+            await eventually("a second signal", lambda: len(rig.signals()) == 2)
+            os.killpg(worker.pid, signal.SIGKILL)
+            second = running.celery("worker", "--concurrency=1", "--without-mingle", "--loglevel=INFO")
+            await eventually("all four follow-ups", lambda: len(rig.followups()) == 4, within_s=60)
+            await running.done("celery", "-A", "hip3_tasks", "control", "cancel_consumer", rig.keys.queue)
+            second.terminate()
+            await eventually("the worker has ended", lambda: second.poll() == 0)
+            rig.feed.terminate()
+            assert await rig.ended() == 0
+        finally:
+            running.kill()
+
+
+class Parts:
+    """Processes of one system, which end with it."""
+
+    def __init__(self, rig: FeedRig) -> None:
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
+        chosen = {"REDIS_URL": rig.url, "NAME": rig.keys.prefix.split(":")[1], "DATA_DIR": str(rig.data_dir)}
+        self._environment = kept | {f"HIP3_{name}": value for name, value in chosen.items()}
+        # Flower's API answers only who is let in.
+        self._environment["FLOWER_UNAUTHENTICATED_API"] = "1"
+        self._log = rig.data_dir / "parts.log"
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def celery(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        process = self._start("celery", "-A", "hip3_tasks", *arguments)
+        self._running.append(process)
+        return process
+
+    def page(self, port: int) -> str:
+        self._environment["HIP3_PAGE_PORT"] = str(port)
+        self._running.append(self._start("hip3_tasks.cli", "page"))
+        return f"http://127.0.0.1:{port}"
+
+    async def done(self, *module: str) -> None:
+        process = self._start(*module)
+        await eventually(f"{' '.join(module)} has ended", lambda: process.poll() is not None, within_s=60)
+        assert process.returncode == 0, (module, self._log.read_text()[-2000:])
+
+    def kill(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _start(self, *module: str) -> "subprocess.Popen[bytes]":
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *module],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+
+def workers_in(flower_url: str) -> Any:
+    return _asked(f"{flower_url}/api/workers?status=1")
+
+
+def succeeded_in(flower_url: str) -> Any:
+    return _asked(f"{flower_url}/api/tasks?state=SUCCESS")
+
+
+def page_shows_all(page_url: str) -> bool:
+    state = _asked(f"{page_url}/api/state") or {}
+    return bool(state.get("ok") and state["markets"] and state["signals"] and state["pipeline"]["workers"])
+
+
+def recaptured(page_url: str, signal_id: str) -> Any:
+    question = json.dumps({"signal_id": signal_id}).encode()
+    request = urllib.request.Request(f"{page_url}/api/recapture", question, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return json.load(answer)["queued_ms"]
+
+
+def _asked(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.load(answer)
+    except (OSError, urllib.error.URLError):
+        return []

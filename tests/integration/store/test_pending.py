@@ -1,0 +1,212 @@
+"""The pending set, on a real server and in fakeredis: a capture enters once and leaves when its line is on disk."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Signal
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, Wanted
+from tests.support.factories import T0_MS, a_signal
+
+SIGNAL, OTHER = a_signal(), a_signal("xyz:AAPL", at_ms=T0_MS + 10)
+
+
+@pytest.fixture
+def pending(client: redis.Redis, keys: Keys) -> Pending:
+    return Pending(client, keys, signal_ttl_s=900)
+
+
+def wanted(*signals: Signal, message: bytes | None = b"task") -> list[Wanted]:
+    return [Wanted(capture, message) for signal in signals for capture in signal.captures()]
+
+
+def named(*signals: Signal) -> list[Wanted]:
+    """Captures whose tasks say which they are."""
+    return [Wanted(capture, capture.member.encode()) for signal in signals for capture in signal.captures()]
+
+
+def queued(client: redis.Redis, keys: Keys) -> list[bytes]:
+    """Messages in the order in which a worker takes them."""
+    return list(reversed(client.lrange(keys.queue, 0, -1)))
+
+
+def members(*signals: Signal) -> list[str]:
+    return [capture.member for signal in signals for capture in signal.captures()]
+
+
+def test_a_burst_enters_with_its_signals_its_captures_and_its_tasks(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    assert pending.add([SIGNAL, OTHER], named(SIGNAL, OTHER)) == 6
+    assert pending.size() == 6
+    assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(SIGNAL, OTHER))
+    for one in SIGNAL, OTHER:
+        assert client.hget(keys.signal(one.signal_id), "record") == one.line()
+        assert 890 < client.ttl(keys.signal(one.signal_id)) <= 900
+    due_ms = {member.decode(): at_ms for member, at_ms in client.zrange(keys.due, 0, -1, withscores=True)}
+    assert due_ms == {capture.member: capture.due_at_ms for one in (SIGNAL, OTHER) for capture in one.captures()}
+
+
+def test_what_is_due_first_is_queued_first(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    burst = [a_signal(f"xyz:B{number}", at_ms=T0_MS + number % 7) for number in range(500)]
+    pending.add(burst, named(*burst))
+    due_ms = [Capture.from_member(message.decode()).due_at_ms for message in queued(client, keys)]
+    assert len(due_ms) == 1500
+    assert due_ms == sorted(due_ms)
+
+
+def test_a_reader_sees_all_of_a_call_or_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    bursts = [[a_signal(f"xyz:B{one}", at_ms=T0_MS + number) for one in range(20)] for number in range(50)]
+    signal_keys = [keys.signal(one.signal_id) for burst in bursts for one in burst]
+    seen: set[tuple[int, ...]] = set()
+
+    def look() -> int:
+        pipe = client.pipeline(transaction=True)
+        pipe.zcard(keys.pending).zcard(keys.due).llen(keys.queue).exists(*signal_keys)
+        captures, due, tasks, signals = pipe.execute()
+        seen.add((captures, due, tasks, 3 * signals))
+        return captures
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(lambda: [pending.add(burst, named(*burst)) for burst in bursts])
+        while look() < 3000 and not (done.done() and done.exception()):
+            pass
+        assert done.result() == [60] * 50
+    assert len(seen) > 1
+    assert all(len(set(counts)) == 1 and counts[0] % 60 == 0 for counts in seen)
+
+
+def test_of_a_call_that_is_partly_there_only_the_rest_is_published(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    burst = [a_signal(f"xyz:B{number}") for number in range(1200)]
+    pending.add(burst[::3], named(*burst[::3]))
+    assert pending.add(burst, named(*burst)) == 2400
+    assert pending.size() == client.zcard(keys.due) == 3600
+    assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(*burst))
+
+
+def test_what_a_call_names_twice_enters_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    assert pending.add([SIGNAL], named(SIGNAL, SIGNAL)) == 3
+    assert len(queued(client, keys)) == 3
+
+
+def test_adding_what_is_there_adds_and_publishes_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
+    assert pending.add([SIGNAL, OTHER], wanted(SIGNAL, OTHER)) == 3
+    assert len(queued(client, keys)) == 6
+    assert pending.add([], []) == 0
+
+
+def test_adding_what_is_there_leaves_its_next_try_as_it_is(pending: Pending) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    pending.publish_again([(capture, T0_MS + 60_000, b"again") for capture in SIGNAL.captures()])
+    pending.add([SIGNAL], wanted(SIGNAL))
+    assert pending.overdue(at_ms=T0_MS + 59_999, most=10)[1] == []
+
+
+def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    assert pending.add([SIGNAL], wanted(SIGNAL, message=None)) == 3
+    assert queued(client, keys) == []
+    assert pending.size() == 3
+
+
+def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    client.rpush(keys.queue, *([b"task"] * (QUEUE_MOST - 1)))
+    assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
+    length = client.llen(keys.queue)
+    assert length == QUEUE_MOST + 2
+    assert pending.add([OTHER], wanted(OTHER)) == 3
+    assert client.llen(keys.queue) == length
+    assert pending.size() == 6
+
+
+def test_a_capture_is_overdue_two_seconds_after_its_due_time(pending: Pending) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    first_ms = T0_MS + 1000 + FIRST_TRY_MS
+    assert pending.overdue(at_ms=first_ms - 1, most=10) == (3, [])
+    assert pending.overdue(at_ms=first_ms, most=10) == (3, members(SIGNAL)[:1])
+    assert pending.overdue(at_ms=first_ms + 4000, most=10) == (3, members(SIGNAL))
+
+
+def test_the_longest_waiting_come_first_and_no_more_than_asked_for(pending: Pending) -> None:
+    pending.add([OTHER], wanted(OTHER))
+    pending.add([SIGNAL], wanted(SIGNAL))
+    _, found = pending.overdue(at_ms=T0_MS + 60_000, most=3)
+    assert found == [f"{SIGNAL.signal_id}|1000", f"{OTHER.signal_id}|1000", f"{SIGNAL.signal_id}|3000"]
+
+
+def test_what_is_published_again_waits_for_its_next_try(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL, message=None))
+    capture = SIGNAL.captures()[0]
+    assert pending.publish_again([(capture, T0_MS + 9000, b"again")]) == 1
+    assert queued(client, keys) == [b"again"]
+    assert capture.member not in pending.overdue(at_ms=T0_MS + 8999, most=10)[1]
+    assert capture.member in pending.overdue(at_ms=T0_MS + 9000, most=10)[1]
+
+
+def test_what_is_no_longer_pending_is_not_published_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL, message=None))
+    pending.remove(members(SIGNAL)[:1])
+    retries = [(capture, T0_MS + 9000, capture.member.encode()) for capture in SIGNAL.captures()]
+    assert pending.publish_again(retries) == 2
+    assert queued(client, keys) == [member.encode() for member in members(SIGNAL)[1:]]
+    assert pending.size() == 2
+    assert pending.publish_again([]) == 0
+
+
+def test_what_is_removed_is_gone_and_may_enter_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    pending.remove(members(SIGNAL))
+    assert pending.size() == 0
+    assert pending.oldest_due_at_ms() is None
+    assert not client.exists(keys.pending, keys.due)
+    assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
+
+
+def test_removing_nothing_or_a_stranger_does_nothing(pending: Pending) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    pending.remove([])
+    pending.remove(["nonsense"])
+    assert pending.size() == 3
+
+
+def test_the_oldest_due_is_by_due_time_however_often_it_was_tried(pending: Pending) -> None:
+    pending.add([SIGNAL, OTHER], wanted(SIGNAL, OTHER))
+    pending.publish_again([(SIGNAL.captures()[0], T0_MS + 999_000, b"again")])
+    assert pending.oldest_due_at_ms() == T0_MS + 1000
+
+
+def test_a_member_that_is_no_capture_can_be_found_and_removed(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    client.zadd(keys.pending, {b"\xff|1": T0_MS, "nonsense": T0_MS})
+    _, found = pending.overdue(at_ms=T0_MS, most=10)
+    assert len(found) == 2
+    pending.remove(found)
+    assert pending.size() == 0
+
+
+def test_a_burst_of_thousands_is_one_call(pending: Pending) -> None:
+    captures = [Capture.of(f"xyz:A{number}-{T0_MS}", 1000) for number in range(5000)]
+    assert pending.add([], [Wanted(capture, b"task") for capture in captures]) == 5000
+    pending.remove(capture.member for capture in captures)
+    assert pending.size() == 0
+
+
+def test_hastening_lets_what_is_overdue_be_tried_at_once_and_touches_nothing_else(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    signal = a_signal()
+    first, second, third = signal.captures()
+    pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+    pending.publish_again([(first, T0_MS + 60_000, b"again")])
+    assert pending.hasten(at_ms=T0_MS + 4000, most=10) == 1
+    assert pending.overdue(at_ms=T0_MS + 4000, most=10)[1] == [first.member]
+    assert client.zscore(keys.pending, second.member) == second.due_at_ms + FIRST_TRY_MS
+    assert client.zscore(keys.pending, third.member) == third.due_at_ms + FIRST_TRY_MS

@@ -1,0 +1,408 @@
+"""The consumer strategy in real workers on a real server, with a task that notes how it was run."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import redis
+from celery import Celery
+
+from tests.support.feed import ROOT
+
+PATIENCE_S = 20.0
+OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
+
+
+class Rig:
+    """A queue of its own, workers on it, and what their tasks noted."""
+
+    def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = OURS) -> None:
+        self.queue, self.notes_path, self.log_path = name, folder / "notes.jsonl", folder / "worker.log"
+        self.client = redis.Redis.from_url(redis_url)
+        self.app = Celery("tests", broker=redis_url)
+        self.app.conf.update(task_default_queue=name, task_ignore_result=True)
+        self.environment = {
+            **os.environ,
+            "BATCH_BROKER": redis_url,
+            "BATCH_QUEUE": name,
+            "BATCH_NOTES": str(self.notes_path),
+            "BATCH_TRANSPORT": transport,
+            "PYTHONPATH": str(ROOT),
+            "AUTOSCALE_KEEPALIVE": "1",
+        }
+        self.workers = 0
+
+    @contextmanager
+    def worker(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+        self.workers += 1
+        node = f"{self.workers}@{self.queue}"
+        command = [sys.executable, "-m", "celery", "-A", "tests.support.celery_app", "worker", "--hostname", node]
+        command += ["--without-gossip", "--without-mingle", "--loglevel=INFO", *(options or ["--concurrency=2"])]
+        ready = self.log.count("ready.")
+        with self.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            self.until("the worker is ready", lambda: self.log.count("ready.") > ready or process.poll() is not None)
+            assert process.poll() is None, self.log
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text() if self.log_path.exists() else ""
+
+    def batches(self) -> list[tuple[int, float, list[str]]]:
+        """(pid, start in s since the epoch, names of the members) of each batch, in order of their starts."""
+        lines = self.notes_path.read_text().splitlines() if self.notes_path.exists() else []
+        return [(pid, at_ns / 1e9, names) for pid, at_ns, names in map(json.loads, lines)]
+
+    def ran(self) -> list[str]:
+        return [name for *_, names in self.batches() for name in names]
+
+    def send(self, name: str, wish: str = "", seconds: float = 0.0, **options: Any) -> str:
+        return str(self.app.send_task("note", [name, wish, seconds], **options).id)
+
+    def unacked(self) -> int:
+        return int(self.client.hlen(f"{self.queue}:unacked"))
+
+    def is_done(self) -> bool:
+        return self.unacked() == 0 and self.client.llen(self.queue) == 0
+
+    def inspect(self, what: str, *arguments: str) -> Any:
+        """What the newest worker answers; nothing when it does not."""
+        node = f"{self.workers}@{self.queue}"
+        inspect = self.app.control.inspect(destination=[node], timeout=2.0, limit=1)
+        return (getattr(inspect, what)(*arguments) or {}).get(node, [])
+
+    def until(self, what: str, is_true: Callable[[], object]) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not is_true():
+            assert time.monotonic() < deadline_s, f"{what}: not within {PATIENCE_S} s\n{self.log[-3000:]}"
+            time.sleep(0.01)
+
+    def close(self) -> None:
+        self.app.close()
+        self.client.close()
+
+
+@pytest.fixture
+def rig(redis_url: str, name: str, tmp_path: Path) -> Iterator[Rig]:
+    rig = Rig(redis_url, name, tmp_path)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture(scope="module")
+def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One worker for all tests that do it no harm; each uses names of its own."""
+    rig = Rig(redis_url, "test-due-batches", tmp_path_factory.mktemp("batches"))
+    with rig.worker():
+        yield rig
+    rig.close()
+
+
+def soon(seconds: float = 1.0) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def names(prefix: str, many: int) -> list[str]:
+    return [f"{prefix}-{number:03}" for number in range(many)]
+
+
+def batches_of(rig: Rig, prefix: str) -> list[tuple[int, float, list[str]]]:
+    return [batch for batch in rig.batches() if batch[2][0].startswith(prefix)]
+
+
+def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: Rig) -> None:
+    due, wanted = soon(), names("together", 50)
+    for name in wanted:
+        shared.send(name, eta=due)
+    shared.until("all ran", lambda: set(wanted) <= set(shared.ran()))
+    ((_, at_s, members),) = batches_of(shared, "together")
+    assert sorted(members) == wanted
+    assert at_s >= due.timestamp()
+    shared.until("all acknowledged", shared.is_done)
+
+
+def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: Rig) -> None:
+    due, wanted = soon(3.0), names("large", 600)
+    for name in wanted:
+        shared.send(name, eta=due)
+    shared.until("all ran", lambda: set(wanted) <= set(shared.ran()))
+    found = batches_of(shared, "large")
+    assert sorted(name for *_, members in found for name in members) == wanted
+    assert [len(members) for *_, members in found] == [300, 300]
+    assert len({pid for pid, *_ in found}) == 2
+
+
+def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: Rig) -> None:
+    begin = soon()
+    for step in (3, 1, 0, 2):
+        shared.send(f"order-{step}", eta=begin + timedelta(milliseconds=150 * step))
+    shared.until("all ran", lambda: sum(name.startswith("order") for name in shared.ran()) == 4)
+    found = batches_of(shared, "order")
+    assert [members for *_, members in found] == [["order-0"], ["order-1"], ["order-2"], ["order-3"]]
+    for step, (_, at_s, _) in enumerate(found):
+        assert at_s >= (begin + timedelta(milliseconds=150 * step)).timestamp()
+
+
+def test_without_a_countdown_it_runs_at_once_and_so_does_a_time_long_past(shared: Rig) -> None:
+    shared.send("now")
+    shared.send("past", eta=soon(-3600))
+    shared.until("both ran", lambda: {"now", "past"} <= set(shared.ran()))
+
+
+def test_each_member_has_its_own_events_and_log_lines(shared: Rig) -> None:
+    seen: list[dict[str, Any]] = []
+    with listening(shared, seen):
+        due = soon()
+        ids = [shared.send(name, eta=due) for name in names("events", 3)] + [shared.send("events-bad", "fail", eta=due)]
+
+        def of(task_id: str) -> dict[str, dict[str, Any]]:
+            return {event["type"]: event for event in tuple(seen) if event.get("uuid") == task_id}
+
+        kinds = {"task-received", "task-started", "task-succeeded"}
+        shared.until("all events of the good", lambda: all(kinds <= set(of(task_id)) for task_id in ids[:3]))
+        shared.until("all events of the bad", lambda: {*kinds, "task-failed"} - {"task-succeeded"} <= set(of(ids[3])))
+    assert len(batches_of(shared, "events")) == 1
+    for task_id, name in zip(ids, names("events", 3), strict=False):
+        found = of(task_id)
+        assert found["task-received"]["args"] == f"['{name}', '', 0.0]"
+        assert found["task-received"]["eta"] == due.isoformat()
+        assert found["task-succeeded"]["result"] == f"'noted {name}'"
+        assert 0 <= found["task-succeeded"]["runtime"] < 1
+        assert f"Task note[{task_id}] received" in shared.log
+        assert re.search(rf"Task note\[{task_id}\] succeeded in [0-9.e-]+s: 'noted {name}'", shared.log)
+    assert "task-succeeded" not in of(ids[3])
+    assert of(ids[3])["task-failed"]["exception"] == "ValueError('events-bad')"
+    assert f"Task note[{ids[3]}] raised unexpected: ValueError('events-bad')" in shared.log
+    shared.until("the failed one is acknowledged too", shared.is_done)
+
+
+@contextmanager
+def listening(rig: Rig, seen: list[dict[str, Any]]) -> Iterator[None]:
+    """Collect the events of all workers, as Flower does."""
+    with rig.app.connection_for_read() as connection:
+        receiver = rig.app.events.Receiver(connection, handlers={"*": seen.append})
+        stop = threading.Event()
+
+        def listen() -> None:
+            while not stop.is_set():
+                try:
+                    receiver.capture(limit=None, timeout=0.2, wakeup=False)
+                except TimeoutError:
+                    continue
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            rig.until("the events are heard", lambda: seen)  # a heartbeat comes every two seconds
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def test_inspect_tells_what_is_scheduled_active_and_reserved(shared: Rig) -> None:
+    later = shared.send("inspected-later", eta=soon(7))
+    busy = [shared.send(f"inspected-busy-{number}", "", 4.0) for number in range(2)]
+    shared.until("scheduled", lambda: later in [entry["request"]["id"] for entry in shared.inspect("scheduled")])
+    shared.until("active", lambda: set(busy) <= {request["id"] for request in shared.inspect("active")})
+    (entry,) = [entry for entry in shared.inspect("scheduled") if entry["request"]["id"] == later]
+    assert entry["request"]["args"] == ["inspected-later", "", 0.0]
+    assert datetime.fromisoformat(entry["eta"]) > soon(0)
+    assert later not in [request["id"] for request in shared.inspect("reserved")]
+    states = {task_id: found[0] for task_id, found in shared.inspect("query_task", later, busy[0]).items()}
+    assert states == {later: "scheduled", busy[0]: "active"}
+    shared.until("the busy are done", lambda: not shared.inspect("active"))
+    shared.until("all ran", lambda: "inspected-later" in shared.ran() and shared.is_done())
+
+
+def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: Rig) -> None:
+    due = soon(1.5)
+    revoked = shared.send("dropped-revoked", eta=due)
+    shared.send("dropped-expired", eta=due, expires=due - timedelta(seconds=0.5))
+    shared.send("dropped-not", eta=due)
+    shared.until("scheduled", lambda: revoked in [entry["request"]["id"] for entry in shared.inspect("scheduled")])
+    shared.app.control.revoke(revoked, reply=True)
+    shared.until("the neighbour ran", lambda: "dropped-not" in shared.ran())
+    assert [members for *_, members in batches_of(shared, "dropped")] == [["dropped-not"]]
+    shared.until("the log says so", lambda: shared.log.count("Discarding revoked task") >= 2)
+
+
+def test_a_batch_that_raises_runs_again_one_by_one_and_only_the_bad_one_fails(shared: Rig) -> None:
+    due, wanted = soon(), names("raising", 6)
+    for name in wanted:
+        shared.send(name, eta=due)
+    bad = shared.send("raising-bad", "raise", eta=due)
+    shared.until("each ran alone", lambda: len(batches_of(shared, "raising")) == 8)
+    first, *rest = [sorted(members) for *_, members in batches_of(shared, "raising")]
+    assert first == sorted([*wanted, "raising-bad"])
+    assert sorted(rest) == [[name] for name in sorted([*wanted, "raising-bad"])]
+    shared.until("it is said", lambda: f"Task note[{bad}] raised unexpected: RuntimeError" in shared.log)
+    assert "A batch of 7 tasks failed; they run again, each alone: RuntimeError('as asked')" in shared.log
+    shared.until("nothing is left unacknowledged", shared.is_done)
+
+
+def test_messages_that_are_no_calls_of_the_task_are_rejected_and_the_next_one_runs(shared: Rig) -> None:
+    for body in ("null", "[]", "[[1],{}]", "7", '"text"', "{}"):
+        headers = {"lang": "py", "task": "note", "id": "malformed", "eta": None, "retries": 0}
+        with shared.app.connection_for_write() as connection, connection.Producer() as producer:
+            producer.publish(
+                body,
+                routing_key=shared.queue,
+                headers=headers,
+                content_type="application/json",
+                content_encoding="utf-8",
+                correlation_id="malformed",
+            )
+    shared.send("after the malformed")
+    shared.until("the next one ran", lambda: "after the malformed" in shared.ran())
+    shared.until("nothing is left", shared.is_done)
+
+
+def test_members_of_a_killed_process_run_again_alone(rig: Rig) -> None:
+    with rig.worker() as process:
+        due, wanted = soon(), names("killed", 5)
+        for name in wanted:
+            rig.send(name, eta=due)
+        rig.send("killed-bad", "die in company", eta=due)
+        rig.until("all ran", lambda: len(rig.batches()) == 7)
+        assert sorted(rig.ran()) == sorted([*wanted, "killed-bad"] * 2)
+        assert process.poll() is None
+        assert "they run again, each alone: WorkerLostError" in rig.log
+        rig.until("nothing is left unacknowledged", rig.is_done)
+
+
+def test_a_time_limit_ends_the_batch_and_only_the_slow_one_fails(rig: Rig) -> None:
+    with rig.worker("--concurrency=2", "--time-limit=1"):
+        due = soon()
+        for name in names("limit", 3):
+            rig.send(name, eta=due)
+        slow = rig.send("limit-slow", "", 1.7, eta=due)
+        rig.until("alone", lambda: [[name] for name in names("limit", 3)] <= [members for *_, members in rig.batches()])
+        own = rig.send("own limit", "", 20.0, time_limit=1, eta=soon())
+        rig.until("the slow one failed", lambda: f"exceeded for note[{slow}]" in rig.log)
+        rig.until("and the one with its own limit", lambda: f"exceeded for note[{own}]" in rig.log)
+        rig.send("after")
+        rig.until("the next one runs", lambda: "after" in rig.ran())
+        rig.until("nothing is left unacknowledged", rig.is_done)
+        assert all(len(members) == 1 for *_, members in rig.batches()[1:])
+
+
+def test_terminating_one_member_revokes_it_and_no_other(rig: Rig) -> None:
+    with rig.worker():
+        due = soon()
+        ids = {name: rig.send(name, "", 1.0, eta=due) for name in names("ended", 3)}
+        rig.until("running", lambda: len(rig.inspect("active")) == 3)
+        rig.app.control.terminate(ids["ended-001"], signal="SIGKILL")
+        rig.until("the others ran again", lambda: {"ended-000", "ended-002"} <= set(rig.ran()[3:]))
+        rig.until("nothing is left unacknowledged", rig.is_done)
+        assert "ended-001" not in rig.ran()[3:]
+
+
+def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Rig) -> None:
+    with rig.worker() as process:
+        for name in names("held", 200):
+            rig.send(name, countdown=8)
+        for number in range(2):
+            rig.send(f"running-{number}", "", 2.0, time_limit=20)
+        rig.until("both processes are busy", lambda: len(rig.ran()) == 2)
+        for name in names("waiting", 50):
+            rig.send(name)
+        rig.until("held, and waiting for a process", lambda: rig.unacked() == 252)
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+    assert (rig.client.llen(rig.queue), rig.unacked()) == (250, 0)
+    assert sorted(rig.ran()) == ["running-0", "running-1"]
+    with rig.worker():
+        rig.until("the next worker ran them", lambda: len(rig.ran()) == 252)
+    assert sorted(rig.ran()[2:]) == names("held", 200) + names("waiting", 50)
+
+
+def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(rig: Rig) -> None:
+    with rig.worker() as process:
+        due = soon(8.0)
+        for name in names("cut", 100):
+            rig.send(name, eta=due)
+        rig.until("received", lambda: rig.unacked() == 100)
+        for _ in range(3):
+            cut_off(rig, process.pid)
+            rig.until("received again", lambda: rig.unacked() == 100 and rig.client.llen(rig.queue) == 0)
+            rig.until("it answers", lambda: len(rig.inspect("scheduled")) == 100)
+        rig.until("all ran", lambda: len(rig.ran()) >= 100)
+        rig.until("nothing is left unacknowledged", rig.is_done)
+        assert sorted(rig.ran()) == names("cut", 100)
+        assert process.poll() is None
+
+
+def cut_off(rig: Rig, pid: int) -> None:
+    """Have the server close all connections of a process."""
+    ports = {connection.laddr.port for connection in psutil.Process(pid).net_connections("tcp")}
+    for connection in rig.client.client_list():
+        if int(connection["addr"].rpartition(":")[2]) in ports:
+            rig.client.client_kill_filter(_id=connection["id"])
+
+
+def test_the_pool_grows_within_a_second_for_jobs_that_wait_and_shrinks_calmly(rig: Rig) -> None:
+    with rig.worker("--autoscale=4,1"):
+        due = soon()
+        for name in names("one-job", 300):
+            rig.send(name, eta=due)
+        rig.until("all ran", lambda: len(rig.ran()) == 300)
+        assert len({pid for pid, *_ in rig.batches()}) == 1, "300 in a batch are one job"
+        assert "Scaling up" not in rig.log
+        began_s = time.time()
+        for number in range(4):
+            rig.send(f"slow-{number}", "", 3.0, time_limit=20)
+        rig.until("four at once", lambda: len(rig.ran()) == 304)
+        waited_s = [at_s - began_s for _, at_s, members in rig.batches() if members[0].startswith("slow")]
+        assert len({pid for pid, *_ in batches_of(rig, "slow")}) == 4
+        assert max(waited_s) < 3.0, f"none waited for another to end: {waited_s}"
+        rig.until("shrunk again", lambda: "Scaling down" in rig.log)
+
+
+def test_due_work_goes_ahead_of_the_growth_it_calls_for(rig: Rig) -> None:
+    with rig.worker("--autoscale=3,2"):
+        rig.send("busy", "", 2.0, time_limit=20)
+        rig.until("one process is busy", lambda: rig.ran() == ["busy"])
+        for name in names("due", 20):
+            rig.send(name)
+        rig.until("due work ran", lambda: len(rig.ran()) == 21)
+        assert "Scaling up" not in rig.log
+
+
+def test_a_pool_without_processes_runs_the_task_one_by_one(rig: Rig) -> None:
+    with rig.worker("--pool=solo"):
+        for name in names("solo", 3):
+            rig.send(name, countdown=0.5)
+        rig.until("all ran", lambda: len(rig.batches()) == 3)
+
+
+def test_kombus_own_transport_serves_as_well(redis_url: str, name: str, tmp_path: Path) -> None:
+    rig = Rig(redis_url, name, tmp_path, transport=STOCK)
+    with rig.worker():
+        due = soon()
+        for each in names("stock", 20):
+            rig.send(each, eta=due)
+        rig.until("all ran", lambda: len(rig.ran()) == 20)
+        assert len(rig.batches()) == 1
+        rig.until("all acknowledged", rig.is_done)
+    rig.close()

@@ -1,0 +1,143 @@
+"""The search for thresholds of a slow report."""
+
+from math import ceil, inf
+from statistics import fmean
+
+from hip3_tasks.analysis.measure.threshold_search import (
+    CLAIM_P,
+    FEWEST_TO_CHOOSE,
+    FIRST_PART,
+    LADDER_BPS,
+    STRUCTURAL_SHRANK,
+    STRUCTURAL_SIDE,
+)
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, REPLICATES
+from tests.reference.draws import Clusters, estimate, mean_of
+from tests.reference.rows import Row, Tree, one_sided, shrank
+
+
+def search(
+    signals: list[Row], followups: list[Row], every: Clusters, *, first_ms: int, last_ms: int, cluster_ms: int
+) -> Tree | None:
+    if all(row["markout_bps"] is None for row in followups):
+        return None
+    offset_ms = max(row["offset_ms"] for row in followups)
+    split_at_ms = ceil(int(first_ms + FIRST_PART * (last_ms - first_ms)) / cluster_ms) * cluster_ms
+    at_offset = [row for row in followups if row["offset_ms"] == offset_ms]
+    known = [row for row in at_offset if row["net_bps"] is not None]
+    first = [row for row in known if row["t0_ms"] + offset_ms < split_at_ms]
+    rest = [row for row in known if row["t0_ms"] >= split_at_ms]
+    trials = {}
+    for market in sorted({row["market"] for row in at_offset}):
+        recorded_bps = _recorded_bps([row for row in signals if row["market"] == market], split_at_ms)
+        if recorded_bps is None:
+            recorded_bps = min(row["edge_t0_bps"] for row in followups if row["market"] == market)
+        trials[market] = _Trial(market, recorded_bps, first, rest, every)
+    tried = [rung for trial in trials.values() for rung in trial.rungs]
+    judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= FEWEST_CLUSTERS]
+    first_chance, rest_chance = _chance(tried), _chance(judged)
+    return {
+        "offset_ms": offset_ms,
+        "split_at_ms": split_at_ms,
+        "tried": len(tried),
+        "judged": len(judged),
+        "choices": [
+            _choice(_market(trial, at_offset, every), trial, first_chance, rest_chance) for trial in trials.values()
+        ],
+    }
+
+
+def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:
+    if noted := [row["threshold_bps"] for row in signals if row["threshold_bps"] is not None]:
+        return float(max(noted))
+    parts = ([row["edge_t0_bps"] for row in signals if (row["t0_ms"] >= split_at_ms) is late] for late in (False, True))
+    return max((min(part) for part in parts if part), default=None)
+
+
+class _Rung:
+    """The signals of a market, in a part of the time, whose edge reaches a threshold."""
+
+    def __init__(self, threshold_bps: float, rows: list[Row], clusters: Clusters) -> None:
+        self.threshold_bps, self.rows = threshold_bps, rows
+        self.net_bps = sum(row["net_bps"] for row in rows)
+        self.mean, self.drawn, self.clusters = clusters.ratio(rows, mean_of("net_bps"))
+        self.t, self.drawn_t = clusters.t_statistics(rows, mean_of("net_bps"))
+
+
+class _Trial:
+    """What each rung gave a market, and the one chosen."""
+
+    def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
+        self.market, self.recorded_bps = market, recorded_bps
+        self.rungs, self.judged = [], None
+        for least_bps in (recorded_bps, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
+            rung = self._rung(least_bps, first, clusters)
+            if rung and rung.clusters >= FEWEST_TO_CHOOSE:
+                self.rungs.append(rung)
+        self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
+        if self.chosen:
+            self.judged = self._rung(self.chosen.threshold_bps, rest, clusters)
+
+    def _rung(self, least_bps: float, part: list[Row], clusters: Clusters) -> _Rung | None:
+        rows = [row for row in part if row["market"] == self.market and row["edge_t0_bps"] >= least_bps]
+        return _Rung(least_bps, rows, clusters) if rows else None
+
+
+def _chance(rungs: list[_Rung]) -> list[float]:
+    """The greatest t statistic of each replicate."""
+    greatest = [-inf] * REPLICATES
+    for rung in rungs:
+        greatest = [
+            max(one, drawn) if drawn == drawn else one for one, drawn in zip(greatest, rung.drawn_t, strict=True)
+        ]
+    return greatest
+
+
+def _market(trial: _Trial, at_offset: list[Row], every: Clusters) -> Tree:
+    rows = [row for row in at_offset if row["market"] == trial.market]
+    net_bps = [row["net_bps"] for row in rows if row["net_bps"] is not None]
+    return {
+        "market": trial.market,
+        "matched": len(rows),
+        "edge_bps": fmean(row["edge_t0_bps"] for row in rows),
+        "shrank": fmean(map(shrank, rows)),
+        "won": fmean(bps > 0 for bps in net_bps) if net_bps else None,
+        "net_bps": every.estimate(rows, mean_of("net_bps")),
+        "one_sided": one_sided(rows),
+        "recorded_bps": trial.recorded_bps,
+    }
+
+
+def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance: list[float]) -> Tree:
+    chosen, judged = trial.chosen, trial.judged
+    rest = _part(judged, rest_chance) if judged else None
+    return {
+        **market,
+        "threshold_bps": chosen.threshold_bps if chosen else None,
+        "in_sample": _part(chosen, first_chance) if chosen else None,
+        "out_of_sample": rest,
+        "verdict": _verdict(market, rest),
+    }
+
+
+def _part(rung: _Rung, chance: list[float]) -> Tree:
+    p = None
+    if rung.clusters >= FEWEST_CLUSTERS:
+        p = sum(not one < rung.t for one in chance) / REPLICATES
+    return {
+        "n": len(rung.rows),
+        "clusters": rung.clusters,
+        "won": fmean(row["net_bps"] > 0 for row in rung.rows),
+        "net_bps": estimate(rung.mean, rung.drawn, rung.clusters),
+        "p": p,
+    }
+
+
+def _verdict(market: Tree, rest: Tree | None) -> str:
+    if market["shrank"] < STRUCTURAL_SHRANK and market["one_sided"] >= STRUCTURAL_SIDE:
+        return "structural"
+    if rest is None or rest["p"] is None:
+        return "too few"
+    if rest["p"] <= CLAIM_P:
+        return "works"
+    return "loses" if rest["net_bps"]["high"] < 0 else "unproven"

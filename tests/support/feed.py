@@ -1,0 +1,172 @@
+"""A real feed process between a scripted venue and a real server, and what a test asks of it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.tape import TapeReader
+from simulator.limits import Limits
+from simulator.server import VenueServer
+from simulator.wire import asset_ctx
+from tests.support.data_files import DataFiles
+from workers.capturer import LEFT_PENDING, Capturer
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 20.0
+LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
+
+
+def universe(*coins: str, **flags: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """Growth-mode markets (threshold 6.9 bps) by dex; `flags` by the coin's name without its dex."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for coin in coins:
+        dex, name = coin.split(":")
+        market = {"name": coin, "szDecimals": 3, "maxLeverage": 10, "growthMode": "enabled"}
+        found.setdefault(dex, []).append(market | flags.get(name, {}))
+    return found
+
+
+async def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
+    """Wait for a condition; its value, or a failure that says what was waited for."""
+    loop = asyncio.get_running_loop()
+    until_s = loop.time() + within_s
+    while loop.time() < until_s:
+        value = is_true()
+        if value:
+            return value
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {within_s:g} s: {what}")
+
+
+class FeedRig(DataFiles):
+    """Owns the venue, the feed process, and a worker's capturer; one name, one directory."""
+
+    def __init__(self, redis_url: str, name: str, data_dir: Path, *coins: str, **settings: Any) -> None:
+        self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
+        self.coins = coins or ("xyz:TSLA", "xyz:AAPL")
+        self.venue = VenueServer(universe(*self.coins), limits=LOOSE)
+        self.client = redis.Redis.from_url(redis_url)
+        self.pending = Pending(self.client, self.keys)
+        self.capturer = Capturer(
+            reader=TapeReader(self.client, self.keys),
+            pending=self.pending,
+            journal=Journal(data_dir),
+            data_dir=data_dir,
+        )
+        self._settings = {
+            "name": name,
+            "data_dir": data_dir,
+            "redis_url": redis_url,
+            "worker_wait_s": 0,
+        } | settings
+        self._feeds: list[subprocess.Popen[bytes]] = []
+        self._heartbeat: asyncio.Task[None] | None = None
+        self.prices: dict[str, tuple[float, float, float]] = {}
+
+    async def __aenter__(self) -> "FeedRig":
+        await self.venue.start()
+        for coin in self.coins:
+            self.quote(coin, bid=99.99, ask=100.01, oracle=100.0)
+        self._heartbeat = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for feed in self._feeds:
+            feed.kill()
+            feed.wait()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        await self.venue.stop()
+        self.capturer.close()
+        self.client.close()
+
+    @property
+    def feed(self) -> "subprocess.Popen[bytes]":
+        return self._feeds[-1]
+
+    @property
+    def log(self) -> str:
+        return (self.data_dir / "feed.log").read_text()
+
+    def quote(self, coin: str, *, bid: float, ask: float, oracle: float) -> None:
+        """Publish the whole state of a market: context first, then the book that may make a signal of it."""
+        self.prices[coin] = (bid, ask, oracle)
+        self._publish_ctx(coin)
+        self.venue.publish_bbo(coin, (f"{bid:.4f}", "3.5"), (f"{ask:.4f}", "2.25"), time_ms=1_795_338_701_358)
+
+    def start(self, **settings: Any) -> "subprocess.Popen[bytes]":
+        """Start a feed; `settings` override the rig's, None removes one."""
+        chosen = {"venue_url": self.venue.base_url} | self._settings | settings
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
+        environment |= {f"HIP3_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+        self.data_dir.mkdir(exist_ok=True)
+        with (self.data_dir / "feed.log").open("ab") as log:
+            feed = subprocess.Popen(
+                [sys.executable, "-m", "feed"],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._feeds.append(feed)
+        return feed
+
+    async def started(self, *, live: int | None = None, **settings: Any) -> None:
+        """Start a feed and wait until so many markets are live; all by default."""
+        began = self.start(**settings)
+        wanted = len(self.coins) if live is None else live
+        await eventually(
+            f"{wanted} markets live",
+            lambda: (status := self.status()) and status.pid == began.pid and status.markets_live == wanted,
+        )
+
+    async def ended(self, *, within_s: float = PATIENCE_S) -> int:
+        await eventually("the feed has ended", lambda: self.feed.poll() is not None, within_s=within_s)
+        return self.feed.returncode
+
+    def kill(self) -> None:
+        self.feed.send_signal(signal.SIGKILL)
+        self.feed.wait()
+
+    def status(self) -> FeedStatus | None:
+        return FeedStatus.read(self.client, self.keys)
+
+    def watermark_ms(self) -> int:
+        return int(self.client.get(self.keys.watermark) or 0)
+
+    async def captured(self, signals: Iterable[Signal]) -> dict[tuple[str, int], Followup | Missed]:
+        """Run all captures of the signals in this process until each has its line; then every line there is."""
+        for capture in [capture for found in signals for capture in found.captures()]:
+            await eventually(f"{capture.member} is on disk", lambda c=capture: self._try(c))
+        records: list[Followup | Missed] = [*self.followups(), *self.missed()]
+        found = {(record.signal_id, record.offset_ms): record for record in records}
+        assert len(found) == len(records), "a capture has two lines"
+        return found
+
+    def _try(self, capture: Capture) -> bool:
+        return self.capturer.capture(capture) != LEFT_PENDING
+
+    def _publish_ctx(self, coin: str) -> None:
+        oracle = f"{self.prices[coin][2]:.4f}"
+        self.venue.publish_ctx(coin, asset_ctx(oracle_px=oracle))
+
+    async def _beat(self) -> None:
+        """Contexts come every second, changed or not."""
+        while True:
+            await asyncio.sleep(0.5)
+            for coin in list(self.prices):
+                self._publish_ctx(coin)

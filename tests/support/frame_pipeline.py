@@ -1,0 +1,172 @@
+"""What becomes of frames: states, tape entries, signals, follow-ups and their lines, each held to what it may be.
+
+It raises AssertionError where a value is not what its frame says, is not finite, not positive where it must be, null
+where a number must be, or is read back as another. A property test and a fuzzer give it the frames.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import orjson
+
+from feed.market_state import MarketState
+from feed.wire import Bbo, Ctx, Frame, parse_frame
+from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.market import Entry, Market, decode_entry, encode_entry
+from hip3_tasks.domain.measure import measure
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.errors import MalformedFrame
+from tests.support.factories import T0_MS
+
+COIN = "xyz:TSLA"
+FEE_BPS = 0.9
+STEP_MS = 700
+"""From one frame to the next: longer than a side's cooldown, shorter than the first offset."""
+PLAIN = frozenset("0123456789.")
+TEXTS = frozenset(("signal_id", "market_key", "side", "reason", "detail"))
+TIME_MS = "1788330949235"
+NO_NUMBERS = (
+    *('"NaN"', '"inf"', '"-inf"', '"0"', '"0.0"', '"-1"', '"+1"', '"1e309"', '"1e5"', '"1_000"', '"1,000"', '"0x10"'),
+    *(
+        '"١٠٠"',
+        '"１００"',
+        '""',
+        '" 1"',
+        '".5"',
+        '"5."',
+        f'"{"9" * 400}"',
+        '"\\ud800"',
+        "0",
+        "-1",
+        "1.5",
+        "NaN",
+        "1e309",
+    ),
+    *("true", "[]", "{}"),
+)
+"""As JSON, or not quite: what may not be taken for a price, a size or a time."""
+ODD_NUMBERS = ('"99.7"', '"100"', '"100"', '"100.3"', '"10"', '"1000"', f'"0.{"0" * 23}1"', f'"{"9" * 18}"')
+"""Prices around each other, ten times as much or as little, the least and the most there can be."""
+NULLABLE = frozenset(("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px", "oracle_updates", "markout_bps", "detail"))
+
+
+def bbo_frame(*levels: str, time_ms: str = TIME_MS, coin: str = COIN) -> str:
+    """A frame of values that are JSON already, of whatever kind; `level` makes a level."""
+    return f'{{"channel":"bbo","data":{{"coin":"{coin}","time":{time_ms},"bbo":[{",".join(levels)}]}}}}'
+
+
+def level(px: str, sz: str) -> str:
+    return f'{{"px":{px},"sz":{sz},"n":1}}'
+
+
+def ctx_frame(oracle_px: str, mark_px: str, *, coin: str = COIN) -> str:
+    values = f'{{"oraclePx":{oracle_px},"markPx":{mark_px},"midPx":null}}'
+    return f'{{"channel":"activeAssetCtx","data":{{"coin":"{coin}","ctx":{values}}}}}'
+
+
+def impossible_frames(*, coin: str = COIN) -> Iterator[str]:
+    """Frames that are right but for one number, each of the impossible values in each place."""
+    for value in NO_NUMBERS:
+        for place in range(5):
+            bid_px, bid_sz, ask_px, ask_sz, time_ms = _replaced(['"100"'] * 4 + [TIME_MS], place, value)
+            yield bbo_frame(level(bid_px, bid_sz), level(ask_px, ask_sz), time_ms=time_ms, coin=coin)
+        for place in range(2):
+            yield ctx_frame(*_replaced(['"100"'] * 2, place, value), coin=coin)
+
+
+def hold(frames: Iterable[str | bytes]) -> list[Record]:
+    """The signals and follow-ups that the frames of one coin make, in no other order than the chain's own."""
+    state, detector = MarketState(COIN, FEE_BPS), Detector(Rules())
+    tape: list[Entry] = []
+    signals: list[Signal] = []
+    for number, raw in enumerate(frames):
+        frame, at_ms = understood(raw), T0_MS + number * STEP_MS
+        if not isinstance(frame, Bbo | Ctx) or frame.coin != COIN:
+            continue
+        market = state.hear(frame, at_ms)
+        if market is not None:
+            tape.append(_read_back(market, at_ms))
+            signal = detector.observe(COIN, market, taker_fee_bps=FEE_BPS, ctx_at_ms=state.ctx_at_ms, at_ms=at_ms)
+            signals += [] if signal is None else [signal]
+    records = [record for signal in signals for record in (signal, *_outcomes(signal, tape))]
+    for record in records:
+        line = record.line()
+        assert not (wrong := wrong_in(line)), f"{wrong}: {line!r}"
+        assert type(record).from_line(line) == record
+    return records
+
+
+def understood(raw: str | bytes) -> Frame | None:
+    """The frame, None when it was refused by the one error."""
+    try:
+        frame = parse_frame(raw)
+    except MalformedFrame as error:
+        assert error.kind
+        return None
+    if isinstance(frame, Bbo):
+        data = orjson.loads(raw)["data"]
+        assert type(data["time"]) is int and 0 < data["time"] == frame.time_ms < 10**13
+        for level, said in zip_longest((frame.bid, frame.ask), data["bbo"]):
+            assert (level is None) == (said is None)
+            if level is not None:
+                _is_as_written(level.px, said["px"])
+                _is_as_written(level.sz, said["sz"])
+    if isinstance(frame, Ctx):
+        ctx = orjson.loads(raw)["data"]["ctx"]
+        for px, text in ((frame.oracle_px, ctx["oraclePx"]), (frame.mark_px, ctx.get("markPx"))):
+            assert (px is None) == (text is None)
+            if px is not None:
+                _is_as_written(px, text)
+    return frame
+
+
+def wrong_in(line: bytes) -> list[str]:
+    """What of a data file's line no reader should find there."""
+    return [f"{name}: {value!r}" for name, value in json.loads(line).items() if not _may_stand(name, value)]
+
+
+def _replaced(values: Sequence[str], place: int, value: str) -> list[str]:
+    return [*values[:place], value, *values[place + 1 :]]
+
+
+def _may_stand(name: str, value: Any) -> bool:
+    match value:
+        case None:
+            return name in NULLABLE
+        case str():
+            return name in TEXTS
+        case bool():
+            return False
+        case float():
+            return math.isfinite(value) and (value > 0 or name.endswith("_bps"))
+        case int():
+            return value >= 0 and not name.endswith(("_px", "_sz", "_size", "_bps"))
+        case _:
+            return name == "offsets_ms" and all(type(offset_ms) is int and offset_ms > 0 for offset_ms in value)
+
+
+def _is_as_written(number: float, text: Any) -> None:
+    """`float` takes more than the venue writes: signs, exponents, blanks, underscores, the digits of any script."""
+    assert isinstance(text, str) and set(text) <= PLAIN, f"{number} was read from {text!r}"
+    assert 0 < number < math.inf and number == float(text)
+
+
+def _read_back(market: Market, at_ms: int) -> Entry:
+    field, value = encode_entry(market)
+    entry = decode_entry(b"%d-0" % at_ms, {field: value})
+    assert entry == Entry(at_ms, market)
+    return entry
+
+
+def _outcomes(signal: Signal, tape: Sequence[Entry]) -> Iterator[Followup | Missed]:
+    t0 = _as_of(tape, signal.timestamp_ms)
+    for capture in signal.captures():
+        due_at_ms = capture.due_at_ms
+        yield measure(signal, capture, due=_as_of(tape, due_at_ms), t0=t0, at_ms=due_at_ms + 3)
+
+
+def _as_of(tape: Sequence[Entry], at_ms: int) -> Entry | None:
+    return next((entry for entry in reversed(tape) if entry.at_ms <= at_ms), None)

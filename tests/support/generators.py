@@ -1,0 +1,88 @@
+"""Data directories made up for tests: lines in any form, and signals at random."""
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
+from tests.support.factories import a_followup, a_missed, a_signal
+
+KINDS = {Signal: "signals", Followup: "followups", Missed: "missed"}
+FIRST_COLUMNS = 16
+"""Of a follow-up, which foreign files have too."""
+OFFSETS_MS = (1000, 3000, 5000)
+MINUTE_MS = 60_000
+
+
+class Directory:
+    """Files of lines, each record in that of its day."""
+
+    def __init__(self, path: Path, *, foreign: bool = False) -> None:
+        """`foreign`: with the columns only that any such file has."""
+        path.mkdir(exist_ok=True)
+        self.path, self.foreign = path, foreign
+
+    def add(self, *records: Record) -> None:
+        for record in records:
+            line = self._foreign(record) if self.foreign else record.line()
+            with self.file(record).open("ab") as file:
+                file.write(line)
+
+    def file(self, record: Record) -> Path:
+        assert isinstance(record, Signal | Followup | Missed)
+        at_ms = record.timestamp_ms if isinstance(record, Signal) else record.signal_timestamp_ms
+        return self.path / f"{KINDS[type(record)]}_{utc_day(at_ms)}.jsonl"
+
+    def _foreign(self, record: Record) -> bytes:
+        values = json.loads(record.line())
+        if isinstance(record, Followup):
+            values = dict(list(values.items())[:FIRST_COLUMNS])
+        there = {name: value for name, value in values.items() if name not in ("threshold_bps", "offsets_ms")}
+        return json.dumps(there).encode() + b"\n"
+
+
+def outcomes(
+    signal: Signal, chance: random.Random, *, missed: float = 0.05, one_sided: float = 0.1, mid_bps: float = 3.0
+) -> list[Record]:
+    """Shrunk, widened or unmoved edges; some are missed, some have no markout; of the others `mid_bps` is the mean."""
+    found: list[Record] = []
+    for offset_ms in signal.offsets_ms:
+        if chance.random() < missed:
+            reason = chance.choice(list(MissedReason))
+            found.append(a_missed(signal, offset_ms, reason=reason))
+            continue
+        kept = 1.0 if chance.random() < 0.1 else chance.gauss(1 - offset_ms / 9000, 0.4)
+        edge_bps = signal.raw_edge_bps * kept
+        came_bps = chance.uniform(-1, 2) * (signal.raw_edge_bps - edge_bps)
+        moves = {
+            "raw_edge_bps": edge_bps,
+            "edge_change_bps": edge_bps - signal.raw_edge_bps,
+            "market_moved_bps": signal.side.sign * came_bps,
+            "oracle_moved_bps": -signal.side.sign * (signal.raw_edge_bps - edge_bps - came_bps),
+            "markout_bps": None if chance.random() < one_sided else chance.gauss(mid_bps, 10),
+            "captured_at_ms": signal.timestamp_ms + offset_ms + chance.randrange(-2, 40),
+        }
+        found.append(a_followup(signal, offset_ms, **moves))
+    return found
+
+
+def signals(chance: random.Random, coins: Sequence[str], *, from_ms: int, minutes: int, **changes: Any) -> list[Signal]:
+    """Of each coin up to two a minute, on both sides."""
+    found = {}
+    for coin in coins:
+        for minute in range(minutes):
+            for _ in range(chance.choice([0, 1, 1, 2, 2])):
+                at_ms = from_ms + minute * MINUTE_MS + chance.randrange(MINUTE_MS)
+                edge_bps = round(chance.expovariate(0.12) + 6.9, 6)
+                values: dict[str, Any] = {
+                    "raw_edge_bps": edge_bps,
+                    "net_edge_bps": edge_bps - 1.9,
+                    "threshold_bps": 6.9,
+                }
+                values["side"] = chance.choice([Side.BUY, Side.BUY, Side.SELL])
+                found[coin, at_ms] = a_signal(coin, at_ms=at_ms, **(values | changes))
+    return sorted(found.values(), key=lambda signal: signal.timestamp_ms)

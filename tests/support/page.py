@@ -1,0 +1,152 @@
+"""A real page process over a real server whose keys and files a test writes itself."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Record, Signal
+from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.tape import stamp
+from hip3_tasks.store.worker_status import WorkerNote
+from tests.support.factories import a_market
+from tests.support.feed import ROOT
+from tests.support.waiting import eventually
+from tests.unit.status.test_redis_snapshot import a_feed_status
+
+ANSWER_S = 10
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class PageRig:
+    """Plays the feed; the page is started by `running`."""
+
+    def __init__(self, redis_url: str, name: str, data_dir: Path) -> None:
+        self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
+        self.client = redis.Redis.from_url(redis_url)
+        self.port = 0
+        self.process: subprocess.Popen[bytes] | None = None
+        self._environment = {"HIP3_REDIS_URL": redis_url, "HIP3_NAME": name, "HIP3_DATA_DIR": str(data_dir)}
+        data_dir.mkdir(exist_ok=True)
+
+    # What a feed and workers would have left
+
+    def feed_says(self, **changes: Any) -> None:
+        """Ahead of its time, so that it need not be said again while a test lasts."""
+        ahead_ms = wall_ms() + 60_000
+        values = {"at_ms": ahead_ms, "started_at_ms": ahead_ms - 90_000, "watermark_ms": ahead_ms} | changes
+        status: FeedStatus = a_feed_status(**values)
+        status.write(self.client, self.keys)
+        self.client.set(self.keys.watermark, status.watermark_ms)
+        self.worker_says(at_ms=ahead_ms)
+
+    def worker_says(self, **changes: Any) -> None:
+        """One that consumes the queue."""
+        counts = dict.fromkeys(("pid", "processes", "most_processes", "held"), 1)
+        values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes
+        WorkerNote(**values).write(self.client, self.keys)
+
+    def markets(self, **states: Market | Gap) -> None:
+        """By the coin's name without its dex, which is xyz."""
+        now_ms = wall_ms()
+        facts = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=now_ms)
+        FeedMarkets(markets={f"xyz:{name}": facts for name in states}, delisted=["xyz:OLD"]).write(
+            self.client, self.keys
+        )
+        for name, value in states.items():
+            self.put(f"xyz:{name}", value, at_ms=now_ms)
+
+    def put(self, coin: str, value: Market | Gap | None = None, *, at_ms: int) -> None:
+        _, ms, seq, field, data = stamp(coin, at_ms, 0, value or a_market(at_ms=at_ms))
+        self.client.xadd(self.keys.tape(coin), {field: data}, id=f"{ms}-{seq}")
+
+    def append(self, *records: Record) -> None:
+        for record in records:
+            kind = "signals" if isinstance(record, Signal) else "missed" if hasattr(record, "reason") else "followups"
+            at_ms = record.timestamp_ms if isinstance(record, Signal) else record.signal_timestamp_ms  # type: ignore[attr-defined]
+            day = utc_day(at_ms)
+            with (self.data_dir / f"{kind}_{day}.jsonl").open("ab") as file:
+                file.write(record.line())
+
+    # The page
+
+    @contextmanager
+    def running(self, **settings: str) -> Iterator[None]:
+        """A page that has looked once; settings by their names without HIP3_."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
+        chosen = {f"HIP3_{name}": value for name, value in settings.items()}
+        command = [sys.executable, "-m", "hip3_tasks.cli", "page"]
+        environment = kept | self._environment | chosen
+        with (self.data_dir / "page.log").open("wb") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
+        assert self.process.stdout is not None
+        try:
+            self.port = int(self.process.stdout.readline().rpartition(b":")[2] or 0)
+            assert self.port, self.log
+            eventually("it has looked", lambda: self.ask("/livez").status == 200)
+            yield
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+
+    @property
+    def log(self) -> str:
+        return (self.data_dir / "page.log").read_text()
+
+    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+        try:
+            connection.request(method, path, body, given)
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+        except OSError:
+            return Answer(0, {}, b"")
+        finally:
+            connection.close()
+
+    def post(self, path: str, document: Any, **headers: str) -> Answer:
+        headers = {"content_type": "application/json"} | headers
+        return self.ask(path, method="POST", body=json.dumps(document).encode(), **headers)
+
+    def state(self) -> Any:
+        return self.ask("/api/state").json()
+
+    @contextmanager
+    def stream(self) -> Iterator[Iterator[Any]]:
+        """The events of one viewer, decoded."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
+        connection.request("GET", "/events")
+        answer = connection.getresponse()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+
+        def events() -> Iterator[Any]:
+            while line := answer.readline():
+                if line.startswith(b"data: "):
+                    yield json.loads(line[len(b"data: ") :])
+
+        try:
+            yield events()
+        finally:
+            connection.close()

@@ -1,0 +1,16 @@
+"""The rules of the deployed server, for a server of a test."""
+
+import os
+import subprocess
+from pathlib import Path
+
+USERS = Path(__file__).parents[2] / "docker" / "redis" / "users"
+
+
+def acl_file(folder: Path, password: str, *more: str) -> Path:
+    """The file for a server's `--aclfile`: the user `hip3` with this password, and more users' lines."""
+    environment = {**os.environ, "REDIS_PASSWORD": password}
+    users = subprocess.run(["sh", USERS], env=environment, capture_output=True, check=True, text=True).stdout
+    path = folder / "users.acl"
+    path.write_text(users + "".join(f"{line}\n" for line in more))
+    return path

@@ -1,0 +1,128 @@
+"""When health is red, and what is said then."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hip3_tasks.status.redis_snapshot import Snapshot, problems, subject
+from hip3_tasks.store.feed_status import FeedStatus
+from tests.support.factories import T0_MS
+
+
+def a_feed_status(**changes: Any) -> FeedStatus:
+    values: dict[str, Any] = {
+        "at_ms": T0_MS - 500,
+        "started_at_ms": T0_MS - 60_000,
+        "pid": 4711,
+        "detecting": True,
+        "markets_followed": 60,
+        "markets_live": 60,
+        "sockets": 1,
+        "reconnects": 0,
+        "frames": {"bbo": 100, "ctx": 200},
+        "tape_entries": 250,
+        "signals": 9,
+        "signals_dropped": 0,
+        "signals_unwritten": 0,
+        "signals_unpublished": 0,
+        "swept": 0,
+        "watermark_ms": T0_MS - 4,
+        "clock_behind_wall_ms": 0,
+        "problems": [],
+    }
+    return FeedStatus(**(values | changes))
+
+
+HEALTHY = Snapshot(
+    at_ms=T0_MS,
+    feed=a_feed_status(),
+    watermark_ms=T0_MS - 4,
+    pending=12,
+    overdue=0,
+    oldest_due_at_ms=T0_MS + 900,
+)
+
+
+def said(data_dir: Path, **changes: Any) -> list[str]:
+    return problems(replace(HEALTHY, **changes), data_dir=data_dir, min_free_mb=0)
+
+
+def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
+    assert said(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"feed": None}, ["no status of the feed: it does not run, or not for a minute"]),
+        ({"feed": a_feed_status(at_ms=T0_MS - 9_000)}, ["the feed is silent for 9 s"]),
+        ({"watermark_ms": None}, ["the watermark is missing"]),
+        ({"watermark_ms": T0_MS - 5_001}, ["the watermark has stood for 5 s"]),
+        ({"oldest_due_at_ms": T0_MS - 10_001}, ["the oldest capture is 10 s overdue"]),
+        ({"feed": a_feed_status(clock_behind_wall_ms=-1_200)}, ["the feed's clock is +1.2 s off the wall clock"]),
+        ({"feed": a_feed_status(problems=["the moon is blue"])}, ["the moon is blue"]),
+        ({"fault": "Redis: Connection refused"}, ["Redis: Connection refused"]),
+    ],
+)
+def test_what_is_red_is_said_in_words(changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
+    assert said(tmp_path, **changes) == expected
+
+
+def test_what_the_feed_finds_too_is_said_once(tmp_path: Path) -> None:
+    feed = a_feed_status(problems=["the watermark has stood for 6 s", "the moon is blue"])
+    assert said(tmp_path, feed=feed, watermark_ms=T0_MS - 7_000) == [
+        "the watermark has stood for 7 s",
+        "the moon is blue",
+    ]
+
+
+def test_a_late_capture_is_not_red_until_it_is_ten_seconds_overdue(tmp_path: Path) -> None:
+    assert said(tmp_path, oldest_due_at_ms=T0_MS - 10_000, overdue=1) == []
+
+
+def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
+    assert "MB free" in problems(HEALTHY, data_dir=tmp_path, min_free_mb=10**9)[0]
+    assert problems(HEALTHY, data_dir=tmp_path / "absent", min_free_mb=0) == [
+        f"{tmp_path / 'absent'}: there is no such directory; `hip3 up` or a feed makes it when it starts"
+    ]
+
+
+def test_a_status_that_a_feed_without_notices_wrote_is_understood() -> None:
+    written = a_feed_status().model_dump(exclude={"notices"})
+    assert FeedStatus.model_validate(written).notices == []
+
+
+def test_a_feed_that_has_just_begun_has_no_watermark_of_its_own_yet(tmp_path: Path) -> None:
+    for watermark_ms in (None, T0_MS - 600_000):
+        young, older = (a_feed_status(started_at_ms=T0_MS - age_ms) for age_ms in (999, 1_000))
+        assert said(tmp_path, feed=young, watermark_ms=watermark_ms) == []
+        assert len(said(tmp_path, feed=older, watermark_ms=watermark_ms)) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("1 signal waits for the disk, for 1 s", "12 signals wait for the disk, for 4 s"),
+        ("the watermark has stood for 6 s", "the watermark has stood for 1,000 s"),
+    ],
+)
+def test_a_problem_has_the_same_subject_at_every_look(first: str, second: str) -> None:
+    assert subject(first) == subject(second) != subject("the watermark is missing")
+
+
+@pytest.mark.parametrize(
+    ("consumers", "age_ms", "expected"),
+    [
+        (0, 15_000, []),
+        (0, 15_001, ["no worker consumes the queue hip3:x:captures"]),
+        (1, 15_001, []),
+        (None, 15_001, []),
+    ],
+)
+def test_a_queue_that_no_worker_consumes_is_red_once_the_start_is_over(
+    consumers: int | None, age_ms: int, expected: list[str], tmp_path: Path
+) -> None:
+    feed = a_feed_status(started_at_ms=T0_MS - age_ms)
+    assert said(tmp_path, feed=feed, consumers=consumers, queue="hip3:x:captures") == expected

@@ -1,0 +1,28 @@
+"""The answers about the decay that all viewers share."""
+
+import asyncio
+from pathlib import Path
+
+from hip3_tasks.web.decay_cache import FRESH_S, Decays
+from hip3_tasks.web.file_feed import Files
+from tests.support.factories import T0_MS, a_followup, a_signal
+
+
+def test_an_answer_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
+    now_s, files = [0.0], Files(tmp_path)
+    files.decay.turn_to(T0_MS)
+    answers = Decays(files, monotonic_s=lambda: now_s[0])
+
+    async def counts(coin: str | None = None) -> list[int]:
+        return [row["n"] for row in (await answers.document(coin, None))["horizons"]]
+
+    async def asking() -> None:
+        assert await counts() == []
+        for n in range(2):
+            files.decay.take("followups", a_followup(a_signal(at_ms=T0_MS + n)).model_dump(mode="json"))
+        assert await counts() == []
+        assert await counts("xyz:TSLA") == [2, 2]
+        now_s[0] = FRESH_S
+        assert await counts() == [2, 2]
+
+    asyncio.run(asking())

@@ -1,0 +1,139 @@
+"""Today's edges by horizon, from sums that are kept as lines go by."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hip3_tasks.analysis import load
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.model import Group
+from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.records import Record
+from hip3_tasks.stats.bootstrap import Estimate
+from hip3_tasks.web.decay_sums import MINUTE_MS, Decay
+from hip3_tasks.web.decay_table import Horizon, decay_table
+from tests.support.factories import DAY, T0_MS, a_followup, a_signal
+
+COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
+edges = st.floats(-100, 100)
+lines = st.lists(
+    st.tuples(st.sampled_from(COINS), st.sampled_from(Side), st.integers(0, 90), edges, st.none() | edges), max_size=60
+)
+
+
+def of(*records: Record) -> Decay:
+    decay = Decay()
+    decay.turn_to(T0_MS)
+    for record in records:
+        decay.take("followups" if hasattr(record, "offset_ms") else "signals", record.model_dump(mode="json"))
+    return decay
+
+
+def followups(drawn: Sequence[tuple[str, Side, int, float, float | None]]) -> list[Record]:
+    found: list[Record] = []
+    for coin, side, minute, edge_bps, markout_bps in drawn:
+        signal = a_signal(coin, side=side, at_ms=T0_MS + minute * MINUTE_MS)
+        found.append(a_followup(signal, raw_edge_bps=edge_bps, markout_bps=markout_bps))
+    return found
+
+
+@given(lines, st.sampled_from([None, *COINS]), st.sampled_from([None, *Side]))
+def test_means_and_counts_are_those_of_the_lines(
+    drawn: list[tuple[str, Side, int, float, float | None]], coin: str | None, side: Side | None
+) -> None:
+    table = decay_table(of(*followups(drawn)), coin=coin, side=side)
+    wanted = [line for line in drawn if coin in (None, line[0]) and side in (None, line[1])]
+    assert [row.offset_ms for row in table] == ([0, 1000] if wanted else [])
+    for row in table[1:]:
+        assert row.n == len(wanted)
+        assert row.clusters == len({(line[0].split(":")[0], (T0_MS // MINUTE_MS) + line[2]) for line in wanted})
+        assert row.edge_bps.value == pytest.approx(sum(line[3] for line in wanted) / len(wanted), abs=1e-9)
+        markouts = [line[4] for line in wanted if line[4] is not None]
+        expected = sum(markouts) / len(markouts) if markouts else None
+        assert row.markout_bps.value == (expected if expected is None else pytest.approx(expected, abs=1e-9))
+
+
+def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
+    drawn = [("xyz:TSLA", Side.BUY, minute, edge, 0.0) for minute, edge in zip(minutes, edges_bps, strict=True)]
+    return decay_table(of(*followups(drawn)), coin=None, side=None)[1]
+
+
+def test_few_minutes_have_no_band() -> None:
+    assert band(*[3.0, 5.0] * 40, minutes=[minute for _ in range(8) for minute in range(10)]).edge_bps.low is None
+
+
+def test_lines_of_one_minute_are_one_event() -> None:
+    alone = band(*[2.0, 6.0] * 20, minutes=range(40)).edge_bps
+    doubled = band(*[2.0, 6.0] * 20 * 5, minutes=[minute for _ in range(5) for minute in range(40)]).edge_bps
+    assert (alone.low, alone.high) == (pytest.approx(doubled.low), pytest.approx(doubled.high))
+    assert alone.low is not None and alone.high is not None and 3 < alone.low < 4.0 < alone.high < 5
+
+
+def test_the_signal_itself_is_horizon_nought() -> None:
+    signal = a_signal()
+    first, second = decay_table(of(signal, a_followup(signal)), coin=None, side=None)
+    assert (first.offset_ms, first.edge_bps.value, first.markout_bps.value) == (0, signal.raw_edge_bps, 0.0)
+    assert second.offset_ms == 1000
+
+
+def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
+    """All of it, bands too: of all markets, of one, of a side."""
+    chance, signals, captured = Random(1), list[Record](), list[Record]()
+    for n in range(400):
+        at_ms = T0_MS + chance.randrange(60) * MINUTE_MS + n
+        signals.append(signal := a_signal(chance.choice(COINS), side=chance.choice(list(Side)), at_ms=at_ms))
+        for offset_ms in (1000, 3000, 5000)[: chance.randrange(4)]:
+            edges_bps = {"t0_raw_edge_bps": chance.gauss(20, 5), "raw_edge_bps": chance.gauss(5, 9)}
+            markout_bps = chance.choice([None, chance.gauss(3, 9)])
+            captured.append(a_followup(signal, offset_ms, markout_bps=markout_bps, **edges_bps))
+    for kind, records in (("signals", signals), ("followups", captured)):
+        (tmp_path / f"{kind}_{DAY}.jsonl").write_bytes(b"".join(record.line() for record in records))
+    of_market, of_side = (make(load(tmp_path), by=by, cost_bps=None, at_ms=0) for by in (By.MARKET, By.SIDE))
+    assert all(row.markout_bps.low is not None for row in of_market.total.horizons)
+    decay = of(*signals, *captured)
+    assert_same(decay_table(decay, coin=None, side=None), of_market.total)
+    for group in of_market.groups:
+        assert_same(decay_table(decay, coin=group.name, side=None), group)
+    for group in of_side.groups:
+        assert_same(decay_table(decay, coin=None, side=Side(group.name)), group)
+
+
+def assert_same(table: Sequence[Horizon], group: Group) -> None:
+    nearest = group.horizons[0]
+    expected = [(0, nearest.n, nearest.clusters, nearest.edge_t0_bps, Estimate(value=0, low=0, high=0))]
+    expected += [(of.offset_ms, of.n, of.clusters, of.edge_bps, of.markout_bps) for of in group.horizons]
+    found = [(of.offset_ms, of.n, of.clusters, of.edge_bps, of.markout_bps) for of in table]
+    for row, (*counts, edge_bps, markout_bps) in zip(found, expected, strict=True):
+        assert row[:3] == tuple(counts)
+        assert row[3].model_dump() == pytest.approx(edge_bps.model_dump())
+        assert row[4].model_dump() == pytest.approx(markout_bps.model_dump())
+
+
+def test_a_new_day_begins_with_nothing_and_other_days_count_for_nothing() -> None:
+    decay = of(a_followup(), a_followup(a_signal(at_ms=T0_MS - DAY_MS)))
+    assert decay_table(decay, coin=None, side=None)[0].n == 1
+    decay.turn_to(T0_MS + DAY_MS)
+    assert decay_table(decay, coin=None, side=None) == []
+
+
+def test_one_may_ask_while_another_adds() -> None:
+    decay, line, is_over = of(), a_followup().model_dump(mode="json"), threading.Event()
+
+    def add() -> None:
+        for n in range(3_000):
+            decay.take("followups", line | {"market_key": f"xyz:C{n % 50}", "signal_timestamp_ms": T0_MS + n * 997})
+        is_over.set()
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    while not is_over.is_set():
+        decay_table(decay, coin=None, side=None)
+    adding.join()
+    assert decay_table(decay, coin=None, side=None)[0].n == 3_000

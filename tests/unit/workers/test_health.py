@@ -1,0 +1,30 @@
+"""A worker is red when a task that was due long ago is still in its hands."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from celery.worker import state
+
+from hip3_tasks.health import noted
+from tests.support.factories import T0_MS
+from workers.health import note_health
+
+
+def due(at_ms: int) -> SimpleNamespace:
+    return SimpleNamespace(eta=datetime.fromtimestamp(at_ms / 1000, UTC))
+
+
+@pytest.mark.parametrize(
+    ("due_at_ms", "said"),
+    [(T0_MS - 12_000, ["a capture is 12 s overdue here"]), (T0_MS - 9_000, []), (T0_MS + 500, [])],
+)
+def test_a_stuck_task_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, due_at_ms: int, said: list[str]) -> None:
+    monkeypatch.setattr(state, "reserved_requests", [due(T0_MS), due(due_at_ms), SimpleNamespace(eta=None)])
+    note_health(tmp_path, at_ms=T0_MS)
+    assert noted(tmp_path / "worker") == said
+
+
+def test_a_directory_that_is_gone_does_not_end_the_worker(tmp_path: Path) -> None:
+    note_health(tmp_path / "gone", at_ms=T0_MS)
