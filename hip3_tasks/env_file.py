@@ -1,4 +1,4 @@
-"""The file `.env` as names and values; python-dotenv itself leaves out in silence what it cannot read."""
+"""The file `.env` as names and values. python-dotenv alone skips a line that it cannot parse, without a warning."""
 
 import io
 import re
@@ -14,31 +14,31 @@ _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def env_file_values(path: Path) -> dict[str, str]:
-    """Each NAME=VALUE of the file; empty without a file. Raises BadSetting where it cannot be read, whole."""
+    """Each NAME=VALUE of the file; empty where there is no file. Raises BadSetting if any line cannot be parsed."""
     text = _text(path)
     if lines := bad_lines(text):
-        (number, shown), *others = lines
-        was = f", was {shown} ..." if shown else ""
+        (number, setting), *others = lines
+        was = f", was {setting} ..." if setting else ""
         more = f" (and {len(others)} more)" if others else ""
         raise BadSetting(f"{path} line {number}: expected NAME=VALUE{was}{more}")
-    found = dotenv_values(stream=io.StringIO(text))
-    return {name: value for name, value in found.items() if value is not None}
+    values = dotenv_values(stream=io.StringIO(text))
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def bad_lines(text: str) -> list[tuple[int, str]]:
-    """The number of each line that is no NAME=VALUE, and the setting it begins with, if any: the rest may be a secret.
+    """Lines that are not NAME=VALUE: their numbers, and the setting each begins with or "". The rest may be secret.
 
-    A name alone is an error only where it is a setting's: Docker Compose reads the file too, and allows such lines.
+    A name without a value is an error only for a setting: Docker Compose reads the file too, and allows such lines.
     """
-    found = []
+    lines = []
     for binding in parse_stream(io.StringIO(text)):
         statement = binding.original.string
         setting = _SETTING.match(statement)
         if binding.error or (binding.value is None and setting):
             blank = statement[: len(statement) - len(statement.lstrip())]
             number = binding.original.line + len(_LINE_END.findall(blank))
-            found.append((number, setting[1] if setting else ""))
-    return found
+            lines.append((number, setting[1] if setting else ""))
+    return lines
 
 
 def _text(path: Path) -> str:

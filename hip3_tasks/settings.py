@@ -1,7 +1,7 @@
-"""Every HIP3_* setting, read once, whole and loudly. The only file that reads the environment.
+"""Every HIP3_* setting, read once at the start. No other file reads the environment.
 
 Values come from the environment, then from `.env` in the working directory. An unknown HIP3_* name or a bad value
-raises BadSetting with a line for each fault.
+raises BadSetting with a line per problem.
 """
 
 import hashlib
@@ -12,119 +12,135 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
+from hip3_tasks.nearest import nearest
 from hip3_tasks.store.redis_url import check as check_redis_url
 from hip3_tasks.thresholds_file import read_thresholds
 
 PREFIX = "HIP3_"
 ENV_FILE = Path(".env")
 PAGE_PORT = 8700
-"""Where the page is if it may be: a browser that stays open finds it again after a restart."""
+"""Preferred port of the page: a browser that stays open finds the page again after a restart."""
 SECRETS = ("redis_url", "page_password")
 VENUES = {
     "mainnet": "https://api.hyperliquid.xyz",
     "testnet": "https://api.hyperliquid-testnet.xyz",
     "sim": "http://127.0.0.1:8701",
 }
+EXPECTED = {
+    "int_parsing": "a whole number",
+    "float_parsing": "a number",
+    "greater_than": "more than {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than_equal": "at most {le:g}",
+}
+"""Texts for pydantic's error types; other types keep pydantic's own text."""
 
 
-def _comma_separated(value: Any) -> Any:
+def _split_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
-Count = Annotated[int, Field(gt=0)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+OffsetMs = Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)]
 
 
 class Settings(BaseModel):
-    """One process's settings; field `x` is HIP3_X."""
+    """The settings of one process; field `x` is HIP3_X.
+
+    `make docs` writes docs/settings.md and .env.example from the fields: name, default, range and description. In a
+    description, "; default: ..." explains a default that the value does not show.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
-    venue: str = Field("sim", description="sim, mainnet, testnet or a base URL")
-    venue_url: str | None = Field(None, description="where the venue is, if not where its name says")
-    sim_url: str = Field(VENUES["sim"], description="where the simulated venue is, unless `hip3 up` runs it")
-    data_dir: Path = Field(Path(), description="default data/VENUE/signals", validate_default=True)
-    name: str = Field("", description="of this feed's keys and queue; default: venue and a hash of the data directory")
+    venue: str = Field("sim", description="`sim`, `mainnet`, `testnet`, or a base URL that has /info and /ws")
+    venue_url: str | None = Field(None, description="base URL that replaces the venue's own; default: by venue")
+    sim_url: str = Field(VENUES["sim"], description="base URL of a simulated venue that `hip3 up` does not run")
+    data_dir: Path = Field(
+        Path(), validate_default=True, description="data directory, for one feed; default: data/VENUE/signals"
+    )
+    name: str = Field(
+        "", description="prefix of Redis keys and queue, for one feed; default: venue and a hash of the data directory"
+    )
     redis_url: str | None = Field(
-        None, repr=False, description="default: the server of the `hip3 up` in this data directory"
+        None,
+        repr=False,
+        description="Redis 7.0 or later: `redis://`, or `rediss://` for TLS; default: the server of `hip3 up`",
     )
 
-    dexes: Names = Field((), description="only these dexes, comma-separated; default all live ones")
-    coins: Names = Field((), description="only these coins, comma-separated")
-    universe_refresh_s: float = Field(180, gt=0, description="how often markets are read again")
-    subscriptions_per_socket: int = Field(500, ge=2, le=1000)
+    dexes: Names = Field((), description="only the markets of these dexes, such as xyz,para; default: all")
+    coins: Names = Field((), description="only these markets, such as xyz:TSLA,xyz:NVDA; default: all")
+    universe_refresh_s: float = Field(180, gt=0, description="interval at which the list of markets is read again")
+    subscriptions_per_socket: int = Field(500, ge=2, le=1000, description="maximum per websocket; a market takes two")
 
-    min_edge_bps: float = Field(5.0, ge=0)
-    slippage_bps: float = Field(1.0, ge=0)
-    thresholds: Path | None = Field(None, description='JSON file {"xyz:TSLA": 12.5} of thresholds in bps')
-    cooldown_ms: int = Field(500, ge=0)
-    ctx_max_age_ms: Count = 8000
-    offsets_ms: Annotated[
-        tuple[Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)], ...], BeforeValidator(_comma_separated)
-    ] = Field((1000, 3000, 5000), description="follow-ups of a signal, ms after it")
+    min_edge_bps: float = Field(5.0, ge=0, description="a signal's threshold is taker fee + slippage + this")
+    slippage_bps: float = Field(1.0, ge=0, description="assumed slippage, part of threshold and cost")
+    thresholds: Path | None = Field(
+        None, description='JSON file of thresholds in bps that replace the sum: `{"xyz:TSLA": 12.5}`; default: none'
+    )
+    cooldown_ms: int = Field(500, ge=0, description="minimum time between two signals of a market and side")
+    ctx_max_age_ms: int = Field(8000, gt=0, description="maximum age of a market's last oracle message for a signal")
+    offsets_ms: Annotated[tuple[OffsetMs, ...], BeforeValidator(_split_commas)] = Field(
+        (1000, 3000, 5000), description="follow-ups of a new signal: how long after it each is due"
+    )
 
-    worker_wait_s: float = Field(10, ge=0, description="how long signals wait for the first worker; 0: not at all")
-    stall_grace_ms: Count = Field(1500, description="silence of a socket after which the watermark stands")
-    retention_s: int = Field(900, ge=60, description="how long the tape is kept in Redis")
-    keep_days: int | None = Field(None, ge=1, le=10_000, description="delete data files of older days; default never")
-    min_free_mb: int = Field(512, ge=0, description="health is red and a warning logged below this")
+    worker_wait_s: float = Field(10, ge=0, description="a starting feed's wait for a worker before it detects signals")
+    stall_grace_ms: int = Field(1500, gt=0, description="silence of a websocket after which the watermark stops")
+    retention_s: int = Field(900, ge=60, description="how long tape and signals stay in Redis")
+    keep_days: int | None = Field(
+        None, ge=1, le=10_000, description="data files are deleted at this age; default: never"
+    )
+    min_free_mb: int = Field(512, ge=0, description="below this free disk space, health is red")
 
-    autoscale: str = Field("8,2", description="most and least worker processes, as Celery has it")
-    flower_port: int = Field(0, ge=0, le=65535, description="of `hip3 up`; 0: any that is free")
-    flower_url: str | None = Field(None, description="where a browser finds Flower; default that of `hip3 up`")
-    page_host: str = Field("127.0.0.1", description="address the page listens on; others need a password")
-    page_port: int = Field(0, ge=0, le=65535, description="of the page; 0: 8700, or any that is free")
-    page_password: str | None = Field(None, repr=False, description="asked for by the page, with any user name")
-    page_hosts: Names = Field((), description="names by which the page may be asked, besides addresses and localhost")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    health_dir: Path | None = Field(None, description="where feed and worker note how they are; default nowhere")
+    autoscale: str = Field("8,2", description="maximum and minimum of a worker's pool processes; 65 MB each")
+    flower_port: int = Field(0, ge=0, le=65535, description="port of Flower under `hip3 up`; default: any free port")
+    flower_url: str | None = Field(None, description="address of Flower in the page's links; default: by `hip3 up`")
+    page_host: str = Field("127.0.0.1", description="address the page listens on; any but loopback needs a password")
+    page_port: int = Field(0, ge=0, le=65535, description="port of the page; default: 8700, else any free port")
+    page_password: str | None = Field(None, repr=False, description="password of the page; default: none")
+    page_hosts: Names = Field((), description="host names of the page, besides addresses and localhost; default: none")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
+    health_dir: Path | None = Field(None, description="directory of the health files; default: none is written")
 
     @field_validator("venue")
     @classmethod
-    def _venue_is_known(cls, venue: str) -> str:
+    def _check_venue(cls, venue: str) -> str:
         if venue not in VENUES and not _is_open_url(venue):
             raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
         return venue.rstrip("/")
 
     @field_validator("venue_url", "sim_url", "flower_url")
     @classmethod
-    def _venue_url_is_one(cls, url: str | None) -> str | None:
+    def _check_url(cls, url: str | None) -> str | None:
         if url is not None and not _is_open_url(url):
             raise ValueError("expected http://HOST:PORT or https://HOST")
         return url
 
     @field_validator("redis_url")
     @classmethod
-    def _redis_url_is_one(cls, url: str | None) -> str | None:
+    def _check_redis_url(cls, url: str | None) -> str | None:
         if url is not None:
             check_redis_url(url)
         return url
 
     @field_validator("name")
     @classmethod
-    def _name_fits_a_key(cls, name: str) -> str:
+    def _check_name(cls, name: str) -> str:
         if name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
             raise ValueError("expected up to 64 letters, digits, '_', '.', '-'")
         return name
 
     @field_validator("coins")
     @classmethod
-    def _coins_are_coins(cls, coins: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_coins(cls, coins: tuple[str, ...]) -> tuple[str, ...]:
         for coin in coins:
             if not COIN.fullmatch(coin):
                 raise ValueError(f"expected DEX:COIN, as in xyz:TSLA{_was(coin)}")
@@ -132,42 +148,43 @@ class Settings(BaseModel):
 
     @field_validator("thresholds")
     @classmethod
-    def _thresholds_load(cls, path: Path | None) -> Path | None:
+    def _check_thresholds(cls, path: Path | None) -> Path | None:
         if path is not None:
-            read_thresholds(path)  # a bad file is to be found at the start
+            read_thresholds(path)  # so that a bad file stops the process at its start
         return path
 
     @field_validator("autoscale")
     @classmethod
-    def _autoscale_is_most_and_least(cls, autoscale: str) -> str:
+    def _check_autoscale(cls, autoscale: str) -> str:
         match = re.fullmatch(r"([1-9]\d{0,2}),([1-9]\d{0,2})", autoscale)
         if match is None or int(match[1]) < int(match[2]):
-            raise ValueError("expected MOST,LEAST processes, as in 8,2")
+            raise ValueError("expected MAX,MIN processes, as in 8,2")
         return autoscale
 
     @field_validator("offsets_ms")
     @classmethod
-    def _offsets_differ(cls, offsets: tuple[int, ...]) -> tuple[int, ...]:
+    def _check_offsets(cls, offsets: tuple[int, ...]) -> tuple[int, ...]:
         if not offsets or len(set(offsets)) != len(offsets):
-            raise ValueError("expected at least one, each once")
+            raise ValueError("expected at least one offset, and none twice")
         return tuple(sorted(offsets))
 
     @model_validator(mode="before")
     @classmethod
-    def _data_dir_is_absolute(cls, values: dict[str, Any]) -> dict[str, Any]:
-        given = values.get("data_dir") or Path("data") / _label(str(values.get("venue", "sim"))) / "signals"
-        return values | {"data_dir": Path(given).expanduser().absolute()}
+    def _make_data_dir_absolute(cls, values: dict[str, Any]) -> dict[str, Any]:
+        data_dir = values.get("data_dir") or Path("data") / _label(str(values.get("venue", "sim"))) / "signals"
+        return values | {"data_dir": Path(data_dir).expanduser().absolute()}
 
     @cached_property
     def feed_name(self) -> str:
-        """HIP3_NAME: it marks every key and the queue."""
+        """HIP3_NAME or its default: the prefix of every Redis key and of the queue."""
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:8]
         return self.name or f"{_label(self.venue)}-{digest}"
 
     @cached_property
     def base_url(self) -> str:
-        known = VENUES | {"sim": self.sim_url}
-        return (self.venue_url or known.get(self.venue, self.venue)).rstrip("/")
+        """The venue's URL without a final slash."""
+        urls = VENUES | {"sim": self.sim_url}
+        return (self.venue_url or urls.get(self.venue, self.venue)).rstrip("/")
 
     @cached_property
     def rules(self) -> Rules:
@@ -181,29 +198,29 @@ class Settings(BaseModel):
         )
 
 
-def load(**given: Any) -> Settings:
-    """The settings of this process; `given` overrides the environment where not None. Raises BadSetting."""
-    found = {key: value for key, value in (env_file_values(ENV_FILE) | os.environ).items() if key.startswith(PREFIX)}
-    values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in found.items()}
+def load(**overrides: Any) -> Settings:
+    """Read the settings of this process; an override that is not None takes the place of the environment's value.
+
+    Raises BadSetting with a line per problem.
+    """
+    variables = {k: v for k, v in (env_file_values(ENV_FILE) | os.environ).items() if k.startswith(PREFIX)}
+    values: dict[str, Any] = {key[len(PREFIX) :].lower(): value for key, value in variables.items()}
     values = {key: value for key, value in values.items() if value or key not in Settings.model_fields}
-    values |= {key: value for key, value in given.items() if value is not None}
+    values |= {key: value for key, value in overrides.items() if value is not None}
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        faults = error.errors(include_url=False)
-        raise BadSetting(
-            "\n".join(_fault(fault["loc"], fault["type"], fault["msg"], fault.get("input")) for fault in faults)
-        ) from None
+        raise BadSetting("\n".join(map(_problem, error.errors(include_url=False)))) from None
 
 
-def environment(settings: Settings, **given: str) -> dict[str, str]:
-    """The environment for a child process that is to have these settings, and `given` besides."""
-    chosen = {
+def environment(settings: Settings, **extra: str) -> dict[str, str]:
+    """The environment for a child process that gets these settings, and `extra` variables besides."""
+    variables = {
         PREFIX + key.upper(): ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
         for key in Settings.model_fields
         if (value := getattr(settings, key)) not in (None, (), "")
     }
-    return {**inherited(), **chosen, **given}
+    return {**inherited(), **variables, **extra}
 
 
 def inherited() -> dict[str, str]:
@@ -211,27 +228,30 @@ def inherited() -> dict[str, str]:
     return dict(os.environ)
 
 
-def _fault(loc: tuple[int | str, ...], kind: str, message: str, value: Any) -> str:
-    name = PREFIX + str(loc[0]).upper() if loc else PREFIX.rstrip("_")
-    if kind == "extra_forbidden":
-        return f"{name}: no such setting"
-    said = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    said = {"int_parsing": "a whole number", "float_parsing": "a number"}.get(kind, said)
-    said = said if said.startswith("expected") or not loc else f"expected {said}"
-    return f"{name}: {said}" + (_was(value) if loc and loc[0] not in SECRETS and ", was " not in said else "")
+def _problem(error: ErrorDetails) -> str:
+    """One line that names the setting, what was expected and, unless it may be secret, what was given."""
+    field = str(error["loc"][0]) if error["loc"] else ""
+    name = PREFIX + field.upper()
+    if error["type"] == "extra_forbidden":
+        meant = nearest(field, Settings.model_fields)
+        return f"{name}: no such setting" + (f"; did you mean {PREFIX}{meant.upper()}?" if meant else "")
+    text = EXPECTED.get(error["type"], "").format(**error.get("ctx", {}))
+    text = text or error["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    text = text if text.startswith("expected") else f"expected {text}"
+    return f"{name}: {text}" + (_was(error["input"]) if field not in SECRETS and ", was " not in text else "")
 
 
 def _was(value: Any) -> str:
-    """What holds an @ may hold a password, whatever it was given for."""
+    """The end of an error text; empty where the value holds an @, and so perhaps a password."""
     return "" if "@" in str(value) else f", was {str(value)!r}"
 
 
 def _is_open_url(url: str) -> bool:
-    """Without a login: where the venue is stands in logs, on pages and in file names."""
+    """Whether this is a URL without a login: the venue's address stands in logs, on pages and in file names."""
     parts = urlsplit(url)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _label(venue: str) -> str:
-    """A venue as part of a file's and a key's name."""
+    """The venue as part of a file name and of a key."""
     return venue if venue in VENUES else re.sub(r"[^a-zA-Z0-9.]+", "_", urlsplit(venue).netloc or "venue")

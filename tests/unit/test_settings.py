@@ -1,4 +1,4 @@
-"""Settings: read once, whole and loudly."""
+"""Settings are read once, and every mistake in them is reported at the start."""
 
 import os
 from pathlib import Path
@@ -20,19 +20,19 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def said() -> str:
+def problem_text() -> str:
     with pytest.raises(BadSetting) as caught:
         settings.load()
     return str(caught.value)
 
 
-def test_the_simulated_venue_may_be_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sim_url_moves_the_simulated_venue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIP3_SIM_URL", "http://venue:8701/")
     assert settings.load().base_url == "http://venue:8701"
     assert settings.load(venue="mainnet").base_url == "https://api.hyperliquid.xyz"
 
 
-def test_with_nothing_set_it_is_the_simulated_venue(tmp_path: Path) -> None:
+def test_the_default_venue_is_simulated(tmp_path: Path) -> None:
     chosen = settings.load()
     assert chosen.venue == "sim"
     assert chosen.base_url == "http://127.0.0.1:8701"
@@ -43,12 +43,12 @@ def test_with_nothing_set_it_is_the_simulated_venue(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIP3_MIN_EGDE_BPS", "5")
-    assert said() == "HIP3_MIN_EGDE_BPS: no such setting"
+    assert problem_text() == "HIP3_MIN_EGDE_BPS: no such setting; did you mean HIP3_MIN_EDGE_BPS?"
 
 
 def test_an_unknown_name_is_an_error_even_when_it_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIP3_MIN_EGDE_BPS", "")
-    assert said() == "HIP3_MIN_EGDE_BPS: no such setting"
+    assert problem_text() == "HIP3_MIN_EGDE_BPS: no such setting; did you mean HIP3_MIN_EDGE_BPS?"
 
 
 def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,18 +61,20 @@ def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) 
     [
         ("MIN_EDGE_BPS", "ten", "expected a number, was 'ten'"),
         ("MIN_EDGE_BPS", "nan", "expected a finite number, was 'nan'"),
-        ("MIN_EDGE_BPS", "-1", "expected greater than or equal to 0, was '-1'"),
+        ("MIN_EDGE_BPS", "-1", "expected at least 0, was '-1'"),
         ("RETENTION_S", "1.5", "expected a whole number, was '1.5'"),
         ("VENUE", "mainet", "expected mainnet, testnet, sim or a base URL, was 'mainet'"),
         ("VENUE", "https://", "expected mainnet, testnet, sim or a base URL, was 'https://'"),
         ("VENUE_URL", "http://:80", "expected http://HOST:PORT or https://HOST, was 'http://:80'"),
         ("COINS", "TSLA", "expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
-        ("OFFSETS_MS", "1000,1000", "expected at least one, each once, was"),
-        ("OFFSETS_MS", ",", "expected at least one, each once, was"),
+        ("OFFSETS_MS", "1000,1000", "expected at least one offset, and none twice, was"),
+        ("OFFSETS_MS", ",", "expected at least one offset, and none twice, was"),
         ("OFFSETS_MS", "1000,x", "expected a whole number, was 'x'"),
+        ("PAGE_PORT", "70000", "expected at most 65535, was '70000'"),
+        ("CTX_MAX_AGE_MS", "0", "expected more than 0, was '0'"),
         ("NAME", "a b", "expected up to 64 letters, digits, '_', '.', '-', was 'a b'"),
         ("LOG_LEVEL", "loud", "was 'loud'"),
-        ("AUTOSCALE", "8", "was '8'"),
+        ("AUTOSCALE", "8", "expected MAX,MIN processes, as in 8,2, was '8'"),
         (
             "THRESHOLDS",
             "absent.json",
@@ -84,9 +86,9 @@ def test_a_bad_value_is_named_with_what_was_expected(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, fault: str
 ) -> None:
     monkeypatch.setenv(f"HIP3_{name}", value)
-    assert said().startswith(f"HIP3_{name}: ")
-    assert fault in said()
-    assert "\n" not in said()
+    assert problem_text().startswith(f"HIP3_{name}: ")
+    assert fault in problem_text()
+    assert "\n" not in problem_text()
 
 
 @pytest.mark.parametrize(
@@ -102,22 +104,22 @@ def test_a_bad_value_is_named_with_what_was_expected(
         ("VENUE_URL", "https://user:S3cretWord@venue.example.com"),
     ],
 )
-def test_a_password_is_not_told_wherever_it_was_put(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_no_error_shows_a_password(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"HIP3_{name}", value)
-    assert said().startswith(f"HIP3_{name}: ")
-    assert "S3cret" not in said()
+    assert problem_text().startswith(f"HIP3_{name}: ")
+    assert "S3cret" not in problem_text()
 
 
-def test_settings_that_are_shown_show_no_password() -> None:
+def test_repr_and_str_of_settings_show_no_password() -> None:
     chosen = settings.load(redis_url="redis://:S3cretWord@127.0.0.1:6379/0")
     assert "S3cretWord" not in f"{chosen!r} {chosen}"
 
 
-def test_every_fault_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_error_lists_every_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIP3_MIN_EDGE_BPS", "ten")
     monkeypatch.setenv("HIP3_COOLDOWN_MS", "soon")
     monkeypatch.setenv("HIP3_TYPO", "1")
-    names = [line.partition(":")[0] for line in said().splitlines()]
+    names = [line.partition(":")[0] for line in problem_text().splitlines()]
     assert sorted(names) == ["HIP3_COOLDOWN_MS", "HIP3_MIN_EDGE_BPS", "HIP3_TYPO"]
 
 
@@ -141,7 +143,7 @@ def test_the_environment_overrides_the_file_and_an_argument_both(
 
 def test_an_unknown_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("HIP3_TYPO=1\n")
-    assert said() == "HIP3_TYPO: no such setting"
+    assert problem_text() == "HIP3_TYPO: no such setting"
 
 
 @pytest.mark.parametrize(
@@ -158,20 +160,18 @@ def test_an_unknown_name_in_the_file_is_an_error_too(tmp_path: Path) -> None:
         ("HIP3_VENUE=sim\n".encode("utf-16"), ".env line 1: expected text in UTF-8"),
     ],
 )
-def test_a_line_of_the_file_that_cannot_be_read_is_named_and_no_secret_shown(
-    tmp_path: Path, content: bytes, fault: str
-) -> None:
+def test_a_bad_line_of_the_env_file_is_named_without_secrets(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / ".env").write_bytes(content)
-    assert said() == fault
-    assert "S3" not in said()
+    assert problem_text() == fault
+    assert "S3" not in problem_text()
 
 
 def test_a_directory_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / ".env").mkdir()
-    assert said() == ".env: expected a file that can be read (Is a directory)"
+    assert problem_text() == ".env: expected a file that can be read (Is a directory)"
 
 
-def test_what_is_no_setting_may_be_a_name_alone(tmp_path: Path) -> None:
+def test_a_name_without_value_is_allowed_unless_it_is_a_setting(tmp_path: Path) -> None:
     text = "\ufeff# for Docker Compose\nDATA\nHIP3_MIN_EDGE_BPS = '7'  # bps\nEMPTY=\nHIP3_NAME=\n"
     (tmp_path / ".env").write_text(text, encoding="utf-8")
     assert settings.load().min_edge_bps == 7.0
@@ -213,14 +213,12 @@ def test_thresholds_are_read_from_their_file(monkeypatch: pytest.MonkeyPatch, tm
         (b'{"a\\nb": 5}', 'was "a\\nb"'),
     ],
 )
-def test_thresholds_that_make_no_sense_are_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, fault: str
-) -> None:
+def test_bad_thresholds_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "t.json").write_bytes(content)
     monkeypatch.setenv("HIP3_THRESHOLDS", "t.json")
-    assert said().startswith("HIP3_THRESHOLDS: expected ")
-    assert fault in said()
-    assert "\n" not in said() and len(said()) < 200
+    assert problem_text().startswith("HIP3_THRESHOLDS: expected ")
+    assert fault in problem_text()
+    assert "\n" not in problem_text() and len(problem_text()) < 200
 
 
 @pytest.mark.parametrize(
@@ -241,9 +239,9 @@ def test_each_venue_has_its_url_and_its_directory(
 
 
 def test_feeds_of_two_directories_have_two_names(tmp_path: Path) -> None:
-    one, other = settings.load(data_dir=tmp_path / "a"), settings.load(data_dir=tmp_path / "b")
-    assert one.feed_name != other.feed_name
-    assert one.feed_name.startswith("sim-")
+    first, second = settings.load(data_dir=tmp_path / "a"), settings.load(data_dir=tmp_path / "b")
+    assert first.feed_name != second.feed_name
+    assert first.feed_name.startswith("sim-")
     assert settings.load(name="mine").feed_name == "mine"
 
 
@@ -276,7 +274,7 @@ def test_a_child_process_has_the_settings_of_its_parent(given_values: dict[str, 
         assert settings.load() == chosen
 
 
-def test_a_child_gets_what_it_is_given_besides() -> None:
+def test_a_child_process_gets_extra_variables() -> None:
     environment = settings.environment(settings.load(), PYTHONUNBUFFERED="1")
     assert environment["PYTHONUNBUFFERED"] == "1"
     assert environment["PATH"] == os.environ["PATH"]
