@@ -11,7 +11,7 @@ RUN python -m venv --without-pip /opt/hip3 \
 
 FROM build AS code
 COPY pyproject.toml LICENSE /src/
-COPY docs/PACKAGE.md /src/docs/
+COPY docs/package.md /src/docs/
 COPY hip3_tasks /src/hip3_tasks
 RUN pip --python /opt/hip3/bin/python install --target /opt/code --no-deps --no-build-isolation /src
 # The services are no part of the package, and stand beside it.

@@ -34,7 +34,7 @@ def main(
     effort: Annotated[float, typer.Option(min=0.001, max=1, help="how much of each row: 1 is all of it")] = 1.0,
     short: Annotated[bool, typer.Option("--short", help="some rows, a part of each: three minutes")] = False,
     out: Annotated[Path, typer.Option(help="where figures and table are written")] = Path("build/faults"),
-    publish: Annotated[bool, typer.Option("--publish", help="the table goes to docs/RELIABILITY.md too")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="the table goes to docs/reliability.md too")] = False,
 ) -> None:
     configure_logs("error")  # what a row provokes in this process is told by its counts
     chosen = _chosen(rows)
@@ -44,7 +44,7 @@ def main(
     if not found:
         raise typer.Exit(1)
     server = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout.split(" sha")[0]
-    for path in (out / "RELIABILITY.md", ROOT / "docs/RELIABILITY.md") if publish else (out / "RELIABILITY.md",):
+    for path in (out / "reliability.md", ROOT / "docs/reliability.md") if publish else (out / "reliability.md",):
         path.parent.mkdir(exist_ok=True)
         path.write_text(markdown(found, server=server))
         print(path)

@@ -1,4 +1,4 @@
-"""docs/PAGE.md names all that the page answers."""
+"""docs/page.md names all that the page answers."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -14,7 +14,7 @@ from hip3_tasks.store.worker_status import WorkerNote
 from hip3_tasks.web.recent_signals import Cell, SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts
 
-DOC = (Path(__file__).parents[2] / "docs" / "PAGE.md").read_text()
+DOC = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
 OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
 OF_MODELS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
 

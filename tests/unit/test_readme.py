@@ -30,6 +30,6 @@ def test_the_example_of_a_tape_that_a_test_feeds_runs_as_it_stands() -> None:
 
 
 def test_what_the_package_says_of_itself_has_no_link_into_the_repository() -> None:
-    text = (ROOT / "docs" / "PACKAGE.md").read_text()
+    text = (ROOT / "docs" / "package.md").read_text()
     assert not re.findall(r"\]\((?!https?://)", text)
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"] == "docs/PACKAGE.md"
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["readme"] == "docs/package.md"

@@ -102,7 +102,7 @@ def build(folder: Path) -> Path:
     source = folder / "source"
     source.mkdir()
     (source / "docs").mkdir()
-    for part in ("pyproject.toml", "LICENSE", "docs/PACKAGE.md"):
+    for part in ("pyproject.toml", "LICENSE", "docs/package.md"):
         shutil.copy(ROOT / part, source / part)
     shutil.copytree(ROOT / "hip3_tasks", source / "hip3_tasks", ignore=shutil.ignore_patterns("__pycache__"))
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source))
