@@ -47,6 +47,10 @@ check: $(VENV)/.dev ## Lint, format, types, import contracts and what is known t
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive hip3_tasks feed workers simulator celeryconfig.py
 	$(BIN)/python -m tools.audit_locks
 
+.PHONY: docs
+docs: $(VENV)/.dev ## Write the settings into docs/settings.md and .env.example
+	@$(BIN)/python -m tools.settings_docs
+
 .PHONY: faults
 faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)
 	@exec $(BIN)/python -m tests.faults $(ARGS)

@@ -65,10 +65,10 @@ class Settings(BaseModel):
     venue_url: str | None = Field(None, description="base URL that replaces the venue's own; default: by venue")
     sim_url: str = Field(VENUES["sim"], description="base URL of a simulated venue that `hip3 up` does not run")
     data_dir: Path = Field(
-        Path(), validate_default=True, description="data directory, for one feed; default: data/VENUE/signals"
+        Path(), validate_default=True, description="data directory, one feed per directory; default: data/VENUE/signals"
     )
     name: str = Field(
-        "", description="prefix of Redis keys and queue, for one feed; default: venue and a hash of the data directory"
+        "", description="name of the feed in Redis keys and queue; default: venue and a hash of the data directory"
     )
     redis_url: str | None = Field(
         None,
@@ -92,13 +92,15 @@ class Settings(BaseModel):
         (1000, 3000, 5000), description="follow-ups of a new signal: how long after it each is due"
     )
 
-    worker_wait_s: float = Field(10, ge=0, description="a starting feed's wait for a worker before it detects signals")
+    worker_wait_s: float = Field(
+        10, ge=0, description="wait of a starting feed for a worker, before it detects signals"
+    )
     stall_grace_ms: int = Field(1500, gt=0, description="silence of a websocket after which the watermark stops")
     retention_s: int = Field(900, ge=60, description="how long tape and signals stay in Redis")
     keep_days: int | None = Field(
         None, ge=1, le=10_000, description="data files are deleted at this age; default: never"
     )
-    min_free_mb: int = Field(512, ge=0, description="below this free disk space, health is red")
+    min_free_mb: int = Field(512, ge=0, description="below this much free disk space, health is red")
 
     autoscale: str = Field("8,2", description="maximum and minimum of a worker's pool processes; 65 MB each")
     flower_port: int = Field(0, ge=0, le=65535, description="port of Flower under `hip3 up`; default: any free port")
@@ -108,7 +110,7 @@ class Settings(BaseModel):
     page_password: str | None = Field(None, repr=False, description="password of the page; default: none")
     page_hosts: Names = Field((), description="host names of the page, besides addresses and localhost; default: none")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
-    health_dir: Path | None = Field(None, description="directory of the health files; default: none is written")
+    health_dir: Path | None = Field(None, description="directory of the health files; default: none")
 
     @field_validator("venue")
     @classmethod

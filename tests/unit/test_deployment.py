@@ -1,4 +1,4 @@
-"""Nothing can be set that the containers do not get, or that .env.example does not name."""
+"""Every setting reaches the containers, and .env.example and docs/settings.md are written from the Settings class."""
 
 import re
 from pathlib import Path
@@ -6,40 +6,44 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.settings import Settings
+from tools import settings_docs
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
-NAMED = re.compile(r"\$\{(\w+)")
-OF_HIP3_UP = {"autoscale", "flower_port"}
-CHOSEN_BY_COMPOSE = {"data_dir", "redis_url", "health_dir", "page_host"}
+VARIABLE = re.compile(r"\$\{(\w+)")
+HIP3_UP_ONLY = {"autoscale", "flower_port"}
 
 
-@pytest.mark.parametrize("name", sorted({*Settings.model_fields} - OF_HIP3_UP))
+@pytest.mark.parametrize("name", sorted({*Settings.model_fields} - HIP3_UP_ONLY))
 def test_every_setting_reaches_the_containers(name: str) -> None:
-    where_it_is_by_default = {"data_dir": "/hip3/data"}
-    assert where_it_is_by_default.get(name, f"    HIP3_{name.upper()}: ") in COMPOSE
+    default_places = {"data_dir": "/hip3/data"}
+    assert default_places.get(name, f"    HIP3_{name.upper()}: ") in COMPOSE
 
 
-def test_the_example_names_all_that_can_be_set_and_nothing_else() -> None:
+def test_the_example_names_every_variable_of_compose_and_no_other() -> None:
     published = (ROOT / "docker" / "redis-published.yml").read_text()
-    used = set(NAMED.findall(COMPOSE + published))
+    used = set(VARIABLE.findall(COMPOSE + published))
     assert set(re.findall(r"^#(\w+)=", EXAMPLE, re.MULTILINE)) == used
-    settings = {f"HIP3_{name.upper()}" for name in {*Settings.model_fields} - CHOSEN_BY_COMPOSE}
+    settings = {f"HIP3_{name.upper()}" for name in {*Settings.model_fields} - settings_docs.FIXED_BY_COMPOSE}
     assert {name for name in used if name.startswith("HIP3_")} == settings
 
 
 def test_the_example_shows_the_defaults() -> None:
     shown = dict(re.findall(r"^#(\w+)=(.*)$", EXAMPLE, re.MULTILINE))
-    for name, default in re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE):
+    for name, default in settings_docs.COMPOSE_DEFAULT.findall(COMPOSE):
         field = name.removeprefix("HIP3_").lower()
-        if name.startswith("HIP3_") and not default and Settings.model_fields[field].default is not None:
-            value = Settings.model_fields[field].default
-            default = (
-                ",".join(map(str, value))
-                if isinstance(value, tuple)
-                else f"{value:g}"
-                if isinstance(value, float)
-                else str(value)
-            )
+        if name.startswith("HIP3_") and not default:
+            default = settings_docs.plain_default(field)
         assert shown[name] == default, name
+
+
+def test_page_and_example_are_what_the_settings_class_says() -> None:
+    hint = "run `make docs`"
+    assert settings_docs.page(settings_docs.PAGE.read_text()) == settings_docs.PAGE.read_text(), hint
+    assert settings_docs.example(EXAMPLE) == EXAMPLE, hint
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_described(name: str) -> None:
+    assert len(settings_docs.meaning(name)) > 10
