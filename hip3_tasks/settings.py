@@ -79,7 +79,9 @@ class Settings(BaseModel):
     dexes: Names = Field((), description="only the markets of these dexes, such as xyz,para; default: all")
     coins: Names = Field((), description="only these markets, such as xyz:TSLA,xyz:NVDA; default: all")
     universe_refresh_s: float = Field(180, gt=0, description="interval at which the list of markets is read again")
-    subscriptions_per_socket: int = Field(500, ge=2, le=1000, description="maximum per websocket; a market takes two")
+    subscriptions_per_socket: int = Field(
+        500, ge=2, le=1000, description="maximum per websocket; a market takes two, more markets use more websockets"
+    )
 
     min_edge_bps: float = Field(5.0, ge=0, description="a signal's threshold is taker fee + slippage + this")
     slippage_bps: float = Field(1.0, ge=0, description="assumed slippage, part of threshold and cost")
