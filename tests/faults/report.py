@@ -12,18 +12,24 @@ HEAD = """# Reliability
 
 {when}, by `make faults`{part}.
 
-Real server, workers and feed against a scripted venue that knows the truth; every line of every file was read back, and
-`hip3 audit` ran over each directory. The server let the system do only what `docker/redis/users` grants.
+A real server, workers and a feed ran against a scripted venue that knows the truth. Every line of every file was read
+back, and `hip3 audit` checked each directory. The server granted the system only what `docker/redis/users` grants.
+[Operations](operations.md#what-is-not-promised) says what is not promised.
 
 - system: {system}, {python}
 - libraries: {libraries}
 
-*Wanted* are follow-ups, over all faults of a row. *Lost* has no line, *twice* more than one, *wrong* shows another
-state than that as of its due time or is missed without cause, *torn* is a line that does not decode, *unclear* is a
-fault that was answered by anything but success or the one error that names it. *Missed* has a reason instead of
-numbers, because nobody could know the market at that instant; that is right, and counted apart. *Recovery* is the
-longest time from the end of a fault until work went on, *late* the largest lateness of a follow-up: a late one shows
-the market as of its due time all the same.
+| column | meaning |
+| --- | --- |
+| injected | faults |
+| wanted | follow-ups that the signals expect, over all faults of a row |
+| lost, twice | follow-ups without a line; with more than one line |
+| wrong | follow-ups that show another state than that as of their due time, or are missed without a cause |
+| torn | lines that do not decode |
+| unclear | faults that were answered by anything but success or the one error that names them |
+| missed | follow-ups with a reason instead of numbers, because the market could not be known: this is right |
+| recovery s | longest time from the end of a fault until work continued |
+| late s | greatest lateness of a follow-up. A late one shows the market as of its due time all the same |
 
 """
 TITLES = (
