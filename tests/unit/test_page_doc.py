@@ -1,5 +1,6 @@
-"""docs/page.md names all that the page answers."""
+"""docs/page.md describes every field, word and metric that the page answers with."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,11 +15,19 @@ from hip3_tasks.store.worker_status import WorkerNote
 from hip3_tasks.web.recent_signals import Cell, SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts
 
-DOC = (Path(__file__).parents[2] / "docs" / "page.md").read_text()
-OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
-OF_MODELS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
+ROOT = Path(__file__).parents[2]
+DOC = (ROOT / "docs" / "page.md").read_text()
+METRIC = re.compile(r'(CounterMetricFamily\(\s*)?"(hip3_\w+)"')
+DATACLASS_FIELDS = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
+MODEL_FIELDS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(OF_DATACLASSES | OF_MODELS | {*Known, *Session, *Verdict}))
-def test_every_field_and_every_word_is_told_of(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*Known, *Session, *Verdict}))
+def test_every_field_and_every_word_is_described(name: str) -> None:
     assert f"`{name}`" in DOC
+
+
+def test_every_metric_is_described_and_no_other() -> None:
+    code = (ROOT / "hip3_tasks" / "web" / "metrics.py").read_text()
+    metrics = {name + ("_total" if counter else "") for counter, name in METRIC.findall(code)}
+    assert set(re.findall(r"`(hip3_\w+)`", DOC)) == metrics

@@ -14,7 +14,7 @@ from benchmarks.reportpage import Found, section
 from benchmarks.sections import LIVE_PAGE, REPORT, section_of, with_section
 from simulator.history import SMALL, write
 
-README = (Path(__file__).parents[3] / "README.md").read_text()
+FILES = (Path(__file__).parents[3] / "docs" / "files.md").read_text()
 PAGE = "# Benchmark results\n\nFigures.\n"
 
 
@@ -72,8 +72,8 @@ def test_a_section_replaces_its_own_and_the_rest_of_the_page_stays() -> None:
     assert with_section(PAGE, "") == PAGE
 
 
-def test_the_query_is_word_for_word_the_readme_s() -> None:
-    published = README.split("retention = (\n")[1].split("\n)\n")[0]
+def test_the_query_is_word_for_word_the_documented_one() -> None:
+    published = FILES.split("retention = (\n")[1].split("\n)\n")[0]
     assert indent(published, "    ") in Path(published_query.__file__).read_text()
 
 
