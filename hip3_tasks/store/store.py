@@ -12,13 +12,15 @@ from pydantic import ValidationError
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.feed_status import TTL_S as FEED_STATUS_TTL_S, FeedStatus
+from hip3_tasks.store.feed_status import TTL_S as FEED_STATUS_TTL_S
+from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys, connect
 from hip3_tasks.store.market_facts import FeedMarkets
 from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
 from hip3_tasks.store.tape import TapeReader
 from hip3_tasks.store.task_message import task_message
-from hip3_tasks.store.worker_status import FORGOTTEN_MS, TTL_S as WORKERS_TTL_S, WorkerNote
+from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerNote
+from hip3_tasks.store.worker_status import TTL_S as WORKERS_TTL_S
 
 RETENTION_S = 900
 
@@ -43,7 +45,7 @@ class Store:
         return Pending(self.client, self.keys, signal_ttl_s=self._retention_s)
 
     def feed_status(self) -> FeedStatus | None:
-        """The feed's last status; None when it has not run for a minute. Raises ValidationError for another version's."""
+        """The feed's last status; None after a minute without it. Raises ValidationError for another version's."""
         text = self.client.get(self.keys.status)
         return None if text is None else FeedStatus.model_validate_json(text)
 
