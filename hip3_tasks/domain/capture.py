@@ -11,8 +11,8 @@ from hip3_tasks.errors import BadCapture
 
 _SIGNAL_ID = re.compile(rf"({COIN.pattern})-([1-9][0-9]{{12}})", re.ASCII)
 _MEMBER = re.compile(r"(.+)\|([1-9][0-9]{0,6})", re.ASCII)
-MAX_OFFSET_MS = 3_600_000
-DAY_MS = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+MAX_OFFSET_MS = HOUR_MS
 
 
 def signal_id_of(market_key: str, timestamp_ms: int) -> str:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import HOUR_MS
 from hip3_tasks.errors import BadCapture, DayClosed, Unavailable, UnknownSignal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.logs import configure_logs
@@ -18,7 +19,6 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 
-HOUR_MS = 3_600_000
 LONG_SIGNALS = 20_000
 QUEUED_MOST = 300
 """So many may wait in the queue before the next signal's: what falls due meanwhile stands in the same line."""
