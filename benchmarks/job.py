@@ -53,7 +53,7 @@ def stamps_folder() -> Path:
 
 def capture(signal_id: str, offset_ms: int) -> None:
     """The job. What fails raises, so that the peer knows of it."""
-    capturer().capture(Capture.of(signal_id, offset_ms))
+    capturer().capture(Capture.from_ids(signal_id, offset_ms))
 
 
 @cache

@@ -59,7 +59,7 @@ def _register(app: Celery) -> None:
 def _wanted(call: Call) -> Capture | BadCapture:
     args, kwargs = call
     try:
-        return Capture.of(*args, **kwargs)
+        return Capture.from_ids(*args, **kwargs)
     except BadCapture as error:
         return error
     except TypeError as error:

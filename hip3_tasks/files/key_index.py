@@ -10,8 +10,9 @@ from typing import Any
 
 import orjson
 
+from hip3_tasks.domain.capture import parse_signal_id
 from hip3_tasks.domain.records import key_of
-from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.errors import BadCapture, MalformedRecord
 from hip3_tasks.files.line_reader import backwards, forwards
 
 CLOCKS_DIFFER_MS = 10_000
@@ -57,8 +58,8 @@ class KeyIndex:
         return KeyIndex(max(2 * self._window_ms, self._newest_ms - since_ms + SECOND_MS))
 
     def add(self, signal_id: str, offset_ms: int, start: int, end: int) -> None:
-        """Take in a key whose line is between two bytes of the file. Raises ValueError for an id without a time."""
-        timestamp_ms = _timestamp_ms(signal_id)
+        """Take in a key whose line is between two bytes of the file. Raises BadCapture."""
+        _, timestamp_ms = parse_signal_id(signal_id)
         second, fingerprint = self._second(timestamp_ms), _fingerprint(signal_id, offset_ms)
         at = bisect_left(second.fingerprints, fingerprint)
         if not _is_at(second.fingerprints, at, fingerprint):
@@ -68,7 +69,7 @@ class KeyIndex:
 
     def where(self, signal_id: str, offset_ms: int) -> tuple[int, int] | None:
         """Between which bytes of the file its line can be; None when it has none."""
-        timestamp_ms = _timestamp_ms(signal_id)
+        _, timestamp_ms = parse_signal_id(signal_id)
         if timestamp_ms < self.complete_since_ms:
             return 0, sys.maxsize
         second = self._seconds.get(timestamp_ms // SECOND_MS)
@@ -82,7 +83,7 @@ class KeyIndex:
         """Read the lines between two offsets."""
         for line in forwards(fd, start, end):
             start, before = start + len(line) + 1, start
-            with suppress(MalformedRecord, ValueError):
+            with suppress(MalformedRecord, BadCapture):
                 self.add(*key_of(line), before, start)
         self._forget_old()
 
@@ -99,8 +100,8 @@ class KeyIndex:
             for line in lines:
                 try:
                     signal_id, offset_ms, captured_at_ms = _read(line)
-                    timestamp_ms = _timestamp_ms(signal_id)
-                except (MalformedRecord, ValueError):
+                    _, timestamp_ms = parse_signal_id(signal_id)
+                except (MalformedRecord, BadCapture, ValueError):
                     captured_ms = math.inf
                     continue
                 second = self._second(timestamp_ms)
@@ -145,10 +146,6 @@ def _is_at(fingerprints: "array[int]", at: int, fingerprint: int) -> bool:
 
 def _fingerprint(signal_id: str, offset_ms: int) -> int:
     return hash((signal_id, offset_ms)) & 0xFFFF_FFFF_FFFF_FFFF
-
-
-def _timestamp_ms(signal_id: str) -> int:
-    return int(signal_id.rpartition("-")[2])
 
 
 def _read(line: bytes) -> tuple[str, int, float]:

@@ -36,7 +36,7 @@ class Recaptured(NamedTuple):
 
 def recapture(signal_id: str, *, data_dir: Path, client: "redis.Redis", keys: Keys) -> Signal:
     """Queue all captures of a signal, to run at once. Raises BadCapture, UnknownSignal or DayClosed."""
-    anyone = Capture.of(signal_id, 1)
+    anyone = Capture.from_ids(signal_id, 1)
     if is_closed(data_dir, anyone.day):
         raise DayClosed(f"{signal_id}: {anyone.day} is compacted; what it holds stays as it is")
     signal = find_signal(data_dir, anyone)

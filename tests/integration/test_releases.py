@@ -112,7 +112,7 @@ def test_its_messages_call_todays_task(restored: redis.Redis, keys: Keys) -> Non
     messages = [*map(orjson.loads, restored.lrange(keys.queue, 0, -1)), *deliveries]
     assert {message["headers"]["task"] for message in messages} == {CAPTURE_FOLLOWUP}
     assert {message["properties"]["delivery_info"]["routing_key"] for message in messages} == {keys.queue}
-    called = {Capture.of(*orjson.loads(b64decode(message["body"]))[0]) for message in messages}
+    called = {Capture.from_ids(*orjson.loads(b64decode(message["body"]))[0]) for message in messages}
     assert len(called & set(waiting(restored, keys))) > 30
 
 

@@ -75,7 +75,7 @@ def keys_in(*paths: Path) -> list[tuple[str, int]]:
 
 
 def capture_of(record: Followup | Missed) -> Capture:
-    return Capture.of(record.signal_id, record.offset_ms)
+    return Capture.from_ids(record.signal_id, record.offset_ms)
 
 
 # --- one line each

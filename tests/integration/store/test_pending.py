@@ -193,7 +193,7 @@ def test_a_member_that_is_no_capture_can_be_found_and_removed(
 
 
 def test_a_burst_of_thousands_is_one_call(pending: Pending) -> None:
-    captures = [Capture.of(f"xyz:A{number}-{T0_MS}", 1000) for number in range(5000)]
+    captures = [Capture.from_ids(f"xyz:A{number}-{T0_MS}", 1000) for number in range(5000)]
     assert pending.add([], [Wanted(capture, b"task") for capture in captures]) == 5000
     pending.remove(capture.member for capture in captures)
     assert pending.size() == 0
