@@ -13,6 +13,7 @@ from typing import Any
 
 from hip3_tasks import settings
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import CaptureResult
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"
@@ -30,7 +31,7 @@ class StampedCapturer(Capturer):
         self._here = threading.local()
         self._fd = os.open(stamps_folder() / f"{os.getpid()}.stamps", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def capture_all(self, captures: Sequence[Capture]) -> list[str | Exception]:
+    def capture_all(self, captures: Sequence[Capture]) -> list[CaptureResult | Exception]:
         started_ns = time.time_ns()
         answers = super().capture_all(captures)
         read_ns = self._here.read_ns

@@ -134,10 +134,6 @@ class Followup(Record):
     markout_bps: float | None
     """None when either book was one-sided."""
 
-    @property
-    def outcome(self) -> str:
-        return "captured"
-
 
 class Missed(Record):
     """A follow-up that can never be measured, and why."""
@@ -152,10 +148,6 @@ class Missed(Record):
     reason: MissedReason
     detail: str | None
     """For a feed gap: what made the state unknown."""
-
-    @property
-    def outcome(self) -> str:
-        return f"missed: {self.reason}"
 
 
 class Watched(Record):

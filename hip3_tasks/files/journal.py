@@ -15,14 +15,14 @@ from itertools import groupby
 from pathlib import Path
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import DAY_CLOSED, CaptureResult, CaptureStatus
 from hip3_tasks.domain.records import Followup, Missed, key_of
-from hip3_tasks.errors import Hip3Error, MalformedRecord
+from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files.append_file import AppendFile, refusing
 from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.key_index import KeyIndex
 from hip3_tasks.files.line_reader import containing
 
-DAY_CLOSED = "day closed"
 MAX_OPEN_DAYS = 4
 MUCH_BYTES = 1 << 16
 """More than this that is new is read while others may write: after an idle hour it may be a million lines."""
@@ -45,28 +45,28 @@ class Journal:
         self._pid = os.getpid()
         self._threads = threading.Lock()
 
-    def append(self, records: Sequence[Followup | Missed]) -> list[str]:
-        """The outcome of each record, durable on return; a record whose capture has a line already adds none.
+    def append(self, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
+        """The result of each record, durable on return; a record whose capture has a line already adds none.
 
         Raises JournalError when the disk refuses; then no record of its day was added.
         """
-        outcomes: dict[int, str] = {}
+        results: dict[int, CaptureResult] = {}
         numbered = sorted(enumerate(records), key=lambda item: _capture(item[1]).day)
         with self._threads:
             for day, group in groupby(numbered, key=lambda item: _capture(item[1]).day):
                 indexes, of_day = zip(*group, strict=True)
-                outcomes |= zip(indexes, self._append_to_day(day, of_day), strict=True)
-        return [outcomes[index] for index in range(len(records))]
+                results |= zip(indexes, self._append_to_day(day, of_day), strict=True)
+        return [results[index] for index in range(len(records))]
 
-    def outcome(self, capture: Capture) -> str | None:
-        """What is already on disk, durably, for a capture; None when it is open."""
+    def result(self, capture: Capture) -> CaptureResult | None:
+        """The result that is on disk, durably, for a capture; None when it is open."""
         with self._threads:
             if not self._has_files(capture.day):
                 return None
             with self._locked(capture.day) as day:
                 if day is None:
                     return DAY_CLOSED
-                already = day.outcome(capture)
+                already = day.result(capture)
                 if already:
                     day.sync()
                 return already
@@ -97,7 +97,7 @@ class Journal:
         for name in list(self._days):
             self._forget(name)
 
-    def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[str]:
+    def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
         with self._locked(name, [record.signal_timestamp_ms for record in records]) as day:
             return [DAY_CLOSED] * len(records) if day is None else day.append(records)
 
@@ -210,32 +210,31 @@ class _Day:
         for keyed in self._files():
             keyed.catch_up()
 
-    def outcome(self, capture: Capture) -> str | None:
-        for keyed, said in ((self._followups, _already_captured), (self._missed, _already_missed)):
-            line = keyed.find(capture) if keyed else None
-            if line is not None:
-                return said(line)
-        return None
+    def result(self, capture: Capture) -> CaptureResult | None:
+        if self._followups.find(capture) is not None:
+            return CaptureResult(CaptureStatus.ALREADY_CAPTURED)
+        line = self._missed.find(capture) if self._missed else None
+        return None if line is None else _already_missed(line)
 
     def open_among(self, captures: Sequence[Capture]) -> list[Capture]:
         """Those of the captures that no line is known of; the lock is not needed for it."""
         return [capture for capture in captures if not any(keyed.holds(capture) for keyed in self._files())]
 
-    def append(self, records: Sequence[Followup | Missed]) -> list[str]:
-        outcomes: list[str] = []
+    def append(self, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
+        results: list[CaptureResult] = []
         absent: dict[Capture, Followup | Missed] = {}
         for record in records:
             capture = _capture(record)
-            already = self.outcome(capture)
+            already = self.result(capture)
             if already is None and capture in absent:
-                already = f"already {absent[capture].outcome}"
+                already = CaptureResult.from_record(absent[capture], already=True)
             if already is None:
                 absent[capture] = record
-            outcomes.append(already or record.outcome)
+            results.append(already or CaptureResult.from_record(record))
         if len(absent) < len(records):
             self.sync()
         self._write(list(absent.values()))
-        return outcomes
+        return results
 
     def sync(self) -> None:
         for keyed in self._files():
@@ -318,12 +317,8 @@ def _capture(record: Followup | Missed) -> Capture:
     return Capture(record.signal_id, record.offset_ms, record.market_key, record.signal_timestamp_ms)
 
 
-def _already_captured(_: bytes) -> str:
-    return "already captured"
-
-
-def _already_missed(line: bytes) -> str:
+def _already_missed(line: bytes) -> CaptureResult:
     try:
-        return f"already {Missed.from_line(line).outcome}"
-    except Hip3Error:
-        return "already missed"
+        return CaptureResult.from_record(Missed.from_line(line), already=True)
+    except MalformedRecord:
+        return CaptureResult(CaptureStatus.ALREADY_MISSED)

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture, parse_signal_id, signal_id_of, utc_day
+from hip3_tasks.domain.capture_result import DAY_CLOSED, PENDING, CaptureResult, CaptureStatus
 from hip3_tasks.domain.market import COIN
+from hip3_tasks.domain.records import MissedReason
 from hip3_tasks.errors import BadCapture
-from tests.support.factories import DAY, T0_MS
+from tests.support.factories import DAY, T0_MS, a_followup, a_missed
 
 coins = st.from_regex(COIN, fullmatch=True)
 instants = st.integers(10**12, 10**13 - 1)
@@ -109,3 +111,20 @@ def test_the_day_is_the_signals_utc_day_even_when_the_follow_up_is_due_on_the_ne
     assert utc_day(midnight_ms - 1) == DAY
     assert utc_day(midnight_ms) == "2026-11-23"
     assert Capture.from_ids(f"xyz:TSLA-{midnight_ms - 1}", 5000).day == DAY
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (CaptureResult.from_record(a_followup()), "captured"),
+        (CaptureResult.from_record(a_followup(), already=True), "already captured"),
+        (CaptureResult.from_record(a_missed(reason=MissedReason.NO_QUOTE)), "missed: no_quote"),
+        (CaptureResult.from_record(a_missed(), already=True), "already missed: feed_gap"),
+        (CaptureResult(CaptureStatus.ALREADY_MISSED), "already missed"),
+        (DAY_CLOSED, "day closed"),
+        (PENDING, "left pending: the tape is not complete at its due time yet"),
+    ],
+)
+def test_a_result_is_shown_as_a_plain_sentence_and_all_but_pending_are_final(result: CaptureResult, text: str) -> None:
+    assert repr(str(result)) == repr(text)
+    assert result.is_final is (result is not PENDING)
