@@ -1,7 +1,6 @@
 """A file of lines that only ever grows by whole, durable lines; whoever uses it sees to it that one process writes."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,16 +34,6 @@ def sync_names(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-@contextmanager
-def locked(fd: int) -> Iterator[None]:
-    """Alone with a file, among those who ask; a process that dies lets go of it."""
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 class AppendFile:

@@ -6,7 +6,6 @@ syncs, and takes its own bytes back on any error. A task is acknowledged after t
 make lines that exist exactly once.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +21,7 @@ from hip3_tasks.files.append_file import AppendFile, refusing
 from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.key_index import KeyIndex
 from hip3_tasks.files.line_reader import containing
+from hip3_tasks.files.lock import lock, unlock
 
 MAX_OPEN_DAYS = 4
 MUCH_BYTES = 1 << 16
@@ -186,10 +186,10 @@ class _Day:
                 keyed.file.close()
 
     def lock(self) -> None:
-        fcntl.flock(self._followups.file.fd, fcntl.LOCK_EX)
+        lock(self._followups.file.fd)
 
     def unlock(self) -> None:
-        fcntl.flock(self._followups.file.fd, fcntl.LOCK_UN)
+        unlock(self._followups.file.fd)
 
     def is_in_place(self) -> bool:
         return all(keyed.file.is_in_place() for keyed in self._files())

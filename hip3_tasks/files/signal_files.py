@@ -11,9 +11,10 @@ import structlog
 from hip3_tasks.domain.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile, locked, refusing
+from hip3_tasks.files.append_file import AppendFile, refusing
 from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.line_reader import backwards, bisect, containing, whole_length
+from hip3_tasks.files.lock import locked
 
 log = structlog.get_logger()
 

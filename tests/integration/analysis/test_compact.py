@@ -314,7 +314,7 @@ def test_lines_of_a_closed_day_that_are_not_in_its_parquet_are_not_deleted(
 def test_a_lock_that_nobody_releases_is_said(
     tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr(closing, "LOCK_TIMEOUT_S", 0.1)
     with jsonl_path(tmp_path, "followups", DAY).open("rb") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
         assert f"followups_{DAY}.jsonl was locked for 0.1 s: is a worker stopped?" in refused(tmp_path)
