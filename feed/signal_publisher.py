@@ -91,7 +91,7 @@ class Dispatcher:
     async def write_signals(self) -> None:
         """Make each signal durable at once; until then nothing of it is published."""
         try:
-            await self.on_disk_thread(self._writer.mend)
+            await self.on_disk_thread(self._writer.repair_tails)
         except JournalError as error:
             log.warning("signals_not_mended", error=str(error))
         while True:

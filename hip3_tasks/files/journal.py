@@ -17,7 +17,7 @@ from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import DAY_CLOSED, CaptureResult, CaptureStatus
 from hip3_tasks.domain.records import Followup, Missed, key_of
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile, refusing
+from hip3_tasks.files.append_file import AppendFile, as_journal_error
 from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.key_index import KeyIndex
 from hip3_tasks.files.line_reader import containing
@@ -106,7 +106,7 @@ class Journal:
             return captures
         with self._locked(name, [capture.timestamp_ms for capture in captures]) as day:
             pass
-        with refusing(self._path(name)):
+        with as_journal_error(self._path(name)):
             return [] if day is None else day.open_among(captures)
 
     def _path(self, name: str) -> Path:
@@ -121,7 +121,7 @@ class Journal:
         """A day's files, locked, and known far enough back for captures of these times; None when the day is closed."""
         self._forget_deleted()
         try:
-            with refusing(self._path(name)):
+            with as_journal_error(self._path(name)):
                 day = self._lock(name)
                 while day is not None and (day.mend() > MUCH_BYTES or day.knows_too_little(signals_ms)):
                     day.unlock()
@@ -251,7 +251,7 @@ class _Day:
             try:
                 self._missed.append(missed)
             except BaseException:
-                self._followups.file.take_back(before)
+                self._followups.file.truncate_to(before)
                 raise
 
     def _files(self) -> list["_Keyed"]:
@@ -268,7 +268,7 @@ class _Keyed:
 
     def mend(self) -> int:
         if self.file.size() != self._read_to:
-            self._whole = self.file.mend()
+            self._whole = self.file.repair_tail()
             if self._read_to is not None and self._whole < self._read_to:
                 self._read_to = None
         return self._whole - (self._read_to or 0)

@@ -44,7 +44,7 @@ def backwards(fd: int, end: int) -> Iterator[list[bytes]]:
             yield lines
 
 
-def whole_length(fd: int, size: int) -> int:
+def complete_length(fd: int, size: int) -> int:
     """How many of the first `size` bytes are whole lines."""
     while size > 0:
         start = max(0, size - CHUNK_BYTES)
@@ -92,7 +92,7 @@ def read_from(path: Path, start: int = 0) -> tuple[list[bytes], int]:
     except FileNotFoundError:
         return [], 0
     try:
-        end = whole_length(fd, os.fstat(fd).st_size)
+        end = complete_length(fd, os.fstat(fd).st_size)
         return list(forwards(fd, start, end)), max(start, end)
     finally:
         os.close(fd)

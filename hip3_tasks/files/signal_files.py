@@ -11,9 +11,9 @@ import structlog
 from hip3_tasks.domain.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile, refusing
+from hip3_tasks.files.append_file import AppendFile, as_journal_error
 from hip3_tasks.files.day_files import is_closed, jsonl_path
-from hip3_tasks.files.line_reader import backwards, bisect, containing, whole_length
+from hip3_tasks.files.line_reader import backwards, bisect, complete_length, containing
 from hip3_tasks.files.lock import locked
 
 log = structlog.get_logger()
@@ -44,18 +44,18 @@ class SignalWriter:
         (day,) = {utc_day(signal.timestamp_ms) for signal in signals}
         while not is_closed(self._data_dir, day):
             file = self._opened(day)
-            with refusing(file.path), locked(file.fd):
+            with as_journal_error(file.path), locked(file.fd):
                 # Whoever closes a day holds this lock meanwhile.
                 if file.is_in_place() and not is_closed(self._data_dir, day):
                     file.append(b"".join(signal.line() for signal in signals))
                     return
         log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
 
-    def mend(self) -> None:
+    def repair_tails(self) -> None:
         """Mend what a feed that died left behind, on whatever day: nobody writes to a past one. Raises JournalError."""
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
-                file.mend()
+                file.repair_tail()
 
     def close(self) -> None:
         if self._file is not None:
@@ -67,7 +67,7 @@ class SignalWriter:
             self.close()
             self._file, self._day = AppendFile(signals_path(self._data_dir, day), Signal), day
             try:
-                self._file.mend()
+                self._file.repair_tail()
             except BaseException:
                 self.close()  # or the next line would be glued to a torn one
                 raise
@@ -78,7 +78,7 @@ def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
     """The signal a capture belongs to, from its day's file."""
     with _opened(signals_path(data_dir, capture.day)) as fd:
         if fd is not None:
-            end = whole_length(fd, os.fstat(fd).st_size)
+            end = complete_length(fd, os.fstat(fd).st_size)
             # A feed writes in the order of time, so a signal is found within a millisecond; else wherever it is.
             start = bisect(fd, end, lambda line: _timestamp_ms(line) < capture.timestamp_ms)
             for reach in (start, min(end, start + NEAR_BYTES)), (0, end):
@@ -112,7 +112,7 @@ def reversed_signals(path: Path) -> Iterator[Signal]:
     with _opened(path) as fd:
         if fd is None:
             return
-        for lines in backwards(fd, whole_length(fd, os.fstat(fd).st_size)):
+        for lines in backwards(fd, complete_length(fd, os.fstat(fd).st_size)):
             for line in reversed(lines):
                 try:
                     yield Signal.from_line(line)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hip3_tasks.files.day_files import KINDS
-from hip3_tasks.files.line_reader import read_from, whole_length
+from hip3_tasks.files.line_reader import complete_length, read_from
 
 
 class Tail:
@@ -13,7 +13,7 @@ class Tail:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self.read_to = {path: _whole_length(path) for _, path, _ in data_files(data_dir)}
+        self.read_to = {path: _complete_length(path) for _, path, _ in data_files(data_dir)}
         """Up to where each file is known; at first where each ended."""
 
     def new_lines(self) -> Iterator[tuple[str, list[bytes]]]:
@@ -38,6 +38,6 @@ def data_files(data_dir: Path) -> list[tuple[str, Path, int]]:
     return sorted(found, key=lambda file: (KINDS.index(file[0]), file[1]))
 
 
-def _whole_length(path: Path) -> int:
+def _complete_length(path: Path) -> int:
     with path.open("rb") as file:
-        return whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
+        return complete_length(file.fileno(), os.fstat(file.fileno()).st_size)
