@@ -277,14 +277,14 @@ class _Keyed:
         older_ms = [at_ms for at_ms in signals_ms if at_ms < self._keys.complete_since_ms]
         if len(older_ms) < MANY_OLDER:
             return False
-        self._keys, self._read_to = self._keys.wider(min(older_ms)), None
+        self._keys, self._read_to = self._keys.widened(min(older_ms)), None
         return True
 
     def catch_up(self) -> None:
         if self._read_to is None or self._whole - self._read_to > AFRESH_BYTES:
-            self._keys.read_back(self.file.fd, self._whole)
+            self._keys.index_backward(self.file.fd, self._whole)
         else:
-            self._keys.read_on(self.file.fd, self._read_to, self._whole)
+            self._keys.index_forward(self.file.fd, self._read_to, self._whole)
         self._read_to = self._whole
 
     def append(self, records: Sequence[Followup] | Sequence[Missed]) -> None:
@@ -295,7 +295,7 @@ class _Keyed:
                 self._keys.add(*_key(_capture(record)), before, self._whole)
 
     def find(self, capture: Capture) -> bytes | None:
-        start, end = self._keys.where(*_key(capture)) or (0, 0)
+        start, end = self._keys.find_span(*_key(capture)) or (0, 0)
         for line in containing(self.file.fd, f'"{capture.signal_id}"'.encode(), start, min(end, self._read_to or 0)):
             with suppress(MalformedRecord):
                 if key_of(line) == _key(capture):
@@ -306,7 +306,7 @@ class _Keyed:
         """As `find` finds, without looking into the file for what is remembered."""
         if capture.timestamp_ms < self._keys.complete_since_ms:
             return self.find(capture) is not None
-        return self._keys.where(*_key(capture)) is not None
+        return self._keys.find_span(*_key(capture)) is not None
 
 
 def _key(capture: Capture) -> tuple[str, int]:

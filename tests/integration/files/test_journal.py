@@ -154,7 +154,7 @@ def test_what_there_is_to_know_can_be_read_beforehand(tmp_path: Path, monkeypatc
         journal.append([FIRST])
     with opened(tmp_path) as journal:
         journal.prepare(DAY)
-        monkeypatch.setattr(KeyIndex, "read_back", None)
+        monkeypatch.setattr(KeyIndex, "index_backward", None)
         assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
 
 
@@ -483,7 +483,7 @@ def test_a_key_takes_at_most_sixteen_bytes() -> None:
     for key in keys:
         index.add(*key, 0, 1)
     assert 8 * 100_000 <= index.used_bytes() <= 16 * 100_000
-    assert all(index.where(*key) == (0, 1) for key in keys)
+    assert all(index.find_span(*key) == (0, 1) for key in keys)
 
 
 def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
@@ -493,11 +493,11 @@ def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
             file.write(b'{"signal_id":"xyz:A-%d","offset_ms":1000}\n' % (T0_MS + second * 1000))
     with path.open("rb") as file:
         for end in range(53, path.stat().st_size + 1, 53):
-            index.read_on(file.fileno(), end - 53, end)
+            index.index_forward(file.fileno(), end - 53, end)
     assert index.used_bytes() <= 62 * 100
     assert T0_MS + 3_480_000 <= index.complete_since_ms <= T0_MS + 3_539_000
-    assert index.where(f"xyz:B-{T0_MS + 3_590_000}", 1000) is None
-    assert index.where(f"xyz:B-{T0_MS}", 1000)
+    assert index.find_span(f"xyz:B-{T0_MS + 3_590_000}", 1000) is None
+    assert index.find_span(f"xyz:B-{T0_MS}", 1000)
 
 
 # --- what is older than the window
@@ -539,18 +539,18 @@ def test_what_another_appends_while_old_lines_are_read_is_seen(
     tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
-    read_back = KeyIndex.read_back
+    index_backward = KeyIndex.index_backward
     open_ones = [a_followup(one, 1000) for one in long_day[3:100:4]]
     with opened(tmp_path, window_ms=1000) as journal, opened(tmp_path) as other:
 
-        def read_back_slowly(index: KeyIndex, fd: int, size: int) -> None:
-            read_back(index, fd, size)
+        def index_backward_slowly(index: KeyIndex, fd: int, size: int) -> None:
+            index_backward(index, fd, size)
             if index.complete_since_ms < T0_MS + 4000:
                 monkeypatch.undo()
                 other.append(open_ones[:5])
 
         journal.append([a_followup(long_day[-1], 1000)])
-        monkeypatch.setattr(KeyIndex, "read_back", read_back_slowly)
+        monkeypatch.setattr(KeyIndex, "index_backward", index_backward_slowly)
         assert texts(journal.append(open_ones)) == ["already captured"] * 5 + ["captured"] * 20
 
 
