@@ -5,6 +5,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left
+from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
@@ -51,7 +52,7 @@ class KeyIndex:
         self.complete_since_ms = 0
         self._window_ms = window_ms
         self._newest_ms = 0
-        self._buckets: dict[int, _Bucket] = {}
+        self._buckets = defaultdict[int, _Bucket](_Bucket)
 
     def widened(self, since_ms: int) -> "KeyIndex":
         """An empty index for signals since an instant; at least twice as wide, so that a file is read again rarely."""
@@ -60,7 +61,7 @@ class KeyIndex:
     def add(self, signal_id: str, offset_ms: int, start: int, end: int) -> None:
         """Add a key whose line stands between two bytes of the file. Raises BadCapture."""
         _, timestamp_ms = parse_signal_id(signal_id)
-        bucket, fingerprint = self._bucket(timestamp_ms), _fingerprint(signal_id, offset_ms)
+        bucket, fingerprint = self._buckets[timestamp_ms // BUCKET_MS], _fingerprint(signal_id, offset_ms)
         index = bisect_left(bucket.fingerprints, fingerprint)
         if not _is_at(bucket.fingerprints, index, fingerprint):
             bucket.fingerprints.insert(index, fingerprint)
@@ -104,7 +105,7 @@ class KeyIndex:
                 except (MalformedRecord, BadCapture, ValueError):
                     captured_ms = math.inf
                     continue
-                bucket = self._bucket(timestamp_ms)
+                bucket = self._buckets[timestamp_ms // BUCKET_MS]
                 bucket.fingerprints.append(_fingerprint(signal_id, offset_ms))
                 touched.add(bucket)
                 newest_ms = max(newest_ms, timestamp_ms)
@@ -125,13 +126,6 @@ class KeyIndex:
     def used_bytes(self) -> int:
         """The memory of the fingerprints."""
         return sum(bucket.fingerprints.__sizeof__() for bucket in self._buckets.values())
-
-    def _bucket(self, timestamp_ms: int) -> _Bucket:
-        number = timestamp_ms // BUCKET_MS
-        bucket = self._buckets.get(number)
-        if bucket is None:
-            bucket = self._buckets[number] = _Bucket()
-        return bucket
 
     def _forget_old(self) -> None:
         oldest = (self._newest_ms - self._window_ms) // BUCKET_MS

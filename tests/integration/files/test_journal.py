@@ -123,25 +123,25 @@ def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_no_sync")
-@pytest.mark.parametrize("afresh_bytes", [1 << 24, 1 << 16])
+@pytest.mark.parametrize("reindex_bytes", [1 << 24, 1 << 16])
 def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, afresh_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reindex_bytes: int
 ) -> None:
-    monkeypatch.setattr(journal_module, "AFRESH_BYTES", afresh_bytes)
+    monkeypatch.setattr(journal_module, "REINDEX_BYTES", reindex_bytes)
     records = [a_followup(a_signal(at_ms=T0_MS + number)) for number in range(600)]
     grown: list[Followup] = []
     with opened(tmp_path) as idle, opened(tmp_path) as busy:
         idle.append(records[:1])
         busy.append(records[1:300])
 
-        def other_writes(day: Any) -> None:
-            caught_up(day)
+        def other_writes(day: Any, *signals_ms: Any) -> None:
+            caught_up(day, *signals_ms)
             if day is idle._days.get(DAY) and not grown:
                 grown.extend(records[300:301])
                 busy.append(grown)  # it would wait for ever if the lock were held
 
-        caught_up = journal_module._Day.catch_up
-        monkeypatch.setattr(journal_module._Day, "catch_up", other_writes)
+        caught_up = journal_module.DayJournal.catch_up
+        monkeypatch.setattr(journal_module.DayJournal, "catch_up", other_writes)
         assert texts(idle.append(records)) == ["already captured"] * 301 + ["captured"] * 299
     assert followups(tmp_path).read_bytes() == b"".join(record.line() for record in records)
     assert len(grown) == 1
