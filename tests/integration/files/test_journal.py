@@ -23,9 +23,10 @@ from hip3_tasks.domain.capture_result import DAY_CLOSED, CaptureResult
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal, key_of
 from hip3_tasks.errors import JournalError
 from hip3_tasks.files import append_file as appendfile
-from hip3_tasks.files import journal as journal_module
+from hip3_tasks.files import indexed_file
 from hip3_tasks.files import line_reader as lines
 from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.journal_day import DayJournal
 from hip3_tasks.files.key_index import KeyIndex
 from tests.support.factories import DAY, T0_MS, a_capture, a_followup, a_missed, a_signal, texts
 from tests.support.processes import (
@@ -127,7 +128,7 @@ def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
 def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reindex_bytes: int
 ) -> None:
-    monkeypatch.setattr(journal_module, "REINDEX_BYTES", reindex_bytes)
+    monkeypatch.setattr(indexed_file, "REINDEX_BYTES", reindex_bytes)
     records = [a_followup(a_signal(at_ms=T0_MS + number)) for number in range(600)]
     grown: list[Followup] = []
     with opened(tmp_path) as idle, opened(tmp_path) as busy:
@@ -140,8 +141,8 @@ def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
                 grown.extend(records[300:301])
                 busy.append(grown)  # it would wait for ever if the lock were held
 
-        caught_up = journal_module.DayJournal.catch_up
-        monkeypatch.setattr(journal_module.DayJournal, "catch_up", other_writes)
+        caught_up = DayJournal.catch_up
+        monkeypatch.setattr(DayJournal, "catch_up", other_writes)
         assert texts(idle.append(records)) == ["already captured"] * 301 + ["captured"] * 299
     assert followups(tmp_path).read_bytes() == b"".join(record.line() for record in records)
     assert len(grown) == 1
@@ -522,7 +523,7 @@ def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
         read.append(end - start)
         return lines.containing(fd, needle, start, end)
 
-    monkeypatch.setattr(journal_module, "containing", containing)
+    monkeypatch.setattr(indexed_file, "containing", containing)
     with opened(tmp_path, window_ms=1000) as journal:
         outcomes = texts(journal.append([a_followup(one, 1000) for one in long_day[:100]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"] * 25
