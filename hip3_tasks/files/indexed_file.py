@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from hip3_tasks.domain.capture import Capture
-from hip3_tasks.domain.records import Followup, Missed, key_of
+from hip3_tasks.domain.records import CaptureRecord, Record, key_of
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files.append_file import AppendFile
 from hip3_tasks.files.key_index import KeyIndex
@@ -19,8 +20,9 @@ WIDEN_INDEX_AT = 10
 class IndexedFile:
     """A file of lines and the index of their keys."""
 
-    def __init__(self, file: AppendFile, window_ms: int) -> None:
-        self.file, self._keys = file, KeyIndex(window_ms)
+    def __init__(self, path: Path, kind: type[Record], *, window_ms: int, create: bool = True) -> None:
+        """Raises as `AppendFile` does."""
+        self.file, self._keys = AppendFile(path, kind, create=create), KeyIndex(window_ms)
         self._indexed_to: int | None = None
         """The end of the last indexed line; None before the first indexing."""
         self._complete_to = 0
@@ -51,7 +53,7 @@ class IndexedFile:
             self._keys.index_forward(self.file.fd, self._indexed_to, self._complete_to)
         self._indexed_to = self._complete_to
 
-    def append(self, records: Sequence[Followup] | Sequence[Missed]) -> None:
+    def append(self, records: Sequence[CaptureRecord]) -> None:
         if records:
             before = self.file.append(b"".join(record.line() for record in records))
             self._indexed_to = self._complete_to = self.file.size()

@@ -8,7 +8,6 @@ from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import CaptureResult, CaptureStatus
 from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.indexed_file import IndexedFile
 from hip3_tasks.files.lock import lock, unlock
@@ -23,7 +22,7 @@ class DayJournal:
     def __init__(self, data_dir: Path, name: str, window_ms: int) -> None:
         """Raises JournalError."""
         self._missed_path, self._window_ms = jsonl_path(data_dir, "missed", name), window_ms
-        self._followups = IndexedFile(AppendFile(jsonl_path(data_dir, "followups", name), Followup), window_ms)
+        self._followups = IndexedFile(jsonl_path(data_dir, "followups", name), Followup, window_ms=window_ms)
         self._missed: IndexedFile | None = None
 
     def close(self) -> None:
@@ -51,7 +50,7 @@ class DayJournal:
         """Make the files end with complete lines."""
         if self._missed is None:
             with suppress(FileNotFoundError):
-                self._missed = IndexedFile(AppendFile(self._missed_path, Missed, create=False), self._window_ms)
+                self._missed = self._opened_missed(create=False)
         for indexed in self._files():
             indexed.repair_locked()
 
@@ -69,7 +68,8 @@ class DayJournal:
 
     def open_among(self, captures: Sequence[Capture]) -> list[Capture]:
         """The captures that no indexed line belongs to."""
-        return [capture for capture in captures if not any(indexed.contains(capture) for indexed in self._files())]
+        files = self._files()
+        return [capture for capture in captures if not any(indexed.contains(capture) for indexed in files)]
 
     def append_locked(self, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
         """Append the records whose capture has no line yet. All results are durable on return."""
@@ -101,7 +101,7 @@ class DayJournal:
         followups = [record for record in records if isinstance(record, Followup)]
         missed = [record for record in records if isinstance(record, Missed)]
         if missed and self._missed is None:
-            self._missed = IndexedFile(AppendFile(self._missed_path, Missed), self._window_ms)
+            self._missed = self._opened_missed()
         before = self._followups.file.size()
         self._followups.append(followups)
         if self._missed is not None:
@@ -110,6 +110,9 @@ class DayJournal:
             except BaseException:
                 self._followups.file.truncate_to(before)
                 raise
+
+    def _opened_missed(self, *, create: bool = True) -> IndexedFile:
+        return IndexedFile(self._missed_path, Missed, window_ms=self._window_ms, create=create)
 
     def _files(self) -> list[IndexedFile]:
         return [self._followups] if self._missed is None else [self._followups, self._missed]
