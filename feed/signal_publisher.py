@@ -19,7 +19,7 @@ from hip3_tasks.errors import BadCapture, JournalError
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, Wanted
+from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, PendingCapture
 from hip3_tasks.store.task_message import task_message
 
 log = structlog.get_logger()
@@ -178,7 +178,7 @@ class Dispatcher:
         behind_ms = self._clock.behind_wall_ms()
         return self._pending.add(
             signals,
-            [Wanted(capture, self._message(capture, at_ms, behind_ms)) for capture in captures],
+            [PendingCapture(capture, self._message(capture, at_ms, behind_ms)) for capture in captures],
         )
 
     def _publish(self, signals: Sequence[Signal], at_ms: int) -> None:

@@ -18,7 +18,7 @@ from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.line_reader import CHUNK_BYTES, forwards
 from hip3_tasks.files.signal_files import find_signal, reversed_signals, signals_path
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, Wanted
+from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, PendingCapture
 from hip3_tasks.store.task_message import task_message
 
 CHUNK_SIGNALS = 20_000
@@ -92,7 +92,7 @@ def _add(pending: Pending, signals: list[Signal], left: list[Capture]) -> int:
     owing = iter([signal for signal in signals if signal.signal_id in of_signal])
     added = 0
     while batch := list(islice(owing, BATCH_SIGNALS)):
-        wanted = [Wanted(capture, None) for signal in batch for capture in of_signal[signal.signal_id]]
+        wanted = [PendingCapture(capture, None) for signal in batch for capture in of_signal[signal.signal_id]]
         added += pending.add(batch, wanted)
     return added
 

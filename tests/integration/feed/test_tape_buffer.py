@@ -18,7 +18,7 @@ from hip3_tasks.errors import Fenced
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import SignalWriter, find_signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import TapeReader, TapeWriter
 from tests.support.backends import PCALL_DIFFERS, Backend, server_only
 from tests.support.factories import T0_MS, a_market, a_signal
@@ -84,7 +84,7 @@ class Rig:
             writer = SignalWriter(self.data_dir)
             writer.append([signal])
             writer.close()
-        self.pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+        self.pending.add([signal], [PendingCapture(capture, None) for capture in signal.captures()])
         return signal
 
     def capture(self, signal: Signal, offset_ms: int = 1000) -> Followup | Missed | CaptureResult:

@@ -13,7 +13,7 @@ from hip3_tasks.domain.records import Followup
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, UnknownSignal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import TapeReader
 from tests.support.factories import T0_MS, a_calm_market, a_market, a_signal, texts
 from workers.capturer import Capturer
@@ -31,7 +31,7 @@ class Scene:
     def __init__(self, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
         self.client, self.keys, self.data_dir = client, keys, data_dir
         self.pending = Pending(client, keys)
-        self.pending.add(SIGNALS, [Wanted(capture, None) for capture in CAPTURES])
+        self.pending.add(SIGNALS, [PendingCapture(capture, None) for capture in CAPTURES])
         for coin in COINS:
             self.put(coin, T0_MS, *encode_entry(a_market()))
             self.put(coin, T0_MS + 900, *encode_entry(a_calm_market(at_ms=T0_MS + 900)))
@@ -134,7 +134,7 @@ def test_a_tape_entry_that_does_not_decode_harms_only_its_own(scene: Scene) -> N
 def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scene) -> None:
     unknown = a_signal("xyz:NONE").captures()[0]
     not_owed = Capture(SIGNALS[0].signal_id, 2_000, COINS[0], T0_MS)
-    scene.pending.add([], [Wanted(unknown, None), Wanted(not_owed, None)])
+    scene.pending.add([], [PendingCapture(unknown, None), PendingCapture(not_owed, None)])
     answers = scene.capturer.capture_all([CAPTURES[0], unknown, not_owed, CAPTURES[1]])
     assert [type(answer) for answer in answers] == [CaptureResult, UnknownSignal, BadCapture, CaptureResult]
     assert not scene.is_pending(unknown) and not scene.is_pending(not_owed)
