@@ -55,7 +55,7 @@ class DayJournal:
             indexed.repair_locked()
 
     def catch_up(self, signals_ms: Sequence[int] = ()) -> None:
-        """Index the lines that were complete at the last repair: they stay as they are, whoever holds the lock."""
+        """Index the lines that were complete at the last repair: no writer changes them, so the lock is not needed."""
         for indexed in self._files():
             indexed.catch_up(signals_ms)
 
