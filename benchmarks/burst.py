@@ -37,6 +37,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.server import server
+from hip3_tasks.domain.capture import parse_signal_id
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
 from simulator.limits import Limits
@@ -169,7 +170,7 @@ class Bench:
         there_ms: list[float] = []
         for (_, _, before), (at_ms, _, queued) in pairwise([(0.0, 0, 0), *samples]):
             there_ms += [at_ms] * (queued - before)
-        signal_ms = [int(member.rpartition(":")[0].rpartition("-")[2]) for member in members]
+        signal_ms = [parse_signal_id(member.rpartition(":")[0])[1] for member in members]
         return [at_ms - from_ms for at_ms, from_ms in zip(there_ms, signal_ms, strict=True)]
 
     def _delays(self, names: Iterable[str], began_us: float, until_us: float) -> list[float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hip3_tasks import settings
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import CaptureResult
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"
@@ -30,7 +31,7 @@ class StampedCapturer(Capturer):
         self._here = threading.local()
         self._fd = os.open(stamps_folder() / f"{os.getpid()}.stamps", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def capture_all(self, captures: Sequence[Capture]) -> list[str | Exception]:
+    def capture_all(self, captures: Sequence[Capture]) -> list[CaptureResult | Exception]:
         started_ns = time.time_ns()
         answers = super().capture_all(captures)
         read_ns = self._here.read_ns
@@ -53,7 +54,7 @@ def stamps_folder() -> Path:
 
 def capture(signal_id: str, offset_ms: int) -> None:
     """The job. What fails raises, so that the peer knows of it."""
-    capturer().capture(Capture.of(signal_id, offset_ms))
+    capturer().capture(Capture.from_ids(signal_id, offset_ms))
 
 
 @cache

@@ -16,7 +16,7 @@ from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect, connect_async
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import Stamped, TapeWriter
 from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 
@@ -69,7 +69,7 @@ def _add_signals(signals: Sequence[Signal], settings: Settings) -> None:
         pending = Pending(client, Keys(settings.feed_name))
         for start in range(0, len(signals), SIGNALS_AT_ONCE):
             some = signals[start : start + SIGNALS_AT_ONCE]
-            pending.add(some, [Wanted(capture, None) for signal in some for capture in signal.captures()])
+            pending.add(some, [PendingCapture(capture, None) for signal in some for capture in signal.captures()])
 
 
 def _chunks(entries: list[Stamped], size: int) -> Iterator[list[Stamped]]:

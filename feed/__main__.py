@@ -74,7 +74,7 @@ async def _run(settings: Settings) -> int:
     clock = FeedClock(not_before_ms=max([watermark_ms, *(tail.at_ms for tail in tails.values())]) + 1)
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
-    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, most=RESUME_MOST))
+    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, limit=RESUME_MOST))
     pending = Pending(client, keys, signal_ttl_s=settings.retention_s)
     dispatcher = Dispatcher(settings, pending=pending, clock=clock)
     feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)

@@ -1,11 +1,11 @@
 """The feed's claim on its data directory."""
 
-import fcntl
 import os
 import uuid
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.lock import lock
 
 
 class DirectoryClaim:
@@ -16,7 +16,7 @@ class DirectoryClaim:
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(data_dir / ".feed", os.O_RDWR | os.O_CREAT, 0o644)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(self._fd, timeout_s=0)
             self.owner = os.read(self._fd, 64).decode() or self._named()
         except BlockingIOError:
             raise Unavailable(f"{data_dir}: another feed runs on this data directory; stop it first") from None

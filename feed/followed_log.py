@@ -30,7 +30,7 @@ class WatchNotes:
             return
         try:
             with closing(AppendFile(jsonl_path(self._data_dir, WATCHED, today[0]), Watched)) as file:
-                file.mend()
+                file.repair_tail()
                 file.append(Watched(at_ms=at_ms, coins=tuple(today[1])).line())
         except (JournalError, OSError) as error:
             if not self._is_failing:

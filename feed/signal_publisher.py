@@ -19,7 +19,7 @@ from hip3_tasks.errors import BadCapture, JournalError
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, Wanted
+from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, PendingCapture
 from hip3_tasks.store.task_message import task_message
 
 log = structlog.get_logger()
@@ -91,7 +91,7 @@ class Dispatcher:
     async def write_signals(self) -> None:
         """Make each signal durable at once; until then nothing of it is published."""
         try:
-            await self.on_disk_thread(self._writer.mend)
+            await self.on_disk_thread(self._writer.repair_tails)
         except JournalError as error:
             log.warning("signals_not_mended", error=str(error))
         while True:
@@ -178,7 +178,7 @@ class Dispatcher:
         behind_ms = self._clock.behind_wall_ms()
         return self._pending.add(
             signals,
-            [Wanted(capture, self._message(capture, at_ms, behind_ms)) for capture in captures],
+            [PendingCapture(capture, self._message(capture, at_ms, behind_ms)) for capture in captures],
         )
 
     def _publish(self, signals: Sequence[Signal], at_ms: int) -> None:

@@ -10,10 +10,11 @@ import redis
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture, utc_day
+from hip3_tasks.domain.capture_result import DAY_CLOSED, PENDING, CaptureResult
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.errors import BadCapture, Hip3Error, JournalError, MalformedEntry, MalformedRecord, UnknownSignal
-from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import find_signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect
@@ -25,9 +26,7 @@ WATERMARK_POLL_MS = 2
 READ_AT_ONCE = 250
 """So that a large batch neither holds up the server for long nor stamps its first reading late."""
 
-LEFT_PENDING = "left pending: the tape is not complete at its due time yet"
-
-Answers = dict[Capture, str | Exception]
+Answers = dict[Capture, CaptureResult | Exception]
 
 
 class Capturer:
@@ -63,15 +62,15 @@ class Capturer:
         with suppress(JournalError):
             self._journal.prepare(utc_day(self._now_ms()))
 
-    def capture(self, capture: Capture) -> str:
-        """The outcome of one capture; raises what `capture_all` answers."""
+    def capture(self, capture: Capture) -> CaptureResult:
+        """The result of one capture; raises what `capture_all` answers."""
         (answer,) = self.capture_all([capture])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    def capture_all(self, captures: Sequence[Capture]) -> list[str | Exception]:
-        """The outcome of each: captured, missed and why, already there, day closed, or left pending.
+    def capture_all(self, captures: Sequence[Capture]) -> list[CaptureResult | Exception]:
+        """The result of each: captured, missed and why, already there, day closed, or left pending.
 
         A capture that fails is answered by its error, and keeps none of the others: UnknownSignal or BadCapture for
         what no signal is owed, JournalError when the disk refuses, MalformedEntry or redis.RedisError. It then stays
@@ -111,8 +110,8 @@ class Capturer:
                 records[capture] = measure(signal, capture, due=reading.due, t0=origin.t0, at_ms=at_ms)
             except (BadCapture, UnknownSignal, MalformedEntry) as error:
                 failed[capture] = self._answer(capture, error)
-        outcomes = self._journal.append(list(records.values()))
-        answers = failed | dict(zip(records, outcomes, strict=True))
+        results = self._journal.append(list(records.values()))
+        answers = failed | dict(zip(records, results, strict=True))
         self._forget(answers)
         return answers
 
@@ -122,7 +121,7 @@ class Capturer:
         for capture, origin in zip(captures, self._reader.origins(captures), strict=True):
             try:
                 self._signal(capture, origin)
-                answers[capture] = self._journal.outcome(capture) or LEFT_PENDING
+                answers[capture] = self._journal.result(capture) or PENDING
             except (BadCapture, UnknownSignal) as error:
                 answers[capture] = self._answer(capture, error)
         self._forget(answers)
@@ -149,7 +148,7 @@ class Capturer:
             raise BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
         return signal
 
-    def _answer(self, capture: Capture, error: Hip3Error) -> str | Exception:
+    def _answer(self, capture: Capture, error: Hip3Error) -> CaptureResult | Exception:
         """What is said of an error: a signal that nobody knows may be of a day whose lines are deleted."""
         is_over = isinstance(error, UnknownSignal) and self._journal.is_closed(capture.day)
         return DAY_CLOSED if is_over else error
@@ -159,8 +158,8 @@ class Capturer:
         self._pending.remove(capture.member for capture, answer in answers.items() if _is_final(answer))
 
 
-def _is_final(answer: str | Exception) -> bool:
-    return isinstance(answer, BadCapture | UnknownSignal) or (isinstance(answer, str) and answer != LEFT_PENDING)
+def _is_final(answer: CaptureResult | Exception) -> bool:
+    return answer.is_final if isinstance(answer, CaptureResult) else isinstance(answer, BadCapture | UnknownSignal)
 
 
 def _decoded(line: bytes | None, capture: Capture) -> Signal | None:

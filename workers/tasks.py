@@ -16,6 +16,7 @@ from celery.worker import state
 from hip3_tasks import settings
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
@@ -46,8 +47,8 @@ class CaptureFollowup(DueBatchTask):
                     "followup_failed", signal_id=capture.signal_id, offset_ms=capture.offset_ms, error=str(answer)
                 )
             else:
-                log.debug("followup", signal_id=capture.signal_id, offset_ms=capture.offset_ms, outcome=answer)
-        return [answers[want] if isinstance(want, Capture) else want for want in wanted]
+                log.debug("followup", signal_id=capture.signal_id, offset_ms=capture.offset_ms, outcome=str(answer))
+        return [_on_the_wire(answers[want] if isinstance(want, Capture) else want) for want in wanted]
 
 
 @connect_on_app_finalize
@@ -59,11 +60,15 @@ def _register(app: Celery) -> None:
 def _wanted(call: Call) -> Capture | BadCapture:
     args, kwargs = call
     try:
-        return Capture.of(*args, **kwargs)
+        return Capture.from_ids(*args, **kwargs)
     except BadCapture as error:
         return error
     except TypeError as error:
         return BadCapture(f"expected signal_id and offset_ms: {error}")
+
+
+def _on_the_wire(answer: CaptureResult | Exception) -> str | Exception:
+    return answer if isinstance(answer, Exception) else str(answer)
 
 
 @cache

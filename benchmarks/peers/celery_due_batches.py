@@ -12,7 +12,7 @@ from hip3_tasks import settings
 from hip3_tasks.celery import app
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.task_message import task_message
 
 app.conf.worker_send_task_events = EVENTS in os.environ
@@ -24,7 +24,7 @@ LULL_MS = LULL_S * 1000
 def publish(signals: Sequence[Signal]) -> None:
     pending, queue = _pending()
     captures = [capture for signal in signals for capture in signal.captures()]
-    wanted = [Wanted(each, task_message(each, queue=queue, eta_ms=each.due_at_ms)) for each in captures]
+    wanted = [PendingCapture(each, task_message(each, queue=queue, eta_ms=each.due_at_ms)) for each in captures]
     pending.add(signals, wanted)
 
 

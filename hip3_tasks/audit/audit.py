@@ -26,7 +26,7 @@ from hip3_tasks.domain.capture import DAY_MS, day_start_ms
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files.day_files import DayFiles, days_of, is_closed, jsonl_path
-from hip3_tasks.files.line_reader import forwards, whole_length
+from hip3_tasks.files.line_reader import complete_length, forwards
 
 OPEN_GRACE_MS = 30_000
 """A capture open for less than this after its due time is no error."""
@@ -229,7 +229,7 @@ class _File:
 
     def lines(self) -> Iterator[bytes]:
         """Its whole lines, and the one that was being written; when they are read, `torn_bytes` is known."""
-        whole = whole_length(self.fd, self._size)
+        whole = complete_length(self.fd, self._size)
         yield from forwards(self.fd, 0, whole)
         if whole < self._size:
             tail = self._tail(whole)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from hip3_tasks.audit.recompute import Basis
-from hip3_tasks.domain.capture import Capture, signal_id_of
+from hip3_tasks.domain.capture import Capture, parse_signal_id, signal_id_of
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Signal
+from hip3_tasks.errors import BadCapture
 
 T = TypeVar("T")
 
@@ -59,12 +60,12 @@ class Ledger:
 
     def find(self, signal_id: str) -> Owed | None:
         """The signal of an id; None when there is none."""
-        coin, _, timestamp_ms = signal_id.rpartition("-")
-        number = self._coins.numbers.get(coin)
-        if number is None or len(timestamp_ms) != 13 or not (timestamp_ms.isascii() and timestamp_ms.isdigit()):
+        try:
+            coin, timestamp_ms = parse_signal_id(signal_id)
+            row = self._rows[self._coins.numbers[coin] << _TIME_BITS | timestamp_ms]
+        except (BadCapture, KeyError):
             return None
-        row = self._rows.get(number << _TIME_BITS | int(timestamp_ms))
-        return None if row is None else self._owed(coin, row)
+        return self._owed(coin, row)
 
     def settle(self, owed: Owed, offset_ms: int) -> bool:
         """Note that a capture has a line; False when it had one already."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+from hip3_tasks.domain.capture import parse_signal_id
 from hip3_tasks.domain.edge import Side, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Signal
 
@@ -69,7 +70,7 @@ def _identity(record: Followup | Missed, basis: Basis) -> Iterator[str]:
         yield f"market_key is {record.market_key}, the signal's is {basis.market_key}"
     if record.side is not basis.side:
         yield f"side is {record.side}, the signal's is {basis.side}"
-    timestamp_ms = int(record.signal_id.rpartition("-")[2])
+    _, timestamp_ms = parse_signal_id(record.signal_id)
     if record.signal_timestamp_ms != timestamp_ms:
         yield f"signal_timestamp_ms is {record.signal_timestamp_ms}, the signal's is {timestamp_ms}"
     due_at_ms = record.signal_timestamp_ms + record.offset_ms

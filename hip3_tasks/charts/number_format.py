@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.stats.bootstrap import REPLICATES, Estimate
 
 MISSING = "–"
@@ -77,7 +78,7 @@ def instant(at_ms: int) -> str:
 
 def duration(span_ms: int) -> str:
     """`48 h 24 min`, `24 min`, `12 s`: the two greatest units say enough."""
-    hours, minutes, secs = span_ms // 3_600_000, span_ms // 60_000 % 60, span_ms // 1000 % 60
+    hours, minutes, secs = span_ms // HOUR_MS, span_ms // MINUTE_MS % 60, span_ms // 1000 % 60
     if hours:
         return f"{hours:,}{GAP}h {minutes}{GAP}min"
     return f"{minutes}{GAP}min {secs}{GAP}s" if minutes else f"{secs}{GAP}s"

@@ -9,15 +9,26 @@ from typing import Any, Self
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.errors import BadCapture
 
-_SIGNAL_ID = re.compile(rf"({COIN.pattern})-([1-9][0-9]{{12}})", re.ASCII)
 _MEMBER = re.compile(r"(.+)\|([1-9][0-9]{0,6})", re.ASCII)
-MAX_OFFSET_MS = 3_600_000
-DAY_MS = 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+MAX_OFFSET_MS = HOUR_MS
 
 
 def signal_id_of(market_key: str, timestamp_ms: int) -> str:
     """`{market_key}-{timestamp_ms}`: at most one signal per market and millisecond."""
     return f"{market_key}-{timestamp_ms}"
+
+
+def parse_signal_id(signal_id: str) -> tuple[str, int]:
+    """(market_key, timestamp_ms), the inverse of `signal_id_of`; the market key is not checked. Raises BadCapture."""
+    market_key, _, digits = signal_id.rpartition("-")
+    if len(digits) != 13 or digits[0] == "0" or not (digits.isascii() and digits.isdigit()):
+        raise _bad_signal_id(signal_id)
+    return market_key, int(digits)
+
+
+def _bad_signal_id(signal_id: object) -> BadCapture:
+    return BadCapture(f"signal_id: expected 'DEX:COIN-MILLISECONDS', was {str(signal_id)[:80]!r}")
 
 
 def utc_day(at_ms: int) -> str:
@@ -45,14 +56,14 @@ class Capture:
     timestamp_ms: int
 
     @classmethod
-    def of(cls, signal_id: Any, offset_ms: Any) -> Self:
-        """Validate task arguments, which anyone may have typed. Raises BadCapture."""
-        match = _SIGNAL_ID.fullmatch(signal_id) if isinstance(signal_id, str) else None
-        if match is None:
-            raise BadCapture(f"signal_id: expected 'DEX:COIN-MILLISECONDS', was {str(signal_id)[:80]!r}")
+    def from_ids(cls, signal_id: Any, offset_ms: Any) -> Self:
+        """Validate task arguments, which may be anything. Raises BadCapture."""
+        market_key, timestamp_ms = parse_signal_id(signal_id) if isinstance(signal_id, str) else ("", 0)
+        if not COIN.fullmatch(market_key):
+            raise _bad_signal_id(signal_id)
         if type(offset_ms) is not int or not 0 < offset_ms <= MAX_OFFSET_MS:
             raise BadCapture(f"offset_ms: expected 1 to {MAX_OFFSET_MS}, was {str(offset_ms)[:80]!r}")
-        return cls(signal_id, offset_ms, match[1], int(match[2]))
+        return cls(signal_id, offset_ms, market_key, timestamp_ms)
 
     @classmethod
     def from_member(cls, member: str) -> Self:
@@ -60,7 +71,7 @@ class Capture:
         match = _MEMBER.fullmatch(member)
         if match is None:
             raise BadCapture(f"member: expected 'SIGNAL_ID|OFFSET_MS', was {member[:80]!r}")
-        return cls.of(match[1], int(match[2]))
+        return cls.from_ids(match[1], int(match[2]))
 
     @property
     def member(self) -> str:

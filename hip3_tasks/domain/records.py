@@ -95,12 +95,8 @@ class Signal(Record):
         return [Capture(self.signal_id, offset_ms, self.market_key, self.timestamp_ms) for offset_ms in self.offsets_ms]
 
 
-class Followup(Record):
-    """The market as it was known at exactly T0 + offset, measured against the signal.
-
-    `edge_change_bps` < 0: the edge shrank. The two moves carry no side; `markout_bps` does (positive: the mid
-    moved the taker's way). The first sixteen are never null.
-    """
+class CaptureRecord(Record):
+    """The line of a capture, of which each capture has exactly one."""
 
     signal_id: str
     market_key: Coin
@@ -109,6 +105,20 @@ class Followup(Record):
     offset_ms: OffsetMs
     captured_at_ms: InstantMs
     """The worker's wall clock right after the state was read; lateness is this − due_at_ms."""
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """(signal_id, offset_ms), as `key_of` reads it from a line."""
+        return self.signal_id, self.offset_ms
+
+
+class Followup(CaptureRecord):
+    """The market as it was known at exactly T0 + offset, measured against the signal.
+
+    `edge_change_bps` < 0: the edge shrank. The two moves carry no side; `markout_bps` does (positive: the mid
+    moved the taker's way). The first sixteen are never null.
+    """
+
     t0_oracle_px: Px
     t0_best_px: Px
     t0_raw_edge_bps: float
@@ -134,28 +144,14 @@ class Followup(Record):
     markout_bps: float | None
     """None when either book was one-sided."""
 
-    @property
-    def outcome(self) -> str:
-        return "captured"
 
-
-class Missed(Record):
+class Missed(CaptureRecord):
     """A follow-up that can never be measured, and why."""
 
-    signal_id: str
-    market_key: Coin
-    side: Side
-    signal_timestamp_ms: InstantMs
-    offset_ms: OffsetMs
-    captured_at_ms: InstantMs
     due_at_ms: InstantMs
     reason: MissedReason
     detail: str | None
     """For a feed gap: what made the state unknown."""
-
-    @property
-    def outcome(self) -> str:
-        return f"missed: {self.reason}"
 
 
 class Watched(Record):

@@ -1,8 +1,8 @@
-"""The data files of a directory, by UTC day and kind: their names are made and understood here and nowhere else.
+"""The data files of a directory, by UTC day and kind: only this module makes and parses their names.
 
-A day is closed when `followups_DAY.parquet` exists: its three Parquet files are what it holds, nothing is added to it
-any more, and JSON lines beside them are a copy. Parquet of a day that is not closed was left behind by a compaction
-that died, and is no data.
+A day is closed when `followups_DAY.parquet` exists: its data are its three Parquet files, nothing is added to it any
+more, and JSON lines beside them are a copy. Parquet of a day that is not closed was left behind by a compaction that
+died, and is no data.
 """
 
 import re
@@ -14,7 +14,7 @@ from hip3_tasks.errors import Unavailable
 
 KINDS = ("signals", "followups", "missed")
 WATCHED = "watched"
-"""What the feed followed: notes beside the data, which go with their day."""
+"""Kind of the files that list the markets which the feed followed; deleted with their day."""
 
 _NAME = re.compile(rf"({'|'.join((*KINDS, WATCHED))})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
 
@@ -32,20 +32,20 @@ def is_closed(data_dir: Path, day: str) -> bool:
 
 
 def day_of(name: str) -> str | None:
-    """The day that a file of this name belongs to and goes with; None for a name that is none of ours."""
+    """The day of a data file, with which it is deleted; None for a name of any other file."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
     try:
         day_start_ms(match[2])
-    except ValueError:  # a day that no calendar has
+    except ValueError:  # a day that does not exist
         return None
     return match[2]
 
 
 @dataclass(frozen=True, slots=True)
 class DayFiles:
-    """What there is of one day, by kind."""
+    """The files of one day, by kind."""
 
     day: str
     jsonl: dict[str, Path] = field(default_factory=dict)
@@ -58,12 +58,12 @@ class DayFiles:
 
     @property
     def is_copied(self) -> bool:
-        """Whether the day is closed and all its JSON lines are there too; of those, signals are deleted first."""
+        """Whether the day is closed and its JSON lines are there too; of these files, signals are deleted first."""
         return self.is_closed and {"signals", "followups"} <= self.jsonl.keys()
 
 
 def days_of(data_dir: Path) -> dict[str, DayFiles]:
-    """The days of a directory, oldest first. Raises Unavailable where there is none."""
+    """The days of a directory, oldest first. Raises Unavailable when it has none."""
     try:
         names = sorted(path.name for path in data_dir.iterdir())
     except OSError as error:
@@ -77,7 +77,7 @@ def days_of(data_dir: Path) -> dict[str, DayFiles]:
     for files in days.values():
         if "followups" not in files.parquet:
             files.parquet.clear()
-    found = {day: files for day, files in sorted(days.items()) if files.jsonl or files.parquet}
-    if not found:
+    days = {day: files for day, files in sorted(days.items()) if files.jsonl or files.parquet}
+    if not days:
         raise Unavailable(f"{data_dir}: no signals_, followups_ or missed_YYYY-MM-DD.jsonl: nothing to read")
-    return found
+    return days

@@ -1,80 +1,67 @@
 """The journal of outcomes: `followups_` and `missed_YYYY-MM-DD.jsonl`, in which each capture has exactly one line.
 
 The file is the truth, and the only one. Under the day's lock (flock on the follow-ups file's own descriptor) a writer
-reads what others appended since it last looked, mends a torn tail, appends only what is absent, in one write a file,
+reads what others appended since it last looked, repairs a torn tail, appends only what is absent, in one write a file,
 syncs, and takes its own bytes back on any error. A task is acknowledged after that; so tasks that run at least once
 make lines that exist exactly once.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from hip3_tasks.domain.capture import Capture
-from hip3_tasks.domain.records import Followup, Missed, key_of
-from hip3_tasks.errors import Hip3Error, MalformedRecord
-from hip3_tasks.files.append_file import AppendFile, refusing
+from hip3_tasks.domain.capture import Capture, utc_day
+from hip3_tasks.domain.capture_result import DAY_CLOSED, CaptureResult
+from hip3_tasks.domain.records import Followup, Missed
+from hip3_tasks.files.append_file import as_journal_error
 from hip3_tasks.files.day_files import is_closed, jsonl_path
-from hip3_tasks.files.key_index import KeyIndex
-from hip3_tasks.files.line_reader import containing
+from hip3_tasks.files.journal_day import DayJournal
 
-DAY_CLOSED = "day closed"
 MAX_OPEN_DAYS = 4
-MUCH_BYTES = 1 << 16
-"""More than this that is new is read while others may write: after an idle hour it may be a million lines."""
-AFRESH_BYTES = 1 << 24
-"""From so much on only what the window needs is read, from the end."""
-MANY_OLDER = 10
-"""To look for one capture in a file takes a tenth of the time that reading all of its keys does."""
 
 
 class Journal:
     """One process's view of a data directory. Opens its files after a fork, never before."""
 
     def __init__(self, data_dir: Path, *, window_ms: int = 900_000) -> None:
-        """`window_ms` of signal time is remembered, in 8 bytes a capture.
+        """`window_ms` of signal time is indexed, in 8 bytes a capture.
 
-        One that is older is searched for on disk; for many of them, as after an outage, the window becomes wider.
+        An older capture is searched for on disk; for many of them, as after an outage, the window becomes wider.
         """
         self._data_dir, self._window_ms = data_dir, window_ms
-        self._days: dict[str, _Day] = {}
+        self._days: dict[str, DayJournal] = {}
         self._pid = os.getpid()
         self._threads = threading.Lock()
 
-    def append(self, records: Sequence[Followup | Missed]) -> list[str]:
-        """The outcome of each record, durable on return; a record whose capture has a line already adds none.
+    def append(self, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
+        """Append records, durably on return; a record whose capture has a line already adds none.
 
         Raises JournalError when the disk refuses; then no record of its day was added.
         """
-        outcomes: dict[int, str] = {}
-        numbered = sorted(enumerate(records), key=lambda item: _capture(item[1]).day)
+        results: dict[int, CaptureResult] = {}
+        days = [utc_day(record.signal_timestamp_ms) for record in records]
         with self._threads:
-            for day, group in groupby(numbered, key=lambda item: _capture(item[1]).day):
-                indexes, of_day = zip(*group, strict=True)
-                outcomes |= zip(indexes, self._append_to_day(day, of_day), strict=True)
-        return [outcomes[index] for index in range(len(records))]
+            for day, group in groupby(sorted(range(len(records)), key=days.__getitem__), key=days.__getitem__):
+                indexes = list(group)
+                results |= zip(indexes, self._append_to_day(day, [records[i] for i in indexes]), strict=True)
+        return [results[index] for index in range(len(records))]
 
-    def outcome(self, capture: Capture) -> str | None:
-        """What is already on disk, durably, for a capture; None when it is open."""
+    def result(self, capture: Capture) -> CaptureResult | None:
+        """The result that is on disk, durably, for a capture; None when it is open. Raises JournalError."""
         with self._threads:
             if not self._has_files(capture.day):
                 return None
             with self._locked(capture.day) as day:
-                if day is None:
-                    return DAY_CLOSED
-                already = day.outcome(capture)
-                if already:
-                    day.sync()
-                return already
+                return DAY_CLOSED if day is None else day.result_locked(capture)
 
     def open_among(self, captures: Iterable[Capture]) -> list[Capture]:
-        """Those that have no line yet, day by day. A closed day has none; a day without files is not given any.
+        """The captures without a line, day by day. A closed day has none; a day without files is not given any.
 
-        What `window_ms` does not cover costs some readings of its day's files, whether it is one capture or a million.
+        Captures older than `window_ms`, whether one or a million, cost some readings of their day's files.
+        Raises JournalError.
         """
         by_day: dict[str, list[Capture]] = {}
         for capture in captures:
@@ -83,11 +70,10 @@ class Journal:
             return [capture for day, of_day in by_day.items() for capture in self._open_of_day(day, of_day)]
 
     def prepare(self, day: str) -> None:
-        """Read what is to be known of a day's files, if it has any, so that no append has to. Raises JournalError."""
+        """Index a day's files, if it has any, so that no append has to. Raises JournalError."""
         with self._threads:
             if self._has_files(day):
-                with self._locked(day):
-                    pass
+                self._caught_up(day)
 
     def is_closed(self, day: str) -> bool:
         """Whether a day takes no more lines."""
@@ -97,16 +83,15 @@ class Journal:
         for name in list(self._days):
             self._forget(name)
 
-    def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[str]:
+    def _append_to_day(self, name: str, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
         with self._locked(name, [record.signal_timestamp_ms for record in records]) as day:
-            return [DAY_CLOSED] * len(records) if day is None else day.append(records)
+            return [DAY_CLOSED] * len(records) if day is None else day.append_locked(records)
 
     def _open_of_day(self, name: str, captures: list[Capture]) -> list[Capture]:
         if not self._has_files(name):
             return captures
-        with self._locked(name, [capture.timestamp_ms for capture in captures]) as day:
-            pass
-        with refusing(self._path(name)):
+        day = self._caught_up(name, [capture.timestamp_ms for capture in captures])
+        with as_journal_error(self._path(name)):
             return [] if day is None else day.open_among(captures)
 
     def _path(self, name: str) -> Path:
@@ -116,35 +101,48 @@ class Journal:
         paths = self._path(name), jsonl_path(self._data_dir, "missed", name)
         return self.is_closed(name) or any(path.exists() for path in paths)
 
+    def _caught_up(self, name: str, signals_ms: Sequence[int] = ()) -> DayJournal | None:
+        """A day with all its lines indexed, and its lock released again; None when the day is closed."""
+        with self._locked(name, signals_ms) as day:
+            return day
+
     @contextmanager
-    def _locked(self, name: str, signals_ms: Sequence[int] = ()) -> Iterator["_Day | None"]:
-        """A day's files, locked, and known far enough back for captures of these times; None when the day is closed."""
-        self._forget_deleted()
+    def _locked(self, name: str, signals_ms: Sequence[int] = ()) -> Iterator[DayJournal | None]:
+        """A day with all its lines indexed, and its lock held; None when the day is closed.
+
+        The index reaches far enough back for signals of these times, if they are many.
+        """
         try:
-            with refusing(self._path(name)):
-                day = self._lock(name)
-                while day is not None and (day.mend() > MUCH_BYTES or day.knows_too_little(signals_ms)):
-                    day.unlock()
-                    day.catch_up()
-                    day = self._lock(name)
-                if day is not None:
-                    day.catch_up()
+            with as_journal_error(self._path(name)):
+                day = self._lock_caught_up(name, signals_ms)
                 yield day
         except BaseException:
-            # Whatever was known of the files may no longer be so; the next one reads them afresh.
+            # What is known of the files may no longer be true; the next call opens and indexes them again.
             self._forget(name)
             raise
         if day is not None:
             try:
                 day.unlock()
             except OSError:
-                self._forget(name)  # to close it is to unlock it
+                self._forget(name)  # closing it releases its lock
 
-    def _lock(self, name: str) -> "_Day | None":
+    def _lock_caught_up(self, name: str, signals_ms: Sequence[int]) -> DayJournal | None:
+        """Take a day's lock and index its lines; many lines are indexed without it, while others may write."""
+        self._forget_deleted()
+        while (day := self._lock(name)) is not None:
+            day.repair_locked()
+            if not day.is_far_behind(signals_ms):
+                day.catch_up()
+                break
+            day.unlock()
+            day.catch_up(signals_ms)
+        return day
+
+    def _lock(self, name: str) -> DayJournal | None:
         while not self.is_closed(name):
             day = self._opened(name)
             day.lock()
-            # Whoever closes a day or moves its files holds its lock meanwhile.
+            # A process that closes a day or moves its files holds this lock meanwhile.
             if day.is_in_place() and not self.is_closed(name):
                 return day
             self._forget(name)
@@ -152,7 +150,7 @@ class Journal:
         return None
 
     def _forget_deleted(self) -> None:
-        """Hold no deleted file open: only then does it take no room."""
+        """Close deleted files: until then they take room on the disk."""
         for name in [name for name, day in self._days.items() if not day.is_in_place()]:
             self._forget(name)
 
@@ -161,169 +159,12 @@ class Journal:
         if day is not None:
             day.close()
 
-    def _opened(self, name: str) -> "_Day":
+    def _opened(self, name: str) -> DayJournal:
         if self._pid != os.getpid():
             self.close()
             self._pid = os.getpid()
         if name not in self._days:
             while len(self._days) >= MAX_OPEN_DAYS:
                 self._forget(next(iter(self._days)))
-            self._days[name] = _Day(self._data_dir, name, self._window_ms)
+            self._days[name] = DayJournal(self._data_dir, name, self._window_ms)
         return self._days[name]
-
-
-class _Day:
-    """The two files of one UTC day."""
-
-    def __init__(self, data_dir: Path, name: str, window_ms: int) -> None:
-        self._missed_path, self._window_ms = jsonl_path(data_dir, "missed", name), window_ms
-        self._followups = _Keyed(AppendFile(jsonl_path(data_dir, "followups", name), Followup), window_ms)
-        self._missed: _Keyed | None = None
-
-    def close(self) -> None:
-        for keyed in self._files():
-            with suppress(OSError):
-                keyed.file.close()
-
-    def lock(self) -> None:
-        fcntl.flock(self._followups.file.fd, fcntl.LOCK_EX)
-
-    def unlock(self) -> None:
-        fcntl.flock(self._followups.file.fd, fcntl.LOCK_UN)
-
-    def is_in_place(self) -> bool:
-        return all(keyed.file.is_in_place() for keyed in self._files())
-
-    def mend(self) -> int:
-        """Make the files end with whole lines; how many bytes of them are not yet known. Wants the lock."""
-        if self._missed is None:
-            with suppress(FileNotFoundError):
-                self._missed = _Keyed(AppendFile(self._missed_path, Missed, create=False), self._window_ms)
-        return sum(keyed.mend() for keyed in self._files())
-
-    def knows_too_little(self, signals_ms: Sequence[int]) -> bool:
-        """Whether many of these are older than what is known of a file, which then is to be read again."""
-        return any(keyed.knows_too_little(signals_ms) for keyed in self._files())
-
-    def catch_up(self) -> None:
-        """Take in all that was whole when they were mended: it stays as it is, whoever has the lock."""
-        for keyed in self._files():
-            keyed.catch_up()
-
-    def outcome(self, capture: Capture) -> str | None:
-        for keyed, said in ((self._followups, _already_captured), (self._missed, _already_missed)):
-            line = keyed.find(capture) if keyed else None
-            if line is not None:
-                return said(line)
-        return None
-
-    def open_among(self, captures: Sequence[Capture]) -> list[Capture]:
-        """Those of the captures that no line is known of; the lock is not needed for it."""
-        return [capture for capture in captures if not any(keyed.holds(capture) for keyed in self._files())]
-
-    def append(self, records: Sequence[Followup | Missed]) -> list[str]:
-        outcomes: list[str] = []
-        absent: dict[Capture, Followup | Missed] = {}
-        for record in records:
-            capture = _capture(record)
-            already = self.outcome(capture)
-            if already is None and capture in absent:
-                already = f"already {absent[capture].outcome}"
-            if already is None:
-                absent[capture] = record
-            outcomes.append(already or record.outcome)
-        if len(absent) < len(records):
-            self.sync()
-        self._write(list(absent.values()))
-        return outcomes
-
-    def sync(self) -> None:
-        for keyed in self._files():
-            keyed.file.sync()
-
-    def _write(self, records: Sequence[Followup | Missed]) -> None:
-        followups = [record for record in records if isinstance(record, Followup)]
-        missed = [record for record in records if isinstance(record, Missed)]
-        if missed and self._missed is None:
-            self._missed = _Keyed(AppendFile(self._missed_path, Missed), self._window_ms)
-        before = self._followups.file.size()
-        self._followups.append(followups)
-        if self._missed is not None:
-            try:
-                self._missed.append(missed)
-            except BaseException:
-                self._followups.file.take_back(before)
-                raise
-
-    def _files(self) -> list["_Keyed"]:
-        return [self._followups] if self._missed is None else [self._followups, self._missed]
-
-
-class _Keyed:
-    """A file, how much of it is whole, and the keys of so much of it as was read; None: not looked at yet."""
-
-    def __init__(self, file: AppendFile, window_ms: int) -> None:
-        self.file, self._keys = file, KeyIndex(window_ms)
-        self._read_to: int | None = None
-        self._whole = 0
-
-    def mend(self) -> int:
-        if self.file.size() != self._read_to:
-            self._whole = self.file.mend()
-            if self._read_to is not None and self._whole < self._read_to:
-                self._read_to = None
-        return self._whole - (self._read_to or 0)
-
-    def knows_too_little(self, signals_ms: Sequence[int]) -> bool:
-        older_ms = [at_ms for at_ms in signals_ms if at_ms < self._keys.complete_since_ms]
-        if len(older_ms) < MANY_OLDER:
-            return False
-        self._keys, self._read_to = self._keys.wider(min(older_ms)), None
-        return True
-
-    def catch_up(self) -> None:
-        if self._read_to is None or self._whole - self._read_to > AFRESH_BYTES:
-            self._keys.read_back(self.file.fd, self._whole)
-        else:
-            self._keys.read_on(self.file.fd, self._read_to, self._whole)
-        self._read_to = self._whole
-
-    def append(self, records: Sequence[Followup] | Sequence[Missed]) -> None:
-        if records:
-            before = self.file.append(b"".join(record.line() for record in records))
-            self._read_to = self._whole = self.file.size()
-            for record in records:
-                self._keys.add(*_key(_capture(record)), before, self._whole)
-
-    def find(self, capture: Capture) -> bytes | None:
-        start, end = self._keys.where(*_key(capture)) or (0, 0)
-        for line in containing(self.file.fd, f'"{capture.signal_id}"'.encode(), start, min(end, self._read_to or 0)):
-            with suppress(MalformedRecord):
-                if key_of(line) == _key(capture):
-                    return line
-        return None
-
-    def holds(self, capture: Capture) -> bool:
-        """As `find` finds, without looking into the file for what is remembered."""
-        if capture.timestamp_ms < self._keys.complete_since_ms:
-            return self.find(capture) is not None
-        return self._keys.where(*_key(capture)) is not None
-
-
-def _key(capture: Capture) -> tuple[str, int]:
-    return capture.signal_id, capture.offset_ms
-
-
-def _capture(record: Followup | Missed) -> Capture:
-    return Capture(record.signal_id, record.offset_ms, record.market_key, record.signal_timestamp_ms)
-
-
-def _already_captured(_: bytes) -> str:
-    return "already captured"
-
-
-def _already_missed(line: bytes) -> str:
-    try:
-        return f"already {Missed.from_line(line).outcome}"
-    except Hip3Error:
-        return "already missed"

@@ -1,15 +1,30 @@
-"""Reading files of lines while others append to them: only whole lines count, and no file is held in memory."""
+"""Read files of lines while others append to them: only complete lines count, and no file is held in memory."""
 
 import mmap
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CHUNK_BYTES = 1 << 18
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[int, int]]:
+    """(descriptor, length of the complete lines) for the functions below; an absent file has the length 0."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        yield -1, 0
+        return
+    try:
+        yield fd, complete_length(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
 def forwards(fd: int, start: int, end: int) -> Iterator[bytes]:
-    """The whole lines between two offsets, `start` being the start of a line; a torn tail is left out."""
+    """Read the complete lines between two offsets, of which `start` begins a line; a torn tail is left out."""
     rest = b""
     while start < end:
         chunk = os.pread(fd, min(CHUNK_BYTES, end - start), start)
@@ -21,7 +36,7 @@ def forwards(fd: int, start: int, end: int) -> Iterator[bytes]:
 
 
 def blocks(fd: int, end: int, size: int) -> Iterator[bytes]:
-    """The whole lines before an offset, some `size` bytes of them at a time, each with its end."""
+    """Read the complete lines before an offset, with their newlines, in blocks of some `size` bytes."""
     start, rest = 0, b""
     while start < end and (chunk := os.pread(fd, min(size, end - start), start)):
         start += len(chunk)
@@ -31,7 +46,7 @@ def blocks(fd: int, end: int, size: int) -> Iterator[bytes]:
 
 
 def backwards(fd: int, end: int) -> Iterator[list[bytes]]:
-    """The whole lines before an offset that is the end of a line, last chunk first; each chunk in file order."""
+    """Read the lines before an offset that ends a line: the last chunk first, each chunk in file order."""
     rest = b""
     while end > 0:
         start = max(0, end - CHUNK_BYTES)
@@ -44,8 +59,8 @@ def backwards(fd: int, end: int) -> Iterator[list[bytes]]:
             yield lines
 
 
-def whole_length(fd: int, size: int) -> int:
-    """How many of the first `size` bytes are whole lines."""
+def complete_length(fd: int, size: int) -> int:
+    """The number of bytes in complete lines among the first `size` bytes."""
     while size > 0:
         start = max(0, size - CHUNK_BYTES)
         newline = os.pread(fd, size - start, start).rfind(b"\n")
@@ -56,20 +71,20 @@ def whole_length(fd: int, size: int) -> int:
 
 
 def containing(fd: int, needle: bytes, start: int, end: int) -> Iterator[bytes]:
-    """The whole lines that contain the needle between two offsets, last one first."""
+    """Find the complete lines between two offsets that contain the needle, the last line first."""
     if end <= start:
         return
     with mmap.mmap(fd, end, access=mmap.ACCESS_READ) as file:
-        while (found := file.rfind(needle, start, end)) >= 0:
-            begin = file.rfind(b"\n", 0, found) + 1
-            stop = file.find(b"\n", found)
+        while (position := file.rfind(needle, start, end)) >= 0:
+            begin = file.rfind(b"\n", 0, position) + 1
+            stop = file.find(b"\n", position)
             if stop >= 0:
                 yield file[begin:stop]
             end = begin
 
 
 def bisect(fd: int, end: int, is_before: Callable[[bytes], bool]) -> int:
-    """Where the first line begins that is not before something, in a file whose lines before it come first."""
+    """The offset of the first line for which `is_before` is false, in a file where all lines before it make it true."""
     if end <= 0:
         return 0
     start = 0
@@ -86,13 +101,6 @@ def bisect(fd: int, end: int, is_before: Callable[[bytes], bool]) -> int:
 
 
 def read_from(path: Path, start: int = 0) -> tuple[list[bytes], int]:
-    """The whole lines of a file from an offset on, and the offset after them; nothing where there is no file."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return [], 0
-    try:
-        end = whole_length(fd, os.fstat(fd).st_size)
-        return list(forwards(fd, start, end)), max(start, end)
-    finally:
-        os.close(fd)
+    """(complete lines, offset after them) of a file from an offset on; ([], 0) for an absent file."""
+    with opened(path) as (fd, end):
+        return list(forwards(fd, start, end)), max(start, end) if fd >= 0 else 0

@@ -1,4 +1,4 @@
-"""Room on the disk: how much is left, and which days may go."""
+"""Free space on the disk, and the deletion of old days."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -12,13 +12,13 @@ log = structlog.get_logger()
 
 
 def free_mb(data_dir: Path) -> int:
-    """What the disk of the data directory has left for this user. Raises OSError."""
+    """The space that the data directory's disk has left for this user. Raises OSError."""
     disk = os.statvfs(data_dir)
     return disk.f_bavail * disk.f_frsize >> 20
 
 
 def disk_problem(data_dir: Path, *, min_free_mb: int) -> str | None:
-    """Why data cannot be written here, or soon cannot; None when all is well."""
+    """The reason why data cannot be written here, or soon cannot; None without a problem."""
     try:
         free = free_mb(data_dir)
     except FileNotFoundError:
@@ -33,7 +33,7 @@ def disk_problem(data_dir: Path, *, min_free_mb: int) -> str | None:
 def delete_old_days(data_dir: Path, *, keep_days: int, at_ms: int) -> list[str]:
     """Delete the files of days more than `keep_days` before today; return their names.
 
-    A day's signals go first: what no signal asks for is not open. What closes a day goes last.
+    A day's signals are deleted first: without a signal, no capture is open. Parquet, which closes a day, is last.
     """
     first_kept = str(datetime.fromtimestamp(at_ms / 1000, UTC).date() - timedelta(days=keep_days))
     names = sorted((path.name for path in data_dir.iterdir()), reverse=True)

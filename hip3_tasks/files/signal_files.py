@@ -1,9 +1,8 @@
-"""The signals files: what must exist. A signal is durable here before anything is published of it."""
+"""The signals files, which define what captures must exist. A signal is durable here before it is published."""
 
-import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import structlog
@@ -11,16 +10,17 @@ import structlog
 from hip3_tasks.domain.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile, locked, refusing
+from hip3_tasks.files.append_file import AppendFile, as_journal_error
 from hip3_tasks.files.day_files import is_closed, jsonl_path
-from hip3_tasks.files.line_reader import backwards, bisect, containing, whole_length
+from hip3_tasks.files.line_reader import backwards, bisect, containing, opened
+from hip3_tasks.files.lock import locked
 
 log = structlog.get_logger()
 
 NEAR_BYTES = 1 << 17
-"""Room for the signals of all markets in one millisecond."""
+"""More than the signals of all markets in one millisecond take."""
 
-_begins = re.compile(rb'\{"timestamp_ms":(\d+),').match
+_match_own_line = re.compile(rb'\{"timestamp_ms":(\d+),').match
 
 
 def signals_path(data_dir: Path, day: str) -> Path:
@@ -28,7 +28,7 @@ def signals_path(data_dir: Path, day: str) -> Path:
 
 
 class SignalWriter:
-    """The feed's hand on the signals files; nobody else writes them."""
+    """Writes the signals files, for the feed alone."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
@@ -36,25 +36,25 @@ class SignalWriter:
         self._file: AppendFile | None = None
 
     def append(self, signals: Sequence[Signal]) -> None:
-        """Make signals of one day durable with one sync. Raises JournalError; then none of them is there.
+        """Make signals of one day durable with one sync. Raises JournalError; then none of them was written.
 
-        Signals of a closed day, held back for hours by a full disk say, are logged and written nowhere.
+        Signals of a closed day, for example held back for hours by a full disk, are logged and not written.
         """
         (day,) = {utc_day(signal.timestamp_ms) for signal in signals}
         while not is_closed(self._data_dir, day):
             file = self._opened(day)
-            with refusing(file.path), locked(file.fd):
-                # Whoever closes a day holds this lock meanwhile.
+            with as_journal_error(file.path), locked(file.fd):
+                # A process that closes a day holds this lock meanwhile.
                 if file.is_in_place() and not is_closed(self._data_dir, day):
                     file.append(b"".join(signal.line() for signal in signals))
                     return
         log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
 
-    def mend(self) -> None:
-        """Mend what a feed that died left behind, on whatever day: nobody writes to a past one. Raises JournalError."""
+    def repair_tails(self) -> None:
+        """Repair the files of every day after a feed has died: past days have no writer. Raises JournalError."""
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
-                file.mend()
+                file.repair_tail()
 
     def close(self) -> None:
         if self._file is not None:
@@ -66,67 +66,50 @@ class SignalWriter:
             self.close()
             self._file, self._day = AppendFile(signals_path(self._data_dir, day), Signal), day
             try:
-                self._file.mend()
+                self._file.repair_tail()
             except BaseException:
-                self.close()  # or the next line would be glued to a torn one
+                self.close()  # or the next line would continue a torn one
                 raise
         return self._file
 
 
 def find_signal(data_dir: Path, capture: Capture) -> Signal | None:
     """The signal a capture belongs to, from its day's file."""
-    with _opened(signals_path(data_dir, capture.day)) as fd:
-        if fd is not None:
-            end = whole_length(fd, os.fstat(fd).st_size)
-            # A feed writes in the order of time, so a signal is found within a millisecond; else wherever it is.
-            start = bisect(fd, end, lambda line: _timestamp_ms(line) < capture.timestamp_ms)
-            for reach in (start, min(end, start + NEAR_BYTES)), (0, end):
-                for line in containing(fd, f'"{capture.signal_id}"'.encode(), *reach):
-                    with suppress(MalformedRecord):
-                        signal = Signal.from_line(line)
-                        if signal.signal_id == capture.signal_id:
-                            return signal
+    with opened(signals_path(data_dir, capture.day)) as (fd, end):
+        # A feed writes in the order of time, so bisection finds a signal at once; else the whole file is searched.
+        start = bisect(fd, end, lambda line: _timestamp_ms(line) < capture.timestamp_ms)
+        for span in (start, min(end, start + NEAR_BYTES)), (0, end):
+            for line in containing(fd, f'"{capture.signal_id}"'.encode(), *span):
+                with suppress(MalformedRecord):
+                    signal = Signal.from_line(line)
+                    if signal.signal_id == capture.signal_id:
+                        return signal
     return None
 
 
 def _timestamp_ms(line: bytes) -> int:
-    """As a line of ours begins; -1 for another one."""
-    found = _begins(line)
-    return int(found[1]) if found else -1
+    """`timestamp_ms` of a line that this program wrote, else -1."""
+    match = _match_own_line(line)
+    return int(match[1]) if match else -1
 
 
-def signals_since(data_dir: Path, since_ms: int, *, until_ms: int, most: int | None = None) -> list[Signal]:
-    """The signals not older than an instant, oldest first; of more than `most`, the newest."""
+def signals_since(data_dir: Path, since_ms: int, *, until_ms: int, limit: int | None = None) -> list[Signal]:
+    """The signals since an instant, oldest first; at most `limit`, of which the newest are kept."""
     newest_first: list[Signal] = []
     for day in range(until_ms // DAY_MS, since_ms // DAY_MS - 1, -1):
         for signal in reversed_signals(signals_path(data_dir, utc_day(day * DAY_MS))):
-            if signal.timestamp_ms < since_ms or len(newest_first) == most:
+            if signal.timestamp_ms < since_ms or len(newest_first) == limit:
                 break
             newest_first.append(signal)
     return newest_first[::-1]
 
 
 def reversed_signals(path: Path) -> Iterator[Signal]:
-    """The signals of a file, last one first; a line that is no signal is logged and left out."""
-    with _opened(path) as fd:
-        if fd is None:
-            return
-        for lines in backwards(fd, whole_length(fd, os.fstat(fd).st_size)):
+    """The signals of a file, the last one first; a line that is no signal is logged and left out."""
+    with opened(path) as (fd, end):
+        for lines in backwards(fd, end):
             for line in reversed(lines):
                 try:
                     yield Signal.from_line(line)
                 except MalformedRecord as error:
                     log.warning("signal_line_ignored", file=path.name, error=str(error))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[int | None]:
-    """A file descriptor for reading, None where there is no file."""
-    fd = None
-    with suppress(FileNotFoundError):
-        fd = os.open(path, os.O_RDONLY)
-    try:
-        yield fd
-    finally:
-        if fd is not None:
-            os.close(fd)

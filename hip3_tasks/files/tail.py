@@ -1,25 +1,25 @@
-"""The ends of the data files: what is appended to them, of whatever day, as it comes."""
+"""The ends of the data files: lines appended to them, on any day, as they come."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from hip3_tasks.files.day_files import KINDS
-from hip3_tasks.files.line_reader import read_from, whole_length
+from hip3_tasks.files.line_reader import opened, read_from
 
 
 class Tail:
-    """The whole lines appended since its making, each once."""
+    """Reads each complete line that is appended after its construction once."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self.read_to = {path: _whole_length(path) for _, path, _ in data_files(data_dir)}
-        """Up to where each file is known; at first where each ended."""
+        self.read_to = {path: _complete_length(path) for _, path, _ in data_files(data_dir)}
+        """The offset up to which each file was read; at first the end of its last complete line."""
 
     def new_lines(self) -> Iterator[tuple[str, list[bytes]]]:
-        """By kind of file. Raises OSError when the directory is gone."""
+        """(kind of file, lines) for each file that has grown. Raises OSError when the directory is gone."""
         for kind, path, size in data_files(self._data_dir):
-            # A writer that could not finish takes its own bytes back.
+            # A writer that fails cuts its own bytes off again.
             read_to = min(self.read_to.get(path, 0), size)
             if size > read_to:
                 lines, read_to = read_from(path, read_to)
@@ -28,16 +28,16 @@ class Tail:
 
 
 def data_files(data_dir: Path) -> list[tuple[str, Path, int]]:
-    """The data files with their kinds and sizes, signals before what became of them."""
+    """(kind, path, size) of the data files, signals before follow-ups and missed."""
     with os.scandir(data_dir) as entries:
-        found = [
+        files = [
             (kind, Path(entry.path), entry.stat().st_size)
             for entry in entries
             if entry.name.endswith(".jsonl") and (kind := entry.name.partition("_")[0]) in KINDS
         ]
-    return sorted(found, key=lambda file: (KINDS.index(file[0]), file[1]))
+    return sorted(files, key=lambda file: (KINDS.index(file[0]), file[1]))
 
 
-def _whole_length(path: Path) -> int:
-    with path.open("rb") as file:
-        return whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
+def _complete_length(path: Path) -> int:
+    with opened(path) as (_, length):
+        return length

@@ -1,4 +1,4 @@
-"""`hip3 recapture`: by name, or everything that is open."""
+"""`hip3 recapture`: publish captures again, of named signals or all that are open."""
 
 import sys
 import time
@@ -9,44 +9,42 @@ from rich.console import Console
 from rich.progress import Progress
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import HOUR_MS
 from hip3_tasks.errors import BadCapture, DayClosed, Unavailable, UnknownSignal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.logs import configure_logs
-from hip3_tasks.recapture.recapture import open_days, recapture, recapture_open
+from hip3_tasks.recapture.recapture import MAX_QUEUED, open_days, recapture, recapture_open
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 
-HOUR_MS = 3_600_000
 LONG_SIGNALS = 20_000
-QUEUED_MOST = 300
-"""So many may wait in the queue before the next signal's: what falls due meanwhile stands in the same line."""
 QUEUE_POLL_S = 0.02
-QUEUE_PATIENCE_S = 10.0
+QUEUE_TIMEOUT_S = 10.0
 
 
 def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
-    """Queue the captures of each; 1 when any is unknown or its day closed, which does not keep the others back."""
+    """Queue the captures of each signal; 1 when one is unknown or its day closed, which does not stop the others."""
     chosen = located(chosen)
     client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
-    refused = 0
+    status = 0
     for signal_id in dict.fromkeys(signal_ids):
         try:
             _wait_for_room(client, keys)
             signal = recapture(signal_id, data_dir=chosen.data_dir, client=client, keys=keys)
         except (BadCapture, DayClosed, UnknownSignal) as error:
             print(f"hip3: {error}", file=sys.stderr)
-            refused += 1
+            status = 1
         except redis.RedisError as error:
             raise Unavailable(f"Redis: {error}") from None
         else:
             print(f"{signal_id}: queued for {', '.join(map(str, signal.offsets_ms))} ms")
-    return 1 if refused else 0
+    return status
 
 
 def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> int:
-    """Add to the pending set what is open, newest day first; the feed's sweeper publishes it."""
+    """Add open captures to the pending set, newest day first; the feed's sweeper publishes them."""
     chosen = located(chosen)
     now_ms, client = wall_ms(), connect(str(chosen.redis_url))
     configure_logs(chosen.log_level)
@@ -58,7 +56,7 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
     with Progress(console=console, transient=True, disable=not is_long) as progress:
         task = progress.add_task("signals", total=total)
         try:
-            found = recapture_open(
+            result = recapture_open(
                 list(days),
                 data_dir=chosen.data_dir,
                 journal=journal,
@@ -71,19 +69,19 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
             raise Unavailable(f"Redis: {error}") from None
         finally:
             journal.close()
-    print(f"{found.open} captures are open, {found.added} of them were not pending; {len(days)} days were read")
+    print(f"{result.open} captures are open, {result.added} of them were not pending; {len(days)} days were read")
     return 0
 
 
 def _wait_for_room(client: "redis.Redis", keys: Keys) -> None:
-    """Until few captures are queued. Raises Unavailable when their number does not go down."""
-    least, since_s = sys.maxsize, time.monotonic()
-    while (queued := client.llen(keys.queue)) > QUEUED_MOST:
-        if queued < least:
-            least, since_s = queued, time.monotonic()
-        if time.monotonic() - since_s > QUEUE_PATIENCE_S:
+    """Wait until few captures are queued. Raises Unavailable when their number does not go down."""
+    shortest, since_s = sys.maxsize, time.monotonic()
+    while (queued := client.llen(keys.queue)) > MAX_QUEUED:
+        if queued < shortest:
+            shortest, since_s = queued, time.monotonic()
+        if time.monotonic() - since_s > QUEUE_TIMEOUT_S:
             raise Unavailable(
-                f"{queued} captures are queued, and none was taken for {QUEUE_PATIENCE_S:g} s: does a worker run? "
+                f"{queued} captures are queued, and no worker took one for {QUEUE_TIMEOUT_S:g} s: does a worker run? "
                 "The signals named above are queued, the others are not"
             )
         time.sleep(QUEUE_POLL_S)

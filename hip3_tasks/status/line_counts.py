@@ -12,7 +12,7 @@ import orjson
 
 from hip3_tasks.domain.capture import DAY_MS, utc_day
 from hip3_tasks.files.day_files import KINDS, jsonl_path
-from hip3_tasks.files.line_reader import backwards, whole_length
+from hip3_tasks.files.line_reader import backwards, complete_length
 from hip3_tasks.files.tail import Tail
 from hip3_tasks.status.lateness_histogram import Lateness, joined_lateness
 from hip3_tasks.status.outcome_sums import Costs, OutcomeSums
@@ -130,7 +130,7 @@ def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[byte
     """The lines of signals since an instant; those of older ones may stand between them."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         if end is None:
-            end = whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
+            end = complete_length(file.fileno(), os.fstat(file.fileno()).st_size)
         for lines in backwards(file.fileno(), end):
             times = [_times_ms(line) for line in lines]
             yield from (line for line, (signal_ms, _) in zip(lines, times, strict=True) if signal_ms >= since_ms)

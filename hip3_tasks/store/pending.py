@@ -68,7 +68,7 @@ return published
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PendingCapture:
     """A capture to add, with the message of its task; None leaves it to the sweeper."""
 
     capture: Capture
@@ -86,7 +86,7 @@ class Pending:
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)
 
-    def add(self, signals: Sequence[Signal], wanted: Iterable[Wanted]) -> int:
+    def add(self, signals: Sequence[Signal], wanted: Iterable[PendingCapture]) -> int:
         """Add signals, their captures and tasks atomically; return how many captures were new.
 
         What is due first is queued first.

@@ -74,7 +74,7 @@ class FedTape:
 
     def follow_up(self, signal: Signal, offset_ms: int) -> Followup | Missed:
         """What a worker that is never late records of a signal. Raises ValueError beyond the watermark."""
-        capture = Capture.of(signal.signal_id, offset_ms)
+        capture = Capture.from_ids(signal.signal_id, offset_ms)
         due = self._reading(capture).due
         (origin,) = self.reader.origins([capture])
         return measure(signal, capture, due=due, t0=origin.t0, at_ms=capture.due_at_ms)

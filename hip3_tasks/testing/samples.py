@@ -99,7 +99,7 @@ def make_missed(
 
 
 def _measured(signal: Signal, offset_ms: int, due: Entry | None) -> Followup | Missed:
-    capture = Capture.of(signal.signal_id, offset_ms)
+    capture = Capture.from_ids(signal.signal_id, offset_ms)
     t0 = Entry(signal.timestamp_ms, make_market(at_ms=signal.timestamp_ms))
     return measure(signal, capture, due=due, t0=t0, at_ms=capture.due_at_ms + LATENESS_MS)
 

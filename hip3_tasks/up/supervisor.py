@@ -1,6 +1,5 @@
 """All processes of one `hip3 up`: kept running, ended in order; by the reaper if `hip3 up` is killed."""
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.lock import lock
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up import reaper
 from hip3_tasks.up.child_process import Child, Part
@@ -119,7 +119,7 @@ def _lock(data_dir: Path) -> int:
     until_s = time.monotonic() + CLEARING_PATIENCE_S
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd, timeout_s=POLL_S)
             return fd
         except BlockingIOError:
             running = RunFile.read(data_dir)
@@ -130,4 +130,3 @@ def _lock(data_dir: Path) -> int:
                 raise Unavailable(
                     f"another `hip3 up` runs in {data_dir}{who}; end it first, or choose another --data-dir"
                 ) from None
-            time.sleep(POLL_S)

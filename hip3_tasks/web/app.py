@@ -15,8 +15,7 @@ from starlette.routing import Route
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
-from hip3_tasks.recapture.command import QUEUED_MOST
-from hip3_tasks.recapture.recapture import recapture
+from hip3_tasks.recapture.recapture import MAX_QUEUED, recapture
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
 from hip3_tasks.web.access import Guard
@@ -116,7 +115,7 @@ class Page:
 
     def _recapture(self, signal_id: str) -> list[int]:
         client, keys = self._source.client, self._source.keys
-        if client.llen(keys.queue) > QUEUED_MOST:
+        if client.llen(keys.queue) > MAX_QUEUED:
             raise Unavailable("too many captures are queued already; try again")
         return list(recapture(signal_id, data_dir=self._asked.data_dir, client=client, keys=keys).offsets_ms)
 

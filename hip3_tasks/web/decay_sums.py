@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array
 
-MINUTE_MS = 60_000
 SUMS = ("n", "edge_t0", "edge", "markout_n", "markout")
 """By the report's names for them."""
 WHOLE = ""

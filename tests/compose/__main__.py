@@ -40,7 +40,7 @@ from hip3_tasks.store.keys import Keys, connect
 chosen = settings.load()
 queue, soon_ms = Keys(chosen.feed_name).queue, wall_ms() + 60_000
 # Of signals that are not there yet: a job waits half a second for the tape before it says so.
-captures = [Capture.of(f"xyz:TSLA-{soon_ms + number}", 1000) for number in range(2_000)]
+captures = [Capture.from_ids(f"xyz:TSLA-{soon_ms + number}", 1000) for number in range(2_000)]
 with connect(chosen.redis_url) as client:
     client.lpush(queue, *(task_message(capture, queue=queue) for capture in captures))
 """

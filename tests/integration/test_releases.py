@@ -14,6 +14,7 @@ from hip3_tasks.audit.audit import audit
 from hip3_tasks.cli import app, exit_status
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.market import Market
 from hip3_tasks.files.day_files import days_of
 from hip3_tasks.files.journal import Journal
@@ -26,7 +27,8 @@ from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.store.worker_status import WorkerNote
 from tests.releases import keydump
 from tests.releases.release import HERE, Release
-from workers.capturer import LEFT_PENDING, Capturer
+from tests.support.factories import texts
+from workers.capturer import Capturer
 
 VERSIONS = sorted(path.parent.name for path in HERE.glob("*/source.tar.xz"))
 
@@ -98,12 +100,12 @@ def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, cap
     due = sum(capture.due_at_ms <= int(restored.get(keys.watermark) or 0) for capture in captures)
     answers = capturer.capture_all(captures)
     assert due > 0
-    assert answers[due:] == [LEFT_PENDING] * (len(captures) - due)
+    assert answers[due:] == [PENDING] * (len(captures) - due)
     # The market stays as it is until the last of them is due.
     restored.set(keys.watermark, captures[-1].due_at_ms)
     answers = answers[:due] + capturer.capture_all(captures[due:])
-    assert all(answer == "captured" or str(answer).startswith("missed") for answer in answers)
-    assert answers.count("captured") > len(captures) // 2
+    assert all(text == "captured" or text.startswith("missed") for text in texts(answers))
+    assert texts(answers).count("captured") > len(captures) // 2
     assert restored.zcard(keys.pending) == restored.zcard(keys.due) == 0
 
 
@@ -112,7 +114,7 @@ def test_its_messages_call_todays_task(restored: redis.Redis, keys: Keys) -> Non
     messages = [*map(orjson.loads, restored.lrange(keys.queue, 0, -1)), *deliveries]
     assert {message["headers"]["task"] for message in messages} == {CAPTURE_FOLLOWUP}
     assert {message["properties"]["delivery_info"]["routing_key"] for message in messages} == {keys.queue}
-    called = {Capture.of(*orjson.loads(b64decode(message["body"]))[0]) for message in messages}
+    called = {Capture.from_ids(*orjson.loads(b64decode(message["body"]))[0]) for message in messages}
     assert len(called & set(waiting(restored, keys))) > 30
 
 

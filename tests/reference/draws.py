@@ -6,7 +6,8 @@ from math import ceil, copysign, inf, lgamma, nan, pi, sqrt
 from operator import mul
 from statistics import NormalDist
 
-from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS, MOST_CLUSTERS
+from hip3_tasks.analysis.measure.cluster_sums import MOST_CLUSTERS
+from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, LEVEL, REPLICATES, weights
 from tests.reference.rows import Row, Tree
 

@@ -15,6 +15,7 @@ import polars as pl
 
 from hip3_tasks.analysis.compact.compact import State, compact_day
 from hip3_tasks.analysis.compact.line_codec import lines_of
+from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.day_files import KINDS, is_closed, jsonl_path, parquet_path
 from hip3_tasks.files.journal import Journal
@@ -102,7 +103,7 @@ def work_until_the_day_is_closed(data_dir: Path, seed: int, said: Path) -> None:
                 records = [
                     (a_missed if chance.random() < 0.2 else a_followup)(signal_, ms) for ms in signal_.offsets_ms
                 ]
-                for record, outcome in zip(records, journal.append(records), strict=True):
-                    if outcome == record.outcome:
+                for record, result in zip(records, journal.append(records), strict=True):
+                    if result == CaptureResult.from_record(record):
                         taken.write(record.line())
             time.sleep(0.001)

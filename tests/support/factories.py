@@ -1,14 +1,16 @@
 """Values for tests: those of hip3_tasks.testing, which a test may also make wrong on purpose."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.testing.samples import T0_MS, make_followup, make_market, make_missed, make_signal
 
-__all__ = ["DAY", "T0_MS", "a_calm_market", "a_capture", "a_followup", "a_market", "a_missed", "a_signal"]
+__all__ = ["DAY", "T0_MS", "a_calm_market", "a_capture", "a_followup", "a_market", "a_missed", "a_signal", "texts"]
 
 DAY = "2026-11-22"
 """The day of T0_MS."""
@@ -53,3 +55,8 @@ def a_missed(
     **changes: Any,
 ) -> Missed:
     return make_missed(signal, offset_ms, reason=reason).model_copy(update=changes)
+
+
+def texts(results: Iterable[CaptureResult | Exception]) -> list[str]:
+    """Results as Flower and `celery call` show them."""
+    return [str(result) for result in results]

@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.feed_status import FeedStatus
@@ -22,7 +23,7 @@ from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
 from tests.support.data_files import DataFiles
-from workers.capturer import LEFT_PENDING, Capturer
+from workers.capturer import Capturer
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 20.0
@@ -158,7 +159,7 @@ class FeedRig(DataFiles):
         return found
 
     def _try(self, capture: Capture) -> bool:
-        return self.capturer.capture(capture) != LEFT_PENDING
+        return self.capturer.capture(capture) != PENDING
 
     def _publish_ctx(self, coin: str) -> None:
         oracle = f"{self.prices[coin][2]:.4f}"

@@ -10,7 +10,7 @@ from tests.support.factories import T0_MS
 
 
 def task(number: int, *, queue: str, eta_ms: int | None = None) -> bytes:
-    return task_message(Capture.of(f"xyz:TSLA-{T0_MS + number}", 1000), queue=queue, eta_ms=eta_ms)
+    return task_message(Capture.from_ids(f"xyz:TSLA-{T0_MS + number}", 1000), queue=queue, eta_ms=eta_ms)
 
 
 def encoded(body: Any) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from tests.support.frame_pipeline import (
     NO_NUMBERS,
@@ -77,7 +78,7 @@ EARLIER = book('"99.8"', '"100"', time_ms="1")
 )
 def test_what_is_odd_and_legal_is_measured_or_missed_for_a_reason(frames: list[str], outcomes: list[str]) -> None:
     records = hold(frames)
-    assert [record.outcome for record in records if isinstance(record, Followup | Missed)] == outcomes
+    assert [str(CaptureResult.from_record(r)) for r in records if isinstance(r, Followup | Missed)] == outcomes
     assert sum(isinstance(record, Signal) for record in records) == len(outcomes) // 3
 
 

@@ -1,7 +1,5 @@
 """The moment in which a day becomes Parquet: under the locks of its writers, by renames of which the last decides."""
 
-import fcntl
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +9,9 @@ from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SIGNALS
 from hip3_tasks.errors import NotCompacted
 from hip3_tasks.files.append_file import AppendFile, sync_names
 from hip3_tasks.files.day_files import parquet_path
+from hip3_tasks.files.lock import lock
 
-LOCK_PATIENCE_S = 30.0
-LOCK_POLL_S = 0.01
+LOCK_TIMEOUT_S = 30.0
 BEFORE = (SIGNALS.name, MISSED.name)
 LAST = FOLLOWUPS.name
 """Its name closes the day."""
@@ -43,16 +41,10 @@ def _rename(kind: str, day: str, folder: Path, data_dir: Path) -> None:
 
 def _lock(file: AppendFile) -> None:
     """Wait for the lock that writers take; to close the file releases it. Raises NotCompacted."""
-    until_s = time.monotonic() + LOCK_PATIENCE_S
-    while True:
-        try:
-            fcntl.flock(file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until_s:
-                name = file.path.name
-                raise NotCompacted(f"{name} was locked for {LOCK_PATIENCE_S:g} s: is a worker stopped?") from None
-            time.sleep(LOCK_POLL_S)
-        else:
-            break
+    try:
+        lock(file.fd, timeout_s=LOCK_TIMEOUT_S)
+    except BlockingIOError:
+        name = file.path.name
+        raise NotCompacted(f"{name} was locked for {LOCK_TIMEOUT_S:g} s: is a worker stopped?") from None
     if not file.is_in_place():
         raise NotCompacted(f"{file.path.name} was replaced while the day was compacted; do it again")

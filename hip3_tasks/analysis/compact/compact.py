@@ -19,12 +19,12 @@ from hip3_tasks.analysis.compact.work_dir import Busy, workshop
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import KINDS
 from hip3_tasks.audit.audit import audit_day
-from hip3_tasks.domain.capture import DAY_MS, day_start_ms, utc_day
+from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, day_start_ms, utc_day
 from hip3_tasks.errors import Hip3Error, NotCompacted
 from hip3_tasks.files.append_file import sync_names
 from hip3_tasks.files.day_files import DayFiles, is_closed, jsonl_path, parquet_path
 
-REST_MS = 3_600_000
+REST_MS = HOUR_MS
 """How long a day is left alone after its end."""
 
 

@@ -1,11 +1,12 @@
 """A folder in a data directory for work on one of its days: one process has it, and what it leaves there is no data."""
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+
+from hip3_tasks.files.lock import lock
 
 _PREFIX = ".compacting-"
 
@@ -48,7 +49,7 @@ def _locked(folder: Path) -> int:
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             opened.callback(os.close, fd)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(fd, timeout_s=0)
             except BlockingIOError:
                 raise Busy from None
             if os.path.samestat(os.fstat(fd), folder.stat()):

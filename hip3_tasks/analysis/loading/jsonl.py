@@ -13,7 +13,7 @@ import orjson
 import polars as pl
 
 from hip3_tasks.analysis.loading.prefetch import THREADS, ahead
-from hip3_tasks.files.line_reader import whole_length
+from hip3_tasks.files.line_reader import complete_length
 
 PIECE_BYTES = 4 << 20
 """Small enough to stay in a processor's cache: pieces of 64 MB take half as long again."""
@@ -41,7 +41,7 @@ class JsonLines:
         fd = os.open(self.path, os.O_RDONLY)
         try:
             size = min(self.size_bytes, os.fstat(fd).st_size)
-            end = whole_length(fd, size)
+            end = complete_length(fd, size)
             self.torn_bytes = size - end
             advance(self.torn_bytes)
             pieces = self._pieces(fd, end, advance)
@@ -72,7 +72,7 @@ class JsonLines:
                 piece = os.pread(fd, stop - start, start)
                 yield start, piece[: piece.rfind(b"\n") + 1]
             elif (size := os.fstat(fd).st_size) < end:  # its writer took back what it could not sync
-                end = whole_length(fd, size)
+                end = complete_length(fd, size)
                 continue
             else:  # no line of any record is as long
                 self.broken_at.append(start)

@@ -8,12 +8,12 @@ from typing import Self
 
 import polars as pl
 
-from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.errors import BadSelection
 
 _AGO = re.compile(r"(\d{1,6})([smhd])", re.ASCII)
-_UNIT_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS}
+_UNIT_MS = {"s": 1000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ import polars as pl
 
 from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
+from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import Array
 from hip3_tasks.stats.cluster_totals import Asked
 
-MINUTE_MS = 60_000
 MOST_CLUSTERS = 3_000
 """Of a dex; beyond it a cluster is longer, which is always allowed: it then holds what is dependent all the more."""
 

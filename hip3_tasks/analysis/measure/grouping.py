@@ -6,8 +6,8 @@ from itertools import pairwise
 import polars as pl
 
 from hip3_tasks.analysis.loading.schemas import COIN, SIDE
+from hip3_tasks.domain.capture import HOUR_MS
 
-HOUR_MS = 3_600_000
 SLOT_MS = HOUR_MS // 2
 """Sessions begin and end on half hours."""
 EDGE_BREAKS_BPS = (5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0)

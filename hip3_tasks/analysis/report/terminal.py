@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS
 from hip3_tasks.analysis.measure.horizons import Horizon
 from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.charts import number_format
+from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, Estimate
 from hip3_tasks.terminal_text import printable
 

@@ -22,14 +22,15 @@ from hip3_tasks.analysis.compact.work_dir import clear
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.capture_result import DAY_CLOSED
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.files.day_files import KINDS, days_of, jsonl_path, parquet_path
-from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.retention import delete_old_days
 from hip3_tasks.files.signal_files import SignalWriter
 from tests.support import compacting
 from tests.support.compacting import lines_in, rows_in
-from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
+from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal, texts
 
 RECORDS = {"signals": Signal, "followups": Followup, "missed": Missed}
 NEXT_DAY_MS = T0_MS - T0_MS % DAY_MS + DAY_MS
@@ -313,7 +314,7 @@ def test_lines_of_a_closed_day_that_are_not_in_its_parquet_are_not_deleted(
 def test_a_lock_that_nobody_releases_is_said(
     tmp_path: Path, lines: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(closing, "LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr(closing, "LOCK_TIMEOUT_S", 0.1)
     with jsonl_path(tmp_path, "followups", DAY).open("rb") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
         assert f"followups_{DAY}.jsonl was locked for 0.1 s: is a worker stopped?" in refused(tmp_path)
@@ -367,7 +368,7 @@ def test_killed_at_any_step_it_leaves_each_line_in_its_place(tmp_path: Path) -> 
         assert all(of_kind in (lines[kind], []) for kind, of_kind in lines_in(data_dir).items())
         assert audit(data_dir, at_ms=AT_REST_MS).ok
         said = set(Journal(data_dir).append(OUTCOMES))
-        assert said == {DAY_CLOSED} if is_closed else {outcome.partition(" ")[0] for outcome in said} == {"already"}
+        assert said == {DAY_CLOSED} if is_closed else {text.partition(" ")[0] for text in texts(said)} == {"already"}
         assert compact(data_dir, delete=True).state is (State.CLOSED if is_closed else State.COMPACTED)
         clear(data_dir)
         assert rows_in(data_dir) == lines

@@ -12,7 +12,7 @@ from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
 
@@ -21,7 +21,7 @@ def a_rebuilder(data_dir: Path, pending: Pending) -> Rebuilder:
         settings.load(data_dir=data_dir, redis_url="redis://127.0.0.1:1/0"),
         pending=pending,
         clock=FeedClock(),
-        add=lambda signals, captures, at_ms: pending.add(signals, [Wanted(capture, None) for capture in captures]),
+        add=lambda signals, captures, at_ms: pending.add(signals, [PendingCapture(each, None) for each in captures]),
     )
 
 

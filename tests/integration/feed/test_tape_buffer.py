@@ -11,17 +11,18 @@ import redis
 
 from feed.tape_buffer import MEMORY_MS, Pipeline
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.capture_result import PENDING, CaptureResult
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.errors import Fenced
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import SignalWriter, find_signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import TapeReader, TapeWriter
 from tests.support.backends import PCALL_DIFFERS, Backend, server_only
 from tests.support.factories import T0_MS, a_market, a_signal
-from workers.capturer import LEFT_PENDING, Capturer
+from workers.capturer import Capturer
 
 COIN = "xyz:TSLA"
 
@@ -83,11 +84,11 @@ class Rig:
             writer = SignalWriter(self.data_dir)
             writer.append([signal])
             writer.close()
-        self.pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+        self.pending.add([signal], [PendingCapture(capture, None) for capture in signal.captures()])
         return signal
 
-    def capture(self, signal: Signal, offset_ms: int = 1000) -> Followup | Missed | str:
-        """Run the capture; the record it left, or what it said if it left none."""
+    def capture(self, signal: Signal, offset_ms: int = 1000) -> Followup | Missed | CaptureResult:
+        """Run the capture; the record it left, or its result if it left none."""
         capture = next(c for c in signal.captures() if c.offset_ms == offset_ms)
         outcome = self.capturer.capture(capture)
         for kind, name in ((Followup, "followups"), (Missed, "missed")):
@@ -153,7 +154,7 @@ def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(ri
         rig.at(60_000)
         assert isinstance(first, Followup) and first.best_px == 249.4
         assert rig.capture(signal) == first
-        assert rig.capturer.capture(signal.captures()[0]) == "already captured"
+        assert str(rig.capturer.capture(signal.captures()[0])) == "already captured"
 
     rig.run(script)
 
@@ -165,7 +166,7 @@ def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig
         signal = rig.signal()
         rig.at(1000)  # the watermark is then one behind: an entry of this very ms may still come
         await flushed(pipeline)
-        assert rig.capture(signal) == LEFT_PENDING
+        assert rig.capture(signal) == PENDING
         assert rig.pending.size() == 3
         pipeline.append(COIN, T0_MS + 1000, step(249.7))
         rig.at(1001)
@@ -205,7 +206,7 @@ def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
         rig.at(3000)
         await flushed(pipeline)
         assert pipeline.watermark_ms == T0_MS + 900
-        assert rig.capture(signal) == LEFT_PENDING
+        assert rig.capture(signal) == PENDING
 
     rig.run(script)
 
@@ -241,7 +242,7 @@ def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
         await flushed(pipeline)
         missed = rig.capture(signal)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.EXPIRED
-        assert rig.capturer.capture(signal.captures()[0]) == "already missed: expired"
+        assert str(rig.capturer.capture(signal.captures()[0])) == "already missed: expired"
 
     rig.run(script)
 
@@ -283,7 +284,7 @@ def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> 
         await flushed(pipeline)
         forget_everything(rig)
         pipeline.append(COIN, rig.at(1500), step(249.9))
-        assert rig.capture(signal) == LEFT_PENDING
+        assert rig.capture(signal) == PENDING
         rig.signal()  # as a rebuild from the files does
         rig.at(1600)
         await flushed(pipeline)
@@ -330,7 +331,7 @@ def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> No
         await flushed(pipeline)
         for key, dump in older.items():
             rig.client.restore(key, 0, dump, replace=True)
-        assert rig.capture(signal) == LEFT_PENDING
+        assert rig.capture(signal) == PENDING
         rig.at(1600)
         await flushed(pipeline)
         followup = rig.capture(signal)

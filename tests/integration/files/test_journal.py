@@ -19,14 +19,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import DAY_CLOSED, CaptureResult
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal, key_of
 from hip3_tasks.errors import JournalError
 from hip3_tasks.files import append_file as appendfile
-from hip3_tasks.files import journal as journal_module
+from hip3_tasks.files import indexed_file
 from hip3_tasks.files import line_reader as lines
-from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.journal import Journal
+from hip3_tasks.files.journal_day import DayJournal
 from hip3_tasks.files.key_index import KeyIndex
-from tests.support.factories import DAY, T0_MS, a_capture, a_followup, a_missed, a_signal
+from tests.support.factories import DAY, T0_MS, a_capture, a_followup, a_missed, a_signal, texts
 from tests.support.processes import (
     append_at_random,
     append_in_a_forked_child_as_well,
@@ -75,34 +77,34 @@ def keys_in(*paths: Path) -> list[tuple[str, int]]:
 
 
 def capture_of(record: Followup | Missed) -> Capture:
-    return Capture.of(record.signal_id, record.offset_ms)
+    return Capture.from_ids(record.signal_id, record.offset_ms)
 
 
 # --- one line each
 
 
 def test_what_is_appended_is_in_its_file_and_a_second_time_it_is_not(journal: Journal, tmp_path: Path) -> None:
-    assert journal.append([FIRST]) == ["captured"]
-    assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
+    assert texts(journal.append([FIRST])) == ["captured"]
+    assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
     assert followups(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
 def test_what_is_missed_stays_missed_and_says_why(journal: Journal, tmp_path: Path) -> None:
     record = a_missed(offset_ms=1000, reason=MissedReason.NO_QUOTE)
-    assert journal.append([record]) == ["missed: no_quote"]
-    assert journal.append([a_missed(offset_ms=1000), FIRST]) == ["already missed: no_quote"] * 2
+    assert texts(journal.append([record])) == ["missed: no_quote"]
+    assert texts(journal.append([a_missed(offset_ms=1000), FIRST])) == ["already missed: no_quote"] * 2
     assert missed(tmp_path).read_bytes() == record.line()
     assert followups(tmp_path).read_bytes() == b""
 
 
 def test_what_is_captured_cannot_be_missed(journal: Journal, tmp_path: Path) -> None:
     journal.append([FIRST])
-    assert journal.append([a_missed(offset_ms=1000)]) == ["already captured"]
+    assert texts(journal.append([a_missed(offset_ms=1000)])) == ["already captured"]
     assert not missed(tmp_path).exists()
 
 
 def test_a_capture_twice_in_one_batch_has_one_line_too(journal: Journal, tmp_path: Path) -> None:
-    outcomes = journal.append([FIRST, a_missed(offset_ms=3000), FIRST, SECOND])
+    outcomes = texts(journal.append([FIRST, a_missed(offset_ms=3000), FIRST, SECOND]))
     assert outcomes == ["captured", "missed: feed_gap", "already captured", "already missed: feed_gap"]
     assert keys_in(followups(tmp_path), missed(tmp_path)) == [(FIRST.signal_id, 1000), (FIRST.signal_id, 3000)]
 
@@ -110,38 +112,38 @@ def test_a_capture_twice_in_one_batch_has_one_line_too(journal: Journal, tmp_pat
 def test_a_restarted_process_knows_what_is_there(tmp_path: Path) -> None:
     for expected in ["captured", "missed: feed_gap"], ["already captured", "already missed: feed_gap"]:
         with opened(tmp_path) as journal:
-            assert journal.append([FIRST, a_missed(offset_ms=3000)]) == expected
+            assert texts(journal.append([FIRST, a_missed(offset_ms=3000)])) == expected
 
 
 def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
     with opened(tmp_path) as one, opened(tmp_path) as other:
-        assert one.append([FIRST]) == ["captured"]
-        assert other.append([FIRST, a_missed(offset_ms=3000)]) == ["already captured", "missed: feed_gap"]
-        assert one.append([SECOND, THIRD]) == ["already missed: feed_gap", "captured"]
-        assert other.append([THIRD]) == ["already captured"]
+        assert texts(one.append([FIRST])) == ["captured"]
+        assert texts(other.append([FIRST, a_missed(offset_ms=3000)])) == ["already captured", "missed: feed_gap"]
+        assert texts(one.append([SECOND, THIRD])) == ["already missed: feed_gap", "captured"]
+        assert texts(other.append([THIRD])) == ["already captured"]
 
 
 @pytest.mark.usefixtures("_no_sync")
-@pytest.mark.parametrize("afresh_bytes", [1 << 24, 1 << 16])
+@pytest.mark.parametrize("reindex_bytes", [1 << 24, 1 << 16])
 def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, afresh_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reindex_bytes: int
 ) -> None:
-    monkeypatch.setattr(journal_module, "AFRESH_BYTES", afresh_bytes)
+    monkeypatch.setattr(indexed_file, "REINDEX_BYTES", reindex_bytes)
     records = [a_followup(a_signal(at_ms=T0_MS + number)) for number in range(600)]
     grown: list[Followup] = []
     with opened(tmp_path) as idle, opened(tmp_path) as busy:
         idle.append(records[:1])
         busy.append(records[1:300])
 
-        def other_writes(day: Any) -> None:
-            caught_up(day)
+        def other_writes(day: Any, *signals_ms: Any) -> None:
+            caught_up(day, *signals_ms)
             if day is idle._days.get(DAY) and not grown:
                 grown.extend(records[300:301])
                 busy.append(grown)  # it would wait for ever if the lock were held
 
-        caught_up = journal_module._Day.catch_up
-        monkeypatch.setattr(journal_module._Day, "catch_up", other_writes)
-        assert idle.append(records) == ["already captured"] * 301 + ["captured"] * 299
+        caught_up = DayJournal.catch_up
+        monkeypatch.setattr(DayJournal, "catch_up", other_writes)
+        assert texts(idle.append(records)) == ["already captured"] * 301 + ["captured"] * 299
     assert followups(tmp_path).read_bytes() == b"".join(record.line() for record in records)
     assert len(grown) == 1
 
@@ -153,8 +155,8 @@ def test_what_there_is_to_know_can_be_read_beforehand(tmp_path: Path, monkeypatc
         journal.append([FIRST])
     with opened(tmp_path) as journal:
         journal.prepare(DAY)
-        monkeypatch.setattr(KeyIndex, "read_back", None)
-        assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
+        monkeypatch.setattr(KeyIndex, "index_backward", None)
+        assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
 
 
 def test_threads_share_a_journal(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,12 +178,12 @@ def test_threads_share_a_journal(journal: Journal, tmp_path: Path, monkeypatch: 
 
 def test_the_outcome_of_a_capture_is_what_its_line_says(journal: Journal) -> None:
     journal.append([FIRST, a_missed(offset_ms=3000)])
-    asked = [journal.outcome(a_capture(offset_ms=offset_ms)) for offset_ms in (1000, 3000, 5000)]
-    assert asked == ["already captured", "already missed: feed_gap", None]
+    asked = [journal.result(a_capture(offset_ms=offset_ms)) for offset_ms in (1000, 3000, 5000)]
+    assert [result and str(result) for result in asked] == ["already captured", "already missed: feed_gap", None]
 
 
 def test_asking_creates_no_file(journal: Journal, tmp_path: Path) -> None:
-    assert journal.outcome(a_capture()) is None
+    assert journal.result(a_capture()) is None
     assert journal.open_among([a_capture()]) == [a_capture()]
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +194,7 @@ def test_asking_creates_no_file(journal: Journal, tmp_path: Path) -> None:
 def test_the_day_of_the_signal_decides_the_file(journal: Journal, tmp_path: Path) -> None:
     before, after = a_signal(at_ms=MIDNIGHT_MS - 1), a_signal(at_ms=MIDNIGHT_MS)
     records = [a_followup(after), a_followup(before), a_missed(before, 3000), a_missed(after, 3000)]
-    assert journal.append(records) == ["captured", "captured", "missed: feed_gap", "missed: feed_gap"]
+    assert texts(journal.append(records)) == ["captured", "captured", "missed: feed_gap", "missed: feed_gap"]
     assert keys_in(followups(tmp_path)) == [(before.signal_id, 1000)]
     assert keys_in(missed(tmp_path)) == [(before.signal_id, 3000)]
     assert keys_in(followups(tmp_path, "2026-11-23")) == [(after.signal_id, 1000)]
@@ -201,8 +203,8 @@ def test_the_day_of_the_signal_decides_the_file(journal: Journal, tmp_path: Path
 
 def test_more_days_than_it_keeps_open_are_no_trouble(journal: Journal, tmp_path: Path) -> None:
     records = [a_followup(a_signal(at_ms=T0_MS + day * 86_400_000)) for day in range(9)]
-    assert journal.append(records) == ["captured"] * 9
-    assert journal.append(records) == ["already captured"] * 9
+    assert texts(journal.append(records)) == ["captured"] * 9
+    assert texts(journal.append(records)) == ["already captured"] * 9
     assert len(list(tmp_path.iterdir())) == 9
 
 
@@ -211,7 +213,7 @@ def test_a_day_whose_parquet_exists_is_closed(journal: Journal, tmp_path: Path) 
     (tmp_path / f"followups_{DAY}.parquet").touch()
     before = followups(tmp_path).read_bytes()
     assert journal.append([FIRST, SECOND]) == [DAY_CLOSED] * 2
-    assert journal.outcome(a_capture()) == DAY_CLOSED
+    assert journal.result(a_capture()) == DAY_CLOSED
     assert journal.open_among([a_capture(), a_capture(offset_ms=5000)]) == []
     assert followups(tmp_path).read_bytes() == before
 
@@ -220,7 +222,7 @@ def test_a_day_whose_parquet_exists_is_closed(journal: Journal, tmp_path: Path) 
 def test_a_day_that_is_closed_while_one_waits_for_its_lock_is_closed(tmp_path: Path, is_removed: bool) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
-        said: list[list[str]] = []
+        said: list[list[CaptureResult]] = []
         with followups(tmp_path).open("rb") as closing:
             fcntl.flock(closing, fcntl.LOCK_EX)
             waiting = threading.Thread(target=lambda: said.append(journal.append([SECOND])))
@@ -238,10 +240,10 @@ def test_files_that_were_deleted_are_not_held_open(journal: Journal, tmp_path: P
     other_day = a_followup(a_signal(at_ms=MIDNIGHT_MS))
     journal.append([FIRST, a_missed(offset_ms=3000)])
     (tmp_path / f"followups_{DAY}.parquet").touch()
-    assert journal.append([other_day]) == ["captured"]
+    assert texts(journal.append([other_day])) == ["captured"]
     assert list(journal._days) == [DAY, "2026-11-23"]
     missed(tmp_path).unlink()
-    assert journal.append([other_day]) == ["already captured"]
+    assert texts(journal.append([other_day])) == ["already captured"]
     assert list(journal._days) == ["2026-11-23"]
 
 
@@ -259,8 +261,8 @@ def test_a_line_cut_off_at_any_byte_is_mended_and_nothing_else_changes(tmp_path:
         path.write_bytes(whole[:size])
         with opened(tmp_path) as journal:
             # All but the end of the line is a whole record.
-            expected = f"already {second.outcome}" if size >= len(whole) - 1 else second.outcome
-            assert journal.append([second]) == [expected]
+            is_whole = size >= len(whole) - 1
+            assert journal.append([second]) == [CaptureResult.from_record(second, already=is_whole)]
         assert path.read_bytes() == whole
 
 
@@ -276,14 +278,14 @@ def test_a_tail_that_is_no_record_is_cut_off(tmp_path: Path, tail: bytes, is_ope
             journal.close()
         with followups(tmp_path).open("ab") as file:
             file.write(tail)
-        assert journal.append([SECOND]) == ["captured"]
+        assert texts(journal.append([SECOND])) == ["captured"]
     assert followups(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
 def test_a_line_in_the_middle_that_is_no_record_is_left_alone(tmp_path: Path) -> None:
     followups(tmp_path).write_bytes(b"\x00\x00\n" + FIRST.line() + b"garbage\n{}\n\n")
     with opened(tmp_path) as journal:
-        assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
+        assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
     assert followups(tmp_path).read_bytes() == b"\x00\x00\n" + FIRST.line() + b"garbage\n{}\n\n" + SECOND.line()
 
 
@@ -341,7 +343,7 @@ def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_later_it_works(
                 journal.append([SECOND, a_missed(offset_ms=5000)])
             assert followups(tmp_path).read_bytes() == FIRST.line()
             assert keys_in(missed(tmp_path)) == []
-        assert journal.append([SECOND, a_missed(offset_ms=5000)]) == ["captured", "missed: feed_gap"]
+        assert texts(journal.append([SECOND, a_missed(offset_ms=5000)])) == ["captured", "missed: feed_gap"]
     assert followups(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
@@ -356,7 +358,7 @@ def test_when_the_second_file_refuses_the_first_keeps_nothing_either(
             with pytest.raises(JournalError, match="missed_"):
                 journal.append(records)
         assert keys_in(followups(tmp_path), missed(tmp_path)) == []
-        assert journal.append(records) == ["captured", "missed: feed_gap"]
+        assert texts(journal.append(records)) == ["captured", "missed: feed_gap"]
 
 
 def test_when_not_even_cutting_off_works_the_next_one_mends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,19 +370,19 @@ def test_when_not_even_cutting_off_works_the_next_one_mends(tmp_path: Path, monk
             with pytest.raises(JournalError):
                 journal.append([SECOND])
         assert followups(tmp_path).read_bytes() != FIRST.line()
-        assert journal.append([SECOND]) == ["captured"]
+        assert texts(journal.append([SECOND])) == ["captured"]
     assert followups(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
 def test_a_duplicate_is_answered_for_only_after_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
-        for ask in (lambda: journal.append([FIRST]), lambda: journal.outcome(a_capture())):
+        for ask in (lambda: journal.append([FIRST]), lambda: journal.result(a_capture())):
             with monkeypatch.context() as patch:
                 refuse(patch, "sync", raising(errno.EIO))
                 with pytest.raises(JournalError):
                     ask()
-        assert journal.append([FIRST]) == ["already captured"]
+        assert texts(journal.append([FIRST])) == ["already captured"]
 
 
 def test_a_missing_directory_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -388,7 +390,7 @@ def test_a_missing_directory_is_said_to_be_missing(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match=r"absent/followups_.*No such file or directory"):
             journal.append([FIRST])
         (tmp_path / "absent").mkdir()
-        assert journal.append([FIRST]) == ["captured"]
+        assert texts(journal.append([FIRST])) == ["captured"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -405,9 +407,9 @@ def test_a_file_deleted_while_open_is_begun_again(journal: Journal, tmp_path: Pa
     journal.append([FIRST, a_missed(offset_ms=3000)])
     followups(tmp_path).unlink()
     missed(tmp_path).unlink()
-    assert journal.append([FIRST]) == ["captured"]
+    assert texts(journal.append([FIRST])) == ["captured"]
     assert followups(tmp_path).read_bytes() == FIRST.line()
-    assert journal.outcome(a_capture(offset_ms=3000)) is None
+    assert journal.result(a_capture(offset_ms=3000)) is None
 
 
 def test_a_file_replaced_while_open_is_read_again(journal: Journal, tmp_path: Path) -> None:
@@ -415,18 +417,18 @@ def test_a_file_replaced_while_open_is_read_again(journal: Journal, tmp_path: Pa
     other = tmp_path / "other"
     other.write_bytes(SECOND.line())
     other.replace(followups(tmp_path))
-    assert journal.append([FIRST, SECOND]) == ["captured", "already captured"]
+    assert texts(journal.append([FIRST, SECOND])) == ["captured", "already captured"]
     assert followups(tmp_path).read_bytes() == SECOND.line() + FIRST.line()
 
 
 def test_a_file_cut_short_while_open_is_read_again(journal: Journal, tmp_path: Path) -> None:
     journal.append([FIRST, SECOND])
     os.truncate(followups(tmp_path), len(FIRST.line()))
-    assert journal.append([FIRST, SECOND]) == ["already captured", "captured"]
+    assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
     os.truncate(followups(tmp_path), 0)
     with opened(tmp_path) as other:
         other.append([THIRD])
-    assert journal.append([FIRST, SECOND, THIRD]) == ["captured", "captured", "already captured"]
+    assert texts(journal.append([FIRST, SECOND, THIRD])) == ["captured", "captured", "already captured"]
     assert followups(tmp_path).read_bytes() == THIRD.line() + FIRST.line() + SECOND.line()
 
 
@@ -443,10 +445,10 @@ def test_keys_older_than_the_window_are_still_found_in_the_file(tmp_path: Path, 
         if is_restarted:
             journal.close()
         before = followups(tmp_path).read_bytes()
-        assert journal.append(records[::7]) == ["already captured"] * len(records[::7])
+        assert texts(journal.append(records[::7])) == ["already captured"] * len(records[::7])
         absent = a_followup(a_signal(at_ms=T0_MS + 7001))
-        assert journal.append([absent]) == ["captured"]
-        assert journal.append([absent]) == ["already captured"]
+        assert texts(journal.append([absent])) == ["captured"]
+        assert texts(journal.append([absent])) == ["already captured"]
     assert followups(tmp_path).read_bytes() == before + absent.line()
 
 
@@ -473,7 +475,7 @@ def test_a_cold_start_knows_all_keys_of_the_window_even_among_late_lines(
         patch.setattr(lines, "CHUNK_BYTES", chunk_bytes)
         patch.setattr(appendfile, "_sync", lambda fd: None)
         assert journal.open_among(in_window) == []
-        assert journal.append(records) == ["already captured"] * len(records)
+        assert texts(journal.append(records)) == ["already captured"] * len(records)
 
 
 def test_a_key_takes_at_most_sixteen_bytes() -> None:
@@ -482,7 +484,7 @@ def test_a_key_takes_at_most_sixteen_bytes() -> None:
     for key in keys:
         index.add(*key, 0, 1)
     assert 8 * 100_000 <= index.used_bytes() <= 16 * 100_000
-    assert all(index.where(*key) == (0, 1) for key in keys)
+    assert all(index.find_span(*key) == (0, 1) for key in keys)
 
 
 def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
@@ -492,11 +494,11 @@ def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
             file.write(b'{"signal_id":"xyz:A-%d","offset_ms":1000}\n' % (T0_MS + second * 1000))
     with path.open("rb") as file:
         for end in range(53, path.stat().st_size + 1, 53):
-            index.read_on(file.fileno(), end - 53, end)
+            index.index_forward(file.fileno(), end - 53, end)
     assert index.used_bytes() <= 62 * 100
     assert T0_MS + 3_480_000 <= index.complete_since_ms <= T0_MS + 3_539_000
-    assert index.where(f"xyz:B-{T0_MS + 3_590_000}", 1000) is None
-    assert index.where(f"xyz:B-{T0_MS}", 1000)
+    assert index.find_span(f"xyz:B-{T0_MS + 3_590_000}", 1000) is None
+    assert index.find_span(f"xyz:B-{T0_MS}", 1000)
 
 
 # --- what is older than the window
@@ -521,16 +523,16 @@ def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
         read.append(end - start)
         return lines.containing(fd, needle, start, end)
 
-    monkeypatch.setattr(journal_module, "containing", containing)
+    monkeypatch.setattr(indexed_file, "containing", containing)
     with opened(tmp_path, window_ms=1000) as journal:
-        outcomes = journal.append([a_followup(one, 1000) for one in long_day[:100]])
+        outcomes = texts(journal.append([a_followup(one, 1000) for one in long_day[:100]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"] * 25
     assert max(read) <= 2 * 4096
 
 
 def test_few_old_captures_are_searched_for(tmp_path: Path, long_day: list[Signal]) -> None:
     with opened(tmp_path, window_ms=1000) as journal:
-        outcomes = journal.append([a_followup(one, 1000) for one in long_day[:4]])
+        outcomes = texts(journal.append([a_followup(one, 1000) for one in long_day[:4]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"]
 
 
@@ -538,19 +540,19 @@ def test_what_another_appends_while_old_lines_are_read_is_seen(
     tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
-    read_back = KeyIndex.read_back
+    index_backward = KeyIndex.index_backward
     open_ones = [a_followup(one, 1000) for one in long_day[3:100:4]]
     with opened(tmp_path, window_ms=1000) as journal, opened(tmp_path) as other:
 
-        def read_back_slowly(index: KeyIndex, fd: int, size: int) -> None:
-            read_back(index, fd, size)
+        def index_backward_slowly(index: KeyIndex, fd: int, size: int) -> None:
+            index_backward(index, fd, size)
             if index.complete_since_ms < T0_MS + 4000:
                 monkeypatch.undo()
                 other.append(open_ones[:5])
 
         journal.append([a_followup(long_day[-1], 1000)])
-        monkeypatch.setattr(KeyIndex, "read_back", read_back_slowly)
-        assert journal.append(open_ones) == ["already captured"] * 5 + ["captured"] * 20
+        monkeypatch.setattr(KeyIndex, "index_backward", index_backward_slowly)
+        assert texts(journal.append(open_ones)) == ["already captured"] * 5 + ["captured"] * 20
 
 
 # --- what is open
@@ -638,7 +640,7 @@ def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path
 
     files = followups(data_dir), missed(data_dir)
     with opened(data_dir) as journal:
-        outcomes = journal.append([record_of(number) for number in numbers])
+        outcomes = texts(journal.append([record_of(number) for number in numbers]))
     assert all(outcomes[number].startswith("already") for number in answered(said))
     assert sorted(keys_in(*files)) == sorted(key_of(record_of(number).line()) for number in numbers)
     for file, kind in zip(files, (Followup, Missed), strict=True):

@@ -15,8 +15,7 @@ from hip3_tasks.errors import BadCapture, UnknownSignal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.recapture import recapture
-from hip3_tasks.recapture.command import QUEUED_MOST
-from hip3_tasks.recapture.recapture import Recaptured, open_days, recapture_open
+from hip3_tasks.recapture.recapture import MAX_QUEUED, Recaptured, open_days, recapture_open
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
@@ -115,7 +114,7 @@ def test_the_command_queues_nothing_of_a_closed_day_and_says_so(
     (tmp_path / "followups_2026-11-21.parquet").touch()
     assert command([old.signal_id, young.signal_id]) == 1
     shown = capsys.readouterr()
-    assert shown.err == f"hip3: {old.signal_id}: 2026-11-21 is compacted; what it holds stays as it is\n"
+    assert shown.err == f"hip3: {old.signal_id}: 2026-11-21 is compacted, and compacted days do not change\n"
     assert [args[0] for args in queued(server_client, keys)] == [young.signal_id] * 3
 
 
@@ -124,12 +123,12 @@ def test_the_command_waits_until_few_captures_are_queued(
 ) -> None:
     signal = a_signal()
     write(tmp_path, signal)
-    server_client.lpush(keys.queue, *range(QUEUED_MOST + 1))
+    server_client.lpush(keys.queue, *range(MAX_QUEUED + 1))
     worker = threading.Timer(0.3, lambda: server_client.ltrim(keys.queue, 0, -2))
     worker.start()
     assert command([signal.signal_id]) == 0
     worker.join()
-    assert server_client.llen(keys.queue) == QUEUED_MOST + 3
+    assert server_client.llen(keys.queue) == MAX_QUEUED + 3
 
 
 def test_the_command_says_when_nobody_takes_what_is_queued(
@@ -140,13 +139,13 @@ def test_the_command_says_when_nobody_takes_what_is_queued(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("hip3_tasks.recapture.command.QUEUE_PATIENCE_S", 0.1)
-    signals = [a_signal(at_ms=T0_MS + number) for number in range(QUEUED_MOST // 3 + 2)]
+    monkeypatch.setattr("hip3_tasks.recapture.command.QUEUE_TIMEOUT_S", 0.1)
+    signals = [a_signal(at_ms=T0_MS + number) for number in range(MAX_QUEUED // 3 + 2)]
     write(tmp_path, *signals)
     assert command([signal.signal_id for signal in signals]) == 2
     shown = capsys.readouterr()
-    assert len(shown.out.splitlines()) == QUEUED_MOST // 3 + 1
-    assert shown.err.startswith(f"hip3: {QUEUED_MOST + 3} captures are queued") and len(shown.err.splitlines()) == 1
+    assert len(shown.out.splitlines()) == MAX_QUEUED // 3 + 1
+    assert shown.err.startswith(f"hip3: {MAX_QUEUED + 3} captures are queued") and len(shown.err.splitlines()) == 1
 
 
 def test_what_is_open_on_any_day_becomes_pending(

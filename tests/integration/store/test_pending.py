@@ -8,7 +8,7 @@ import redis
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, Wanted
+from hip3_tasks.store.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, PendingCapture
 from tests.support.factories import T0_MS, a_signal
 
 SIGNAL, OTHER = a_signal(), a_signal("xyz:AAPL", at_ms=T0_MS + 10)
@@ -19,13 +19,13 @@ def pending(client: redis.Redis, keys: Keys) -> Pending:
     return Pending(client, keys, signal_ttl_s=900)
 
 
-def wanted(*signals: Signal, message: bytes | None = b"task") -> list[Wanted]:
-    return [Wanted(capture, message) for signal in signals for capture in signal.captures()]
+def wanted(*signals: Signal, message: bytes | None = b"task") -> list[PendingCapture]:
+    return [PendingCapture(capture, message) for signal in signals for capture in signal.captures()]
 
 
-def named(*signals: Signal) -> list[Wanted]:
+def named(*signals: Signal) -> list[PendingCapture]:
     """Captures whose tasks say which they are."""
-    return [Wanted(capture, capture.member.encode()) for signal in signals for capture in signal.captures()]
+    return [PendingCapture(capture, capture.member.encode()) for signal in signals for capture in signal.captures()]
 
 
 def queued(client: redis.Redis, keys: Keys) -> list[bytes]:
@@ -193,8 +193,8 @@ def test_a_member_that_is_no_capture_can_be_found_and_removed(
 
 
 def test_a_burst_of_thousands_is_one_call(pending: Pending) -> None:
-    captures = [Capture.of(f"xyz:A{number}-{T0_MS}", 1000) for number in range(5000)]
-    assert pending.add([], [Wanted(capture, b"task") for capture in captures]) == 5000
+    captures = [Capture.from_ids(f"xyz:A{number}-{T0_MS}", 1000) for number in range(5000)]
+    assert pending.add([], [PendingCapture(capture, b"task") for capture in captures]) == 5000
     pending.remove(capture.member for capture in captures)
     assert pending.size() == 0
 
@@ -204,7 +204,7 @@ def test_hastening_lets_what_is_overdue_be_tried_at_once_and_touches_nothing_els
 ) -> None:
     signal = a_signal()
     first, second, third = signal.captures()
-    pending.add([signal], [Wanted(capture, None) for capture in signal.captures()])
+    pending.add([signal], [PendingCapture(capture, None) for capture in signal.captures()])
     pending.publish_again([(first, T0_MS + 60_000, b"again")])
     assert pending.hasten(at_ms=T0_MS + 4000, most=10) == 1
     assert pending.overdue(at_ms=T0_MS + 4000, most=10)[1] == [first.member]

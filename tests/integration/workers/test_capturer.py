@@ -7,15 +7,18 @@ import pytest
 import redis
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture_result import DAY_CLOSED, PENDING, CaptureResult, CaptureStatus
 from hip3_tasks.domain.market import encode_entry
 from hip3_tasks.domain.records import Followup
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, UnknownSignal
-from hip3_tasks.files.journal import DAY_CLOSED, Journal
+from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending, Wanted
+from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import TapeReader
-from tests.support.factories import T0_MS, a_calm_market, a_market, a_signal
-from workers.capturer import LEFT_PENDING, Capturer
+from tests.support.factories import T0_MS, a_calm_market, a_market, a_signal, texts
+from workers.capturer import Capturer
+
+CAPTURED, ALREADY_CAPTURED = CaptureResult(CaptureStatus.CAPTURED), CaptureResult(CaptureStatus.ALREADY_CAPTURED)
 
 COINS = [f"xyz:C{number}" for number in range(6)]
 SIGNALS = [a_signal(coin) for coin in COINS]
@@ -28,7 +31,7 @@ class Scene:
     def __init__(self, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
         self.client, self.keys, self.data_dir = client, keys, data_dir
         self.pending = Pending(client, keys)
-        self.pending.add(SIGNALS, [Wanted(capture, None) for capture in CAPTURES])
+        self.pending.add(SIGNALS, [PendingCapture(capture, None) for capture in CAPTURES])
         for coin in COINS:
             self.put(coin, T0_MS, *encode_entry(a_market()))
             self.put(coin, T0_MS + 900, *encode_entry(a_calm_market(at_ms=T0_MS + 900)))
@@ -70,18 +73,18 @@ def scene(client: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[Scene]:
 
 def test_a_batch_is_read_and_stamped_once_and_answers_in_order(scene: Scene) -> None:
     mixed = CAPTURES[::2] + CAPTURES[1::2]
-    assert scene.capturer.capture_all(mixed) == ["captured"] * 18
+    assert texts(scene.capturer.capture_all(mixed)) == ["captured"] * 18
     assert len(scene.reads) == 1
     assert [record.captured_at_ms for record in scene.followups()] == [T0_MS + 6_000] * 18
     assert [(record.signal_id, record.offset_ms) for record in scene.followups()] == [
         (capture.signal_id, capture.offset_ms) for capture in mixed
     ]
     assert scene.pending.size() == 0
-    assert scene.capturer.capture_all(mixed) == ["already captured"] * 18
+    assert texts(scene.capturer.capture_all(mixed)) == ["already captured"] * 18
 
 
 def test_a_capture_twice_in_a_batch_has_one_line(scene: Scene) -> None:
-    assert scene.capturer.capture_all(CAPTURES[:2] * 3) == ["captured"] * 6
+    assert texts(scene.capturer.capture_all(CAPTURES[:2] * 3)) == ["captured"] * 6
     assert len(scene.followups()) == 2
 
 
@@ -96,27 +99,27 @@ def test_what_the_tape_is_not_complete_for_stays_pending_and_the_rest_is_capture
     monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
     scene.complete_up_to(T0_MS + 2_999)
     answers = scene.capturer.capture_all(CAPTURES)
-    assert answers == ["captured", LEFT_PENDING, LEFT_PENDING] * 6
+    assert answers == [CAPTURED, PENDING, PENDING] * 6
     assert [scene.is_pending(capture) for capture in CAPTURES] == [False, True, True] * 6
     scene.complete_up_to(T0_MS + 3_000)
-    assert scene.capturer.capture_all(CAPTURES) == ["already captured", "captured", LEFT_PENDING] * 6
+    assert scene.capturer.capture_all(CAPTURES) == [ALREADY_CAPTURED, CAPTURED, PENDING] * 6
 
 
 def test_a_tape_that_becomes_complete_meanwhile_is_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.complete_up_to(T0_MS + 1_000)
     monkeypatch.setattr("time.sleep", lambda _: scene.complete_up_to(T0_MS + 5_000))
-    assert scene.capturer.capture_all(CAPTURES) == ["captured"] * 18
+    assert texts(scene.capturer.capture_all(CAPTURES)) == ["captured"] * 18
     assert len(scene.reads) == 2
     monkeypatch.undo()
 
 
 def test_a_watermark_that_the_server_has_lost_is_not_relied_upon(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
-    assert scene.capturer.capture_all(CAPTURES[:9]) == ["captured"] * 9
+    assert texts(scene.capturer.capture_all(CAPTURES[:9])) == ["captured"] * 9
     scene.client.delete(scene.keys.watermark)
-    assert scene.capturer.capture_all(CAPTURES[9:]) == [LEFT_PENDING] * 9
+    assert scene.capturer.capture_all(CAPTURES[9:]) == [PENDING] * 9
     scene.complete_up_to(T0_MS + 1_000)
-    assert scene.capturer.capture_all(CAPTURES[9:]) == ["captured", LEFT_PENDING, LEFT_PENDING] * 3
+    assert scene.capturer.capture_all(CAPTURES[9:]) == [CAPTURED, PENDING, PENDING] * 3
 
 
 def test_a_tape_entry_that_does_not_decode_harms_only_its_own(scene: Scene) -> None:
@@ -124,16 +127,16 @@ def test_a_tape_entry_that_does_not_decode_harms_only_its_own(scene: Scene) -> N
     answers = scene.capturer.capture_all(CAPTURES)
     bad = [capture for capture in CAPTURES if capture.market_key == COINS[2] and capture.offset_ms > 2_000]
     for capture, answer in zip(CAPTURES, answers, strict=True):
-        assert isinstance(answer, MalformedEntry) if capture in bad else answer == "captured"
+        assert isinstance(answer, MalformedEntry) if capture in bad else answer == CAPTURED
         assert scene.is_pending(capture) is (capture in bad)
 
 
 def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scene) -> None:
     unknown = a_signal("xyz:NONE").captures()[0]
     not_owed = Capture(SIGNALS[0].signal_id, 2_000, COINS[0], T0_MS)
-    scene.pending.add([], [Wanted(unknown, None), Wanted(not_owed, None)])
+    scene.pending.add([], [PendingCapture(unknown, None), PendingCapture(not_owed, None)])
     answers = scene.capturer.capture_all([CAPTURES[0], unknown, not_owed, CAPTURES[1]])
-    assert [type(answer) for answer in answers] == [str, UnknownSignal, BadCapture, str]
+    assert [type(answer) for answer in answers] == [CaptureResult, UnknownSignal, BadCapture, CaptureResult]
     assert not scene.is_pending(unknown) and not scene.is_pending(not_owed)
     with pytest.raises(UnknownSignal, match="neither Redis nor signals_2026-11-22"):
         scene.capturer.capture(unknown)
@@ -159,7 +162,7 @@ def test_a_closed_day_takes_nothing_whether_its_signals_are_known_or_deleted(
 def test_a_signal_that_the_server_has_under_anothers_id_is_not_taken_for_it(scene: Scene) -> None:
     scene.client.hset(scene.keys.signal(SIGNALS[0].signal_id), "record", SIGNALS[1].line())
     answers = scene.capturer.capture_all(CAPTURES[:6])
-    assert [type(answer) for answer in answers] == [UnknownSignal] * 3 + [str] * 3
+    assert [type(answer) for answer in answers] == [UnknownSignal] * 3 + [CaptureResult] * 3
     assert {followup.signal_id for followup in scene.followups()} == {SIGNALS[1].signal_id}
 
 

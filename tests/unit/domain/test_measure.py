@@ -2,6 +2,7 @@
 
 import pytest
 
+from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.domain.measure import measure
@@ -91,7 +92,7 @@ def test_without_a_whole_book_there_is_a_follow_up_but_no_markout() -> None:
 def test_what_cannot_be_measured_is_missed_and_says_why(due: Entry | None, outcome: str, detail: str | None) -> None:
     record = measured(due)
     assert isinstance(record, Missed)
-    assert (record.outcome, record.detail) == (outcome, detail)
+    assert (str(CaptureResult.from_record(record)), record.detail) == (outcome, detail)
     assert (record.due_at_ms, record.captured_at_ms) == (DUE_MS, DUE_MS + 3)
 
 

@@ -26,6 +26,6 @@ def test_a_block_of_old_signals_hides_no_young_one_however_the_wall_clock_stands
     path.write_bytes(young + b"".join(old) + newest)
     index = KeyIndex(15 * 60_000)
     fd = os.open(path, os.O_RDONLY)
-    index.read_back(fd, path.stat().st_size)
+    index.index_backward(fd, path.stat().st_size)
     os.close(fd)
-    assert index.where(f"xyz:YOUNG-{T0_MS}", 1000)
+    assert index.find_span(f"xyz:YOUNG-{T0_MS}", 1000)

@@ -66,7 +66,7 @@ def test_backwards_gives_the_same_lines_last_chunk_first(content: bytes, chunk_b
 def test_the_whole_length_ends_with_the_last_end_of_line(content: bytes, chunk_bytes: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(0, len(content)))
     with a_file(content, chunk_bytes=chunk_bytes) as fd:
-        assert lines.whole_length(fd, size) == content[:size].rfind(b"\n") + 1
+        assert lines.complete_length(fd, size) == content[:size].rfind(b"\n") + 1
 
 
 @given(content=contents, data=st.data())

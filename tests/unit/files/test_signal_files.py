@@ -58,7 +58,7 @@ def test_what_a_dead_feed_left_behind_is_mended_on_every_day(writer: SignalWrite
     days = {DAY: b'{"timestamp_ms', "2026-11-20": SECOND.line()[:-1], "2026-11-19": b"", "2026-11-18": THIRD.line()}
     for day, tail in days.items():
         signals_path(tmp_path, day).write_bytes(FIRST.line() + tail)
-    writer.mend()
+    writer.repair_tails()
     mended = {day: signals_path(tmp_path, day).read_bytes() for day in days}
     assert mended == {
         DAY: FIRST.line(),

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS, cluster_ms
+from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.resampler import Resampler
+from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import (
     FEWEST_CLUSTERS,
     REPLICATES,

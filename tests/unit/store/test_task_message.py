@@ -33,7 +33,7 @@ ODD = [
 ]
 
 captures = st.builds(
-    lambda coin, at_ms, offset_ms: Capture.of(f"{coin}-{at_ms}", offset_ms),
+    lambda coin, at_ms, offset_ms: Capture.from_ids(f"{coin}-{at_ms}", offset_ms),
     st.from_regex(COIN, fullmatch=True),
     st.integers(10**12, 10**13 - 1),
     st.integers(1, MAX_OFFSET_MS),

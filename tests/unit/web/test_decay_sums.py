@@ -13,11 +13,11 @@ from hip3_tasks.analysis import load
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.report.build import make
 from hip3_tasks.analysis.report.model import Group
-from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay_sums import MINUTE_MS, Decay
+from hip3_tasks.web.decay_sums import Decay
 from hip3_tasks.web.decay_table import Horizon, decay_table
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
