@@ -159,14 +159,14 @@ class _Making:
         due = signals["due"] + signals["unsaid"].cast(pl.Int64) * len(self.gathered.offsets_ms)
         open_ = self._open(signals.select("market_key", n=due))
         unowed = -int(open_.filter(open_ < 0).sum())
-        missed = dict(self.data.missed.group_by("reason").len("n").sort("n", descending=True).iter_rows())
+        missed = self.data.missed.group_by("reason").len("n").sort("n", "reason", descending=[True, False])
         watched = self.data.notes.watched
         return Coverage(
             signals=self.data.signals.height,
             due=int(due.sum()),
             due_is_assumed=int(signals["unsaid"].sum()) > 0,
             captured=round(sums["n"].sum()),
-            missed=missed,
+            missed=dict(missed.iter_rows()),
             unowed=unowed,
             open=None if unowed else int(open_.sum()),
             markets_with_signals=self.markets.height,
