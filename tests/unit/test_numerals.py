@@ -27,7 +27,7 @@ def test_bps_have_a_sign_unless_they_round_to_nothing(value: float, said: str) -
         numerals.chance,
     ],
 )
-def test_what_is_missing_is_a_dash_and_no_zero(form: numerals.Form) -> None:
+def test_what_is_missing_is_a_dash_and_no_zero(form: numerals.Format) -> None:
     assert form(None) == "–"
     assert form(0.0) != "–"
 

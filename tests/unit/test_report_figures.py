@@ -68,10 +68,10 @@ def test_the_markouts_fan_is_the_reports_quantiles() -> None:
 def test_groups_are_drawn_best_first_below_all_signals_and_hollow_without_a_band() -> None:
     report = a_report()
     drawn = groupfigures.net(report)
-    nets = [group.horizons[-1].net_bps.value for group in groupfigures.ordered(report)]
+    nets = [group.horizons[-1].net_bps.value for group in groupfigures.best_first(report)]
     assert nets[1:] == sorted(nets[1:], reverse=True)
     assert trace(drawn, "mean, with its band")["x"] == nets
-    bands = [group.horizons[-1].net_bps for group in groupfigures.ordered(report)]
+    bands = [group.horizons[-1].net_bps for group in groupfigures.best_first(report)]
     assert trace(drawn, "band")["x"][::3] == [of.low for of in bands]
     assert trace(drawn, "band")["x"][1::3] == [of.high for of in bands]
     minute = groupfigures.net(a_report_of_a_minute())
@@ -83,7 +83,7 @@ def test_what_became_of_the_edge_adds_up() -> None:
     report = a_report()
     drawn = groupfigures.outcomes(report)
     came, led = trace(drawn, "book came")["x"], trace(drawn, "oracle came")["x"]
-    at_last = [group.horizons[-1] for group in groupfigures.ordered(report)]
+    at_last = [group.horizons[-1] for group in groupfigures.best_first(report)]
     assert (came, led) == ([of.book_came.value for of in at_last], [of.oracle_came.value for of in at_last])
     assert [sum(shares) for shares in zip(*(one["x"] for one in drawn["data"]), strict=True)] == pytest.approx(
         [1.0] * len(at_last)
@@ -101,7 +101,7 @@ def test_a_group_without_the_longest_horizon_is_a_gap() -> None:
 def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     search = searched(a_report())
     drawn = thresholdfigure.thresholds(search)
-    chosen = [one for one in thresholdfigure.chosen_first(search) if one.in_sample]
+    chosen = [one for one in thresholdfigure.best_first(search) if one.in_sample]
     inside = [one.in_sample and one.in_sample.net_bps.value for one in chosen]
     outside = [one.out_of_sample and one.out_of_sample.net_bps.value for one in chosen]
     assert trace(drawn, "in sample")["x"] == inside
@@ -109,7 +109,7 @@ def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     for verdict in {one.verdict for one in chosen}:
         marks = trace(drawn, f"out: {verdict}")
         assert marks["x"] == [value for one, value in zip(chosen, outside, strict=True) if one.verdict is verdict]
-    assert len({symbol for _, symbol in thresholdfigure.LOOKS.values()}) == len(thresholdfigure.LOOKS)
+    assert len({symbol for _, symbol in thresholdfigure.STYLES.values()}) == len(thresholdfigure.STYLES)
 
 
 def test_zero_can_be_seen_where_it_decides() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hip3_tasks.analysis.measure.threshold_search import Search
-from hip3_tasks.analysis.report.group_figures import ordered
+from hip3_tasks.analysis.report.group_figures import best_first
 from hip3_tasks.analysis.report.html_values import Exhibit, Path
 from hip3_tasks.analysis.report.markup import Markup, element, joined
 from hip3_tasks.analysis.report.model import Report
-from hip3_tasks.analysis.report.threshold_figure import chosen_first
+from hip3_tasks.analysis.report.threshold_figure import best_first as markets_best_first
 from hip3_tasks.charts import number_format
 from hip3_tasks.terminal_text import printable
 
@@ -119,7 +119,7 @@ def groups(exhibit: Exhibit, report: Report) -> Markup:
     start |= {id(group): ("groups", at) for at, group in enumerate(report.groups)}
     columns = (SIGNALS, *RESULT, *MARKOUT, *GROUP, *EDGE, *GROUP_COVERAGE)
     rows = []
-    for group in ordered(report):
+    for group in best_first(report):
         place, horizon = start[id(group)], report.at_longest(group)
         at_last = None if horizon is None else (*place, "horizons", group.horizons.index(horizon))
         starts = [at_last if column in OF_HORIZON else place for column in columns]
@@ -131,7 +131,7 @@ def groups(exhibit: Exhibit, report: Report) -> Markup:
 def thresholds(exhibit: Exhibit, search: Search) -> Markup:
     """A row a market, in the figure's order: as recorded, then its chosen threshold in sample and out of sample."""
     rows = []
-    for choice in chosen_first(search):
+    for choice in markets_best_first(search):
         place: Path = ("search", "choices", search.choices.index(choice))
         parts = [
             DASH if part is None else column.cell(exhibit, (*place, name))

@@ -31,14 +31,14 @@ class Exhibit:
         looks = {"class_": class_} if class_ else {}
         return element(tag, form(value), data_path=written(path), data_value=exact, **looks)
 
-    def band(self, form: number_format.Form, *path: str | int) -> Markup:
+    def band(self, form: number_format.Format, *path: str | int) -> Markup:
         """From low to high of the estimate there; nothing where there is no band."""
         if self.at(*path, "low") is None:
             return Markup("")
         low, high = (self.number(form, *path, end) for end in ("low", "high"))
         return element("small", [low, " … ", high], class_="band")
 
-    def estimate(self, form: number_format.Form, *path: str | int) -> Markup:
+    def estimate(self, form: number_format.Format, *path: str | int) -> Markup:
         """Value and band."""
         return joined([self.number(form, *path, "value"), self.band(form, *path)])
 

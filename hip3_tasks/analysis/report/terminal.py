@@ -83,7 +83,7 @@ def _horizons(report: Report, *, wide: bool) -> Table:
     return table
 
 
-_ROWS: tuple[tuple[str, Callable[[Horizon], Estimate | float | None], number_format.Form], ...] = (
+_ROWS: tuple[tuple[str, Callable[[Horizon], Estimate | float | None], number_format.Format], ...] = (
     ("follow-ups", lambda of: of.n, number_format.count),
     ("clusters", lambda of: of.clusters, number_format.count),
     ("mean edge", lambda of: of.edge_bps, number_format.level),
@@ -127,7 +127,7 @@ class _Column(Generic[T]):
     """Left out where there is little room."""
 
 
-def _last(form: number_format.Form, value: Callable[[Horizon], Estimate]) -> Callable[[_Of], str]:
+def _last(form: number_format.Format, value: Callable[[Horizon], Estimate]) -> Callable[[_Of], str]:
     return lambda of: number_format.MISSING if of[1] is None else form(value(of[1]).value)
 
 
@@ -208,7 +208,7 @@ def _half_life(group: Group) -> str:
     return number_format.seconds(group.half_life.value_s) if group.half_life.value_s is not None else "longer"
 
 
-def _with_band(value: Estimate | float | None, form: number_format.Form, banded: bool) -> Text:
+def _with_band(value: Estimate | float | None, form: number_format.Format, banded: bool) -> Text:
     if not isinstance(value, Estimate):
         return Text(form(value))
     text = Text(form(value.value))
