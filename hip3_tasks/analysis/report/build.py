@@ -15,10 +15,10 @@ from hip3_tasks.analysis.loading.load import Data
 from hip3_tasks.analysis.loading.prefetch import THREADS
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Gathered, Terms, gather
-from hip3_tasks.analysis.measure.cluster_sums import SUMS, cluster_ms
+from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.costs import Costs, recorded_bps
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.measure.horizons import QUANTILES, half_life, horizon
+from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
 from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.analysis.measure.threshold_search import Market, Search, search, split_ms
