@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from hip3_tasks.stats.bootstrap import REPLICATES, Estimate
 
@@ -10,7 +11,7 @@ MINUS = "\N{MINUS SIGN}"
 GAP = "\N{NO-BREAK SPACE}"
 """Stands between a number and its unit, so that no line breaks there."""
 
-Format = Callable[[float | None], str]
+Format = Callable[[Any], str]
 
 
 def bps(value: float | None) -> str:

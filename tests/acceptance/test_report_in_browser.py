@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.report.html import page
+from hip3_tasks.analysis.report.html import as_html
 from tests.browser import PROGRAM, Tab, browser
 from tests.reports import a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 
@@ -73,7 +73,7 @@ def opened(tab: Tab, folder: Path, text: str, *, figures: int = 6) -> Path:
 
 
 def test_every_figure_is_drawn_in_silence_and_offline(tab: Tab, tmp_path: Path) -> None:
-    path = opened(tab, tmp_path, page(a_report()))
+    path = opened(tab, tmp_path, as_html(a_report()))
     drawn = dict(tab.run(DRAWN))
     assert set(drawn) == {"decay", "markout", "net", "outcomes", "thresholds", "lateness"}
     assert min(drawn.values()) > 3
@@ -85,7 +85,7 @@ def test_every_figure_is_drawn_in_silence_and_offline(tab: Tab, tmp_path: Path) 
 
 
 def test_a_figure_says_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     tab.run("document.querySelector('#net').scrollIntoView({block: 'center'})")
     x, y = tab.run(
         "(() => { const dot = document.querySelector('#net .point').getBoundingClientRect();"
@@ -101,7 +101,7 @@ def test_a_figure_says_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -
 def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Tab, tmp_path: Path, make: object) -> None:
     assert callable(make)
     tab.size(PHONE, 844, is_phone=True)
-    opened(tab, tmp_path, page(make()), figures=2)
+    opened(tab, tmp_path, as_html(make()), figures=2)
     tab.until(DRAWN)
     assert tab.run("document.documentElement.scrollWidth") <= PHONE
     assert tab.run("Math.max(...[...document.querySelectorAll('.plot')].map((plot) => plot.scrollWidth))") < PHONE
@@ -109,7 +109,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Tab, tmp_path: Path, m
 
 
 def test_a_figure_follows_the_windows_width(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     tab.size(PHONE, 844)
     tab.until(f"document.querySelector('#decay .main-svg').getBoundingClientRect().width < {PHONE}")
 
@@ -117,7 +117,7 @@ def test_a_figure_follows_the_windows_width(tab: Tab, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(tab: Tab, tmp_path: Path, scheme: str) -> None:
     tab.scheme(scheme)
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     paper = tab.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(18, 21, 24)") is (scheme == "dark")
     contrasts = tab.run(CONTRASTS)
@@ -126,7 +126,7 @@ def test_all_text_can_be_read(tab: Tab, tmp_path: Path, scheme: str) -> None:
 
 
 def test_names_that_are_out_to_do_harm_do_none(tab: Tab, tmp_path: Path) -> None:
-    path = opened(tab, tmp_path, page(a_hostile_report()))
+    path = opened(tab, tmp_path, as_html(a_hostile_report()))
     tab.until(DRAWN)
     assert tab.run("document.querySelectorAll('img, iframe, a[href], svg a').length") == 0
     assert tab.run("document.querySelectorAll('script:not([type])').length") == 2
@@ -134,7 +134,7 @@ def test_names_that_are_out_to_do_harm_do_none(tab: Tab, tmp_path: Path) -> None
 
 
 def test_the_page_may_ask_nobody_for_anything_nor_run_what_was_not_there(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     assert tab.run("fetch('http://127.0.0.1:9/').then(() => 'asked', () => 'refused')") == "refused"
     tab.run("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
     assert tab.run("window.ran") is None

@@ -12,7 +12,7 @@ import pytest
 from hip3_tasks.analysis.report import group_figures as groupfigures
 from hip3_tasks.analysis.report import horizon_figures as figures
 from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
-from hip3_tasks.analysis.report.html import page
+from hip3_tasks.analysis.report.html import as_html
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.reports import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
@@ -83,7 +83,7 @@ def is_rounded(text: str, value: float) -> bool:
 @pytest.mark.parametrize("report", REPORTS)
 def test_every_number_on_the_page_is_the_reports(report: Any) -> None:
     document = report().model_dump(mode="json")
-    numbers = Reading(page(report())).numbers()
+    numbers = Reading(as_html(report())).numbers()
     for shown in numbers:
         path, exact = shown.attributes["data-path"], shown.attributes["data-value"]
         if path.startswith("derived."):
@@ -99,7 +99,7 @@ def test_every_number_on_the_page_is_the_reports(report: Any) -> None:
 
 def test_what_the_page_counts_itself_is_right() -> None:
     report = a_report()
-    shown = {one.attributes["data-path"]: one.attributes["data-value"] for one in Reading(page(report)).numbers()}
+    shown = {one.attributes["data-path"]: one.attributes["data-value"] for one in Reading(as_html(report)).numbers()}
     said = {path.removeprefix("derived."): json.loads(shown[path]) for path in shown if path.startswith("derived.")}
     choices = json.loads(report.model_dump_json())["search"]["choices"]
     paid = [one for one in choices if one["in_sample"] and one["in_sample"]["net_bps"]["value"] > 0]
@@ -120,7 +120,7 @@ def test_what_the_page_counts_itself_is_right() -> None:
 
 def test_every_measure_of_every_group_and_market_is_in_a_table() -> None:
     report = a_report()
-    shown = {one.attributes["data-path"] for one in Reading(page(report)).numbers()}
+    shown = {one.attributes["data-path"] for one in Reading(as_html(report)).numbers()}
     unshown = r"markout_quantiles_bps\.[0134]|offset_ms|half_life\.(low_s|high_s|has_band)"
     for start, value in [
         *((f"total.horizons.{at}", of) for at, of in enumerate(report.total.horizons)),
@@ -144,7 +144,7 @@ def leaves(value: Any, path: str) -> list[str]:
 def test_the_figures_on_the_page_are_those_of_the_report() -> None:
     report = a_report()
     assert report.search
-    *drawn, _ = (json.loads(text) for text in Reading(page(report)).scripts(run=False))
+    *drawn, _ = (json.loads(text) for text in Reading(as_html(report)).scripts(run=False))
     assert drawn == json.loads(
         json.dumps(
             [
@@ -160,7 +160,7 @@ def test_the_figures_on_the_page_are_those_of_the_report() -> None:
 
 
 def test_text_from_files_stays_text() -> None:
-    reading = Reading(page(a_hostile_report()))
+    reading = Reading(as_html(a_hostile_report()))
     assert {element.tag for element in reading.elements} <= TAGS
     assert not any(
         name.startswith("on") or name in ("src", "href") for one in reading.elements for name in one.attributes
@@ -172,7 +172,7 @@ def test_text_from_files_stays_text() -> None:
 
 
 def test_nothing_is_fetched_and_only_the_pages_own_scripts_run() -> None:
-    reading = Reading(page(a_report()))
+    reading = Reading(as_html(a_report()))
     (policy,) = (
         one.attributes["content"]
         for one in reading.elements
@@ -181,7 +181,7 @@ def test_nothing_is_fetched_and_only_the_pages_own_scripts_run() -> None:
     digests = [b64encode(sha256(script.encode()).digest()).decode() for script in reading.scripts(run=True)]
     assert policy.startswith("default-src 'none'; script-src " + " ".join(f"'sha256-{one}'" for one in digests) + ";")
     assert "http" not in policy and "connect-src" not in policy
-    assert len(page(a_report()).encode()) < 6_000_000
+    assert len(as_html(a_report()).encode()) < 6_000_000
 
 
 @pytest.mark.parametrize(
@@ -207,5 +207,5 @@ def test_without_bands_or_follow_ups_there_is_a_page_and_no_claim() -> None:
 
 
 def answer(report: Report) -> str:
-    first = next(one for one in Reading(page(report)).elements if one.attributes.get("class") == "answer")
+    first = next(one for one in Reading(as_html(report)).elements if one.attributes.get("class") == "answer")
     return first.text.replace("\N{NO-BREAK SPACE}", " ")

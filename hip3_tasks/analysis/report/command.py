@@ -69,6 +69,6 @@ def _made(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | 
 
 
 def _as_html(report: Report) -> str:
-    from hip3_tasks.analysis.report.html import page  # with plotly, which takes half a second and is not always wanted
+    from hip3_tasks.analysis.report.html import as_html  # imports plotly, which takes half a second
 
-    return page(report)
+    return as_html(report)

@@ -1,14 +1,26 @@
 """The report: every number that the terminal, the page and the JSON show, made in one place."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.loading.quality import Notes
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
 from hip3_tasks.analysis.measure.threshold_search import Search
-from hip3_tasks.stats.bootstrap import LEVEL
+from hip3_tasks.stats.bootstrap import LEVEL, Estimate
 
 LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+
+
+class Headline(StrEnum):
+    """The answer to `Were the signals right?`."""
+
+    YES = "Yes"
+    NO = "No"
+    NOT_PROVEN = "Not proven"
+    NO_CLAIM = "No claim"
+    """There is no band."""
 
 
 class Coverage(BaseModel):
@@ -82,13 +94,25 @@ class Report(BaseModel):
     search: Search | None
     """Of thresholds; None where no follow-up has a markout."""
 
+    @property
+    def headline(self) -> Headline:
+        """Whether the signals paid: the mean net at the longest horizon, if its band does not hold 0."""
+        net_bps = self.total.horizons[-1].net_bps if self.total.horizons else Estimate(value=None)
+        if net_bps.low is None or net_bps.high is None:
+            return Headline.NO_CLAIM
+        return Headline.YES if net_bps.low > 0 else Headline.NO if net_bps.high < 0 else Headline.NOT_PROVEN
+
+    @property
+    def longest_ms(self) -> int | None:
+        """The longest offset of all."""
+        return self.total.horizons[-1].offset_ms if self.total.horizons else None
+
     def at_longest(self, group: Group) -> Horizon | None:
-        """The group's follow-ups at the longest horizon of all, if it has any."""
-        longest_ms = max((of.offset_ms for of in self.total.horizons), default=None)
-        return next((of for of in group.horizons if of.offset_ms == longest_ms), None)
+        """The group's follow-ups at the longest offset of all, if it has any."""
+        return next((horizon for horizon in group.horizons if horizon.offset_ms == self.longest_ms), None)
 
     def sentences(self) -> list[str]:
-        """What a reader of the figures must know, if anything."""
+        """Warnings about the numbers, for their reader."""
         unowed = self.coverage.unowed
         of_which = f"{unowed:,} follow-ups or more are of signals that are not there: what is open is not known"
         return [*self.notes.sentences(), *([of_which] if unowed else [])]

@@ -19,9 +19,9 @@ from hip3_tasks.analysis.report.tables import (
     TERMINAL_GROUPS,
     BoundValue,
     Column,
+    Row,
     TableCell,
-    cells,
-    group_cells,
+    group_row,
 )
 from hip3_tasks.charts import number_format
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
@@ -75,17 +75,14 @@ def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
         f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {report.cluster_ms // MINUTE_MS} min"
         f" each; none below {FEWEST_CLUSTERS}"
     )
-    total = document["total"]
-    *before, longest = total["horizons"]
-    rows: list[list[Text | str]] = [
-        [
-            column.shown.row_title,
-            *(_with_band(column.cell(horizon)) if is_wide else column.cell(horizon).text for horizon in before),
-            _with_band(column.cell(longest)),
-        ]
-        for column in MEASURES
-    ]
-    rows += [[HALF_LIFE.shown.title, *("" for _ in before), HALF_LIFE.cell(total).text]]
+    *before, longest = document["total"]["horizons"]
+    rows: list[list[Text | str]] = []
+    for column in MEASURES:
+        cells = [column.cell(horizon) for horizon in before]
+        texts = [_with_band(cell) if is_wide else cell.text for cell in cells]
+        rows.append([column.shown.row_title, *texts, _with_band(column.cell(longest))])
+    half_life = HALF_LIFE.cell({"group": document["total"]}).text
+    rows.append([HALF_LIFE.shown.title, *("" for _ in before), half_life])
     rows += [[column.shown.row_title, *(column.cell(row).text for row in document["lateness"])] for column in LATENESS]
     offsets = [number_format.horizon(horizon.offset_ms) for horizon in report.total.horizons]
     return _table("What became of them, bps", ["after", *offsets], [row for row in rows if row[0]], caption)
@@ -94,8 +91,7 @@ def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
 def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
     columns = _visible(TERMINAL_GROUPS, is_wide=is_wide)
     rows = [
-        [printable(group["name"].json), *_group_texts(columns, group_cells(columns, document, group))]
-        for group in document["groups"]
+        [printable(group["name"].raw), *_group_texts(columns, group_row(report, group))] for group in document["groups"]
     ]
     after = number_format.horizon(report.total.horizons[-1].offset_ms)
     return _table(f"By {report.by}, after {after}", [report.by, *_group_headings(columns)], rows)
@@ -108,8 +104,9 @@ def _group_headings(columns: Sequence[Column]) -> Iterator[str]:
             yield "90 % band"
 
 
-def _group_texts(columns: Sequence[Column], row: Sequence[TableCell]) -> Iterator[Text | str]:
-    for column, cell in zip(columns, row, strict=True):
+def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
+    for column in columns:
+        cell = column.cell(row)
         if column == NET:
             yield from (_coloured(cell), Text(number_format.band(cell.estimate, cell.format), "dim"))
         else:
@@ -121,7 +118,7 @@ def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table
     rows: list[list[Text | str]] = [
         [
             printable(choice.market),
-            *(cell.text for cell in cells(columns, row)),
+            *(column.cell(row).text for column in columns),
             Text(choice.verdict, COLOURS.get(choice.verdict, "")),
         ]
         for choice, row in zip(search.choices, document["search"]["choices"], strict=True)
