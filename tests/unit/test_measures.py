@@ -8,7 +8,7 @@ import pytest
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import HalfLife, Horizon
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.export import as_csv
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.domain.edge import Side
@@ -53,7 +53,7 @@ def a_report(data_dir: Path, *moves: dict[str, Any], side: Side = Side.BUY, cost
     for at, values in enumerate(moves):
         signal = a_signal(at_ms=T0_MS + at, side=side)
         directory.add(signal, a_followup(signal, **values))
-    return make(load(data_dir), by=By.SIDE, cost_bps=cost_bps, at_ms=0)
+    return build_report(load(data_dir), by=By.SIDE, cost_bps=cost_bps, at_ms=0)
 
 
 def the_horizon(data_dir: Path, *moves: dict[str, Any], **others: Any) -> Horizon:
@@ -126,7 +126,7 @@ def test_the_cost_is_the_signal_s_own_unless_one_is_asked_for(tmp_path: Path) ->
     for at, cost_bps in enumerate([1.0, 2.0, 9.0]):
         signal = a_signal(at_ms=T0_MS + at, raw_edge_bps=20.0, net_edge_bps=20.0 - cost_bps)
         directory.add(signal, a_followup(signal, markout_bps=5.0))
-    own, asked = (make(load(tmp_path), by=By.SIDE, cost_bps=cost_bps, at_ms=0) for cost_bps in (None, 4.0))
+    own, asked = (build_report(load(tmp_path), by=By.SIDE, cost_bps=cost_bps, at_ms=0) for cost_bps in (None, 4.0))
     assert (own.total.cost_bps, own.total.horizons[0].net_bps.value) == (4.0, 1.0)
     assert (asked.total.cost_bps, asked.total.horizons[0].net_bps.value) == (4.0, 1.0)
 
@@ -141,7 +141,7 @@ def a_half_life(data_dir: Path, *retentions: float, minutes: int = 1) -> HalfLif
         for offset_ms, retention in zip((1000, 3000, 5000), retentions, strict=False):
             edge_bps = signal.raw_edge_bps * (retention + 0.01 * (minute % 3 - 1))
             directory.add(signal, a_followup(signal, offset_ms, raw_edge_bps=edge_bps))
-    found = make(load(data_dir), by=By.SIDE, cost_bps=0.0, at_ms=0).total.half_life
+    found = build_report(load(data_dir), by=By.SIDE, cost_bps=0.0, at_ms=0).total.half_life
     assert found is not None
     return found
 
@@ -197,7 +197,7 @@ def test_groups_hold_their_signals_and_the_total_all(tmp_path: Path) -> None:
         directory.add(signal, a_followup(signal), a_missed(signal, 3000))
     sell = a_signal(side=Side.SELL, at_ms=T0_MS + 9, offsets_ms=(1000,))
     directory.add(sell, a_followup(sell))
-    report = make(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
+    report = build_report(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
     groups = named(report)
     assert list(groups) == ["buy", "sell"]
     assert [(group.signals, group.due, group.captured) for group in groups.values()] == [(3, 9, 3), (1, 1, 1)]
@@ -208,7 +208,7 @@ def test_groups_hold_their_signals_and_the_total_all(tmp_path: Path) -> None:
 def test_a_group_without_a_follow_up_is_there_and_nothing_is_known_of_it(tmp_path: Path) -> None:
     sell = a_signal(side=Side.SELL, at_ms=T0_MS + 1)
     Directory(tmp_path).add(a_signal(), a_followup(), sell, a_missed(sell))
-    report = make(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
+    report = build_report(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
     found = named(report)["sell"]
     assert (found.signals, found.due, found.captured, found.horizons) == (1, 3, 0, [])
     assert (found.one_sided, found.half_life, report.at_longest(found)) == (None, None, None)
@@ -218,21 +218,21 @@ def test_a_group_without_a_follow_up_is_there_and_nothing_is_known_of_it(tmp_pat
 def test_follow_ups_of_signals_that_are_missing_make_what_is_open_unknown(tmp_path: Path) -> None:
     beside, lost = a_signal(), a_signal("xyz:NVDA")
     Directory(tmp_path).add(beside, a_followup(beside), a_followup(lost), a_missed(lost, 3000))
-    report = make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0)
+    report = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0)
     assert (report.coverage.unowed, report.coverage.open, report.coverage.captured_share) == (2, None, None)
-    assert report.sentences() == ["2 follow-ups or more are of signals that are not there: what is open is not known"]
+    assert report.warnings() == ["the signals of at least 2 follow-ups are missing: the number of open ones is unknown"]
 
 
 def test_due_is_captured_missed_or_open(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
-    coverage = make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
+    coverage = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
     assert (coverage.due, coverage.captured, coverage.missed, coverage.open) == (3, 1, {"feed_gap": 1}, 1)
     assert not coverage.due_is_assumed
 
 
 def test_what_foreign_signals_are_owed_is_assumed(tmp_path: Path) -> None:
     Directory(tmp_path, foreign=True).add(a_signal(), a_followup(), a_followup(offset_ms=5000))
-    coverage = make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
+    coverage = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
     assert (coverage.due, coverage.due_is_assumed, coverage.open) == (2, True, 0)
 
 
@@ -241,5 +241,5 @@ def test_lateness_is_what_that_share_did_not_exceed(tmp_path: Path) -> None:
     for at, late_ms in enumerate([4, 1, 3, 2]):
         signal = a_signal(at_ms=T0_MS + at)
         directory.add(a_followup(signal, captured_at_ms=signal.timestamp_ms + 1000 + late_ms))
-    (lateness,) = make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).lateness
+    (lateness,) = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).lateness
     assert (lateness.offset_ms, lateness.n, lateness.quantiles_ms) == (1000, 4, [2, 4, 4, 4, 4])

@@ -15,8 +15,8 @@ from hip3_tasks import settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
-from hip3_tasks.analysis.report.command import Files, report_command
+from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.report.command import ReportOutputs, report_command
 from hip3_tasks.analysis.report.export import as_csv
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
@@ -40,7 +40,7 @@ def run(*arguments: object) -> int:
 
 def left(history: Path, tmp_path: Path) -> Report:
     path = tmp_path / "report.json"
-    assert report_command([history], Selection(), by=By.MARKET, cost_bps=None, files=Files(json=path)) == 0
+    assert report_command([history], Selection(), by=By.MARKET, cost_bps=None, outputs=ReportOutputs(json=path)) == 0
     return Report.model_validate_json(path.read_bytes())
 
 
@@ -133,7 +133,7 @@ def test_what_a_group_has_not_is_no_number_on_the_terminal(tmp_path: Path) -> No
     short, without = (a_signal(coin, offsets_ms=(1000,)) for coin in ("xyz:SHORT", "xyz:WITHOUT"))
     Directory(tmp_path).add(a_signal(), a_followup(offset_ms=5000), short, a_followup(short), without)
     console = Console(width=132, file=io.StringIO())
-    show(make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0), console)
+    show(build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0), console)
     assert isinstance(console.file, io.StringIO)
     rows = {line.split()[0]: line.split()[1:] for line in console.file.getvalue().splitlines() if "xyz:" in line}
     assert rows["xyz:WITHOUT"][2:] == ["–"] * 9

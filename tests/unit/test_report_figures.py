@@ -9,7 +9,7 @@ from hip3_tasks.analysis.measure.threshold_search import Search
 from hip3_tasks.analysis.report import group_figures as groupfigures
 from hip3_tasks.analysis.report import horizon_figures as figures
 from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
-from hip3_tasks.analysis.report.model import Lateness, Report
+from hip3_tasks.analysis.report.model import LatenessQuantiles, Report
 from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.reports import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
@@ -118,9 +118,9 @@ def test_zero_can_be_seen_where_it_decides() -> None:
 
 
 def test_lateness_is_on_a_logarithm_unless_some_was_nothing() -> None:
-    drawn = figures.lateness([Lateness(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
+    drawn = figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("log", [1, 2, 30, 400, 500])
-    drawn = figures.lateness([Lateness(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
+    drawn = figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("linear", [0, 2, 30, 400, 500])
 
 

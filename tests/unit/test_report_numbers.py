@@ -11,7 +11,7 @@ import pytest
 from hip3_tasks.analysis.loading import load as loading
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import Unavailable
 from tests.build import a_followup, a_missed, a_signal
@@ -118,7 +118,7 @@ def test_wherever_follow_ups_are_divided_the_report_is_the_same(
 def test_without_any_follow_up_there_is_nothing_to_report_on(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_missed())
     with pytest.raises(Unavailable, match="no follow-up of 1 signals"):
-        make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=AT_MS)
+        build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=AT_MS)
 
 
 @pytest.mark.parametrize("by", By)
@@ -129,7 +129,7 @@ def test_follow_ups_without_their_signals_are_reported_on(by: By, tmp_path: Path
 
 
 def agree(dirs: tuple[Path, ...], *, by: By, cost_bps: float | None) -> Any:
-    found = make(load(*dirs), by=by, cost_bps=cost_bps, at_ms=AT_MS).model_dump(mode="json")
+    found = build_report(load(*dirs), by=by, cost_bps=cost_bps, at_ms=AT_MS).model_dump(mode="json")
     expected = slow_report(*dirs, by=by.value, cost_bps=cost_bps, at_ms=AT_MS)
     differences = [*differing(found, expected)]
     assert not differences, "\n".join(differences[:20])

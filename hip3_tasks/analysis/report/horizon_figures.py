@@ -5,7 +5,7 @@ from itertools import cycle
 from typing import TypeVar
 
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Lateness
+from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, LatenessQuantiles
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts.plotly_parts import (
     AMBER,
@@ -79,7 +79,7 @@ def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> Figure:
     )
 
 
-def lateness(rows: Sequence[Lateness]) -> Figure:
+def lateness(rows: Sequence[LatenessQuantiles]) -> Figure:
     """Quantiles of captured − due, one line an offset."""
     names = [*(f"p{share * 100:g}" for share in LATENESS_QUANTILES[:-1]), "max"]
     places = list(range(len(names)))

@@ -40,7 +40,7 @@ def as_html(report: Report) -> str:
     return environment.get_template("page.html").render(
         report=document,
         headline=report.headline,
-        sentences=report.sentences(),
+        warnings=report.warnings(),
         figures=_figures(report),
         groups=_groups(report, document),
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],

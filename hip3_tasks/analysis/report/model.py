@@ -1,4 +1,4 @@
-"""The report: every number that the terminal, the page and the JSON show, made in one place."""
+"""The models of a report, whose fields are its JSON. `hip3_tasks.analysis.report.build` fills them in."""
 
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
 
 
 class Headline(StrEnum):
-    """The answer to `Were the signals right?`."""
+    """The answer to the question of the page: Were the signals right?"""
 
     YES = "Yes"
     NO = "No"
@@ -24,79 +24,80 @@ class Headline(StrEnum):
 
 
 class Coverage(BaseModel):
-    """due = captured + missed + open, unless some are unowed."""
+    """Counts of follow-ups. `due` counts those expected: captured + missed + open, if no signal is missing."""
 
     signals: int
     due: int
     due_is_assumed: bool
-    """Foreign signals that do not say which follow-ups they are owed: one for each offset there is."""
+    """Some signals, of another program, do not say which follow-ups to expect: one is assumed for each offset."""
     captured: int
     missed: dict[str, int]
     unowed: int
-    """So many follow-ups, or more, are of signals that are not there."""
+    """The least number of follow-ups whose signals are missing."""
     open: int | None
-    """Not known where some are unowed."""
+    """None if signals are missing."""
     markets_with_signals: int
     markets_watched: int | None
-    """None where it was not noted."""
+    """None if the files do not tell."""
 
     @property
     def captured_share(self) -> float | None:
-        """Of what is due; not known where some of what was captured is not of it."""
+        """The captured share of the expected follow-ups; None if signals are missing."""
         return self.captured / self.due if self.due and not self.unowed else None
 
 
-class Lateness(BaseModel):
-    """captured − due at one offset, over all follow-ups."""
+class LatenessQuantiles(BaseModel):
+    """Quantiles of captured − due at one offset, over all follow-ups."""
 
     offset_ms: int
     n: int
     quantiles_ms: list[int]
-    """At LATENESS_QUANTILES: the least lateness that so many did not exceed, as the live figures have it."""
+    """The least lateness that a share of LATENESS_QUANTILES does not exceed, as in the live figures."""
 
 
 class Group(BaseModel):
-    """Some of the signals, or all."""
+    """A group of signals, or all signals."""
 
     name: str
     signals: int
     due: int
     captured: int
     cost_bps: float | None
-    """Taker fee + slippage, the mean over its signals, or what was asked for."""
+    """Taker fee + slippage, the mean over its signals, or the cost asked for."""
     one_sided: float | None
-    """Share of its follow-ups that are of the side most are of."""
+    """The share of the more frequent side among its follow-ups."""
     half_life: HalfLife | None
-    """None where what is left of the edge is not known at each horizon."""
+    """None if the retention is unknown at some offset."""
     horizons: list[Horizon]
-    """Empty where none of its signals has a follow-up."""
+    """Empty if none of its signals has a follow-up."""
 
 
 class Report(BaseModel):
-    """What directories say of their signals. Bands hold the middle 90 % of a bootstrap over (dex, minute) clusters."""
+    """All numbers of a report. Bands are the middle 90 % of a bootstrap over clusters, a dex and a minute each."""
 
     made_at_ms: int
     first_ms: int
-    """The first signal's time."""
+    """The time of the first signal."""
     last_ms: int
+    """The time of the last signal."""
     by: By
     cost_bps: float | None
-    """Asked for; None: of each market its own, taker fee + slippage as its signals have it."""
+    """The cost asked for. None: taker fee + slippage as recorded with each signal."""
     level: float = LEVEL
     cluster_ms: int
     quantiles: tuple[float, ...] = QUANTILES
     lateness_quantiles: tuple[float, ...] = LATENESS_QUANTILES
     notes: Notes
     coverage: Coverage
-    lateness: list[Lateness]
+    lateness: list[LatenessQuantiles]
     total: Group
     groups: list[Group]
     search: Search | None
-    """Of thresholds; None where no follow-up has a markout."""
+    """The search for thresholds; None if no follow-up has a markout."""
 
     @property
     def headline(self) -> Headline:
-        """Whether the signals paid: the mean net at the longest horizon, if its band does not hold 0."""
+        """Whether the signals paid: the sign of the mean net at the longest offset, if its band does not hold 0."""
         net_bps = self.total.horizons[-1].net_bps if self.total.horizons else Estimate(value=None)
         if net_bps.low is None or net_bps.high is None:
             return Headline.NO_CLAIM
@@ -111,8 +112,8 @@ class Report(BaseModel):
         """The group's follow-ups at the longest offset of all, if it has any."""
         return next((horizon for horizon in group.horizons if horizon.offset_ms == self.longest_ms), None)
 
-    def sentences(self) -> list[str]:
-        """Warnings about the numbers, for their reader."""
+    def warnings(self) -> list[str]:
+        """Faults of the data that a reader of the numbers must know."""
         unowed = self.coverage.unowed
-        of_which = f"{unowed:,} follow-ups or more are of signals that are not there: what is open is not known"
-        return [*self.notes.sentences(), *([of_which] if unowed else [])]
+        text = f"the signals of at least {unowed:,} follow-ups are missing: the number of open ones is unknown"
+        return [*self.notes.sentences(), *([text] if unowed else [])]

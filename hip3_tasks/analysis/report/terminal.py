@@ -46,8 +46,8 @@ def show(report: Report, console: Console) -> None:
     if report.search is not None:
         console.print(_thresholds(report.search, document, is_wide=is_wide))
         console.print(_tuned(report.search), soft_wrap=True)
-    for sentence in report.sentences():
-        console.print(Text(printable(sentence), "yellow"), soft_wrap=True)
+    for warning in report.warnings():
+        console.print(Text(printable(warning), "yellow"), soft_wrap=True)
 
 
 def _head(report: Report) -> list[Text]:
