@@ -8,9 +8,7 @@ import sys
 import plotly.graph_objects as go
 import polars as pl
 
-from hip3_tasks.analysis import load
-from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis import By, build_report, load
 from hip3_tasks.analysis.report.horizon_figures import decay
 
 directory, page = sys.argv[1:]

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.history import Plan, write
-from hip3_tasks import settings
+from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.grouping import By
@@ -191,6 +193,13 @@ def test_a_coin_that_the_data_do_not_hold_is_named_beside_those_they_do(
     captured = capsys.readouterr()
     assert json.loads(captured.out)["notes"]["absent_coins"] == {"xyz:TLSA": "xyz:TSLA"}
     assert captured.err == f"hip3: {sentence}; did you mean xyz:TSLA?\n"
+
+
+def test_reading_files_alone_imports_no_numpy() -> None:
+    code = "import sys; from hip3_tasks.analysis import By, lines_of, load; print('numpy' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+    assert analysis.build_report is build_report
 
 
 def test_csv_has_a_line_for_each_group_and_horizon(history: Path, tmp_path: Path) -> None:
