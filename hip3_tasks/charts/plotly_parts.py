@@ -63,18 +63,14 @@ def line(x: Sequence[Number], y: Sequence[Number], colour: str, name: str, **mor
     return {"type": "scatter", "x": list(x), "y": list(y), "name": name, "connectgaps": False, **style, **more}
 
 
-def points(x: Sequence[Number], y: Sequence[Number], colour: str, name: str, **more: Any) -> Trace:
-    """Points without a line."""
-    return line(x, y, colour, name, **({"mode": "markers", "marker": {"color": colour, "size": 8}} | more))
-
-
-def row_points(
+def points(
     rows: Sequence[int], values: Sequence[Number], labels: Sequence[str], colour: str, name: str, **more: Any
 ) -> Trace | None:
     """Points in some rows of a category axis, or None without rows; `values` and `labels` (on hover) have all rows."""
     if not rows:
         return None
-    return points([values[row] for row in rows], rows, colour, name, hovertext=[labels[row] for row in rows], **more)
+    style = {"mode": "markers", "marker": {"color": colour, "size": 8}, "hovertext": [labels[row] for row in rows]}
+    return line([values[row] for row in rows], rows, colour, name, **(style | more))
 
 
 def band(x: Sequence[float], low: Sequence[Number], high: Sequence[Number], colour: str, name: str) -> Trace:

@@ -7,7 +7,7 @@ from the field. Moves are signed by side; shares are of 1.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
@@ -21,58 +21,51 @@ T = TypeVar("T")
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-class Topic(IntEnum):
-    """Groups of measures, in the order of tables; within a topic, measures have the order of the JSON."""
-
-    EDGE = 1
-    PUBLISHED = 2
-    OUTCOME = 3
-    CONVERGENCE = 4
-    MARKOUT = 5
-    RESULT = 6
+Topic = IntEnum("Topic", ["EDGE", "PUBLISHED", "OUTCOME", "CONVERGENCE", "MARKOUT", "RESULT"])
+"""Groups of measures, in the order of tables; within a topic, measures have the order of the JSON."""
+EDGE, PUBLISHED, OUTCOME, CONVERGENCE, MARKOUT, RESULT = Topic
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(NamedTuple):
     """The measure is a sum over clusters."""
 
-    name: str
+    sum: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ratio:
+class Ratio(NamedTuple):
     """The measure is a sum over clusters divided by another one: an Estimate, or a plain float without `has_band`."""
 
     top: str
     bottom: str
     has_band: bool = True
 
-    @property
-    def sums(self) -> tuple[str, str]:
-        return self.top, self.bottom
-
     def value(self, totals: Totals) -> Estimate | float | None:
-        return totals.ratio(*self.sums) if self.has_band else totals.share(*self.sums)
+        return (totals.ratio if self.has_band else totals.share)(self.top, self.bottom)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """How tables show a value: its title on the page, its format, its titles on the terminal."""
+    """How tables show a value. An empty title leaves it out of a table."""
 
     title: str
+    """The title on the page, without unit."""
     format: Format
     row: str | None = None
-    """Title of the row in the terminal's table by horizon. None: the page's without unit. Empty: no row."""
+    """The title in the terminal's table by horizon; None: the same."""
     column: str = ""
-    """Title of the column in the terminal's other tables. Empty: no column."""
+    """The title in the terminal's other tables."""
     wide: str = ""
-    """The same for a column that only a wide terminal has."""
+    """The same, on a wide terminal only."""
     steps: tuple[int, ...] = ()
-    """The steps to the value to show, inside a list."""
+    """The steps to the value inside a list."""
+
+    @property
+    def page_title(self) -> str:
+        return f"{self.title}, bps" if self.format in (bps, level) else self.title
 
     @property
     def row_title(self) -> str:
-        return self.title.removesuffix(", bps") if self.row is None else self.row
+        return self.title if self.row is None else self.row
 
 
 class Horizon(BaseModel):
@@ -93,50 +86,36 @@ class Horizon(BaseModel):
     """
 
     offset_ms: int
-    n: Annotated[int, Topic.EDGE, Count("n"), Shown("follow-ups", count)]
-    clusters: Annotated[int, Topic.EDGE, Shown("clusters", count)]
-    edge_t0_bps: Annotated[
-        Estimate, Topic.EDGE, Ratio("edge_t0", "n"), Shown("mean edge at T0, bps", level, "", wide="edge T0")
-    ]
-    edge_bps: Annotated[
-        Estimate, Topic.EDGE, Ratio("edge", "n"), Shown("mean edge then, bps", level, "mean edge", wide="edge")
-    ]
-    retention: Annotated[
-        Estimate, Topic.EDGE, Ratio("edge", "edge_t0"), Shown("edge left, of 1", ratio, "edge / edge at T0")
-    ]
+    n: Annotated[int, EDGE, Count("n"), Shown("follow-ups", count)]
+    clusters: Annotated[int, EDGE, Shown("clusters", count)]
+    edge_t0_bps: Annotated[Estimate, EDGE, Ratio("edge_t0", "n"), Shown("mean edge at T0", level, "", wide="edge T0")]
+    edge_bps: Annotated[Estimate, EDGE, Ratio("edge", "n"), Shown("mean edge then", level, "mean edge", wide="edge")]
+    retention: Annotated[Estimate, EDGE, Ratio("edge", "edge_t0"), Shown("edge left, of 1", ratio, "edge / edge at T0")]
     retention_mean: Annotated[
         float | None,
-        Topic.PUBLISHED,
+        PUBLISHED,
         Ratio("retained", "retained_n", has_band=False),
         Shown("the mean of each signal’s", ratio, ""),
     ]
-    retention_median: Annotated[float | None, Topic.EDGE, Shown("the median signal’s", ratio, "  median signal's")]
-    market_part_bps: Annotated[
-        Estimate, Topic.CONVERGENCE, Ratio("market_part", "n"), Shown("touch to oracle, bps", bps)
-    ]
-    oracle_part_bps: Annotated[
-        Estimate, Topic.CONVERGENCE, Ratio("oracle_part", "n"), Shown("oracle to touch, bps", bps)
-    ]
-    valid: Annotated[Estimate, Topic.PUBLISHED, Ratio("shrank", "n"), Shown("edge shrank", share, "")]
-    book_came: Annotated[
-        Estimate, Topic.OUTCOME, Ratio("book_came", "n"), Shown("the book came", share, column="book came")
-    ]
+    retention_median: Annotated[float | None, EDGE, Shown("the median signal’s", ratio, "  median signal's")]
+    market_part_bps: Annotated[Estimate, CONVERGENCE, Ratio("market_part", "n"), Shown("touch to oracle", bps)]
+    oracle_part_bps: Annotated[Estimate, CONVERGENCE, Ratio("oracle_part", "n"), Shown("oracle to touch", bps)]
+    valid: Annotated[Estimate, PUBLISHED, Ratio("shrank", "n"), Shown("edge shrank", share, "")]
+    book_came: Annotated[Estimate, OUTCOME, Ratio("book_came", "n"), Shown("the book came", share, column="book came")]
     oracle_came: Annotated[
-        Estimate, Topic.OUTCOME, Ratio("oracle_came", "n"), Shown("the oracle came", share, wide="oracle came")
+        Estimate, OUTCOME, Ratio("oracle_came", "n"), Shown("the oracle came", share, wide="oracle came")
     ]
-    unmoved: Annotated[float | None, Topic.OUTCOME, Ratio("unmoved", "n", has_band=False), Shown("unmoved", share)]
-    widened: Annotated[float | None, Topic.OUTCOME, Ratio("widened", "n", has_band=False), Shown("widened", share)]
-    markout_n: Annotated[int, Topic.MARKOUT, Count("markout_n"), Shown("with a markout", count, "")]
-    markout_bps: Annotated[
-        Estimate, Topic.MARKOUT, Ratio("markout", "markout_n"), Shown("markout, bps", bps, column="markout")
-    ]
+    unmoved: Annotated[float | None, OUTCOME, Ratio("unmoved", "n", has_band=False), Shown("unmoved", share)]
+    widened: Annotated[float | None, OUTCOME, Ratio("widened", "n", has_band=False), Shown("widened", share)]
+    markout_n: Annotated[int, MARKOUT, Count("markout_n"), Shown("with a markout", count, "")]
+    markout_bps: Annotated[Estimate, MARKOUT, Ratio("markout", "markout_n"), Shown("markout", bps, column="markout")]
     markout_quantiles_bps: Annotated[
-        list[float | None], Topic.MARKOUT, Shown("median markout, bps", bps, "  median", steps=(QUANTILES.index(0.5),))
+        list[float | None], MARKOUT, Shown("median markout", bps, "  median", steps=(QUANTILES.index(0.5),))
     ]
     """The quantiles at QUANTILES."""
-    hit: Annotated[Estimate, Topic.MARKOUT, Ratio("hit", "markout_n"), Shown("markout above 0", share, "  above 0")]
-    net_bps: Annotated[Estimate, Topic.RESULT, Ratio("net", "net_n"), Shown("net of cost, bps", bps, column="net")]
-    won: Annotated[Estimate, Topic.RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0", "won")]
+    hit: Annotated[Estimate, MARKOUT, Ratio("hit", "markout_n"), Shown("markout above 0", share, "  above 0")]
+    net_bps: Annotated[Estimate, RESULT, Ratio("net", "net_n"), Shown("net of cost", bps, column="net")]
+    won: Annotated[Estimate, RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0", "won")]
 
 
 class HalfLife(BaseModel):
@@ -155,9 +134,15 @@ def _declared(kind: type[T]) -> dict[str, T]:
 
 
 COUNTS, RATIOS, SHOWN, TOPICS = _declared(Count), _declared(Ratio), _declared(Shown), _declared(Topic)
-_DRAWN = dict.fromkeys(["n", *(name for ratio in RATIOS.values() if ratio.has_band for name in ratio.sums)])
-_PLAIN = [*(name for ratio in RATIOS.values() for name in ratio.sums), *(count.name for count in COUNTS.values())]
-SUMS = Asked(drawn=tuple(_DRAWN), undrawn=("bought", *(name for name in dict.fromkeys(_PLAIN) if name not in _DRAWN)))
+_BOOTSTRAPPED = dict.fromkeys(["n", *(name for ratio in RATIOS.values() if ratio.has_band for name in ratio[:2])])
+_OTHERS = [
+    *(count.sum for count in COUNTS.values()),
+    *(name for ratio in RATIOS.values() for name in ratio[:2]),
+    "bought",
+]
+SUMS = Asked(
+    drawn=tuple(_BOOTSTRAPPED), undrawn=tuple(dict.fromkeys(name for name in _OTHERS if name not in _BOOTSTRAPPED))
+)
 """The sums over clusters that a report needs: those of the measures, and `bought`, the number of buys."""
 
 
@@ -165,7 +150,7 @@ def horizon(
     offset_ms: int, totals: Totals, *, markout_quantiles_bps: list[float | None], retention_median: float | None
 ) -> Horizon:
     """Compute the measures from sums over clusters; quantiles of the rows are given, since sums cannot tell them."""
-    counts: dict[str, Any] = {name: round(totals[count.name]) for name, count in COUNTS.items()}
+    counts: dict[str, Any] = {name: round(totals[count.sum]) for name, count in COUNTS.items()}
     ratios: dict[str, Any] = {name: ratio.value(totals) for name, ratio in RATIOS.items()}
     return Horizon(
         offset_ms=offset_ms,

@@ -3,68 +3,56 @@
 from math import inf
 
 from hip3_tasks.analysis.report.model import Group, Report
-from hip3_tasks.charts.plotly_parts import (
-    AMBER,
-    BLUE,
-    GREY,
-    VIOLET,
-    Figure,
-    axis_label,
-    category_axis,
-    category_height,
-    figure,
-    row_points,
-    whiskers,
-)
+from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.stats.bootstrap import Estimate
 
 UNKNOWN = Estimate(value=None)
 
 
-def net(report: Report) -> Figure:
+def net(report: Report) -> plot.Figure:
     """The mean net in bps of each group with its band; a hollow point has no band and makes no claim."""
     groups = best_first(report)
     bands = [_net(report, group) for group in groups]
     values = [band.value for band in bands]
     known = [row for row, band in enumerate(bands) if band.low is not None]
     unknown = [row for row, band in enumerate(bands) if band.low is None]
-    labels = [f"{axis_label(group.name)}, {group.signals:,} signals" for group in groups]
+    labels = [f"{plot.axis_label(group.name)}, {group.signals:,} signals" for group in groups]
     hover = {"hovertemplate": "%{hovertext}: %{x:+.2f} bps<extra></extra>"}
-    hollow = {"symbol": "circle-open", "color": GREY, "size": 9, "line": {"width": 1.5}}
-    return figure(
+    hollow = {"symbol": "circle-open", "color": plot.GREY, "size": 9, "line": {"width": 1.5}}
+    return plot.figure(
         [
-            whiskers(range(len(groups)), bands, BLUE, upright=False),
-            row_points(known, values, labels, BLUE, "mean, with its band", **hover),
-            row_points(unknown, values, labels, GREY, "no band, no claim", marker=hollow, **hover),
+            plot.whiskers(range(len(groups)), bands, plot.BLUE, upright=False),
+            plot.points(known, values, labels, plot.BLUE, "mean, with its band", **hover),
+            plot.points(unknown, values, labels, plot.GREY, "no band, no claim", marker=hollow, **hover),
         ],
-        height=category_height(len(groups)),
+        height=plot.category_height(len(groups)),
         xaxis={"title": "net bps", "zerolinewidth": 2, "rangemode": "tozero"},
-        yaxis=category_axis([group.name for group in groups]),
+        yaxis=plot.category_axis([group.name for group in groups]),
     )
 
 
-def outcomes(report: Report) -> Figure:
+def outcomes(report: Report) -> plot.Figure:
     """Shares of the follow-ups by what happened to the edge; each row adds up to 1."""
     groups = best_first(report)
     longest = [report.at_longest(group) for group in groups]
     shares = {
-        "book came": (BLUE, [horizon and horizon.book_came.value for horizon in longest]),
-        "oracle came": (AMBER, [horizon and horizon.oracle_came.value for horizon in longest]),
-        "unmoved": (GREY + "77", [horizon and horizon.unmoved for horizon in longest]),
-        "widened": (VIOLET, [horizon and horizon.widened for horizon in longest]),
+        "book came": (plot.BLUE, [horizon and horizon.book_came.value for horizon in longest]),
+        "oracle came": (plot.AMBER, [horizon and horizon.oracle_came.value for horizon in longest]),
+        "unmoved": (plot.GREY + "77", [horizon and horizon.unmoved for horizon in longest]),
+        "widened": (plot.VIOLET, [horizon and horizon.widened for horizon in longest]),
     }
-    labels = [axis_label(group.name) for group in groups]
+    labels = [plot.axis_label(group.name) for group in groups]
     style = {"type": "bar", "orientation": "h", "hovertext": labels, "hovertemplate": "%{hovertext}: %{x:.1%}"}
-    return figure(
+    return plot.figure(
         [
             {"x": values, "y": list(range(len(groups))), "name": name, "marker": {"color": colour}, **style}
             for name, (colour, values) in shares.items()
         ],
-        height=category_height(len(groups)),
+        height=plot.category_height(len(groups)),
         barmode="stack",
         bargap=0.3,
         xaxis={"title": "share of follow-ups", "tickformat": ".0%", "range": [0, 1], "zeroline": False},
-        yaxis=category_axis([group.name for group in groups]),
+        yaxis=plot.category_axis([group.name for group in groups]),
     )
 
 

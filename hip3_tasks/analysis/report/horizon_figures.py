@@ -7,23 +7,7 @@ from typing import TypeVar
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, LatenessQuantiles
 from hip3_tasks.charts import number_format
-from hip3_tasks.charts.plotly_parts import (
-    AMBER,
-    BLUE,
-    GREEN,
-    GREY,
-    LESS_FAINT,
-    OFFSETS,
-    RED,
-    VIOLET,
-    Figure,
-    Trace,
-    band,
-    estimates,
-    figure,
-    line,
-    whiskers,
-)
+from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.stats.bootstrap import Estimate
 
 T = TypeVar("T")
@@ -35,16 +19,16 @@ NO_MOVE = Estimate(value=0.0, low=0.0, high=0.0)
 """The move of the mid at T0."""
 
 
-def decay(horizons: Sequence[Horizon]) -> Figure:
+def decay(horizons: Sequence[Horizon]) -> plot.Figure:
     """The mean edge by horizon and, below it, its ratio to the mean edge at T0; for any group of signals."""
     seconds = _seconds(horizons)
     edges = [*(horizon.edge_t0_bps for horizon in horizons[:1]), *(horizon.edge_bps for horizon in horizons)]
     retentions = _from_t0(FULL_EDGE, [horizon.retention for horizon in horizons])
-    shares = estimates(seconds, retentions, VIOLET, "edge left, of 1 at T0", hovertemplate="%{y:.2f}")
+    shares = plot.estimates(seconds, retentions, plot.VIOLET, "edge left, of 1 at T0", hovertemplate="%{y:.2f}")
     half = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y2", "y0": 0.5, "y1": 0.5}
-    return figure(
+    return plot.figure(
         [
-            *estimates(seconds, edges, AMBER, "mean edge", hovertemplate="%{y:.2f} bps"),
+            *plot.estimates(seconds, edges, plot.AMBER, "mean edge", hovertemplate="%{y:.2f} bps"),
             *(trace | {"xaxis": "x", "yaxis": "y2"} for trace in shares),
         ],
         height=420,
@@ -52,24 +36,26 @@ def decay(horizons: Sequence[Horizon]) -> Figure:
         xaxis={"title": X_TITLE, "tickvals": seconds, "anchor": "y2", "zeroline": False},
         yaxis={"title": "edge, bps", "domain": [0.53, 1], "rangemode": "tozero"},
         yaxis2={"title": "share left", "domain": [0, 0.45], "rangemode": "tozero"},
-        shapes=[{**half, "line": {"color": GREY, "width": 1, "dash": "dot"}}],
+        shapes=[{**half, "line": {"color": plot.GREY, "width": 1, "dash": "dot"}}],
     )
 
 
-def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> Figure:
+def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> plot.Figure:
     """The markout by horizon: its mean with a band, over a fan of its quantiles, and the cost to beat."""
     seconds = _seconds(horizons)
     p10, p25, p50, p75, p90 = (
         _from_t0(0.0, [horizon.markout_quantiles_bps[index] for horizon in horizons]) for index in range(len(QUANTILES))
     )
     means = _from_t0(NO_MOVE, [horizon.markout_bps for horizon in horizons])
-    return figure(
+    return plot.figure(
         [
-            band(seconds, p10, p90, BLUE, "middle 80 %"),
-            band(seconds, p25, p75, BLUE, "middle 50 %") | {"fillcolor": BLUE + LESS_FAINT},
-            line(seconds, p50, BLUE, "median", mode="lines", line={"color": BLUE, "width": 1.5, "dash": "dot"}),
-            whiskers(seconds, means, GREEN),
-            line(seconds, [mean.value for mean in means], GREEN, "mean"),
+            plot.band(seconds, p10, p90, plot.BLUE, "middle 80 %"),
+            plot.band(seconds, p25, p75, plot.BLUE, "middle 50 %") | {"fillcolor": plot.BLUE + plot.LESS_FAINT},
+            plot.line(
+                seconds, p50, plot.BLUE, "median", mode="lines", line={"color": plot.BLUE, "width": 1.5, "dash": "dot"}
+            ),
+            plot.whiskers(seconds, means, plot.GREEN),
+            plot.line(seconds, [mean.value for mean in means], plot.GREEN, "mean"),
             _cost(seconds, cost_bps),
         ],
         height=420,
@@ -79,17 +65,17 @@ def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> Figure:
     )
 
 
-def lateness(rows: Sequence[LatenessQuantiles]) -> Figure:
+def lateness(rows: Sequence[LatenessQuantiles]) -> plot.Figure:
     """Quantiles of captured − due, one line an offset."""
     names = [*(f"p{share * 100:g}" for share in LATENESS_QUANTILES[:-1]), "max"]
     places = list(range(len(names)))
     # A logarithmic axis has no place for a lateness of 0 ms.
     is_positive = bool(rows) and all(ms > 0 for row in rows for ms in row.quantiles_ms)
-    scale: Figure = {"type": "log", "dtick": "D2"} if is_positive else {"type": "linear"}
-    return figure(
+    scale: plot.Figure = {"type": "log", "dtick": "D2"} if is_positive else {"type": "linear"}
+    return plot.figure(
         [
-            line(places, row.quantiles_ms, colour, f"after {number_format.horizon(row.offset_ms)}")
-            for row, colour in zip(rows, cycle(OFFSETS), strict=False)
+            plot.line(places, row.quantiles_ms, colour, f"after {number_format.horizon(row.offset_ms)}")
+            for row, colour in zip(rows, cycle(plot.OFFSETS), strict=False)
         ],
         hovermode="x unified",
         xaxis={"title": "share of the captures", "tickvals": places, "ticktext": names, "zeroline": False},
@@ -106,8 +92,8 @@ def _from_t0(start: T, values: list[T]) -> list[T]:
     return [start, *values] if values else []
 
 
-def _cost(seconds: Sequence[float], cost_bps: float | None) -> Trace | None:
+def _cost(seconds: Sequence[float], cost_bps: float | None) -> plot.Trace | None:
     if cost_bps is None or not seconds:
         return None
-    style = {"mode": "lines", "line": {"color": RED, "width": 1.5, "dash": "dash"}}
-    return line([seconds[0], seconds[-1]], [cost_bps, cost_bps], RED, "cost to beat", **style)
+    style = {"mode": "lines", "line": {"color": plot.RED, "width": 1.5, "dash": "dash"}}
+    return plot.line([seconds[0], seconds[-1]], [cost_bps, cost_bps], plot.RED, "cost to beat", **style)

@@ -112,7 +112,7 @@ LATENESS = [_lateness(index, quantile) for index, quantile in enumerate(LATENESS
 
 NET = Column(("longest", "net_bps"), SHOWN["net_bps"])
 SIGNALS = Column(("group", "signals"), Shown("signals", count, column="signals"))
-COST = Column(("group", "cost_bps"), Shown("cost, bps", level, wide="cost"))
+COST = Column(("group", "cost_bps"), Shown("cost", level, wide="cost"))
 HALF_LIFE = Column(("group", "half_life", "value_s"), Shown("half-life", _half_life, wide="half-life"))
 TERMINAL_GROUPS = [
     *(SIGNALS, COST, *_measures(Topic.EDGE, within=("longest",)), HALF_LIFE),
@@ -128,20 +128,20 @@ PAGE_GROUPS = [
 CHOICES = [
     Column(("verdict",), Shown("verdict", printable)),
     Column(("matched",), Shown("matched", count, column="matched")),
-    Column(("edge_bps",), Shown("mean edge, bps", level, wide="edge")),
+    Column(("edge_bps",), Shown("mean edge", level, wide="edge")),
     Column(("shrank",), Shown("edge shrank", share, wide="shrank")),
     Column(("won",), Shown("won", share, wide="won")),
-    Column(("net_bps",), Shown("net, bps", bps, column="net")),
+    Column(("net_bps",), Shown("net", bps, column="net")),
     Column(("one_sided",), Shown("one-sided", share)),
-    Column(("recorded_bps",), Shown("recorded at, bps", level)),
-    Column(("threshold_bps",), Shown("best threshold, bps", level, column="best")),
+    Column(("recorded_bps",), Shown("recorded at", level)),
+    Column(("threshold_bps",), Shown("best threshold", level, column="best")),
     Column(("in_sample", "n"), Shown("signals, in", count, wide="n in")),
     Column(("in_sample", "won"), Shown("won, in", share, wide="won in")),
-    Column(("in_sample", "net_bps"), Shown("net, bps, in", bps, column="net in")),
+    Column(("in_sample", "net_bps"), Shown("net, in", bps, column="net in")),
     Column(("in_sample", "p"), Shown("p, in", chance)),
     Column(("out_of_sample", "n"), Shown("signals, out", count, column="n out")),
     Column(("out_of_sample", "won"), Shown("won, out", share, wide="won out")),
-    Column(("out_of_sample", "net_bps"), Shown("net, bps, out", bps, column="net out")),
+    Column(("out_of_sample", "net_bps"), Shown("net, out", bps, column="net out")),
     Column(("out_of_sample", "p"), Shown("p, out", chance, column="p")),
 ]
 """Columns of a `Choice`: a market and its threshold."""

@@ -9,20 +9,9 @@ from rich.text import Text
 
 from hip3_tasks.analysis.measure.cluster_sums import MINUTE_MS
 from hip3_tasks.analysis.measure.threshold_search import Search, Verdict
+from hip3_tasks.analysis.report import tables
 from hip3_tasks.analysis.report.model import Report
-from hip3_tasks.analysis.report.tables import (
-    CHOICES,
-    HALF_LIFE,
-    LATENESS,
-    MEASURES,
-    NET,
-    TERMINAL_GROUPS,
-    BoundValue,
-    Column,
-    Row,
-    TableCell,
-    group_row,
-)
+from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
 from hip3_tasks.terminal_text import printable
@@ -77,19 +66,21 @@ def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
     )
     *before, longest = document["total"]["horizons"]
     rows: list[list[Text | str]] = []
-    for column in MEASURES:
+    for column in tables.MEASURES:
         cells = [column.cell(horizon) for horizon in before]
         texts = [_with_band(cell) if is_wide else cell.text for cell in cells]
         rows.append([column.shown.row_title, *texts, _with_band(column.cell(longest))])
-    half_life = HALF_LIFE.cell({"group": document["total"]}).text
-    rows.append([HALF_LIFE.shown.title, *("" for _ in before), half_life])
-    rows += [[column.shown.row_title, *(column.cell(row).text for row in document["lateness"])] for column in LATENESS]
+    half_life = tables.HALF_LIFE.cell({"group": document["total"]}).text
+    rows.append([tables.HALF_LIFE.shown.title, *("" for _ in before), half_life])
+    rows += [
+        [column.shown.row_title, *(column.cell(row).text for row in document["lateness"])] for column in tables.LATENESS
+    ]
     offsets = [number_format.horizon(horizon.offset_ms) for horizon in report.total.horizons]
     return _table("What became of them, bps", ["after", *offsets], [row for row in rows if row[0]], caption)
 
 
 def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
-    columns = _visible(TERMINAL_GROUPS, is_wide=is_wide)
+    columns = _visible(tables.TERMINAL_GROUPS, is_wide=is_wide)
     rows = [
         [printable(group["name"].raw), *_group_texts(columns, group_row(report, group))] for group in document["groups"]
     ]
@@ -100,21 +91,21 @@ def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
 def _group_headings(columns: Sequence[Column]) -> Iterator[str]:
     for column in columns:
         yield _title(column)
-        if column == NET:
+        if column == tables.NET:
             yield "90 % band"
 
 
 def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
     for column in columns:
         cell = column.cell(row)
-        if column == NET:
+        if column == tables.NET:
             yield from (_coloured(cell), Text(number_format.band(cell.estimate, cell.format), "dim"))
         else:
             yield cell.text
 
 
 def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table:
-    columns = _visible(CHOICES, is_wide=is_wide)
+    columns = _visible(tables.CHOICES, is_wide=is_wide)
     rows: list[list[Text | str]] = [
         [
             printable(choice.market),

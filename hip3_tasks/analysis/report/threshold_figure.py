@@ -3,53 +3,40 @@
 from math import inf
 
 from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
-from hip3_tasks.charts.plotly_parts import (
-    AMBER,
-    BLUE,
-    GREY,
-    RED,
-    Figure,
-    Number,
-    Trace,
-    axis_label,
-    category_axis,
-    category_height,
-    figure,
-    row_points,
-)
+from hip3_tasks.charts import plotly_parts as plot
 
 STYLES = {
-    Verdict.WORKS: (BLUE, "triangle-up"),
-    Verdict.UNPROVEN: (GREY, "circle"),
-    Verdict.LOSES: (RED, "triangle-down"),
-    Verdict.STRUCTURAL: (AMBER, "square"),
-    Verdict.TOO_FEW: (GREY, "x-thin-open"),
+    Verdict.WORKS: (plot.BLUE, "triangle-up"),
+    Verdict.UNPROVEN: (plot.GREY, "circle"),
+    Verdict.LOSES: (plot.RED, "triangle-down"),
+    Verdict.STRUCTURAL: (plot.AMBER, "square"),
+    Verdict.TOO_FEW: (plot.GREY, "x-thin-open"),
 }
 """Colour and symbol of each verdict: the symbols alone distinguish them, too."""
 
 
-def thresholds(search: Search) -> Figure:
+def thresholds(search: Search) -> plot.Figure:
     """A line from a ring, in sample, to the verdict's symbol, out of sample; markets with a chosen threshold only."""
     choices = [choice for choice in best_first(search) if choice.in_sample]
     inside = [_net(choice.in_sample) for choice in choices]
     outside = [_net(choice.out_of_sample) for choice in choices]
-    labels = [f"{axis_label(choice.market)} from {choice.threshold_bps:g} bps" for choice in choices]
+    labels = [f"{plot.axis_label(choice.market)} from {choice.threshold_bps:g} bps" for choice in choices]
     hover = {"hovertemplate": "%{hovertext}: %{x:+.2f} bps net"}
-    ring = {"symbol": "circle-open", "color": GREY, "size": 10, "line": {"width": 1.5}}
+    ring = {"symbol": "circle-open", "color": plot.GREY, "size": 10, "line": {"width": 1.5}}
     traces = [
         _over_fit(inside, outside),
-        row_points(range(len(choices)), inside, labels, GREY, "in sample", marker=ring, **hover),
+        plot.points(range(len(choices)), inside, labels, plot.GREY, "in sample", marker=ring, **hover),
     ]
     for verdict, (colour, symbol) in STYLES.items():
         rows = [row for row, choice in enumerate(choices) if choice.verdict is verdict]
         outline = {"width": 2 if symbol.endswith("open") else 0}
         mark = {"symbol": symbol, "color": colour, "size": 10, "line": outline}
-        traces.append(row_points(rows, outside, labels, colour, f"out: {verdict}", marker=mark, **hover))
-    return figure(
+        traces.append(plot.points(rows, outside, labels, colour, f"out: {verdict}", marker=mark, **hover))
+    return plot.figure(
         traces,
-        height=category_height(len(choices)),
+        height=plot.category_height(len(choices)),
         xaxis={"title": "net bps at the chosen threshold", "zerolinewidth": 2, "rangemode": "tozero"},
-        yaxis=category_axis([choice.market for choice in choices]),
+        yaxis=plot.category_axis([choice.market for choice in choices]),
     )
 
 
@@ -63,15 +50,15 @@ def best_first(search: Search) -> list[Choice]:
     return sorted(search.choices, key=net_bps, reverse=True)
 
 
-def _net(part: Part | None) -> Number:
+def _net(part: Part | None) -> plot.Number:
     return None if part is None else part.net_bps.value
 
 
-def _over_fit(inside: list[Number], outside: list[Number]) -> Trace:
-    x: list[Number] = []
-    y: list[Number] = []
+def _over_fit(inside: list[plot.Number], outside: list[plot.Number]) -> plot.Trace:
+    x: list[plot.Number] = []
+    y: list[plot.Number] = []
     for row, ends in enumerate(zip(inside, outside, strict=True)):
         x += [*ends, None]
         y += [row, row, None]
-    thin = {"mode": "lines", "line": {"color": GREY, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
+    thin = {"mode": "lines", "line": {"color": plot.GREY, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
     return {"type": "scatter", "x": x[:-1], "y": y[:-1], "name": "over-fit", **thin}
