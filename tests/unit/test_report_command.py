@@ -195,6 +195,17 @@ def test_a_coin_without_data_is_named_and_the_others_are_reported(
     assert captured.err == f"hip3: {sentence}; did you mean xyz:TSLA?\n"
 
 
+def test_a_page_without_its_package_is_refused_before_any_work(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "hip3_tasks.analysis.report.html", raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run(history, "--html", tmp_path / "report.html") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("hip3: jinja2 is not installed: ")
+
+
 def test_reading_files_alone_imports_no_numpy() -> None:
     code = "import sys; from hip3_tasks.analysis import By, lines_of, load; print('numpy' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -29,9 +29,9 @@ from hip3_tasks.stats.cluster_totals import Totals
 def build_report(
     data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Advance = lambda _: None
 ) -> Report:
-    """Build the report on loaded data; `cost_bps` replaces the recorded costs, `at_ms` is noted as its time.
+    """Build the report on loaded data, made `at_ms`; `cost_bps` replaces the recorded costs.
 
-    `advance` is called with the number of bytes that were read, each time. Raises Unavailable when there is nothing to
+    `advance` is called with the number of bytes of each part that is read. Raises Unavailable when there is nothing to
     report on or a file cannot be read.
     """
     first_ms, last_ms = _span_ms(data)

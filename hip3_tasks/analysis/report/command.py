@@ -32,7 +32,11 @@ class ReportOutputs:
 
     def wanted(self) -> list[tuple[Path, Callable[[Report], str]]]:
         """Each file's path, and the function that renders the report for it."""
-        outputs = (self.html, _as_html), (self.json, as_json), (self.csv, as_csv), (self.thresholds, as_thresholds)
+        outputs = [(self.json, as_json), (self.csv, as_csv), (self.thresholds, as_thresholds)]
+        if self.html is not None:
+            from hip3_tasks.analysis.report.html import as_html  # imports Jinja2: 0.06 s that only a page needs
+
+            outputs = [(self.html, as_html), *outputs]
         return [(path, render) for path, render in outputs if path is not None]
 
 
@@ -70,9 +74,3 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, cost_bps
         advance = partial(progress.advance, task)
         data = read(sources, selection, advance=advance)
         return build_report(data, by=by, cost_bps=cost_bps, at_ms=wall_ms(), advance=advance)
-
-
-def _as_html(report: Report) -> str:
-    from hip3_tasks.analysis.report.html import as_html  # imports plotly, which takes half a second
-
-    return as_html(report)

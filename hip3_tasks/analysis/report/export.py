@@ -35,12 +35,12 @@ def write(path: Path, text: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def as_json(report: Report) -> str:
@@ -48,7 +48,7 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each group and offset, all signals first. Unknown values are empty; a group may have no offset."""
+    """A line for each group and offset, all signals first, and one for a group without follow-ups. Unknown is empty."""
     lines = []
     for group in (report.total, *report.groups):
         lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
