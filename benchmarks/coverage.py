@@ -25,7 +25,7 @@ from hip3_tasks.analysis.loading.quality import Notes
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import Verdict
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Report
 from simulator.history import SMALL, Plan, frames, truths
 
@@ -44,7 +44,7 @@ def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
         missed=MISSED.empty(whole=False).drop(KEY),
         notes=Notes(dirs=[]),
     )
-    return make(data, by=By.MARKET, cost_bps=None, at_ms=0)
+    return build_report(data, by=By.MARKET, cost_bps=None, at_ms=0)
 
 
 def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:

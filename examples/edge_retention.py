@@ -8,9 +8,7 @@ import sys
 import plotly.graph_objects as go
 import polars as pl
 
-from hip3_tasks.analysis import load
-from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis import By, build_report, load
 from hip3_tasks.analysis.report.horizon_figures import decay
 
 directory, page = sys.argv[1:]
@@ -34,5 +32,5 @@ retention = (
 )
 print(retention.select(pl.len(), pl.col("^retention_.*$").mean()))
 
-report = make(data, by=By.SIDE, cost_bps=None, at_ms=0)
+report = build_report(data, by=By.SIDE, cost_bps=None, at_ms=0)
 go.Figure(decay(report.total.horizons)).write_html(page)

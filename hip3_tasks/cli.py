@@ -235,7 +235,7 @@ def report(
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.analysis.measure.grouping import By
-    from hip3_tasks.analysis.report.command import Files, report_command
+    from hip3_tasks.analysis.report.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms
 
     if by not in list(By):
@@ -243,9 +243,9 @@ def report(
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
-    files = Files(html=html, json=json_out, csv=csv, thresholds=thresholds)
+    outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
     return report_command(
-        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, files=files, json_only=as_json
+        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, outputs=outputs, json_only=as_json
     )
 
 

@@ -9,6 +9,7 @@ from hip3_tasks.services import ROOT
 EXTRAS = {
     "fakeredis": "testing",
     "flower": "flower",
+    "jinja2": "analysis",
     "numpy": "analysis",
     "plotly": "analysis",
     "polars": "analysis",

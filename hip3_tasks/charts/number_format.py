@@ -1,7 +1,8 @@
-"""How numbers are written for people, in the terminal and on the page: the same number looks the same in both."""
+"""Number formats for people: the terminal and the page show the same number in the same way."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.stats.bootstrap import REPLICATES, Estimate
@@ -9,33 +10,33 @@ from hip3_tasks.stats.bootstrap import REPLICATES, Estimate
 MISSING = "–"
 MINUS = "\N{MINUS SIGN}"
 GAP = "\N{NO-BREAK SPACE}"
-"""Between a number and its unit, which no line end may part."""
+"""Stands between a number and its unit, so that no line breaks there."""
 
-Form = Callable[[float | None], str]
+Format = Callable[[Any], str]
 
 
 def bps(value: float | None) -> str:
-    """Signed, since a move or a result has a direction: `+1.20`, `−0.35`; what rounds to nothing has no sign."""
+    """A move or a result in bps, with its sign: `+1.20`, `−0.35`. A value that rounds to 0 has no sign."""
     return MISSING if value is None else _signed(f"{value:+,.2f}")
 
 
 def level(value: float | None) -> str:
-    """Bps that are a level and no change, such as a threshold or a cost: `6.90`."""
+    """A level in bps, such as a threshold or a cost: `6.90`."""
     return MISSING if value is None else f"{value:,.2f}".replace("-", MINUS)
 
 
 def ratio(value: float | None) -> str:
-    """Of two edges, say: `0.62`, `−0.10`."""
+    """A ratio, for example of two edges: `0.62`, `−0.10`."""
     return MISSING if value is None else _signed(f"{value:+,.2f}").removeprefix("+")
 
 
 def share(value: float | None) -> str:
-    """A share of 1 in percent: `61.2 %`."""
+    """A measured share of 1 in percent: `61.2 %`."""
     return MISSING if value is None else f"{value * 100:.1f}{GAP}%"
 
 
 def percent(value: float | None) -> str:
-    """A share that was chosen, not measured: `90 %`."""
+    """A chosen share of 1 in percent, such as a level: `90 %`."""
     return MISSING if value is None else f"{value * 100:g}{GAP}%"
 
 
@@ -48,7 +49,7 @@ def ms(value: float | None) -> str:
 
 
 def horizon(offset_ms: int) -> str:
-    """A follow-up's distance from T0: `1 s`, `0.25 s`."""
+    """The time from the signal to a follow-up: `1 s`, `0.25 s`."""
     return f"{offset_ms / 1000:,.10g}{GAP}s"
 
 
@@ -58,17 +59,17 @@ def seconds(value: float | None) -> str:
 
 
 def chance(p: float | None) -> str:
-    """`0.012`; what none of the replicates did is not impossible: `< 0.001`."""
+    """A probability from replicates: `0.012`, or `< 0.001` if it is below one replicate's share."""
     if p is None:
         return MISSING
     return f"{p:.3f}" if p >= 1 / REPLICATES else f"<{GAP}{1 / REPLICATES:.3f}"
 
 
-def band(estimate: Estimate, form: Form) -> str:
-    """From low to high, or missing: `−0.35 … +0.41`."""
+def band(estimate: Estimate, format: Format) -> str:
+    """The ends of the band: `−0.35 … +0.41`, or missing."""
     if estimate.low is None or estimate.high is None:
         return MISSING
-    return f"{form(estimate.low)}{GAP}…{GAP}{form(estimate.high)}"
+    return f"{format(estimate.low)}{GAP}…{GAP}{format(estimate.high)}"
 
 
 def instant(at_ms: int) -> str:
@@ -77,7 +78,7 @@ def instant(at_ms: int) -> str:
 
 
 def duration(span_ms: int) -> str:
-    """`48 h 24 min`, `24 min`, `12 s`: the two greatest units say enough."""
+    """A length of time in its two greatest units: `48 h 24 min`, `24 min 0 s`, `12 s`."""
     hours, minutes, secs = span_ms // HOUR_MS, span_ms // MINUTE_MS % 60, span_ms // 1000 % 60
     if hours:
         return f"{hours:,}{GAP}h {minutes}{GAP}min"

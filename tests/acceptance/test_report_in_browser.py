@@ -1,11 +1,11 @@
-"""The report's page as its reader's browser has it: drawn, quiet, readable, on a phone and in the dark, offline."""
+"""The report's page in a browser: drawn without errors or requests, readable on a phone and in dark mode."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.report.html import page
+from hip3_tasks.analysis.report.html import as_html
 from tests.support.browser import PROGRAM, Tab, browser
 from tests.support.report_samples import a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 
@@ -15,8 +15,8 @@ pytestmark = [
 ]
 
 WIDE, PHONE = 1280, 390
-LEAST_CONTRAST = 4.5
-"""WCAG 2.2, 1.4.3."""
+MIN_CONTRAST = 4.5
+"""The minimum contrast by WCAG 2.2, 1.4.3."""
 MARKS = ".scatterlayer .point, .scatterlayer .js-line, .scatterlayer .js-fill, .barlayer .point path"
 DRAWN = """
 [...document.querySelectorAll(".plot")].map((plot) => [plot.id, [...plot.querySelectorAll(MARKS)].filter((mark) => {
@@ -72,8 +72,8 @@ def opened(tab: Tab, folder: Path, text: str, *, figures: int = 6) -> Path:
     return path
 
 
-def test_every_figure_is_drawn_in_silence_and_offline(tab: Tab, tmp_path: Path) -> None:
-    path = opened(tab, tmp_path, page(a_report()))
+def test_every_figure_is_drawn_without_errors_or_requests(tab: Tab, tmp_path: Path) -> None:
+    path = opened(tab, tmp_path, as_html(a_report()))
     drawn = dict(tab.run(DRAWN))
     assert set(drawn) == {"decay", "markout", "net", "outcomes", "thresholds", "lateness"}
     assert min(drawn.values()) > 3
@@ -84,8 +84,8 @@ def test_every_figure_is_drawn_in_silence_and_offline(tab: Tab, tmp_path: Path) 
     assert tab.requests == [path.as_uri()]
 
 
-def test_a_figure_says_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+def test_a_figure_shows_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
+    opened(tab, tmp_path, as_html(a_report()))
     tab.run("document.querySelector('#net').scrollIntoView({block: 'center'})")
     x, y = tab.run(
         "(() => { const dot = document.querySelector('#net .point').getBoundingClientRect();"
@@ -93,15 +93,15 @@ def test_a_figure_says_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -
     )
     for step in (6, 0):
         tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + step, y=y)
-    said = tab.until("document.querySelector('#net .hoverlayer')?.textContent")
-    assert "all, 6,000 signals" in said and "bps" in said
+    text = tab.until("document.querySelector('#net .hoverlayer')?.textContent")
+    assert "all, 6,000 signals" in text and "bps" in text
 
 
 @pytest.mark.parametrize("make", [a_report, a_hostile_report, a_report_of_a_minute, a_report_of_nothing])
 def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Tab, tmp_path: Path, make: object) -> None:
     assert callable(make)
     tab.size(PHONE, 844, is_phone=True)
-    opened(tab, tmp_path, page(make()), figures=2)
+    opened(tab, tmp_path, as_html(make()), figures=2)
     tab.until(DRAWN)
     assert tab.run("document.documentElement.scrollWidth") <= PHONE
     assert tab.run("Math.max(...[...document.querySelectorAll('.plot')].map((plot) => plot.scrollWidth))") < PHONE
@@ -109,7 +109,7 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(tab: Tab, tmp_path: Path, m
 
 
 def test_a_figure_follows_the_windows_width(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     tab.size(PHONE, 844)
     tab.until(f"document.querySelector('#decay .main-svg').getBoundingClientRect().width < {PHONE}")
 
@@ -117,25 +117,25 @@ def test_a_figure_follows_the_windows_width(tab: Tab, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(tab: Tab, tmp_path: Path, scheme: str) -> None:
     tab.scheme(scheme)
-    opened(tab, tmp_path, page(a_report()))
+    opened(tab, tmp_path, as_html(a_report()))
     paper = tab.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(18, 21, 24)") is (scheme == "dark")
     contrasts = tab.run(CONTRASTS)
     assert sum(is_svg for _, _, is_svg in contrasts) > 30
-    assert [(round(contrast, 2), text) for contrast, text, _ in contrasts if contrast < LEAST_CONTRAST] == []
+    assert [(round(contrast, 2), text) for contrast, text, _ in contrasts if contrast < MIN_CONTRAST] == []
 
 
-def test_names_that_are_out_to_do_harm_do_none(tab: Tab, tmp_path: Path) -> None:
-    path = opened(tab, tmp_path, page(a_hostile_report()))
+def test_hostile_names_do_no_harm(tab: Tab, tmp_path: Path) -> None:
+    path = opened(tab, tmp_path, as_html(a_hostile_report()))
     tab.until(DRAWN)
     assert tab.run("document.querySelectorAll('img, iframe, a[href], svg a').length") == 0
     assert tab.run("document.querySelectorAll('script:not([type])').length") == 2
     assert (tab.console, tab.requests) == ([], [path.as_uri()])
 
 
-def test_the_page_may_ask_nobody_for_anything_nor_run_what_was_not_there(tab: Tab, tmp_path: Path) -> None:
-    opened(tab, tmp_path, page(a_report()))
+def test_the_page_can_neither_make_requests_nor_run_added_scripts(tab: Tab, tmp_path: Path) -> None:
+    opened(tab, tmp_path, as_html(a_report()))
     assert tab.run("fetch('http://127.0.0.1:9/').then(() => 'asked', () => 'refused')") == "refused"
     tab.run("document.body.append(Object.assign(document.createElement('script'), {textContent: 'window.ran = 1'}))")
     assert tab.run("window.ran") is None
-    assert tab.console and all("Content Security Policy" in said for said in tab.console)
+    assert tab.console and all("Content Security Policy" in message for message in tab.console)

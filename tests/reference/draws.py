@@ -6,7 +6,7 @@ from math import ceil, copysign, inf, lgamma, nan, pi, sqrt
 from operator import mul
 from statistics import NormalDist
 
-from hip3_tasks.analysis.measure.cluster_sums import MOST_CLUSTERS
+from hip3_tasks.analysis.measure.cluster_sums import MAX_CLUSTERS
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, LEVEL, REPLICATES, weights
 from tests.reference.rows import Row, Tree
@@ -17,7 +17,7 @@ Ratio = Callable[[Row], tuple[float, float] | None]
 
 def cluster_ms_of(first_ms: int, last_ms: int) -> int:
     for minutes in (1, 2, 5, 10, 15):
-        if last_ms - first_ms <= MOST_CLUSTERS * minutes * MINUTE_MS:
+        if last_ms - first_ms <= MAX_CLUSTERS * minutes * MINUTE_MS:
             return minutes * MINUTE_MS
     return 30 * MINUTE_MS
 

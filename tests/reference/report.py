@@ -18,7 +18,7 @@ from tests.reference.search import search
 
 
 def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tree:
-    """As `make(load(*dirs), by=..., ...).model_dump(mode="json")` is to be."""
+    """As `build_report(load(*dirs), by=..., ...).model_dump(mode="json")` is to be."""
     files = Files(dirs)
     signals, followups, missed = files.signals(), files.followups(), files.missed()
     times = [row["t0_ms"] for row in signals or followups]

@@ -1,4 +1,4 @@
-"""Reports for tests of what shows them: of a made history, of too little, of nothing, and with names out to do harm."""
+"""Reports for tests: from a made history, from one minute, without follow-ups, and with hostile names."""
 
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,7 @@ HOSTILE = (
 
 @cache
 def a_report() -> Report:
-    """Six hours of six markets, with something missed and something broken."""
+    """Six hours of six markets, with some missed follow-ups and some broken lines."""
     history = frames(Plan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
     report = report_on(history.signals, history.followups)
     file = FileNote(
@@ -33,7 +33,7 @@ def a_report() -> Report:
 
 @cache
 def a_report_of_a_minute() -> Report:
-    """One cluster, and so no band anywhere."""
+    """One cluster, and therefore no bands."""
     history = frames(Plan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
     until_ms = history.signals["timestamp_ms"].min() // 60_000 * 60_000 + 60_000
     return report_on(
@@ -43,7 +43,7 @@ def a_report_of_a_minute() -> Report:
 
 
 def a_report_of_nothing() -> Report:
-    """Signals without any follow-up."""
+    """A report without follow-ups."""
     report = a_report()
     total = report.total.model_copy(update={"horizons": [], "captured": 0, "cost_bps": None})
     coverage = report.coverage.model_copy(update={"captured": 0, "due": 0, "missed": {}})
@@ -52,7 +52,7 @@ def a_report_of_nothing() -> Report:
 
 
 def a_hostile_report() -> Report:
-    """Every name that comes from a file is out to do harm."""
+    """Every name that comes from a file tries to inject HTML, scripts or control characters."""
     report = a_report()
     assert report.search is not None
     named = zip(report.groups, HOSTILE, strict=True), zip(report.search.choices, HOSTILE, strict=True)

@@ -1,7 +1,7 @@
-"""Sums over clusters of signals: all that means, shares and their bands are made of, in one pass over the piece.
+"""Sums over clusters of signals, from which all means, shares and bands are computed; one pass over a chunk of rows.
 
 Signals cluster: one oracle tick moves every market of a dex at once, and T+5 s of one tick is in the middle of the
-next. So a cluster is a dex and a minute, or more minutes where there are very many.
+next. A cluster is therefore a dex and a minute, or several minutes if there are very many.
 """
 
 from typing import Any
@@ -14,43 +14,25 @@ from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import Array
-from hip3_tasks.stats.cluster_totals import Asked
 
-MOST_CLUSTERS = 3_000
-"""Of a dex; beyond it a cluster is longer, which is always allowed: it then holds what is dependent all the more."""
-
-SUMS = Asked(
-    drawn=(
-        "n",
-        "edge_t0",
-        "edge",
-        "market_part",
-        "oracle_part",
-        "shrank",
-        "book_came",
-        "oracle_came",
-        "markout",
-        "markout_n",
-        "hit",
-        "net",
-        "net_n",
-        "won",
-    ),
-    undrawn=("bought", "retained", "retained_n", "unmoved"),
-)
+MAX_CLUSTERS = 3_000
+"""Maximum number of clusters of a dex. Longer spans get longer clusters, which only makes bands more conservative."""
 
 
 def cluster_ms(first_ms: int, last_ms: int) -> int:
-    """How long a cluster is: a minute, or so many that there are not too many; it always ends with the half hour."""
+    """The length of a cluster: the fewest minutes that give at most MAX_CLUSTERS. It always divides half an hour."""
     minutes = next(
-        (minutes for minutes in (1, 2, 5, 10, 15) if (last_ms - first_ms) <= MOST_CLUSTERS * minutes * MINUTE_MS),
+        (minutes for minutes in (1, 2, 5, 10, 15) if (last_ms - first_ms) <= MAX_CLUSTERS * minutes * MINUTE_MS),
         SLOT_MS // MINUTE_MS,
     )
     return minutes * MINUTE_MS
 
 
 def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
-    """By market, group, offset and cluster."""
+    """Sum up the rows of a chunk by `market_key`, `group`, `offset` and `cluster`.
+
+    The columns of sums are those that `hip3_tasks.analysis.measure.horizons.SUMS` names.
+    """
     shrank = piece.edge_bps < piece.edge_t0_bps
     cells = {
         "market_key": piece.market_key,
@@ -73,10 +55,14 @@ def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
         **_known("net", piece.net_bps),
         "won": piece.net_bps > 0,
     }
-    return summed(cells, terms).with_columns(oracle_came=pl.col("shrank") - pl.col("book_came"))
+    others = {
+        "oracle_came": pl.col("shrank") - pl.col("book_came"),
+        "widened": pl.col("n") - pl.col("shrank") - pl.col("unmoved"),
+    }
+    return summed(cells, terms).with_columns(**others)
 
 
 def _known(name: str, values: Array) -> dict[str, npt.NDArray[Any]]:
-    """The values to be added, and which of them are known."""
+    """The values to sum, with 0 for NaN, and whether each is known; as many as rows."""
     is_known = ~np.isnan(values)
     return {name: values if is_known.all() else np.where(is_known, values, 0), f"{name}_n": is_known}

@@ -1,58 +1,125 @@
-"""What is measured of a group of signals, horizon by horizon. Moves are signed by side; shares are of 1."""
+"""Measures of follow-ups at one offset: a field of `Horizon` declares the sums of a measure and how tables show it.
+
+A new measure is one field and, if `cluster_sums` lacks its sum, one new sum there. JSON, CSV, terminal and page follow
+from the field. Moves are signed by side; shares are of 1.
+"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import BaseModel
 
+from hip3_tasks.charts.number_format import Format, bps, count, level, ratio, share
 from hip3_tasks.stats.bootstrap import Array, Estimate, estimate
-from hip3_tasks.stats.cluster_totals import Totals
+from hip3_tasks.stats.cluster_totals import Asked, Totals
+
+T = TypeVar("T")
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+Topic = IntEnum("Topic", ["EDGE", "PUBLISHED", "OUTCOME", "CONVERGENCE", "MARKOUT", "RESULT"])
+"""Groups of measures, in the order of tables; within a topic, measures have the order of the JSON."""
+EDGE, PUBLISHED, OUTCOME, CONVERGENCE, MARKOUT, RESULT = Topic
+
+
+class Count(NamedTuple):
+    """The measure is a sum over clusters."""
+
+    sum: str
+
+
+class Ratio(NamedTuple):
+    """The measure is a sum over clusters divided by another one: an Estimate, or a plain float without `has_band`."""
+
+    top: str
+    bottom: str
+    has_band: bool = True
+
+    def value(self, totals: Totals) -> Estimate | float | None:
+        return (totals.ratio if self.has_band else totals.share)(self.top, self.bottom)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How tables show a value. An empty title leaves it out of a table."""
+
+    title: str
+    """The title on the page, without unit."""
+    format: Format
+    row: str | None = None
+    """The title in the terminal's table by horizon; None: the same."""
+    column: str = ""
+    """The title in the terminal's other tables."""
+    wide: str = ""
+    """The same, on a wide terminal only."""
+    steps: tuple[int, ...] = ()
+    """The steps to the value inside a list."""
+
+    @property
+    def page_title(self) -> str:
+        return f"{self.title}, bps" if self.format in (bps, level) else self.title
+
+    @property
+    def row_title(self) -> str:
+        return self.title if self.row is None else self.row
 
 
 class Horizon(BaseModel):
     """The follow-ups of a group at one offset.
 
-    Of the edges: `edge_bps` is their mean, `edge_t0_bps` that of the same signals at T0. `retention` is one over the
-    other: it stays in bounds where the mean of each signal's own edge_t / edge_t0 (`retention_mean`, the published
-    metric) does not, since an edge near zero at T0 outweighs all others and a turned one counts against them.
+    `edge_bps` is the mean edge, `edge_t0_bps` that of the same signals at T0, `retention` the ratio of the two. It is
+    bounded where `retention_mean`, the published metric (the mean of each signal's own edge_t / edge_t0), is not: an
+    edge near zero at T0 outweighs all others there, and an edge that turns counts against them.
 
-    Each follow-up is one of: `book_came` (the edge shrank, by the touch more than by the oracle: the signal was right),
-    `oracle_came` (the edge shrank, by the oracle more: the market led), `unmoved`, `widened`. `valid` is the published
-    metric, edge_change_bps < 0: the first two together. To first order, the edge's shrinking is `market_part_bps` (how
-    far the touch came to the oracle) + `oracle_part_bps` (how far the oracle came to the touch), their means.
+    Each follow-up has one outcome: `book_came` (the edge shrank, by the touch more than by the oracle: the signal was
+    right), `oracle_came` (the edge shrank, by the oracle more: the market led), `unmoved` or `widened`. `valid` is the
+    published metric, edge_change_bps < 0: the first two together. To first order, the edge shrinks by the sum of
+    `market_part_bps` (how far the touch moved to the oracle) and `oracle_part_bps` (how far the oracle moved to the
+    touch), both means.
 
-    The markouts are of the mid from T0; `hit` is the share above 0, `net_bps` the mean after cost, `won` its share
-    above 0. They are of `markout_n` follow-ups: one with a one-sided book has none.
+    A markout is the move of the mid since T0, `hit` the share of markouts above 0, `net_bps` their mean after cost and
+    `won` the share above 0 after cost. `markout_n` follow-ups have one: a one-sided book gives none.
     """
 
     offset_ms: int
-    n: int
-    clusters: int
-    edge_t0_bps: Estimate
-    edge_bps: Estimate
-    retention: Estimate
-    retention_mean: float | None
-    retention_median: float | None
-    market_part_bps: Estimate
-    oracle_part_bps: Estimate
-    valid: Estimate
-    book_came: Estimate
-    oracle_came: Estimate
-    unmoved: float | None
-    widened: float | None
-    markout_n: int
-    markout_bps: Estimate
-    markout_quantiles_bps: list[float | None]
-    """At QUANTILES."""
-    hit: Estimate
-    net_bps: Estimate
-    won: Estimate
+    n: Annotated[int, EDGE, Count("n"), Shown("follow-ups", count)]
+    clusters: Annotated[int, EDGE, Shown("clusters", count)]
+    edge_t0_bps: Annotated[Estimate, EDGE, Ratio("edge_t0", "n"), Shown("mean edge at T0", level, "", wide="edge T0")]
+    edge_bps: Annotated[Estimate, EDGE, Ratio("edge", "n"), Shown("mean edge then", level, "mean edge", wide="edge")]
+    retention: Annotated[Estimate, EDGE, Ratio("edge", "edge_t0"), Shown("edge left, of 1", ratio, "edge / edge at T0")]
+    retention_mean: Annotated[
+        float | None,
+        PUBLISHED,
+        Ratio("retained", "retained_n", has_band=False),
+        Shown("the mean of each signal’s", ratio, ""),
+    ]
+    retention_median: Annotated[float | None, EDGE, Shown("the median signal’s", ratio, "  median signal's")]
+    market_part_bps: Annotated[Estimate, CONVERGENCE, Ratio("market_part", "n"), Shown("touch to oracle", bps)]
+    oracle_part_bps: Annotated[Estimate, CONVERGENCE, Ratio("oracle_part", "n"), Shown("oracle to touch", bps)]
+    valid: Annotated[Estimate, PUBLISHED, Ratio("shrank", "n"), Shown("edge shrank", share, "")]
+    book_came: Annotated[Estimate, OUTCOME, Ratio("book_came", "n"), Shown("the book came", share, column="book came")]
+    oracle_came: Annotated[
+        Estimate, OUTCOME, Ratio("oracle_came", "n"), Shown("the oracle came", share, wide="oracle came")
+    ]
+    unmoved: Annotated[float | None, OUTCOME, Ratio("unmoved", "n", has_band=False), Shown("unmoved", share)]
+    widened: Annotated[float | None, OUTCOME, Ratio("widened", "n", has_band=False), Shown("widened", share)]
+    markout_n: Annotated[int, MARKOUT, Count("markout_n"), Shown("with a markout", count, "")]
+    markout_bps: Annotated[Estimate, MARKOUT, Ratio("markout", "markout_n"), Shown("markout", bps, column="markout")]
+    markout_quantiles_bps: Annotated[
+        list[float | None], MARKOUT, Shown("median markout", bps, "  median", steps=(QUANTILES.index(0.5),))
+    ]
+    """The quantiles at QUANTILES."""
+    hit: Annotated[Estimate, MARKOUT, Ratio("hit", "markout_n"), Shown("markout above 0", share, "  above 0")]
+    net_bps: Annotated[Estimate, RESULT, Ratio("net", "net_n"), Shown("net of cost", bps, column="net")]
+    won: Annotated[Estimate, RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0", "won")]
 
 
 class HalfLife(BaseModel):
-    """When half of the edge is gone, if within the longest horizon; None beyond it."""
+    """The time when half of the edge is gone; None if that is after the longest offset."""
 
     value_s: float | None
     low_s: float | None
@@ -60,59 +127,70 @@ class HalfLife(BaseModel):
     has_band: bool
 
 
+def _declared(kind: type[T]) -> dict[str, T]:
+    """The fields of `Horizon` that declare this kind of thing."""
+    fields = Horizon.model_fields.items()
+    return {name: item for name, field in fields for item in field.metadata if isinstance(item, kind)}
+
+
+COUNTS, RATIOS, SHOWN, TOPICS = _declared(Count), _declared(Ratio), _declared(Shown), _declared(Topic)
+_BOOTSTRAPPED = dict.fromkeys(["n", *(name for ratio in RATIOS.values() if ratio.has_band for name in ratio[:2])])
+_OTHERS = [
+    *(count.sum for count in COUNTS.values()),
+    *(name for ratio in RATIOS.values() for name in ratio[:2]),
+    "bought",
+]
+SUMS = Asked(
+    drawn=tuple(_BOOTSTRAPPED), undrawn=tuple(dict.fromkeys(name for name in _OTHERS if name not in _BOOTSTRAPPED))
+)
+"""The sums over clusters that a report needs: those of the measures, and `bought`, the number of buys."""
+
+
 def horizon(
     offset_ms: int, totals: Totals, *, markout_quantiles_bps: list[float | None], retention_median: float | None
 ) -> Horizon:
-    """From sums over clusters, and what sums cannot say: quantiles of the rows."""
-    n = totals["n"]
+    """Compute the measures from sums over clusters; quantiles of the rows are given, since sums cannot tell them."""
+    counts: dict[str, Any] = {name: round(totals[count.sum]) for name, count in COUNTS.items()}
+    ratios: dict[str, Any] = {name: ratio.value(totals) for name, ratio in RATIOS.items()}
     return Horizon(
         offset_ms=offset_ms,
-        n=round(n),
         clusters=totals.clusters,
-        edge_t0_bps=totals.ratio("edge_t0", "n"),
-        edge_bps=totals.ratio("edge", "n"),
-        retention=totals.ratio("edge", "edge_t0"),
-        retention_mean=totals.share("retained", "retained_n"),
-        retention_median=retention_median,
-        market_part_bps=totals.ratio("market_part", "n"),
-        oracle_part_bps=totals.ratio("oracle_part", "n"),
-        valid=totals.ratio("shrank", "n"),
-        book_came=totals.ratio("book_came", "n"),
-        oracle_came=totals.ratio("oracle_came", "n"),
-        unmoved=totals.share("unmoved", "n"),
-        widened=(n - totals["shrank"] - totals["unmoved"]) / n,
-        markout_n=round(totals["markout_n"]),
-        markout_bps=totals.ratio("markout", "markout_n"),
         markout_quantiles_bps=markout_quantiles_bps,
-        hit=totals.ratio("hit", "markout_n"),
-        net_bps=totals.ratio("net", "net_n"),
-        won=totals.ratio("won", "net_n"),
+        retention_median=retention_median,
+        **counts,
+        **ratios,
     )
 
 
 def half_life(by_offset: Mapping[int, Totals]) -> HalfLife | None:
-    """Where the retention, 1 at T0 and a straight line from horizon to horizon, first is one half.
+    """The time when the retention, 1 at T0 and linear between offsets, first is one half.
 
-    None where there is no horizon, or one at which it is not known.
+    None without offsets, or if the retention at one of them is unknown.
     """
     retentions = [totals.ratios("edge", "edge_t0") for totals in by_offset.values()]
     if not retentions or any(np.isnan(value) for value, _ in retentions):
         return None
     times_s = np.array([0, *by_offset]) / 1000
-    value = _first_half(times_s, np.array([[1.0, *(value for value, _ in retentions)]]))
-    drawn = _first_half(times_s, np.column_stack([np.ones(len(retentions[0][1])), *(drawn for _, drawn in retentions)]))
-    found = estimate(value[0], drawn, clusters=min(totals.clusters for totals in by_offset.values()))
-    within = [None if end is None or np.isinf(end) else end for end in (found.value, found.low, found.high)]
-    return HalfLife(value_s=within[0], low_s=within[1], high_s=within[2], has_band=found.low is not None)
+    curve = np.array([[1.0, *(value for value, _ in retentions)]])
+    replicates = np.column_stack([np.ones(len(retentions[0][1])), *(drawn for _, drawn in retentions)])
+    clusters = min(totals.clusters for totals in by_offset.values())
+    result = estimate(_first_half(times_s, curve)[0], _first_half(times_s, replicates), clusters=clusters)
+    value_s, low_s, high_s = (
+        None if end is None or np.isinf(end) else end for end in (result.value, result.low, result.high)
+    )
+    return HalfLife(value_s=value_s, low_s=low_s, high_s=high_s, has_band=result.low is not None)
 
 
 def _first_half(times_s: Array, curves: Array) -> Array:
-    """For each curve; infinite where it stays above."""
-    found = np.full(len(curves), np.inf)
+    """The time when each curve first falls to one half, infinite if it does not.
+
+    `times_s`: float64, (times,). `curves`: float64, (curves, times). Returns float64, (curves,).
+    """
+    result_s = np.full(len(curves), np.inf)
     for step in range(len(times_s) - 1, 0, -1):
         before, after = curves[:, step - 1], curves[:, step]
         falls = (before > 0.5) & (after <= 0.5)
         with np.errstate(divide="ignore", invalid="ignore"):
-            at_s = times_s[step - 1] + (before - 0.5) / (before - after) * (times_s[step] - times_s[step - 1])
-        found = np.where(falls, at_s, found)
-    return found
+            crossing_s = times_s[step - 1] + (before - 0.5) / (before - after) * (times_s[step] - times_s[step - 1])
+        result_s = np.where(falls, crossing_s, result_s)
+    return result_s

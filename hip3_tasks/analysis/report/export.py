@@ -1,4 +1,4 @@
-"""The files a report may be asked to leave: JSON, CSV, thresholds; the page is made elsewhere."""
+"""Write a report as JSON, CSV or thresholds; `html` renders it as a page."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from hip3_tasks.stats.bootstrap import Estimate
 
 
 def check_writable(path: Path) -> None:
-    """Before the work is done, that a file can be left there. Raises Unavailable."""
+    """Check, before any work, that a file can be written. Raises Unavailable if not."""
     if path.is_dir():
         raise Unavailable(f"{path}: a directory; expected the name of a file")
     if not path.parent.is_dir():
@@ -24,7 +24,7 @@ def check_writable(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Leave a file whole, or as it was; what is no file, such as a pipe, is written to. Raises Unavailable."""
+    """Write a file completely or not at all; a pipe or device is written to. Raises Unavailable if that fails."""
     try:
         if path.exists() and not path.is_file():
             path.write_text(text, encoding="utf-8")
@@ -35,12 +35,12 @@ def write(path: Path, text: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def as_json(report: Report) -> str:
@@ -48,7 +48,7 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each group and horizon, all signals first; what is not known is empty, as for a group without any."""
+    """A line for each group and offset, all signals first, and one for a group without follow-ups. Unknown is empty."""
     lines = []
     for group in (report.total, *report.groups):
         lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
@@ -60,7 +60,7 @@ def as_csv(report: Report) -> str:
 
 
 def as_thresholds(report: Report) -> str:
-    """What HIP3_THRESHOLDS reads: of markets that work, and of no other."""
+    """The file for HIP3_THRESHOLDS, with the markets whose threshold works."""
     return json.dumps({} if report.search is None else report.search.recommended_bps(), indent=1) + "\n"
 
 
@@ -74,6 +74,6 @@ def _columns(horizon: Horizon) -> Iterator[tuple[str, object]]:
         if isinstance(value, Estimate):
             yield from ((name, value.value), (f"{name}_low", value.low), (f"{name}_high", value.high))
         elif name == "markout_quantiles_bps":
-            yield from ((f"markout_p{at * 100:g}_bps", bps) for at, bps in zip(QUANTILES, value, strict=True))
+            yield from ((f"markout_p{share * 100:g}_bps", bps) for share, bps in zip(QUANTILES, value, strict=True))
         else:
             yield name, value

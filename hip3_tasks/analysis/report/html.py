@@ -1,42 +1,102 @@
-"""The report as one HTML file that needs nothing else, and that is forbidden to ask anybody for anything."""
+"""The report as one HTML file that needs no other file and cannot load anything."""
 
 from base64 import b64encode
-from functools import cache
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from hip3_tasks.analysis.report.html_sections import TITLE, sections
-from hip3_tasks.analysis.report.markup import Markup, as_json, element
+from hip3_tasks.analysis.measure.threshold_search import FIRST_PART, Search
+from hip3_tasks.analysis.report import group_figures, horizon_figures, tables, threshold_figure
 from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
 from hip3_tasks.charts import number_format
-from hip3_tasks.charts.plotly_parts import CONFIG
+from hip3_tasks.charts.plotly_parts import CONFIG, Figure
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.terminal_text import printable
+
+PACKAGE = "hip3_tasks.analysis.report"
+FORMATS = ("bps", "count", "duration", "horizon", "instant", "level", "percent", "share")
 
 
-def page(report: Report) -> str:
-    """The whole file."""
-    scripts = get_plotlyjs(), _beside("page.js")
-    head = [
-        Markup('<meta charset="utf-8">'),
-        Markup(f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">'),
-        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Markup('<meta name="color-scheme" content="light dark">'),
-        element("title", f"{TITLE} {number_format.instant(report.first_ms)}"),
-        element("style", Markup(_beside("page.css"))),
-    ]
-    config = element("script", as_json(CONFIG), type="application/json", id="config")
-    body = [element("main", sections(report)), config, *(element("script", Markup(script)) for script in scripts)]
-    return f"<!DOCTYPE html>\n{element('html', [element('head', head), element('body', body)], lang='en')}\n"
+def as_html(report: Report) -> str:
+    """Render the page, with plotly's script inside."""
+    environment = Environment(
+        loader=PackageLoader(PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    environment.globals |= {name: getattr(number_format, name) for name in FORMATS} | {
+        "missing": number_format.MISSING,
+        "printable": printable,
+    }
+    scripts = get_plotlyjs(), files(PACKAGE).joinpath("templates", "page.js").read_text(encoding="utf-8")
+    document = BoundValue(report.model_dump(mode="json") | {"derived": _derived(report)})
+    return environment.get_template("page.html").render(
+        report=document,
+        headline=report.headline,
+        warnings=report.warnings(),
+        figures=_figures(report),
+        groups=_groups(report, document),
+        choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
+        columns=tables,
+        min_clusters=FEWEST_CLUSTERS,
+        first_part=FIRST_PART,
+        policy=_policy(scripts),
+        config=CONFIG,
+        scripts=scripts,
+    )
 
 
-def _policy(scripts: tuple[str, ...]) -> str:
-    """Nothing is fetched from anywhere, and nothing runs but these scripts; plotly sets styles as it draws."""
-    allowed = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
+def _derived(report: Report) -> dict[str, int | float | None]:
+    """Numbers of the page that the JSON does not hold as such; on the page, their paths begin with `derived`."""
+    coverage, choices = report.coverage, report.search.choices if report.search else []
+    tuned, held, proven = report.search.tuned() if report.search else (0, 0, 0)
+    return {
+        "captured_share": coverage.captured_share,
+        "missed": sum(coverage.missed.values()),
+        "tuned": tuned,
+        "held": held,
+        "proven": proven,
+        "markets": len(choices),
+        "cluster_min": report.cluster_ms // 60_000,
+        "files": len(report.notes.files),
+        "rows": sum(note.rows for note in report.notes.files),
+        "broken": report.notes.broken,
+    }
+
+
+def _figures(report: Report) -> dict[str, Figure | None]:
+    total, search = report.total, report.search
+    has_thresholds = search is not None and any(choice.in_sample for choice in search.choices)
+    return {
+        "decay": horizon_figures.decay(total.horizons),
+        "markout": horizon_figures.markout(total.horizons, cost_bps=total.cost_bps),
+        "net": group_figures.net(report),
+        "outcomes": group_figures.outcomes(report),
+        "thresholds": threshold_figure.thresholds(search) if search and has_thresholds else None,
+        "lateness": horizon_figures.lateness(report.lateness),
+    }
+
+
+def _groups(report: Report, document: BoundValue) -> list[Row]:
+    """All signals and each group, in the order of the figures."""
+    groups = [document["groups"][report.groups.index(group)] for group in group_figures.best_first(report)[1:]]
+    return [group_row(report, group) for group in (document["total"], *groups)]
+
+
+def _choices(search: Search, choices: BoundValue) -> list[BoundValue]:
+    """The markets in the order of the figure."""
+    return [choices[search.choices.index(choice)] for choice in threshold_figure.best_first(search)]
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    """The Content-Security-Policy: no loads, and no scripts but these; plotly sets styles while it draws."""
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" for script in scripts)
     rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
-    return f"default-src 'none'; script-src {allowed}; {rest}"
-
-
-@cache
-def _beside(name: str) -> str:
-    return files("hip3_tasks.analysis.report").joinpath(name).read_text(encoding="utf-8")
+    return f"default-src 'none'; script-src {hashes}; {rest}"

@@ -1,196 +1,126 @@
-"""The report on a terminal: what of all signals became by horizon, then the groups, then the thresholds."""
+"""Print a report: outcomes by horizon, then the groups, then the thresholds."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.analysis.measure.horizons import Horizon
-from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
-from hip3_tasks.analysis.report.model import Group, Report
+from hip3_tasks.analysis.measure.threshold_search import Search, Verdict
+from hip3_tasks.analysis.report import tables
+from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.domain.capture import MINUTE_MS
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, Estimate
+from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
 COLOURS = {Verdict.WORKS: "green", Verdict.LOSES: "red", Verdict.STRUCTURAL: "yellow"}
-
 WIDE = 132
-"""Columns that the widest table takes."""
-
-T = TypeVar("T")
+"""Columns of a terminal that the widest table needs."""
 
 
 def show(report: Report, console: Console) -> None:
-    """Print a report the way people like to read it; where nobody looks at a screen, as wide as it may be."""
+    """Print a report in the width of the terminal; into a file or pipe, at least WIDE columns wide."""
     if not console.is_terminal:
         console.width = max(console.width, WIDE)
-    wide = console.width >= WIDE
+    is_wide = console.width >= WIDE
+    document = BoundValue(report.model_dump(mode="json"))
     for line in _head(report):
         console.print(line, soft_wrap=True)
-    console.print(_horizons(report, wide=wide))
+    console.print(_horizons(report, document, is_wide=is_wide))
     if report.groups:
-        console.print(_groups(report, wide=wide))
+        console.print(_groups(report, document, is_wide=is_wide))
     if report.search is not None:
-        console.print(_thresholds(report.search, wide=wide))
+        console.print(_thresholds(report.search, document, is_wide=is_wide))
         console.print(_tuned(report.search), soft_wrap=True)
-    for sentence in report.sentences():
-        console.print(Text(printable(sentence), "yellow"), soft_wrap=True)
+    for warning in report.warnings():
+        console.print(Text(printable(warning), "yellow"), soft_wrap=True)
 
 
 def _head(report: Report) -> list[Text]:
-    covered, span = report.coverage, number_format.duration(report.last_ms - report.first_ms)
-    watched = "" if covered.markets_watched is None else f" of {covered.markets_watched:,} watched"
-    missed = ", ".join(f"{reason} {number:,}" for reason, number in covered.missed.items())
-    assumed = ", one for each offset assumed" if covered.due_is_assumed else ""
-    captured = number_format.share(covered.captured_share)
+    coverage, span = report.coverage, number_format.duration(report.last_ms - report.first_ms)
+    watched = "" if coverage.markets_watched is None else f" of {coverage.markets_watched:,} watched"
+    reasons = ", ".join(f"{reason} {number:,}" for reason, number in coverage.missed.items())
+    assumed = ", one for each offset assumed" if coverage.due_is_assumed else ""
+    captured = number_format.share(coverage.captured_share)
     return [
         Text(
-            f"{covered.signals:,} signals of {covered.markets_with_signals:,} markets{watched},"
+            f"{coverage.signals:,} signals of {coverage.markets_with_signals:,} markets{watched},"
             f" {number_format.instant(report.first_ms)} + {span}",
             "bold",
         ),
         Text(
-            f"captured {captured} of {covered.due:,} due{assumed}; missed {sum(covered.missed.values()):,}"
-            + (f" ({missed})" if missed else "")
-            + f"; open {number_format.count(covered.open)}"
+            f"captured {captured} of {coverage.due:,} due{assumed}; missed {sum(coverage.missed.values()):,}"
+            + (f" ({reasons})" if reasons else "")
+            + f"; open {number_format.count(coverage.open)}"
         ),
     ]
 
 
-def _horizons(report: Report, *, wide: bool) -> Table:
-    minutes = report.cluster_ms // MINUTE_MS
+def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
     caption = (
-        f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {minutes} min each;"
-        f" none below {FEWEST_CLUSTERS}"
+        f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {report.cluster_ms // MINUTE_MS} min"
+        f" each; none below {FEWEST_CLUSTERS}"
     )
-    table = _table("What became of them, bps", caption)
-    table.add_column("after", no_wrap=True)
-    for horizon in report.total.horizons:
-        table.add_column(number_format.horizon(horizon.offset_ms), justify="right", no_wrap=True)
-    for name, value, form in _ROWS:
-        *before, last = map(value, report.total.horizons)
-        table.add_row(name, *(_with_band(of, form, wide) for of in before), _with_band(last, form, True))
-    table.add_row("half-life", *[""] * (len(report.total.horizons) - 1), _half_life(report.total))
-    for at, part in enumerate(report.lateness_quantiles):
-        if part in (0.5, 0.99, 1.0):
-            name = "lateness, most" if part == 1 else f"lateness, p{part * 100:g}"
-            table.add_row(name, *(number_format.ms(late.quantiles_ms[at]) for late in report.lateness))
-    return table
+    *before, longest = document["total"]["horizons"]
+    rows: list[list[Text | str]] = []
+    for column in tables.MEASURES:
+        cells = [column.cell(horizon) for horizon in before]
+        texts = [_with_band(cell) if is_wide else cell.text for cell in cells]
+        rows.append([column.shown.row_title, *texts, _with_band(column.cell(longest))])
+    half_life = tables.HALF_LIFE.cell({"group": document["total"]}).text
+    rows.append([tables.HALF_LIFE.shown.title, *("" for _ in before), half_life])
+    rows += [
+        [column.shown.row_title, *(column.cell(row).text for row in document["lateness"])] for column in tables.LATENESS
+    ]
+    offsets = [number_format.horizon(horizon.offset_ms) for horizon in report.total.horizons]
+    return _table("What became of them, bps", ["after", *offsets], [row for row in rows if row[0]], caption)
 
 
-_ROWS: tuple[tuple[str, Callable[[Horizon], Estimate | float | None], number_format.Form], ...] = (
-    ("follow-ups", lambda of: of.n, number_format.count),
-    ("clusters", lambda of: of.clusters, number_format.count),
-    ("mean edge", lambda of: of.edge_bps, number_format.level),
-    ("edge / edge at T0", lambda of: of.retention, number_format.ratio),
-    ("  median signal's", lambda of: of.retention_median, number_format.ratio),
-    ("the book came", lambda of: of.book_came, number_format.share),
-    ("the oracle came", lambda of: of.oracle_came, number_format.share),
-    ("unmoved", lambda of: of.unmoved, number_format.share),
-    ("widened", lambda of: of.widened, number_format.share),
-    ("touch to oracle", lambda of: of.market_part_bps, number_format.bps),
-    ("oracle to touch", lambda of: of.oracle_part_bps, number_format.bps),
-    ("markout", lambda of: of.markout_bps, number_format.bps),
-    ("  median", lambda of: of.markout_quantiles_bps[2], number_format.bps),
-    ("  above 0", lambda of: of.hit, number_format.share),
-    ("net of cost", lambda of: of.net_bps, number_format.bps),
-    ("  above 0", lambda of: of.won, number_format.share),
-)
+def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
+    columns = _visible(tables.TERMINAL_GROUPS, is_wide=is_wide)
+    rows = [
+        [printable(group["name"].raw), *_group_texts(columns, group_row(report, group))] for group in document["groups"]
+    ]
+    after = number_format.horizon(report.total.horizons[-1].offset_ms)
+    return _table(f"By {report.by}, after {after}", [report.by, *_group_headings(columns)], rows)
 
 
-def _groups(report: Report, *, wide: bool) -> Table:
-    table = _table(f"By {report.by}, after {number_format.horizon(report.total.horizons[-1].offset_ms)}")
-    columns = [column for column in _GROUP if wide or not column.wide]
-    table.add_column(report.by, no_wrap=True)
+def _group_headings(columns: Sequence[Column]) -> Iterator[str]:
     for column in columns:
-        table.add_column(column.name, justify="right", no_wrap=True)
-    for group in report.groups:
-        at_longest = report.at_longest(group)
-        table.add_row(printable(group.name), *(column.cell((group, at_longest)) for column in columns))
-    return table
+        yield _title(column)
+        if column == tables.NET:
+            yield "90 % band"
 
 
-_Of = tuple[Group, Horizon | None]
-"""A group, and its follow-ups at the longest horizon of all, if it has any."""
+def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
+    for column in columns:
+        cell = column.cell(row)
+        if column == tables.NET:
+            yield from (_coloured(cell), Text(number_format.band(cell.estimate, cell.format), "dim"))
+        else:
+            yield cell.text
 
 
-@dataclass(frozen=True, slots=True)
-class _Column(Generic[T]):
-    name: str
-    cell: Callable[[T], Text | str]
-    wide: bool = False
-    """Left out where there is little room."""
-
-
-def _last(form: number_format.Form, value: Callable[[Horizon], Estimate]) -> Callable[[_Of], str]:
-    return lambda of: number_format.MISSING if of[1] is None else form(value(of[1]).value)
-
-
-_GROUP: tuple[_Column[_Of], ...] = (
-    _Column("signals", lambda of: number_format.count(of[0].signals)),
-    _Column("cost", lambda of: number_format.level(of[0].cost_bps), wide=True),
-    _Column("edge T0", _last(number_format.level, lambda of: of.edge_t0_bps), wide=True),
-    _Column("edge", _last(number_format.level, lambda of: of.edge_bps), wide=True),
-    _Column("half-life", lambda of: _half_life(of[0]), wide=True),
-    _Column("book came", _last(number_format.share, lambda of: of.book_came)),
-    _Column("oracle came", _last(number_format.share, lambda of: of.oracle_came), wide=True),
-    _Column("markout", _last(number_format.bps, lambda of: of.markout_bps)),
-    _Column("net", lambda of: _coloured(of[1].net_bps) if of[1] else number_format.MISSING),
-    _Column(
-        "90 % band",
-        lambda of: Text(
-            number_format.band(of[1].net_bps, number_format.bps) if of[1] else number_format.MISSING, "dim"
-        ),
-    ),
-    _Column("won", _last(number_format.share, lambda of: of.won)),
-)
-
-
-def _thresholds(search: Search, *, wide: bool) -> Table:
-    table = _table(
+def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table:
+    columns = _visible(tables.CHOICES, is_wide=is_wide)
+    rows: list[list[Text | str]] = [
+        [
+            printable(choice.market),
+            *(column.cell(row).text for column in columns),
+            Text(choice.verdict, COLOURS.get(choice.verdict, "")),
+        ]
+        for choice, row in zip(search.choices, document["search"]["choices"], strict=True)
+    ]
+    return _table(
         f"Thresholds, after {number_format.horizon(search.offset_ms)}",
+        ["market", *map(_title, columns), "verdict"],
+        rows,
         f"chosen before {number_format.instant(search.split_at_ms)}, judged on the rest; p: how often the best of"
         f" {search.judged:,} markets does as well by chance",
     )
-    columns = [column for column in _CHOICE if wide or not column.wide]
-    table.add_column("market", no_wrap=True)
-    for column in columns:
-        table.add_column(column.name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for choice in search.choices:
-        verdict = Text(choice.verdict, COLOURS.get(choice.verdict, ""))
-        table.add_row(printable(choice.market), *(column.cell(choice) for column in columns), verdict)
-    return table
-
-
-def _in(choice: Choice, form: Callable[[Part], str]) -> str:
-    return number_format.MISSING if choice.in_sample is None else form(choice.in_sample)
-
-
-def _out(choice: Choice, form: Callable[[Part], str]) -> str:
-    return number_format.MISSING if choice.out_of_sample is None else form(choice.out_of_sample)
-
-
-_CHOICE: tuple[_Column[Choice], ...] = (
-    _Column("matched", lambda of: number_format.count(of.matched)),
-    _Column("edge", lambda of: number_format.level(of.edge_bps), wide=True),
-    _Column("shrank", lambda of: number_format.share(of.shrank), wide=True),
-    _Column("won", lambda of: number_format.share(of.won), wide=True),
-    _Column("net", lambda of: number_format.bps(of.net_bps.value)),
-    _Column("best", lambda of: number_format.level(of.threshold_bps)),
-    _Column("n in", lambda of: _in(of, lambda part: number_format.count(part.n)), wide=True),
-    _Column("won in", lambda of: _in(of, lambda part: number_format.share(part.won)), wide=True),
-    _Column("net in", lambda of: _in(of, lambda part: number_format.bps(part.net_bps.value))),
-    _Column("n out", lambda of: _out(of, lambda part: number_format.count(part.n))),
-    _Column("won out", lambda of: _out(of, lambda part: number_format.share(part.won)), wide=True),
-    _Column("net out", lambda of: _out(of, lambda part: number_format.bps(part.net_bps.value))),
-    _Column("p", lambda of: _out(of, lambda part: number_format.chance(part.p))),
-)
 
 
 def _tuned(search: Search) -> Text:
@@ -202,30 +132,30 @@ def _tuned(search: Search) -> Text:
     )
 
 
-def _half_life(group: Group) -> str:
-    if group.half_life is None:
-        return number_format.MISSING
-    return number_format.seconds(group.half_life.value_s) if group.half_life.value_s is not None else "longer"
+def _visible(columns: Iterable[Column], *, is_wide: bool) -> list[Column]:
+    return [column for column in columns if column.shown.column or (is_wide and column.shown.wide)]
 
 
-def _with_band(value: Estimate | float | None, form: number_format.Form, banded: bool) -> Text:
-    if not isinstance(value, Estimate):
-        return Text(form(value))
-    text = Text(form(value.value))
-    if banded and value.low is not None:
-        text.append(f"  {number_format.band(value, form)}", "dim")
+def _title(column: Column) -> str:
+    return column.shown.column or column.shown.wide
+
+
+def _with_band(cell: TableCell) -> Text:
+    text = Text(cell.text)
+    if cell.estimate.low is not None:
+        text.append(f"  {number_format.band(cell.estimate, cell.format)}", "dim")
     return text
 
 
-def _coloured(estimate: Estimate) -> Text:
-    """Green or red only where the band says so."""
-    if estimate.low is None or estimate.high is None:
-        return Text(number_format.bps(estimate.value))
-    return Text(number_format.bps(estimate.value), "green" if estimate.low > 0 else "red" if estimate.high < 0 else "")
+def _coloured(cell: TableCell) -> Text:
+    """Green above 0, red below it, and without colour if the band holds 0 or is missing."""
+    low, high = cell.estimate.low, cell.estimate.high
+    is_above, is_below = low is not None and low > 0, high is not None and high < 0
+    return Text(cell.text, "green" if is_above else "red" if is_below else "")
 
 
-def _table(title: str, caption: str = "") -> Table:
-    return Table(
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Text | str]], caption: str = "") -> Table:
+    table = Table(
         title=title,
         title_justify="left",
         title_style="bold",
@@ -234,3 +164,8 @@ def _table(title: str, caption: str = "") -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number and heading != "verdict" else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table

@@ -1,80 +1,64 @@
-"""Each market's chosen threshold, in the time it was chosen from and in the rest: how far they part is the over-fit."""
+"""Figure of each market's chosen threshold, in sample and out of sample: the distance between them is the over-fit."""
+
+from math import inf
 
 from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
-from hip3_tasks.charts.plotly_parts import (
-    AMBER,
-    BLUE,
-    GREY,
-    RED,
-    Figure,
-    Number,
-    Trace,
-    dots,
-    figure,
-    label,
-    rows,
-    rows_height,
-)
+from hip3_tasks.charts import plotly_parts as plot
 
-LOOKS = {
-    Verdict.WORKS: (BLUE, "triangle-up"),
-    Verdict.LOSES: (RED, "triangle-down"),
-    Verdict.UNPROVEN: (GREY, "circle"),
-    Verdict.STRUCTURAL: (AMBER, "square"),
-    Verdict.TOO_FEW: (GREY, "x-thin-open"),
+STYLES = {
+    Verdict.WORKS: (plot.BLUE, "triangle-up"),
+    Verdict.UNPROVEN: (plot.GREY, "circle"),
+    Verdict.LOSES: (plot.RED, "triangle-down"),
+    Verdict.STRUCTURAL: (plot.AMBER, "square"),
+    Verdict.TOO_FEW: (plot.GREY, "x-thin-open"),
 }
-"""Told apart by shape as well as by colour."""
+"""Colour and symbol of each verdict: the symbols alone distinguish them, too."""
 
 
-def thresholds(search: Search) -> Figure:
-    """From the ring, in sample, to the verdict's mark, out of sample; of markets with a threshold to choose."""
-    choices = [one for one in chosen_first(search) if one.in_sample]
-    places = list(range(len(choices)))
-    ring = {"symbol": "circle-open", "color": GREY, "size": 10, "line": {"width": 1.5}}
-    inside = [_net(one.in_sample) for one in choices]
-    return figure(
-        [
-            _joins(choices),
-            dots(inside, places, GREY, "in sample", marker=ring, **_hover(choices, places)),
-            *(_judged(choices, verdict) for verdict in Verdict),
-        ],
-        height=rows_height(len(choices)),
+def thresholds(search: Search) -> plot.Figure:
+    """A line from a ring, in sample, to the verdict's symbol, out of sample; markets with a chosen threshold only."""
+    choices = [choice for choice in best_first(search) if choice.in_sample]
+    inside = [_net(choice.in_sample) for choice in choices]
+    outside = [_net(choice.out_of_sample) for choice in choices]
+    labels = [f"{plot.axis_label(choice.market)} from {choice.threshold_bps:g} bps" for choice in choices]
+    hover = {"hovertemplate": "%{hovertext}: %{x:+.2f} bps net"}
+    ring = {"symbol": "circle-open", "color": plot.GREY, "size": 10, "line": {"width": 1.5}}
+    traces = [
+        _over_fit(inside, outside),
+        plot.points(range(len(choices)), inside, labels, plot.GREY, "in sample", marker=ring, **hover),
+    ]
+    for verdict, (colour, symbol) in STYLES.items():
+        rows = [row for row, choice in enumerate(choices) if choice.verdict is verdict]
+        outline = {"width": 2 if symbol.endswith("open") else 0}
+        mark = {"symbol": symbol, "color": colour, "size": 10, "line": outline}
+        traces.append(plot.points(rows, outside, labels, colour, f"out: {verdict}", marker=mark, **hover))
+    return plot.figure(
+        traces,
+        height=plot.category_height(len(choices)),
         xaxis={"title": "net bps at the chosen threshold", "zerolinewidth": 2, "rangemode": "tozero"},
-        yaxis=rows([one.market for one in choices]),
+        yaxis=plot.category_axis([choice.market for choice in choices]),
     )
 
 
-def chosen_first(search: Search) -> list[Choice]:
-    """Markets by what they brought in sample, best first, then those with no threshold to choose."""
-    chosen = [one for one in search.choices if one.in_sample]
-    rest = [one for one in search.choices if not one.in_sample]
-    return [*sorted(chosen, key=lambda one: -(_net(one.in_sample) or 0.0)), *rest]
+def best_first(search: Search) -> list[Choice]:
+    """Markets by their mean net in sample, the best first and those without a chosen threshold last."""
+
+    def net_bps(choice: Choice) -> float:
+        value = _net(choice.in_sample)
+        return -inf if value is None else value
+
+    return sorted(search.choices, key=net_bps, reverse=True)
 
 
-def _net(part: Part | None) -> Number:
+def _net(part: Part | None) -> plot.Number:
     return None if part is None else part.net_bps.value
 
 
-def _judged(choices: list[Choice], verdict: Verdict) -> Trace | None:
-    places = [at for at, one in enumerate(choices) if one.verdict is verdict]
-    if not places:
-        return None
-    colour, symbol = LOOKS[verdict]
-    mark = {"symbol": symbol, "color": colour, "size": 10, "line": {"width": 2 if symbol.endswith("open") else 0}}
-    values = [_net(choices[at].out_of_sample) for at in places]
-    return dots(values, places, colour, f"out: {verdict}", marker=mark, **_hover(choices, places))
-
-
-def _joins(choices: list[Choice]) -> Trace:
-    x: list[Number] = []
-    y: list[Number] = []
-    for at, one in enumerate(choices):
-        x += [_net(one.in_sample), _net(one.out_of_sample), None]
-        y += [at, at, None]
-    thin = {"mode": "lines", "line": {"color": GREY, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
+def _over_fit(inside: list[plot.Number], outside: list[plot.Number]) -> plot.Trace:
+    x: list[plot.Number] = []
+    y: list[plot.Number] = []
+    for row, ends in enumerate(zip(inside, outside, strict=True)):
+        x += [*ends, None]
+        y += [row, row, None]
+    thin = {"mode": "lines", "line": {"color": plot.GREY, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
     return {"type": "scatter", "x": x[:-1], "y": y[:-1], "name": "over-fit", **thin}
-
-
-def _hover(choices: list[Choice], places: list[int]) -> Trace:
-    names = [f"{label(choices[at].market)} from {choices[at].threshold_bps:g} bps" for at in places]
-    return {"hovertext": names, "hovertemplate": "%{hovertext}: %{x:+.2f} bps net"}

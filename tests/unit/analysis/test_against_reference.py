@@ -1,4 +1,4 @@
-"""Every number of a report, against the same reckoned slowly from the definitions."""
+"""Every number of a report, compared with the same computed slowly from the definitions."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,8 @@ import pytest
 from hip3_tasks.analysis.loading import load as loading
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.report.model import Coverage
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import Unavailable
 from tests.reference.report import slow_report
@@ -20,17 +21,17 @@ from tests.support.generators import MINUTE_MS, Directory, outcomes, signals
 
 AT_MS = 1_795_900_000_000
 MIDNIGHT_MS = 1_795_392_000_000
-"""Between 2026-11-22, a Sunday, and 2026-11-23."""
+"""The midnight between 2026-11-22, a Sunday, and 2026-11-23."""
 BAND = {"low", "high", "low_s", "high_s"}
 
 
 def a_few(path: Path) -> tuple[Path, ...]:
-    """Too few clusters for any band; each odd thing once."""
+    """Too few clusters for any band; each unusual case once."""
     directory, chance = Directory(path), random.Random(1)
     for signal in signals(chance, ["xyz:TSLA", "xyz:NVDA", "para:BANKS"], from_ms=MIDNIGHT_MS - 300_000, minutes=8):
         directory.add(signal, *outcomes(signal, chance))
-    for at, edge_bps in enumerate([0.0, -0.5, -3.0, 5.0, 7.5, 50.0]):
-        odd = a_signal("io:ODD", at_ms=MIDNIGHT_MS + at, raw_edge_bps=edge_bps, net_edge_bps=edge_bps - 10.0)
+    for index, edge_bps in enumerate([0.0, -0.5, -3.0, 5.0, 7.5, 50.0]):
+        odd = a_signal("io:ODD", at_ms=MIDNIGHT_MS + index, raw_edge_bps=edge_bps, net_edge_bps=edge_bps - 10.0)
         directory.add(odd, *outcomes(odd, chance, one_sided=0.5))
     twice = a_signal("xyz:TWICE", at_ms=MIDNIGHT_MS + 77, side=Side.SELL)
     directory.add(twice, twice, a_followup(twice), a_followup(twice), a_missed(twice), a_missed(twice, 3000))
@@ -44,28 +45,28 @@ def two_days(path: Path) -> tuple[Path, ...]:
     """Enough for bands and for thresholds; two dexes, two directories, thresholds that differ, all sessions."""
     chance = random.Random(2)
     path.mkdir()
-    one, other = Directory(path / "one"), Directory(path / "other")
+    first, second = Directory(path / "one"), Directory(path / "other")
     for coin, directory, mid_bps, thresholds_bps in (
-        ("xyz:TSLA", one, 9.0, (6.9, 6.0, 6.5)),
-        ("xyz:NVDA", one, 3.0, (7.0, 7.0, 8.0)),
-        ("para:BANKS", other, -6.0, (5.0, 5.5, 6.0)),
+        ("xyz:TSLA", first, 9.0, (6.9, 6.0, 6.5)),
+        ("xyz:NVDA", first, 3.0, (7.0, 7.0, 8.0)),
+        ("para:BANKS", second, -6.0, (5.0, 5.5, 6.0)),
     ):
         for number, signal in enumerate(signals(chance, [coin], from_ms=MIDNIGHT_MS - 80 * MINUTE_MS, minutes=150)):
             signal = signal.model_copy(update={"threshold_bps": thresholds_bps[number % 3]})
             directory.add(signal, *outcomes(signal, chance, mid_bps=mid_bps))
     for signal in signals(chance, ["xyz:RARE"], from_ms=MIDNIGHT_MS, minutes=12, threshold_bps=0.0):
-        one.add(signal, *outcomes(signal, chance))
+        first.add(signal, *outcomes(signal, chance))
     for signal in signals(chance, ["xyz:OFFSET"], from_ms=MIDNIGHT_MS - 60 * MINUTE_MS, minutes=120, side=Side.BUY):
         stands = {"raw_edge_bps": signal.raw_edge_bps, "edge_change_bps": 0.0, "markout_bps": 0.0}
-        one.add(signal, *(a_followup(signal, offset_ms, **stands) for offset_ms in signal.offsets_ms))
+        first.add(signal, *(a_followup(signal, offset_ms, **stands) for offset_ms in signal.offsets_ms))
     for minute in range(5, 25):  # one of them ends at the split
         signal = a_signal("xyz:TSLA", at_ms=MIDNIGHT_MS + minute * MINUTE_MS - 2000, threshold_bps=6.9)
-        one.add(signal, *outcomes(signal, chance, missed=0.0, one_sided=0.0))
-    return one.path, other.path, one.path
+        first.add(signal, *outcomes(signal, chance, missed=0.0, one_sided=0.0))
+    return first.path, second.path, first.path
 
 
 def foreign(path: Path) -> tuple[Path, ...]:
-    """Of another making: no markout, no thresholds, nothing said of what is owed."""
+    """Files of another program: no markouts, no thresholds, no expected follow-ups."""
     directory, chance = Directory(path, foreign=True), random.Random(3)
     for signal in signals(chance, ["xyz:TSLA", "xyz:NVDA"], from_ms=MIDNIGHT_MS - 15 * MINUTE_MS, minutes=30):
         directory.add(signal, *outcomes(signal, chance, missed=0.0))
@@ -73,15 +74,15 @@ def foreign(path: Path) -> tuple[Path, ...]:
 
 
 def partly_foreign(path: Path) -> tuple[Path, ...]:
-    """Beside one of our own; some markets with follow-ups alone, or without those at the longest offset."""
+    """Files of this program and of another; some markets lack signals, or follow-ups at the longest offset."""
     path.mkdir()
     chance = random.Random(4)
     ours, theirs = Directory(path / "ours"), Directory(path / "theirs", foreign=True)
     for signal in signals(chance, ["xyz:TSLA", "para:BANKS"], from_ms=MIDNIGHT_MS, minutes=40):
         ours.add(signal, *outcomes(signal, chance, one_sided=0.8 if signal.market_key == "para:BANKS" else 0.0))
     for signal in signals(chance, ["xyz:NVDA", "mkts:NONE"], from_ms=MIDNIGHT_MS, minutes=25):
-        found = outcomes(signal, chance, missed=0.0)
-        theirs.add(*([signal, *found] if signal.market_key == "xyz:NVDA" else found[:1]))
+        records = outcomes(signal, chance, missed=0.0)
+        theirs.add(*([signal, *records] if signal.market_key == "xyz:NVDA" else records[:1]))
     return ours.path, theirs.path
 
 
@@ -90,7 +91,7 @@ MADE = [a_few, two_days, foreign, partly_foreign]
 
 @pytest.mark.parametrize("by", By)
 @pytest.mark.parametrize("made", [a_few, foreign, partly_foreign])
-def test_every_number_is_what_the_definitions_say(
+def test_every_number_follows_from_the_definitions(
     made: Callable[[Path], tuple[Path, ...]], by: By, tmp_path: Path
 ) -> None:
     dirs = made(tmp_path / "data")
@@ -98,7 +99,7 @@ def test_every_number_is_what_the_definitions_say(
 
 
 @pytest.mark.parametrize(("by", "cost_bps"), [(By.MARKET, None), (By.SESSION, 4.0)])
-def test_every_number_of_two_days_is_what_the_definitions_say(by: By, cost_bps: float | None, tmp_path: Path) -> None:
+def test_every_number_of_two_days_follows_from_the_definitions(by: By, cost_bps: float | None, tmp_path: Path) -> None:
     report = agree(two_days(tmp_path / "data"), by=by, cost_bps=cost_bps)
     assert report["total"]["horizons"][0]["net_bps"]["low"] is not None
     verdicts = {choice["verdict"] for choice in report["search"]["choices"]}
@@ -106,7 +107,7 @@ def test_every_number_of_two_days_is_what_the_definitions_say(by: By, cost_bps: 
 
 
 @pytest.mark.parametrize("by", By)
-def test_wherever_follow_ups_are_divided_the_report_is_the_same(
+def test_the_report_is_the_same_however_follow_ups_are_divided(
     by: By, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "PART_ROWS", 7)
@@ -115,44 +116,44 @@ def test_wherever_follow_ups_are_divided_the_report_is_the_same(
     agree((tmp_path / "data" / "ours", tmp_path / "data" / "theirs"), by=by, cost_bps=None)
 
 
-def test_without_any_follow_up_there_is_nothing_to_report_on(tmp_path: Path) -> None:
+def test_without_follow_ups_there_is_nothing_to_report_on(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_missed())
     with pytest.raises(Unavailable, match="no follow-up of 1 signals"):
-        make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=AT_MS)
+        build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=AT_MS)
 
 
 @pytest.mark.parametrize("by", By)
-def test_follow_ups_without_their_signals_are_reported_on(by: By, tmp_path: Path) -> None:
+def test_follow_ups_without_their_signals_are_reported(by: By, tmp_path: Path) -> None:
     Directory(tmp_path).add(a_followup(), a_followup(offset_ms=5000))
-    report = agree((tmp_path,), by=by, cost_bps=None)
-    assert (report["coverage"]["unowed"], report["coverage"]["open"]) == (2, None)
+    coverage = Coverage.model_validate(agree((tmp_path,), by=by, cost_bps=None)["coverage"])
+    assert (coverage.unowed, coverage.open) == (2, None)
 
 
 def agree(dirs: tuple[Path, ...], *, by: By, cost_bps: float | None) -> Any:
-    found = make(load(*dirs), by=by, cost_bps=cost_bps, at_ms=AT_MS).model_dump(mode="json")
+    actual = build_report(load(*dirs), by=by, cost_bps=cost_bps, at_ms=AT_MS).model_dump(mode="json")
     expected = slow_report(*dirs, by=by.value, cost_bps=cost_bps, at_ms=AT_MS)
-    differences = [*differing(found, expected)]
+    differences = [*differing(actual, expected)]
     assert not differences, "\n".join(differences[:20])
-    return found
+    return actual
 
 
-def differing(found: Any, expected: Any, path: str = "report") -> list[str]:
-    """Where two trees are not the same: in their keys, their lengths, their types or their numbers."""
-    if isinstance(expected, dict) and isinstance(found, dict):
-        if found.keys() != expected.keys():
-            return [f"{path}: {sorted(found.keys() ^ expected.keys())} in one only"]
-        return [line for key in expected for line in differing(found[key], expected[key], f"{path}.{key}")]
-    if isinstance(expected, list) and isinstance(found, list):
-        if len(found) != len(expected):
-            return [f"{path}: {len(found)} and {len(expected)} entries"]
-        pairs = enumerate(zip(found, expected, strict=True))
-        return [line for at, (one, other) in pairs for line in differing(one, other, f"{path}[{at}]")]
-    if isinstance(expected, int | float) and isinstance(found, int | float):
+def differing(actual: Any, expected: Any, path: str = "report") -> list[str]:
+    """The places where two trees differ: in keys, lengths, types or numbers."""
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        if actual.keys() != expected.keys():
+            return [f"{path}: {sorted(actual.keys() ^ expected.keys())} in one only"]
+        return [line for key in expected for line in differing(actual[key], expected[key], f"{path}.{key}")]
+    if isinstance(expected, list) and isinstance(actual, list):
+        if len(actual) != len(expected):
+            return [f"{path}: {len(actual)} and {len(expected)} entries"]
+        pairs = enumerate(zip(actual, expected, strict=True))
+        return [line for index, pair in pairs for line in differing(*pair, f"{path}[{index}]")]
+    if isinstance(expected, int | float) and isinstance(actual, int | float):
         tolerance = 1e-6 if path.rpartition(".")[2] in BAND else 1e-9
-        if isclose(found, expected, rel_tol=tolerance, abs_tol=tolerance * 1e-3) and isinstance(
-            found, bool
+        if isclose(actual, expected, rel_tol=tolerance, abs_tol=tolerance * 1e-3) and isinstance(
+            actual, bool
         ) == isinstance(expected, bool):
             return []
-    elif found == expected:
+    elif actual == expected:
         return []
-    return [f"{path}: {found!r}, expected {expected!r}"]
+    return [f"{path}: {actual!r}, expected {expected!r}"]

@@ -1,4 +1,4 @@
-"""Numbers for people: signed where they have a direction, a dash where they are missing."""
+"""Number formats: a sign for directions, a dash for missing values."""
 
 import pytest
 
@@ -7,15 +7,15 @@ from hip3_tasks.stats.bootstrap import Estimate
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "text"),
     [(1.2, "+1.20"), (-0.35, "−0.35"), (0.0, "0.00"), (-0.004, "0.00"), (0.004, "0.00"), (-1234.5, "−1,234.50")],
 )
-def test_bps_have_a_sign_unless_they_round_to_nothing(value: float, said: str) -> None:
-    assert numerals.bps(value) == said
+def test_bps_have_a_sign_unless_they_round_to_nothing(value: float, text: str) -> None:
+    assert numerals.bps(value) == text
 
 
 @pytest.mark.parametrize(
-    "form",
+    "number_format",
     [
         numerals.bps,
         numerals.level,
@@ -27,9 +27,9 @@ def test_bps_have_a_sign_unless_they_round_to_nothing(value: float, said: str) -
         numerals.chance,
     ],
 )
-def test_what_is_missing_is_a_dash_and_no_zero(form: numerals.Form) -> None:
-    assert form(None) == "–"
-    assert form(0.0) != "–"
+def test_a_missing_value_is_a_dash_and_no_zero(number_format: numerals.Format) -> None:
+    assert number_format(None) == "–"
+    assert number_format(0.0) != "–"
 
 
 def test_units_keep_to_their_numbers() -> None:
@@ -48,7 +48,7 @@ def test_a_ratio_shows_only_that_it_is_negative() -> None:
     assert [numerals.ratio(value) for value in (0.618, -0.1, -0.001)] == ["0.62", "−0.10", "0.00"]
 
 
-def test_no_chance_is_impossible() -> None:
+def test_a_probability_is_never_shown_as_zero() -> None:
     assert [numerals.chance(p) for p in (0.5, 0.001, 0.0)] == ["0.500", "0.001", "<\u00a00.001"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Verdict
 from hip3_tasks.domain.records import Record
@@ -46,7 +46,7 @@ def test_the_figures_are_those_of_the_report(tmp_path: Path) -> None:
 
 
 def assert_as_reported(tally: Tally, path: Path) -> None:
-    total = make(load(path), by=By.MARKET, cost_bps=None, at_ms=T0_MS).total
+    total = build_report(load(path), by=By.MARKET, cost_bps=None, at_ms=T0_MS).total
     found = pipeline(tally).outcomes_by_offset_ms
     assert list(found) == [horizon.offset_ms for horizon in total.horizons]
     for horizon in total.horizons:

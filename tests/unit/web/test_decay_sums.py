@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hip3_tasks.analysis import load
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Group
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
@@ -95,7 +95,7 @@ def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
             captured.append(a_followup(signal, offset_ms, markout_bps=markout_bps, **edges_bps))
     for kind, records in (("signals", signals), ("followups", captured)):
         (tmp_path / f"{kind}_{DAY}.jsonl").write_bytes(b"".join(record.line() for record in records))
-    of_market, of_side = (make(load(tmp_path), by=by, cost_bps=None, at_ms=0) for by in (By.MARKET, By.SIDE))
+    of_market, of_side = (build_report(load(tmp_path), by=by, cost_bps=None, at_ms=0) for by in (By.MARKET, By.SIDE))
     assert all(row.markout_bps.low is not None for row in of_market.total.horizons)
     decay = of(*signals, *captured)
     assert_same(decay_table(decay, coin=None, side=None), of_market.total)

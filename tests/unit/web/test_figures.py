@@ -1,4 +1,4 @@
-"""The page's charts, as plotly takes them: every one is a figure that the report could draw as well."""
+"""The live page's charts, which plotly must accept."""
 
 import plotly.graph_objects as go
 
@@ -23,7 +23,7 @@ ROW = SignalRow(
 )
 
 
-def test_a_signals_prices_are_steps_broken_where_nothing_is_known() -> None:
+def test_prices_around_a_signal_are_steps_broken_at_gaps() -> None:
     entries = [
         Entry(T0_MS - 9_000, a_market(ask_px=100.0)),
         Entry(T0_MS, a_market(ask_px=101.0)),
@@ -44,7 +44,7 @@ def test_a_signals_prices_are_steps_broken_where_nothing_is_known() -> None:
     go.Figure(figure)
 
 
-def test_a_decay_shows_a_band_only_where_there_is_one() -> None:
+def test_a_decay_chart_shows_a_band_only_where_there_is_one() -> None:
     sure, unsure = Estimate(value=4.0, low=3.0, high=5.0), Estimate(value=2.0)
     horizons = [
         Horizon(offset_ms=0, edge_bps=sure, markout_bps=unsure, n=9, clusters=3),
@@ -68,6 +68,6 @@ def test_lateness_is_drawn_by_offset() -> None:
     go.Figure(figure)
 
 
-def test_a_figure_of_nothing_is_empty() -> None:
+def test_a_chart_without_data_is_empty() -> None:
     assert lateness_figure(Window())["data"] == []
     assert all(line["x"] == [] for line in decay_figure([])["data"])

@@ -16,7 +16,7 @@ from hip3_tasks.analysis.loading.quality import Notes
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
-from hip3_tasks.analysis.report.build import make
+from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
 
 FIRST_MS = 1_795_392_000_000
@@ -86,7 +86,7 @@ def search(**markets: Planted) -> Search:
         missed=missed,
         notes=Notes(dirs=[]),
     )
-    found = make(data, by=By.SIDE, cost_bps=None, at_ms=0).search
+    found = build_report(data, by=By.SIDE, cost_bps=None, at_ms=0).search
     assert found is not None
     return found
 

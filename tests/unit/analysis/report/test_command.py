@@ -1,21 +1,23 @@
-"""`hip3 report`: what it prints, what it leaves, and what it says of mistakes."""
+"""`hip3 report`: its output, its files and its errors."""
 
 import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from hip3_tasks import settings
+from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import make
-from hip3_tasks.analysis.report.command import Files, report_command
+from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.report.command import ReportOutputs, report_command
 from hip3_tasks.analysis.report.export import as_csv
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
@@ -38,27 +40,27 @@ def run(*arguments: object) -> int:
     return exit_status(lambda: app(["report", *map(str, arguments)], prog_name="hip3", standalone_mode=False))
 
 
-def left(history: Path, tmp_path: Path) -> Report:
+def written_report(history: Path, tmp_path: Path) -> Report:
     path = tmp_path / "report.json"
-    assert report_command([history], Selection(), by=By.MARKET, cost_bps=None, files=Files(json=path)) == 0
+    assert report_command([history], Selection(), by=By.MARKET, cost_bps=None, outputs=ReportOutputs(json=path)) == 0
     return Report.model_validate_json(path.read_bytes())
 
 
-def test_what_it_leaves_is_the_same_report(history: Path, tmp_path: Path) -> None:
-    asked = [tmp_path / name for name in ("r.json", "r.csv", "t.json")]
-    assert run(history, "--json-out", asked[0], "--csv", asked[1], "--thresholds", asked[2]) == 0
-    report = Report.model_validate_json(asked[0].read_bytes())
-    lines = list(csv.DictReader(io.StringIO(asked[1].read_text())))
+def test_all_files_have_the_same_report(history: Path, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("r.json", "r.csv", "t.json")]
+    assert run(history, "--json-out", paths[0], "--csv", paths[1], "--thresholds", paths[2]) == 0
+    report = Report.model_validate_json(paths[0].read_bytes())
+    lines = list(csv.DictReader(io.StringIO(paths[1].read_text())))
     assert [(line["group"], int(line["offset_ms"])) for line in lines] == [
         (group.name, horizon.offset_ms) for group in (report.total, *report.groups) for horizon in group.horizons
     ]
     assert float(lines[0]["net_bps_low"]) == report.total.horizons[0].net_bps.low
     assert float(lines[0]["markout_p90_bps"]) == report.total.horizons[0].markout_quantiles_bps[-1]
     assert report.search is not None
-    assert json.loads(asked[2].read_text()) == report.search.recommended_bps()
+    assert json.loads(paths[2].read_text()) == report.search.recommended_bps()
 
 
-def test_json_alone_is_all_that_it_prints(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_json_it_prints_nothing_else(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([history, "--json"], ["--json", history]):
         assert run(*words) == 0
         captured = capsys.readouterr()
@@ -67,7 +69,7 @@ def test_json_alone_is_all_that_it_prints(history: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.parametrize("words", [["--json", "FILE"], ["--json=FILE"]])
-def test_a_file_after_json_is_written_with_a_line_that_tells_the_name_of_the_option(
+def test_a_file_after_json_is_written_and_the_new_option_is_named(
     history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     path = tmp_path / "report.json"
@@ -78,7 +80,7 @@ def test_a_file_after_json_is_written_with_a_line_that_tells_the_name_of_the_opt
     assert captured.out.startswith("6,000 signals of 8 markets")
 
 
-def test_a_pipe_is_written_to_and_a_link_stays_one(history: Path, tmp_path: Path) -> None:
+def test_pipes_and_links_stay_what_they_are(history: Path, tmp_path: Path) -> None:
     pipe, link, file = tmp_path / "pipe", tmp_path / "latest.csv", tmp_path / "r.csv"
     os.mkfifo(pipe)
     link.symlink_to(file.name)
@@ -92,7 +94,7 @@ def test_a_pipe_is_written_to_and_a_link_stays_one(history: Path, tmp_path: Path
     assert sorted(tmp_path.iterdir()) == [link, pipe, file]
 
 
-def test_the_thresholds_it_leaves_are_what_the_feed_reads(history: Path, tmp_path: Path) -> None:
+def test_the_feed_reads_the_thresholds_file(history: Path, tmp_path: Path) -> None:
     path = tmp_path / "thresholds.json"
     assert run(history, "--thresholds", path) == 0
     assert settings.load(thresholds=path).rules.thresholds_bps == json.loads(path.read_text())
@@ -109,7 +111,7 @@ def test_every_grouping_adds_up_to_all_signals(history: Path, tmp_path: Path, by
     assert coverage.open == coverage.due - coverage.captured - sum(coverage.missed.values()) >= 0
 
 
-def test_a_cost_that_is_given_takes_the_place_of_the_recorded_ones(history: Path, tmp_path: Path) -> None:
+def test_a_given_cost_replaces_the_recorded_ones(history: Path, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     assert run(history, "--cost-bps", 2.5, "--json-out", path) == 0
     for horizon in Report.model_validate_json(path.read_bytes()).total.horizons:
@@ -120,7 +122,7 @@ def test_a_cost_that_is_given_takes_the_place_of_the_recorded_ones(history: Path
 @pytest.mark.parametrize("columns", [80, 132, 200])
 def test_the_tables_fit_the_terminal(history: Path, tmp_path: Path, columns: int) -> None:
     console = Console(width=columns, force_terminal=True, file=io.StringIO(), color_system=None)
-    show(left(history, tmp_path), console)
+    show(written_report(history, tmp_path), console)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert all(len(line) <= columns for line in text.splitlines() if "─" in line)
@@ -128,20 +130,20 @@ def test_the_tables_fit_the_terminal(history: Path, tmp_path: Path, columns: int
     assert all(market in text for market in ("xyz:TSLA", "xyz:NVDA"))
 
 
-def test_what_a_group_has_not_is_no_number_on_the_terminal(tmp_path: Path) -> None:
-    """Neither its own longest horizon in place of the longest, nor `longer` where no half-life is known."""
+def test_missing_values_of_a_group_are_dashes_on_the_terminal(tmp_path: Path) -> None:
+    """Its own longest horizon does not replace the longest, and an unknown half-life is not `longer`."""
     short, without = (a_signal(coin, offsets_ms=(1000,)) for coin in ("xyz:SHORT", "xyz:WITHOUT"))
     Directory(tmp_path).add(a_signal(), a_followup(offset_ms=5000), short, a_followup(short), without)
     console = Console(width=132, file=io.StringIO())
-    show(make(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0), console)
+    show(build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0), console)
     assert isinstance(console.file, io.StringIO)
     rows = {line.split()[0]: line.split()[1:] for line in console.file.getvalue().splitlines() if "xyz:" in line}
     assert rows["xyz:WITHOUT"][2:] == ["–"] * 9
     assert rows["xyz:SHORT"][2:4] + rows["xyz:SHORT"][-6:] == ["–"] * 8
 
 
-def test_a_name_from_a_file_does_not_act_on_the_terminal(history: Path, tmp_path: Path) -> None:
-    report = left(history, tmp_path)
+def test_control_characters_in_a_name_are_escaped_on_the_terminal(history: Path, tmp_path: Path) -> None:
+    report = written_report(history, tmp_path)
     report.groups[0].name = "xyz:\x1b[2J"
     console = Console(width=132, file=io.StringIO())
     show(report, console)
@@ -150,7 +152,7 @@ def test_a_name_from_a_file_does_not_act_on_the_terminal(history: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["/nowhere"], "/nowhere: No such file or directory"),
         (["DIR", "--date", "2031-01-01"], "no day asked for has files: there are 2026-01-20"),
@@ -170,17 +172,17 @@ def test_a_name_from_a_file_does_not_act_on_the_terminal(history: Path, tmp_path
         (["DIR", "--csv", "DIR"], "a directory; expected the name of a file"),
     ],
 )
-def test_a_mistake_is_answered_in_one_line(
-    history: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_a_mistake_gives_an_error_of_one_line(
+    history: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert run(*[str(history) if word == "DIR" else word for word in arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert said in captured.err
+    assert message in captured.err
     assert captured.err.count("\n") == 1
 
 
-def test_a_coin_that_the_data_do_not_hold_is_named_beside_those_they_do(
+def test_a_coin_without_data_is_named_and_the_others_are_reported(
     history: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sentence = "xyz:TLSA: there is no signal of it in what was asked for"
@@ -193,6 +195,24 @@ def test_a_coin_that_the_data_do_not_hold_is_named_beside_those_they_do(
     assert captured.err == f"hip3: {sentence}; did you mean xyz:TSLA?\n"
 
 
+def test_a_page_without_its_package_is_refused_before_any_work(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "hip3_tasks.analysis.report.html", raising=False)
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert run(history, "--html", tmp_path / "report.html") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("hip3: jinja2 is not installed: ")
+
+
+def test_reading_files_alone_imports_no_numpy() -> None:
+    code = "import sys; from hip3_tasks.analysis import By, lines_of, load; print('numpy' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
+    assert analysis.build_report is build_report
+
+
 def test_csv_has_a_line_for_each_group_and_horizon(history: Path, tmp_path: Path) -> None:
-    report = left(history, tmp_path)
+    report = written_report(history, tmp_path)
     assert as_csv(report).count("\n") == 1 + 3 * (1 + len(report.groups))

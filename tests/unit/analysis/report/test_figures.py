@@ -1,4 +1,4 @@
-"""The report's figures: plotly takes them, they hold the report's own numbers, and a gap where one is missing."""
+"""The report's figures: plotly accepts them, and they hold the report's numbers, with gaps for missing ones."""
 
 from typing import Any
 
@@ -6,10 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from hip3_tasks.analysis.measure.threshold_search import Search
-from hip3_tasks.analysis.report import group_figures as groupfigures
-from hip3_tasks.analysis.report import horizon_figures as figures
-from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
-from hip3_tasks.analysis.report.model import Lateness, Report
+from hip3_tasks.analysis.report import group_figures, horizon_figures, threshold_figure
+from hip3_tasks.analysis.report.model import LatenessQuantiles, Report
 from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.support.report_samples import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
@@ -22,71 +20,74 @@ def searched(report: Report) -> Search:
 
 def all_of(report: Report) -> dict[str, Figure]:
     drawn = {
-        "decay": figures.decay(report.total.horizons),
-        "markout": figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-        "net": groupfigures.net(report),
-        "outcomes": groupfigures.outcomes(report),
-        "lateness": figures.lateness(report.lateness),
+        "decay": horizon_figures.decay(report.total.horizons),
+        "markout": horizon_figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
+        "net": group_figures.net(report),
+        "outcomes": group_figures.outcomes(report),
+        "lateness": horizon_figures.lateness(report.lateness),
     }
     if report.search:
-        drawn["thresholds"] = thresholdfigure.thresholds(report.search)
+        drawn["thresholds"] = threshold_figure.thresholds(report.search)
     return drawn
 
 
 def trace(figure: Figure, name: str) -> dict[str, Any]:
-    (found,) = (one for one in figure["data"] if one["name"] == name)
-    return found
+    (match,) = (trace for trace in figure["data"] if trace["name"] == name)
+    return match
 
 
 @pytest.mark.parametrize("report", [a_report, a_report_of_a_minute, a_report_of_nothing, a_hostile_report])
-def test_plotly_takes_every_figure_and_none_brings_a_background(report: Any) -> None:
+def test_plotly_accepts_every_figure_and_none_has_a_background(report: Any) -> None:
     for drawn in all_of(report()).values():
         go.Figure(drawn)
         assert drawn["layout"]["paper_bgcolor"] == drawn["layout"]["plot_bgcolor"] == "rgba(0,0,0,0)"
         assert drawn["layout"]["uirevision"]
 
 
-def test_the_decay_begins_with_all_of_the_edge_and_goes_through_the_reports_means() -> None:
+def test_the_decay_starts_at_1_and_passes_through_the_means() -> None:
     horizons = a_report().total.horizons
-    drawn = figures.decay(horizons)
+    drawn = horizon_figures.decay(horizons)
     edges, left = trace(drawn, "mean edge"), trace(drawn, "edge left, of 1 at T0")
     assert edges["x"] == left["x"] == [0, 1, 3, 5]
-    assert edges["y"] == [horizons[0].edge_t0_bps.value, *(of.edge_bps.value for of in horizons)]
-    assert left["y"] == [1, *(of.retention.value for of in horizons)]
+    assert edges["y"] == [horizons[0].edge_t0_bps.value, *(horizon.edge_bps.value for horizon in horizons)]
+    assert left["y"] == [1, *(horizon.retention.value for horizon in horizons)]
 
 
-def test_the_markouts_fan_is_the_reports_quantiles() -> None:
+def test_the_fan_of_markouts_has_the_quantiles() -> None:
     horizons = a_report().total.horizons
-    drawn = figures.markout(horizons, cost_bps=7.5)
-    assert trace(drawn, "mean")["y"] == [0, *(of.markout_bps.value for of in horizons)]
-    assert trace(drawn, "median")["y"] == [0, *(of.markout_quantiles_bps[2] for of in horizons)]
-    least, most = ([of.markout_quantiles_bps[at] for of in horizons] for at in (0, 4))
+    drawn = horizon_figures.markout(horizons, cost_bps=7.5)
+    assert trace(drawn, "mean")["y"] == [0, *(horizon.markout_bps.value for horizon in horizons)]
+    assert trace(drawn, "median")["y"] == [0, *(horizon.markout_quantiles_bps[2] for horizon in horizons)]
+    least, most = ([horizon.markout_quantiles_bps[index] for horizon in horizons] for index in (0, 4))
     assert trace(drawn, "middle 80 %")["y"] == [0, *most, *reversed(least), 0]
     assert trace(drawn, "cost to beat")["y"] == [7.5, 7.5]
 
 
 def test_groups_are_drawn_best_first_below_all_signals_and_hollow_without_a_band() -> None:
     report = a_report()
-    drawn = groupfigures.net(report)
-    nets = [group.horizons[-1].net_bps.value for group in groupfigures.ordered(report)]
+    drawn = group_figures.net(report)
+    nets = [group.horizons[-1].net_bps.value for group in group_figures.best_first(report)]
     assert nets[1:] == sorted(nets[1:], reverse=True)
     assert trace(drawn, "mean, with its band")["x"] == nets
-    bands = [group.horizons[-1].net_bps for group in groupfigures.ordered(report)]
-    assert trace(drawn, "band")["x"][::3] == [of.low for of in bands]
-    assert trace(drawn, "band")["x"][1::3] == [of.high for of in bands]
-    minute = groupfigures.net(a_report_of_a_minute())
+    bands = [group.horizons[-1].net_bps for group in group_figures.best_first(report)]
+    assert trace(drawn, "band")["x"][::3] == [band.low for band in bands]
+    assert trace(drawn, "band")["x"][1::3] == [band.high for band in bands]
+    minute = group_figures.net(a_report_of_a_minute())
     assert trace(minute, "no band, no claim")["marker"]["symbol"] == "circle-open"
     assert trace(minute, "band")["x"] == []
 
 
-def test_what_became_of_the_edge_adds_up() -> None:
+def test_outcomes_of_a_group_add_up_to_1() -> None:
     report = a_report()
-    drawn = groupfigures.outcomes(report)
+    drawn = group_figures.outcomes(report)
     came, led = trace(drawn, "book came")["x"], trace(drawn, "oracle came")["x"]
-    at_last = [group.horizons[-1] for group in groupfigures.ordered(report)]
-    assert (came, led) == ([of.book_came.value for of in at_last], [of.oracle_came.value for of in at_last])
-    assert [sum(shares) for shares in zip(*(one["x"] for one in drawn["data"]), strict=True)] == pytest.approx(
-        [1.0] * len(at_last)
+    longest = [group.horizons[-1] for group in group_figures.best_first(report)]
+    assert (came, led) == (
+        [horizon.book_came.value for horizon in longest],
+        [horizon.oracle_came.value for horizon in longest],
+    )
+    assert [sum(shares) for shares in zip(*(bars["x"] for bars in drawn["data"]), strict=True)] == pytest.approx(
+        [1.0] * len(longest)
     )
 
 
@@ -94,38 +95,38 @@ def test_a_group_without_the_longest_horizon_is_a_gap() -> None:
     report = a_report()
     short = report.groups[0].model_copy(update={"horizons": report.groups[0].horizons[:-1]})
     drawn = all_of(report.model_copy(update={"groups": [short, *report.groups[1:]]}))
-    assert [one["x"][-1] for one in drawn["outcomes"]["data"]] == [None] * 4
+    assert [bars["x"][-1] for bars in drawn["outcomes"]["data"]] == [None] * 4
     assert trace(drawn["net"], "no band, no claim")["x"] == [None]
 
 
 def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     search = searched(a_report())
-    drawn = thresholdfigure.thresholds(search)
-    chosen = [one for one in thresholdfigure.chosen_first(search) if one.in_sample]
-    inside = [one.in_sample and one.in_sample.net_bps.value for one in chosen]
-    outside = [one.out_of_sample and one.out_of_sample.net_bps.value for one in chosen]
+    drawn = threshold_figure.thresholds(search)
+    chosen = [choice for choice in threshold_figure.best_first(search) if choice.in_sample]
+    inside = [choice.in_sample and choice.in_sample.net_bps.value for choice in chosen]
+    outside = [choice.out_of_sample and choice.out_of_sample.net_bps.value for choice in chosen]
     assert trace(drawn, "in sample")["x"] == inside
     assert (trace(drawn, "over-fit")["x"][::3], trace(drawn, "over-fit")["x"][1::3]) == (inside, outside)
-    for verdict in {one.verdict for one in chosen}:
+    for verdict in {choice.verdict for choice in chosen}:
         marks = trace(drawn, f"out: {verdict}")
-        assert marks["x"] == [value for one, value in zip(chosen, outside, strict=True) if one.verdict is verdict]
-    assert len({symbol for _, symbol in thresholdfigure.LOOKS.values()}) == len(thresholdfigure.LOOKS)
+        assert marks["x"] == [value for choice, value in zip(chosen, outside, strict=True) if choice.verdict is verdict]
+    assert len({symbol for _, symbol in threshold_figure.STYLES.values()}) == len(threshold_figure.STYLES)
 
 
-def test_zero_can_be_seen_where_it_decides() -> None:
+def test_zero_is_visible_on_axes_of_net() -> None:
     drawn = all_of(a_report())
     assert [drawn[name]["layout"]["xaxis"]["rangemode"] for name in ("net", "thresholds")] == ["tozero"] * 2
 
 
-def test_lateness_is_on_a_logarithm_unless_some_was_nothing() -> None:
-    drawn = figures.lateness([Lateness(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
+def test_the_axis_of_lateness_is_logarithmic_unless_some_is_zero() -> None:
+    drawn = horizon_figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("log", [1, 2, 30, 400, 500])
-    drawn = figures.lateness([Lateness(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
+    drawn = horizon_figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("linear", [0, 2, 30, 400, 500])
 
 
-def test_names_are_labels_that_plotly_takes_for_text() -> None:
-    axis = groupfigures.net(a_hostile_report())["layout"]["yaxis"]
+def test_names_are_labels_that_plotly_shows_as_text() -> None:
+    axis = group_figures.net(a_hostile_report())["layout"]["yaxis"]
     assert axis["tickvals"] == list(range(len(HOSTILE) + 1))
     assert not any("<" in text or "\x1b" in text for text in axis["ticktext"])
     assert "10:00" in axis["ticktext"]

@@ -1,4 +1,4 @@
-"""The page: each number on it is the report's, each text stays text, and nothing is asked of anybody."""
+"""The page: its numbers are the report's, texts from files stay text, and it makes no requests."""
 
 import json
 import re
@@ -9,10 +9,8 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.report import group_figures as groupfigures
-from hip3_tasks.analysis.report import horizon_figures as figures
-from hip3_tasks.analysis.report import threshold_figure as thresholdfigure
-from hip3_tasks.analysis.report.html import page
+from hip3_tasks.analysis.report import group_figures, horizon_figures, threshold_figure
+from hip3_tasks.analysis.report.html import as_html
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.support.report_samples import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
@@ -27,14 +25,14 @@ REPORTS = [a_report, a_report_of_a_minute, a_report_of_nothing, a_hostile_report
 
 
 class Element:
-    """One element, with the text of it and of all inside it."""
+    """One element, with all the text inside it."""
 
     def __init__(self, tag: str, attributes: dict[str, str]) -> None:
         self.tag, self.attributes, self.text = tag, attributes, ""
 
 
-class Reading(HTMLParser):
-    """A page as a browser would take it apart."""
+class ParsedPage(HTMLParser):
+    """A page, parsed as by a browser."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -61,7 +59,11 @@ class Reading(HTMLParser):
         return [element for element in self.elements if "data-path" in element.attributes]
 
     def scripts(self, *, run: bool) -> list[str]:
-        return [one.text for one in self.elements if one.tag == "script" and ("type" not in one.attributes) is run]
+        return [
+            element.text
+            for element in self.elements
+            if element.tag == "script" and ("type" not in element.attributes) is run
+        ]
 
 
 def found_at(document: Any, path: str) -> Any:
@@ -72,7 +74,7 @@ def found_at(document: Any, path: str) -> Any:
 
 
 def is_rounded(text: str, value: float) -> bool:
-    """Whether a text says this number, or it in percent, or it in thousandths, to the decimals that it shows."""
+    """Whether a text is this number, its percentage or its thousandth, rounded to the decimals of the text."""
     number = re.sub(r"[^\d.−]", "", text).replace("−", "-")
     if text.startswith("<"):
         return value < float(number)
@@ -83,7 +85,7 @@ def is_rounded(text: str, value: float) -> bool:
 @pytest.mark.parametrize("report", REPORTS)
 def test_every_number_on_the_page_is_the_reports(report: Any) -> None:
     document = report().model_dump(mode="json")
-    numbers = Reading(page(report())).numbers()
+    numbers = ParsedPage(as_html(report())).numbers()
     for shown in numbers:
         path, exact = shown.attributes["data-path"], shown.attributes["data-value"]
         if path.startswith("derived."):
@@ -97,19 +99,20 @@ def test_every_number_on_the_page_is_the_reports(report: Any) -> None:
     assert len(numbers) > 10
 
 
-def test_what_the_page_counts_itself_is_right() -> None:
+def test_numbers_derived_for_the_page_are_right() -> None:
     report = a_report()
-    shown = {one.attributes["data-path"]: one.attributes["data-value"] for one in Reading(page(report)).numbers()}
-    said = {path.removeprefix("derived."): json.loads(shown[path]) for path in shown if path.startswith("derived.")}
+    numbers = [number.attributes for number in ParsedPage(as_html(report)).numbers()]
+    shown = {number["data-path"]: number["data-value"] for number in numbers}
+    derived = {path.removeprefix("derived."): json.loads(shown[path]) for path in shown if path.startswith("derived.")}
     choices = json.loads(report.model_dump_json())["search"]["choices"]
-    paid = [one for one in choices if one["in_sample"] and one["in_sample"]["net_bps"]["value"] > 0]
-    held = [one for one in paid if one["out_of_sample"] and one["out_of_sample"]["net_bps"]["value"] > 0]
-    assert said == {
+    paid = [choice for choice in choices if pays(choice["in_sample"])]
+    held = [choice for choice in paid if pays(choice["out_of_sample"])]
+    assert derived == {
         "captured_share": report.coverage.captured / report.coverage.due,
         "missed": 15,
         "tuned": len(paid),
         "held": len(held),
-        "proven": sum(one["verdict"] == "works" for one in held),
+        "proven": sum(choice["verdict"] == "works" for choice in held),
         "markets": 6,
         "cluster_min": 1,
         "files": 1,
@@ -118,14 +121,19 @@ def test_what_the_page_counts_itself_is_right() -> None:
     }
 
 
+def pays(sample: Any) -> bool:
+    return bool(sample and sample["net_bps"]["value"] > 0)
+
+
 def test_every_measure_of_every_group_and_market_is_in_a_table() -> None:
     report = a_report()
-    shown = {one.attributes["data-path"] for one in Reading(page(report)).numbers()}
+    shown = {number.attributes["data-path"] for number in ParsedPage(as_html(report)).numbers()}
+    choices = report.search.choices if report.search else []
     unshown = r"markout_quantiles_bps\.[0134]|offset_ms|half_life\.(low_s|high_s|has_band)"
     for start, value in [
-        *((f"total.horizons.{at}", of) for at, of in enumerate(report.total.horizons)),
-        *((f"groups.{at}.horizons.2", group.horizons[2]) for at, group in enumerate(report.groups)),
-        *((f"search.choices.{at}", choice) for at, choice in enumerate(report.search.choices if report.search else [])),
+        *((f"total.horizons.{index}", horizon) for index, horizon in enumerate(report.total.horizons)),
+        *((f"groups.{index}.horizons.2", group.horizons[2]) for index, group in enumerate(report.groups)),
+        *((f"search.choices.{index}", choice) for index, choice in enumerate(choices)),
     ]:
         for leaf in leaves(value.model_dump(mode="json"), start):
             assert leaf in shown or re.search(rf"\.({unshown}|clusters)$", leaf), leaf
@@ -137,55 +145,57 @@ def leaves(value: Any, path: str) -> list[str]:
             return [f"{path}.value"]
         return [leaf for name, inside in value.items() for leaf in leaves(inside, f"{path}.{name}")]
     if isinstance(value, list):
-        return [leaf for at, inside in enumerate(value) for leaf in leaves(inside, f"{path}.{at}")]
+        return [leaf for index, inside in enumerate(value) for leaf in leaves(inside, f"{path}.{index}")]
     return [path]
 
 
 def test_the_figures_on_the_page_are_those_of_the_report() -> None:
     report = a_report()
     assert report.search
-    *drawn, _ = (json.loads(text) for text in Reading(page(report)).scripts(run=False))
+    *drawn, _ = (json.loads(text) for text in ParsedPage(as_html(report)).scripts(run=False))
     assert drawn == json.loads(
         json.dumps(
             [
-                figures.decay(report.total.horizons),
-                figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-                groupfigures.net(report),
-                groupfigures.outcomes(report),
-                thresholdfigure.thresholds(report.search),
-                figures.lateness(report.lateness),
+                horizon_figures.decay(report.total.horizons),
+                horizon_figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
+                group_figures.net(report),
+                group_figures.outcomes(report),
+                threshold_figure.thresholds(report.search),
+                horizon_figures.lateness(report.lateness),
             ]
         )
     )
 
 
 def test_text_from_files_stays_text() -> None:
-    reading = Reading(page(a_hostile_report()))
-    assert {element.tag for element in reading.elements} <= TAGS
+    parsed = ParsedPage(as_html(a_hostile_report()))
+    assert {element.tag for element in parsed.elements} <= TAGS
     assert not any(
-        name.startswith("on") or name in ("src", "href") for one in reading.elements for name in one.attributes
+        name.startswith("on") or name in ("src", "href") for element in parsed.elements for name in element.attributes
     )
-    shown = [one.text for one in reading.numbers()]
+    shown = [number.text for number in parsed.numbers()]
     for name in HOSTILE:
         assert name.replace("\x1b", "\\x1b").replace("\u2028", "\\u2028") in shown
-    assert len(reading.scripts(run=True)) == 2
+    assert len(parsed.scripts(run=True)) == 2
 
 
 def test_nothing_is_fetched_and_only_the_pages_own_scripts_run() -> None:
-    reading = Reading(page(a_report()))
+    parsed = ParsedPage(as_html(a_report()))
     (policy,) = (
-        one.attributes["content"]
-        for one in reading.elements
-        if one.attributes.get("http-equiv") == "Content-Security-Policy"
+        element.attributes["content"]
+        for element in parsed.elements
+        if element.attributes.get("http-equiv") == "Content-Security-Policy"
     )
-    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in reading.scripts(run=True)]
-    assert policy.startswith("default-src 'none'; script-src " + " ".join(f"'sha256-{one}'" for one in digests) + ";")
+    digests = [b64encode(sha256(script.encode()).digest()).decode() for script in parsed.scripts(run=True)]
+    assert policy.startswith(
+        "default-src 'none'; script-src " + " ".join(f"'sha256-{digest}'" for digest in digests) + ";"
+    )
     assert "http" not in policy and "connect-src" not in policy
-    assert len(page(a_report()).encode()) < 6_000_000
+    assert len(as_html(a_report()).encode()) < 6_000_000
 
 
 @pytest.mark.parametrize(
-    ("net", "said"),
+    ("net", "text"),
     [
         (Estimate(value=1.0, low=0.5, high=1.5), "Yes: a signal brought +1.00 bps on average, net of cost, after 5 s"),
         (Estimate(value=-1.0, low=-1.5, high=-0.5), "No: a signal brought −1.00 bps"),
@@ -194,11 +204,11 @@ def test_nothing_is_fetched_and_only_the_pages_own_scripts_run() -> None:
         (Estimate(value=None), "No claim: what the signals brought is not known"),
     ],
 )
-def test_the_answer_claims_no_more_than_the_band(net: Estimate, said: str) -> None:
+def test_the_answer_claims_no_more_than_the_band(net: Estimate, text: str) -> None:
     report = a_report()
     last = report.total.horizons[-1].model_copy(update={"net_bps": net})
     changed = report.total.model_copy(update={"horizons": [*report.total.horizons[:-1], last]})
-    assert answer(report.model_copy(update={"total": changed})).startswith(said)
+    assert answer(report.model_copy(update={"total": changed})).startswith(text)
 
 
 def test_without_bands_or_follow_ups_there_is_a_page_and_no_claim() -> None:
@@ -207,5 +217,6 @@ def test_without_bands_or_follow_ups_there_is_a_page_and_no_claim() -> None:
 
 
 def answer(report: Report) -> str:
-    first = next(one for one in Reading(page(report)).elements if one.attributes.get("class") == "answer")
+    elements = ParsedPage(as_html(report)).elements
+    first = next(element for element in elements if element.attributes.get("class") == "answer")
     return first.text.replace("\N{NO-BREAK SPACE}", " ")
