@@ -134,15 +134,15 @@ def _declared(kind: type[T]) -> dict[str, T]:
 
 
 COUNTS, RATIOS, SHOWN, TOPICS = _declared(Count), _declared(Ratio), _declared(Shown), _declared(Topic)
-_BOOTSTRAPPED = dict.fromkeys(["n", *(name for ratio in RATIOS.values() if ratio.has_band for name in ratio[:2])])
-_OTHERS = [
-    *(count.sum for count in COUNTS.values()),
-    *(name for ratio in RATIOS.values() for name in ratio[:2]),
-    "bought",
-]
-SUMS = Asked(
-    drawn=tuple(_BOOTSTRAPPED), undrawn=tuple(dict.fromkeys(name for name in _OTHERS if name not in _BOOTSTRAPPED))
-)
+
+
+def _sums(*, has_band: bool) -> list[str]:
+    return [name for ratio in RATIOS.values() if ratio.has_band is has_band for name in ratio[:2]]
+
+
+_DRAWN = tuple(dict.fromkeys(["n", *_sums(has_band=True)]))
+_OTHERS = dict.fromkeys(["bought", *(count.sum for count in COUNTS.values()), *_sums(has_band=False)])
+SUMS = Asked(drawn=_DRAWN, undrawn=tuple(name for name in _OTHERS if name not in _DRAWN))
 """The sums over clusters that a report needs: those of the measures, and `bought`, the number of buys."""
 
 

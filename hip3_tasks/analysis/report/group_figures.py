@@ -1,12 +1,21 @@
 """Figures of groups at the longest horizon: net result, and outcomes of follow-ups. Both have the same rows."""
 
+from collections.abc import Callable
 from math import inf
 
+from hip3_tasks.analysis.measure.horizons import Horizon
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.stats.bootstrap import Estimate
 
 UNKNOWN = Estimate(value=None)
+SHARES: dict[str, tuple[str, Callable[[Horizon], float | None]]] = {
+    "book came": (plot.BLUE, lambda horizon: horizon.book_came.value),
+    "oracle came": (plot.AMBER, lambda horizon: horizon.oracle_came.value),
+    "unmoved": (plot.GREY + "77", lambda horizon: horizon.unmoved),
+    "widened": (plot.VIOLET, lambda horizon: horizon.widened),
+}
+"""The colour of each outcome and its share of the follow-ups."""
 
 
 def net(report: Report) -> plot.Figure:
@@ -35,19 +44,14 @@ def outcomes(report: Report) -> plot.Figure:
     """Shares of the follow-ups by what happened to the edge; each row adds up to 1."""
     groups = best_first(report)
     longest = [report.at_longest(group) for group in groups]
-    shares = {
-        "book came": (plot.BLUE, [horizon and horizon.book_came.value for horizon in longest]),
-        "oracle came": (plot.AMBER, [horizon and horizon.oracle_came.value for horizon in longest]),
-        "unmoved": (plot.GREY + "77", [horizon and horizon.unmoved for horizon in longest]),
-        "widened": (plot.VIOLET, [horizon and horizon.widened for horizon in longest]),
-    }
     labels = [plot.axis_label(group.name) for group in groups]
     style = {"type": "bar", "orientation": "h", "hovertext": labels, "hovertemplate": "%{hovertext}: %{x:.1%}"}
+    traces = []
+    for name, (colour, share) in SHARES.items():
+        shares = [None if horizon is None else share(horizon) for horizon in longest]
+        traces.append({"x": shares, "y": list(range(len(groups))), "name": name, "marker": {"color": colour}, **style})
     return plot.figure(
-        [
-            {"x": values, "y": list(range(len(groups))), "name": name, "marker": {"color": colour}, **style}
-            for name, (colour, values) in shares.items()
-        ],
+        traces,
         height=plot.category_height(len(groups)),
         barmode="stack",
         bargap=0.3,

@@ -42,10 +42,12 @@ def decay(horizons: Sequence[Horizon]) -> plot.Figure:
 
 def markout(horizons: Sequence[Horizon], *, cost_bps: float | None) -> plot.Figure:
     """The markout by horizon: its mean with a band, over a fan of its quantiles, and the cost to beat."""
+
+    def quantile(index: int) -> list[plot.Number]:
+        return _from_t0(0.0, [horizon.markout_quantiles_bps[index] for horizon in horizons])
+
     seconds = _seconds(horizons)
-    p10, p25, p50, p75, p90 = (
-        _from_t0(0.0, [horizon.markout_quantiles_bps[index] for horizon in horizons]) for index in range(len(QUANTILES))
-    )
+    p10, p25, p50, p75, p90 = map(quantile, range(len(QUANTILES)))
     means = _from_t0(NO_MOVE, [horizon.markout_bps for horizon in horizons])
     return plot.figure(
         [

@@ -22,19 +22,13 @@ FORMATS = ("bps", "count", "duration", "horizon", "instant", "level", "percent",
 
 
 def as_html(report: Report) -> str:
-    """Render the page, with plotly's script inside."""
+    """Render `templates/page.html`, with plotly's script inside."""
     environment = Environment(
-        loader=PackageLoader(PACKAGE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=PackageLoader(PACKAGE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    environment.globals |= {name: getattr(number_format, name) for name in FORMATS} | {
-        "missing": number_format.MISSING,
-        "printable": printable,
-    }
+    formats = {name: getattr(number_format, name) for name in FORMATS}
+    environment.globals.update(formats, missing=number_format.MISSING, printable=printable)
     scripts = get_plotlyjs(), files(PACKAGE).joinpath("templates", "page.js").read_text(encoding="utf-8")
     document = BoundValue(report.model_dump(mode="json") | {"derived": _derived(report)})
     return environment.get_template("page.html").render(

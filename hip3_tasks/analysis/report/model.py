@@ -38,7 +38,7 @@ class Coverage(BaseModel):
     """None if signals are missing."""
     markets_with_signals: int
     markets_watched: int | None
-    """None if the files do not tell."""
+    """None if the files do not record it."""
 
     @property
     def captured_share(self) -> float | None:
@@ -63,7 +63,7 @@ class Group(BaseModel):
     due: int
     captured: int
     cost_bps: float | None
-    """Taker fee + slippage, the mean over its signals, or the cost asked for."""
+    """Taker fee + slippage, the mean over its signals; or the cost asked for."""
     one_sided: float | None
     """The share of the more frequent side among its follow-ups."""
     half_life: HalfLife | None

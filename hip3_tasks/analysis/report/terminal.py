@@ -72,9 +72,8 @@ def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
         rows.append([column.shown.row_title, *texts, _with_band(column.cell(longest))])
     half_life = tables.HALF_LIFE.cell({"group": document["total"]}).text
     rows.append([tables.HALF_LIFE.shown.title, *("" for _ in before), half_life])
-    rows += [
-        [column.shown.row_title, *(column.cell(row).text for row in document["lateness"])] for column in tables.LATENESS
-    ]
+    for column in tables.LATENESS:
+        rows.append([column.shown.row_title, *(column.cell(row).text for row in document["lateness"])])
     offsets = [number_format.horizon(horizon.offset_ms) for horizon in report.total.horizons]
     return _table("What became of them, bps", ["after", *offsets], [row for row in rows if row[0]], caption)
 
@@ -106,14 +105,10 @@ def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
 
 def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table:
     columns = _visible(tables.CHOICES, is_wide=is_wide)
-    rows: list[list[Text | str]] = [
-        [
-            printable(choice.market),
-            *(column.cell(row).text for column in columns),
-            Text(choice.verdict, COLOURS.get(choice.verdict, "")),
-        ]
-        for choice, row in zip(search.choices, document["search"]["choices"], strict=True)
-    ]
+    rows: list[list[Text | str]] = []
+    for choice, row in zip(search.choices, document["search"]["choices"], strict=True):
+        verdict = Text(choice.verdict, COLOURS.get(choice.verdict, ""))
+        rows.append([printable(choice.market), *(column.cell(row).text for column in columns), verdict])
     return _table(
         f"Thresholds, after {number_format.horizon(search.offset_ms)}",
         ["market", *map(_title, columns), "verdict"],
