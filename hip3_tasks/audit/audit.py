@@ -1,7 +1,7 @@
-"""Whether a data directory keeps the promise: signals x their offsets = follow-ups + missed + open, each line right.
+"""Audit a data directory: signals x their offsets = follow-ups + missed + open, and each line is right.
 
-Read-only and without Redis; may run on a live directory. The files of outcomes are measured before the signals are
-read, so that no follow-up is ever read whose signal is not.
+Reads only, needs no Redis, and may run on a live directory. The outcome files are opened, and their sizes taken, before
+the signals file, so that the signal of each follow-up that is read is read, too.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hip3_tasks.audit.findings import NAMED_MOST, Audit, Counts, Fault, Problem, show
+from hip3_tasks.audit.findings import MAX_NAMED, Audit, Counts, Fault, Problem, show
 from hip3_tasks.audit.ledger import Ledger
 from hip3_tasks.audit.parquet_counts import counts_of
 from hip3_tasks.audit.recompute import faults_of_followup, faults_of_missed, faults_of_signal
@@ -30,60 +30,59 @@ from hip3_tasks.files.line_reader import complete_length, forwards
 
 OPEN_GRACE_MS = 30_000
 """A capture open for less than this after its due time is no error."""
-TAIL_PATIENCE_S = 0.1
-TAIL_MOST_BYTES = 1 << 20
-TELL_EVERY_BYTES = 1 << 20
+TAIL_WAIT_S = 0.1
+MAX_TAIL_BYTES = 1 << 20
+ADVANCE_BYTES = 1 << 20
 
 Advance = Callable[[int], object]
 R = TypeVar("R", bound=Record)
 
 
 def audit_command(dirs: Sequence[Path], as_json: bool) -> int:
-    """Audit directories and print what was found; 0 only when all is well. Raises Unavailable."""
+    """Audit directories and print the result; 0 only when there is no fault. Raises Unavailable."""
     console = Console(stderr=True)
     columns = TextColumn("reading"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=sum(map(_bytes_of, dirs)))
         audits = [audit(path, at_ms=wall_ms(), advance=lambda read: progress.advance(task, read)) for path in dirs]
-    ok = all(found.ok for found in audits)
+    ok = all(each.ok for each in audits)
     if as_json:
-        found = {"ok": ok, "directories": [found.model_dump(mode="json") for found in audits]}
-        print(json.dumps(found, indent=2))
+        print(json.dumps({"ok": ok, "directories": [each.model_dump(mode="json") for each in audits]}, indent=2))
     else:
         show(audits, Console())
     return 0 if ok else 1
 
 
 def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
-    """Read every day of a directory, one after the other. Raises Unavailable where there is nothing to audit.
+    """Read every day of a directory, one after the other. Raises Unavailable when there is nothing to audit.
 
-    `advance` is told how many bytes have been read since it was last told.
+    `advance` is called with the number of bytes read since its last call.
     """
-    found = Audit(data_dir=data_dir, at_ms=at_ms)
+    result = Audit(data_dir=data_dir, at_ms=at_ms)
     for day, files in days_of(data_dir).items():
-        counts = _DayAudit(found, day, advance).run() if _has_lines(files) else None
+        counts = _DayAudit(result, day, advance).run() if _has_lines(files) else None
         if counts is not None:
-            found.days[day] = counts
+            result.days[day] = counts
         else:
-            _count_rows(found, day)
+            _count_rows(result, day)
         if is_closed(data_dir, day):
-            found.closed_days.append(day)
-    return found
+            result.closed_days.append(day)
+    return result
 
 
 def audit_day(data_dir: Path, day: str, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:
-    """Read the lines of one day alone."""
-    found = Audit(data_dir=data_dir, at_ms=at_ms)
-    found.days[day] = _DayAudit(found, day, advance).run() or Counts()
-    return found
+    """Read the lines of one day only."""
+    result = Audit(data_dir=data_dir, at_ms=at_ms)
+    result.days[day] = _DayAudit(result, day, advance).run() or Counts()
+    return result
 
 
 def _has_lines(files: DayFiles) -> bool:
     return files.is_copied or not files.is_closed
 
 
-def _count_rows(found: Audit, day: str) -> None:
-    files = days_of(found.data_dir).get(day, DayFiles(day))
+def _count_rows(result: Audit, day: str) -> None:
+    files = days_of(result.data_dir).get(day, DayFiles(day))
     if not files.is_closed:
         return  # deleted since it was listed
     try:
@@ -91,15 +90,15 @@ def _count_rows(found: Audit, day: str) -> None:
     except ValueError as error:
         counts = Counts(faults=Counter([Fault.DAMAGED]))
         file = files.parquet["followups"].name
-        found.problems.append(Problem(fault=Fault.DAMAGED, file=file, line=None, id=None, what=str(error)))
+        result.problems.append(Problem(fault=Fault.DAMAGED, file=file, line=None, id=None, what=str(error)))
     if counts is not None:
-        found.days[day] = counts
+        result.days[day] = counts
 
 
 def _bytes_of(data_dir: Path) -> int:
     total = 0
     for path in (path for files in days_of(data_dir).values() if _has_lines(files) for path in files.jsonl.values()):
-        with suppress(FileNotFoundError):  # an old day may be deleted while we look
+        with suppress(FileNotFoundError):  # an old day may be deleted meanwhile
             total += path.stat().st_size
     return total
 
@@ -107,19 +106,19 @@ def _bytes_of(data_dir: Path) -> int:
 class _DayAudit:
     """The three files of one day."""
 
-    def __init__(self, found: Audit, day: str, advance: Advance) -> None:
-        self._found, self._day, self._advance = found, day, advance
+    def __init__(self, result: Audit, day: str, advance: Advance) -> None:
+        self._result, self._day, self._advance = result, day, advance
         self._start_ms = day_start_ms(day)
         self._counts = Counts()
         self._ledger = Ledger()
-        self._named: Counter[Fault] = Counter(problem.fault for problem in found.problems)
+        self._named: Counter[Fault] = Counter(problem.fault for problem in result.problems)
 
     def run(self) -> Counts | None:
-        """What its lines are; None when they are deleted, for it was compacted just now: signals go first."""
+        """The counts of its lines; None when the day was compacted just now and its signals, the first, are deleted."""
         with ExitStack() as files:
             followups, missed = self._opened("followups", files), self._opened("missed", files)
             signals = self._opened("signals", files)
-            if signals is None and is_closed(self._found.data_dir, self._day):
+            if signals is None and is_closed(self._result.data_dir, self._day):
                 return None
             self._take_signals(signals)
             self._take_outcomes(followups, Followup)
@@ -130,10 +129,10 @@ class _DayAudit:
     def _take_signals(self, file: "_File | None") -> None:
         for place, signal in self._records(file, Signal):
             if not self._ledger.add(signal, line=place.line or 0):
-                self._blame(Fault.DUPLICATE_SIGNAL, place, signal.signal_id, "the signal has a line already")
+                self._report(Fault.DUPLICATE_SIGNAL, place, signal.signal_id, "the signal has a line already")
                 continue
             self._counts.signals += 1
-            self._counts.due += len(signal.offsets_ms)
+            self._counts.expected += len(signal.offsets_ms)
             self._check_day(signal.timestamp_ms, place, signal.signal_id)
             self._check_numbers(faults_of_signal(signal), place, signal.signal_id)
 
@@ -141,30 +140,30 @@ class _DayAudit:
         for place, record in self._records(file, kind):
             name = f"{record.signal_id}|{record.offset_ms}"
             self._check_day(record.signal_timestamp_ms, place, name)
-            owed = self._ledger.find(record.signal_id)
-            if owed is None:
-                self._blame(Fault.STRANGER, place, name, f"signals_{self._day}.jsonl has no such signal")
-            elif record.offset_ms not in owed.offsets_ms:
-                offsets = ", ".join(map(str, owed.offsets_ms))
-                self._blame(Fault.STRANGER, place, name, f"the signal's offsets are {offsets} ms")
-            elif not self._ledger.settle(owed, record.offset_ms):
-                self._blame(Fault.DUPLICATE, place, name, "the follow-up has a line already")
+            signal = self._ledger.find(record.signal_id)
+            if signal is None:
+                self._report(Fault.STRANGER, place, name, f"signals_{self._day}.jsonl has no such signal")
+            elif record.offset_ms not in signal.offsets_ms:
+                offsets = ", ".join(map(str, signal.offsets_ms))
+                self._report(Fault.STRANGER, place, name, f"the signal's offsets are {offsets} ms")
+            elif not self._ledger.settle(signal, record.offset_ms):
+                self._report(Fault.DUPLICATE, place, name, "the follow-up has a line already")
             elif isinstance(record, Missed):
                 self._counts.missed[record.reason] += 1
-                self._check_numbers(faults_of_missed(record, owed.basis), place, name)
+                self._check_numbers(faults_of_missed(record, signal.basis), place, name)
             else:
                 self._counts.followups += 1
-                self._check_numbers(faults_of_followup(record, owed.basis), place, name)
+                self._check_numbers(faults_of_followup(record, signal.basis), place, name)
 
     def _take_open(self) -> None:
         for capture, line in self._ledger.open():
             self._counts.open += 1
-            open_ms = self._found.at_ms - capture.due_at_ms
+            open_ms = self._result.at_ms - capture.due_at_ms
             if open_ms < OPEN_GRACE_MS:
                 self._counts.open_recent += 1
             else:
                 place = _Place(f"signals_{self._day}.jsonl", line)
-                self._blame(Fault.OVERDUE, place, capture.member, f"it was due {open_ms / 1000:,.0f} s ago")
+                self._report(Fault.OVERDUE, place, capture.member, f"it was due {open_ms / 1000:,.0f} s ago")
 
     def _records(self, file: "_File | None", kind: type[R]) -> Iterator[tuple["_Place", R]]:
         if file is None:
@@ -172,36 +171,36 @@ class _DayAudit:
         read_bytes = 0
         for number, line in enumerate(file.lines(), 1):
             read_bytes += len(line) + 1
-            if read_bytes > TELL_EVERY_BYTES:
+            if read_bytes > ADVANCE_BYTES:
                 self._advance(read_bytes)
                 read_bytes = 0
             try:
                 record = kind.from_line(line)
             except MalformedRecord as error:
-                self._blame(Fault.BROKEN, _Place(file.name, number), None, str(error))
+                self._report(Fault.BROKEN, _Place(file.name, number), None, str(error))
             else:
                 yield _Place(file.name, number), record
         self._advance(read_bytes)
         if file.torn_bytes:
-            what = f"{file.torn_bytes:,} bytes without an end of line; whoever writes next mends it"
-            self._blame(Fault.TORN, _Place(file.name, None), None, what)
+            what = f"{file.torn_bytes:,} bytes without an end of line; the next writer repairs it"
+            self._report(Fault.TORN, _Place(file.name, None), None, what)
 
     def _check_day(self, timestamp_ms: int, place: "_Place", name: str) -> None:
         if not self._start_ms <= timestamp_ms < self._start_ms + DAY_MS:
-            self._blame(Fault.WRONG_DAY, place, name, "the signal is of another UTC day than the file")
+            self._report(Fault.WRONG_DAY, place, name, "the signal is of another UTC day than the file")
 
     def _check_numbers(self, faults: Iterator[str], place: "_Place", name: str) -> None:
-        if whats := list(faults):
-            self._blame(Fault.WRONG_NUMBER, place, name, "; ".join(whats))
+        if what := "; ".join(faults):
+            self._report(Fault.WRONG_NUMBER, place, name, what)
 
-    def _blame(self, fault: Fault, place: "_Place", name: str | None, what: str) -> None:
+    def _report(self, fault: Fault, place: "_Place", name: str | None, what: str) -> None:
         self._counts.faults[fault] += 1
         self._named[fault] += 1
-        if self._named[fault] <= NAMED_MOST:
-            self._found.problems.append(Problem(fault=fault, file=place.file, line=place.line, id=name, what=what))
+        if self._named[fault] <= MAX_NAMED:
+            self._result.problems.append(Problem(fault=fault, file=place.file, line=place.line, id=name, what=what))
 
     def _opened(self, kind: str, files: ExitStack) -> "_File | None":
-        file = _File.opened(jsonl_path(self._found.data_dir, kind, self._day))
+        file = _File.opened(jsonl_path(self._result.data_dir, kind, self._day))
         if file is not None:
             files.callback(os.close, file.fd)
         return file
@@ -228,20 +227,20 @@ class _File:
             return None
 
     def lines(self) -> Iterator[bytes]:
-        """Its whole lines, and the one that was being written; when they are read, `torn_bytes` is known."""
-        whole = complete_length(self.fd, self._size)
-        yield from forwards(self.fd, 0, whole)
-        if whole < self._size:
-            tail = self._tail(whole)
+        """Its complete lines, also the one that is being written; then `torn_bytes` is set."""
+        complete = complete_length(self.fd, self._size)
+        yield from forwards(self.fd, 0, complete)
+        if complete < self._size:
+            tail = self._tail(complete)
             if tail and b"\n" not in tail:
-                time.sleep(TAIL_PATIENCE_S)
-                tail = self._tail(whole)
+                time.sleep(TAIL_WAIT_S)
+                tail = self._tail(complete)
             line, newline, _ = tail.partition(b"\n")
             if newline:
                 yield line
             self.torn_bytes = 0 if newline else len(tail)
 
-    def _tail(self, whole: int) -> bytes:
-        """What follows the whole lines by now; nothing when a writer has mended it meanwhile."""
+    def _tail(self, complete: int) -> bytes:
+        """The bytes that follow the complete lines now; none when a writer has repaired the file meanwhile."""
         size = os.fstat(self.fd).st_size
-        return os.pread(self.fd, min(max(0, size - whole), TAIL_MOST_BYTES), whole)
+        return os.pread(self.fd, min(max(0, size - complete), MAX_TAIL_BYTES), complete)

@@ -1,4 +1,4 @@
-"""What an audit found: counts by day, and what is wrong, by name."""
+"""The result of an audit: counts by day, and the faults, each with its place."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,12 @@ from rich.text import Text
 from hip3_tasks.domain.records import MissedReason
 from hip3_tasks.terminal_text import printable
 
-NAMED_MOST = 20
-"""How many problems of a kind are named one by one."""
+MAX_NAMED = 20
+"""The number of problems of one kind that are named one by one."""
 
 
 class Fault(StrEnum):
-    """A way for a directory to be wrong."""
+    """A way in which a directory can be wrong."""
 
     OVERDUE = "open too long"
     DUPLICATE_SIGNAL = "second line of a signal"
@@ -33,50 +33,43 @@ class Fault(StrEnum):
 
 
 class Problem(BaseModel):
-    """One thing that is wrong, and where."""
+    """One fault and its place."""
 
     fault: Fault
     file: str
     line: int | None
     id: str | None
-    """A signal's, or `signal_id|offset_ms`."""
+    """`signal_id`, or `signal_id|offset_ms` of a capture."""
     what: str
 
 
 class Counts(BaseModel):
-    """What a day holds, or several days; due = followups + missed + open, whatever else is wrong."""
+    """Counts of one day or several; expected = followups + missed + open, whatever else is wrong."""
 
     signals: int = 0
-    due: int = 0
+    expected: int = 0
+    """The captures that the signals require."""
     followups: int = 0
     missed: Counter[MissedReason] = Counter()
     open: int = 0
     open_recent: int = 0
-    """Those of the open that are not due yet, or for less than 30 s."""
+    """Open captures that are not due yet, or were due less than 30 s ago."""
     faults: Counter[Fault] = Counter()
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
-            signals=self.signals + other.signals,
-            due=self.due + other.due,
-            followups=self.followups + other.followups,
-            missed=self.missed + other.missed,
-            open=self.open + other.open,
-            open_recent=self.open_recent + other.open_recent,
-            faults=self.faults + other.faults,
-        )
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
 
 
 class Audit(BaseModel):
-    """What was found in one directory."""
+    """The result for one directory."""
 
     data_dir: Path
     at_ms: int
     days: dict[str, Counts] = {}
     closed_days: list[str] = []
-    """Compacted. Of one whose lines are deleted, rows are counted instead, where polars is installed."""
+    """Compacted days. If their lines are deleted, Parquet rows are counted instead, where polars is installed."""
     problems: list[Problem] = []
-    """At most 20 of each fault; `total.faults` counts them all."""
+    """MAX_NAMED of each fault at most; `total.faults` counts them all."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -90,12 +83,12 @@ class Audit(BaseModel):
 
 
 def show(audits: Sequence[Audit], console: Console) -> None:
-    """Print what was found the way people like to read it."""
+    """Print a table of each directory, its problems and one sentence that sums them up."""
     for audit in audits:
         console.print(_table(audit))
         for line in _problems(audit):
             console.print(line, soft_wrap=True)
-    console.print(_verdict(audits), soft_wrap=True)
+    console.print(_summary(audits), soft_wrap=True)
 
 
 def _table(audit: Audit) -> Table:
@@ -104,7 +97,7 @@ def _table(audit: Audit) -> Table:
     total = audit.total
     table.add_column("day (UTC)", "total")
     cells = {day: _cells(counts) for day, counts in audit.days.items()}
-    names = ("signals", "owed", "follow-ups", "missed", "open", "faults")
+    names = ("signals", "expected", "follow-ups", "missed", "open", "faults")
     for name, footer in zip(names, _cells(total), strict=True):
         table.add_column(name, footer, justify="right")
     for day in sorted({*cells, *audit.closed_days}):
@@ -119,7 +112,7 @@ def _cells(counts: Counts) -> tuple[str, ...]:
     reasons = "".join(f"\n{reason} {number:,}" for reason, number in counts.missed.most_common())
     open_ = f"{counts.open:,}" + (f"\n{counts.open_recent:,} just now" if counts.open_recent else "")
     faults = f"{counts.faults.total():,}"
-    return f"{counts.signals:,}", f"{counts.due:,}", f"{counts.followups:,}", missed + reasons, open_, faults
+    return f"{counts.signals:,}", f"{counts.expected:,}", f"{counts.followups:,}", missed + reasons, open_, faults
 
 
 def _problems(audit: Audit) -> Iterator[Text]:
@@ -133,10 +126,10 @@ def _problems(audit: Audit) -> Iterator[Text]:
             yield Text(f"  and {number - len(named):,} more")
 
 
-def _verdict(audits: Sequence[Audit]) -> Text:
+def _summary(audits: Sequence[Audit]) -> Text:
     total = reduce(Counts.__add__, (audit.total for audit in audits), Counts())
     sum_ = (
-        f"{total.signals:,} signals are owed {total.due:,} = {total.followups:,} follow-ups"
+        f"{total.signals:,} signals, {total.expected:,} captures expected = {total.followups:,} follow-ups"
         f" + {total.missed.total():,} missed + {total.open:,} open"
     )
     if total.faults:

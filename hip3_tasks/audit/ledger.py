@@ -1,4 +1,4 @@
-"""What the signals of a day are owed: built to hold millions of them in some 150 bytes each."""
+"""The captures that the signals of a day require: built to hold millions of signals in some 150 bytes each."""
 
 import math
 import struct
@@ -19,19 +19,19 @@ _ROW = struct.Struct("<ddddbIIQ")
 
 
 @dataclass(frozen=True, slots=True)
-class Owed:
-    """A signal as the ledger knows it."""
+class LedgerSignal:
+    """The part of a signal that the ledger keeps."""
 
     basis: Basis
     offsets_ms: tuple[int, ...]
     line: int
-    """Where it stands in its file, from 1."""
+    """The number of its line, from 1."""
     first: int
-    """Where its captures stand in the ledger."""
+    """The index of its first capture in the ledger; the others follow."""
 
 
 class Ledger:
-    """Signals, and which of their captures have a line."""
+    """Signals, with a mark at each capture that has a line."""
 
     def __init__(self) -> None:
         self._rows: dict[int, bytes] = {}
@@ -40,11 +40,11 @@ class Ledger:
         self._offsets: _Numbered[tuple[int, ...]] = _Numbered()
 
     def add(self, signal: Signal, *, line: int) -> bool:
-        """Take in a signal and the number of its line; False when it is there already."""
+        """Add a signal with the number of its line; False when it is there already."""
         key = self._coins.number_of(signal.market_key) << _TIME_BITS | signal.timestamp_ms
         if key in self._rows:
             return False
-        basis = Basis.of(signal)
+        basis = Basis.from_signal(signal)
         self._rows[key] = _ROW.pack(
             basis.oracle_px,
             basis.best_px,
@@ -58,39 +58,40 @@ class Ledger:
         self._settled.extend(bytes(len(signal.offsets_ms)))
         return True
 
-    def find(self, signal_id: str) -> Owed | None:
+    def find(self, signal_id: str) -> LedgerSignal | None:
         """The signal of an id; None when there is none."""
         try:
             coin, timestamp_ms = parse_signal_id(signal_id)
             row = self._rows[self._coins.numbers[coin] << _TIME_BITS | timestamp_ms]
         except (BadCapture, KeyError):
             return None
-        return self._owed(coin, row)
+        return self._signal(coin, timestamp_ms, row)
 
-    def settle(self, owed: Owed, offset_ms: int) -> bool:
-        """Note that a capture has a line; False when it had one already."""
-        at = owed.first + owed.offsets_ms.index(offset_ms)
-        had_one, self._settled[at] = self._settled[at], 1
-        return not had_one
+    def settle(self, signal: LedgerSignal, offset_ms: int) -> bool:
+        """Mark a capture, which has a line; False when it was marked already."""
+        index = signal.first + signal.offsets_ms.index(offset_ms)
+        was_settled, self._settled[index] = self._settled[index], 1
+        return not was_settled
 
     def open(self) -> Iterator[tuple[Capture, int]]:
         """The captures without a line, each with the line of its signal."""
         for key, row in self._rows.items():
             coin, timestamp_ms = self._coins.values[key >> _TIME_BITS], key & (1 << _TIME_BITS) - 1
-            owed = self._owed(coin, row)
-            for at, offset_ms in enumerate(owed.offsets_ms, owed.first):
-                if not self._settled[at]:
-                    yield Capture(signal_id_of(coin, timestamp_ms), offset_ms, coin, timestamp_ms), owed.line
+            signal = self._signal(coin, timestamp_ms, row)
+            for index, offset_ms in enumerate(signal.offsets_ms, signal.first):
+                if not self._settled[index]:
+                    yield Capture(signal_id_of(coin, timestamp_ms), offset_ms, coin, timestamp_ms), signal.line
 
-    def _owed(self, coin: str, row: bytes) -> Owed:
+    def _signal(self, coin: str, timestamp_ms: int, row: bytes) -> LedgerSignal:
         oracle_px, best_px, raw_edge_bps, mid_px, sign, line, offsets, first = _ROW.unpack(row)
         side = Side.BUY if sign > 0 else Side.SELL
-        basis = Basis(coin, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid_px) else mid_px)
-        return Owed(basis, self._offsets.values[offsets], line, first)
+        mid = None if math.isnan(mid_px) else mid_px
+        basis = Basis(coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, mid)
+        return LedgerSignal(basis, self._offsets.values[offsets], line, first)
 
 
 class _Numbered(Generic[T]):
-    """Values that repeat, each under a small number."""
+    """Repeated values, each replaced by a small number."""
 
     def __init__(self) -> None:
         self.numbers: dict[T, int] = {}

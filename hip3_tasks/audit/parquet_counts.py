@@ -1,4 +1,4 @@
-"""What the Parquet of a closed day holds. Its numbers were checked before it was written."""
+"""Counts of a closed day's Parquet rows. Their numbers were checked before they were written."""
 
 from collections import Counter
 
@@ -7,11 +7,11 @@ from hip3_tasks.domain.records import MissedReason
 from hip3_tasks.files.day_files import DayFiles
 
 COLUMNS = {"signals": "offsets_ms", "followups": "offset_ms", "missed": "reason"}
-"""The one column of each kind that is counted."""
+"""The column of each kind whose rows are counted."""
 
 
 def counts_of(files: DayFiles) -> Counts | None:
-    """How many rows a closed day has; None where polars is not installed. Raises ValueError when they do not add up."""
+    """The rows of a closed day; None where polars is not installed. Raises ValueError when they do not add up."""
     try:
         import polars as pl
     except ImportError:
@@ -24,9 +24,9 @@ def counts_of(files: DayFiles) -> Counts | None:
             pl.read_parquet(files.parquet[kind], columns=[name], glob=False)[name] for kind, name in COLUMNS.items()
         )
         missed = Counter(map(MissedReason, reasons.to_list()))
-        due = int(offsets.list.len().sum())
+        expected = int(offsets.list.len().sum())
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise ValueError(f"the day cannot be read: {str(error).splitlines()[0]}") from None
-    if due != len(followups) + len(reasons):
-        raise ValueError(f"{due:,} are owed, but there are {len(followups):,} follow-ups and {len(reasons):,} missed")
-    return Counts(signals=len(offsets), due=due, followups=len(followups), missed=missed)
+    if expected != len(followups) + len(reasons):
+        raise ValueError(f"{expected:,} expected, but it has {len(followups):,} follow-ups, {len(reasons):,} missed")
+    return Counts(signals=len(offsets), expected=expected, followups=len(followups), missed=missed)

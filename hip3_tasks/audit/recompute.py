@@ -1,11 +1,10 @@
-"""Whether the numbers of a record follow from its own prices, and those of a follow-up from its signal's."""
+"""Check that the numbers of a record follow from its own prices, and those of a follow-up from its signal's."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from hip3_tasks.domain.capture import parse_signal_id
 from hip3_tasks.domain.edge import Side, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Signal
 
@@ -15,9 +14,10 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """What of a signal its follow-ups are measured against."""
+    """The values of a signal against which its follow-ups are measured."""
 
     market_key: str
+    timestamp_ms: int
     side: Side
     oracle_px: float
     best_px: float
@@ -25,13 +25,20 @@ class Basis:
     mid_px: float | None
 
     @classmethod
-    def of(cls, signal: Signal) -> Self:
-        mid = mid_px(signal.bid_px, signal.ask_px)
-        return cls(signal.market_key, signal.side, signal.oracle_px, signal.best_px, signal.raw_edge_bps, mid)
+    def from_signal(cls, signal: Signal) -> Self:
+        return cls(
+            signal.market_key,
+            signal.timestamp_ms,
+            signal.side,
+            signal.oracle_px,
+            signal.best_px,
+            signal.raw_edge_bps,
+            mid_px(signal.bid_px, signal.ask_px),
+        )
 
 
 def faults_of_signal(signal: Signal) -> Iterator[str]:
-    """What is wrong with a signal's own numbers, in words."""
+    """The faults of a signal's own numbers, in words."""
     yield from _touch(signal)
     edge = edge_bps(signal.side, touch_px=signal.best_px, oracle_px=signal.oracle_px)
     yield from _differs("raw_edge_bps", signal.raw_edge_bps, edge)
@@ -40,7 +47,7 @@ def faults_of_signal(signal: Signal) -> Iterator[str]:
 
 
 def faults_of_followup(followup: Followup, basis: Basis) -> Iterator[str]:
-    """What is wrong with a follow-up of a signal, in words."""
+    """The faults of a follow-up of a signal, in words."""
     yield from _identity(followup, basis)
     yield from _differs("t0_oracle_px", followup.t0_oracle_px, basis.oracle_px)
     yield from _differs("t0_best_px", followup.t0_best_px, basis.best_px)
@@ -70,9 +77,8 @@ def _identity(record: Followup | Missed, basis: Basis) -> Iterator[str]:
         yield f"market_key is {record.market_key}, the signal's is {basis.market_key}"
     if record.side is not basis.side:
         yield f"side is {record.side}, the signal's is {basis.side}"
-    _, timestamp_ms = parse_signal_id(record.signal_id)
-    if record.signal_timestamp_ms != timestamp_ms:
-        yield f"signal_timestamp_ms is {record.signal_timestamp_ms}, the signal's is {timestamp_ms}"
+    if record.signal_timestamp_ms != basis.timestamp_ms:
+        yield f"signal_timestamp_ms is {record.signal_timestamp_ms}, the signal's is {basis.timestamp_ms}"
     due_at_ms = record.signal_timestamp_ms + record.offset_ms
     if record.due_at_ms != due_at_ms:
         yield f"due_at_ms is {record.due_at_ms}, expected {due_at_ms}"

@@ -1,4 +1,4 @@
-"""Whether an audit finds what is wrong, only that, and says where."""
+"""An audit names each fault and its place, and nothing else."""
 
 import json
 import os
@@ -45,16 +45,17 @@ def audited(data_dir: Path, *, at_ms: int = LATER_MS) -> Audit:
     return audit(data_dir, at_ms=at_ms)
 
 
-def identity_holds(found: Audit) -> bool:
-    return all(day.due == day.followups + day.missed.total() + day.open for day in [*found.days.values(), found.total])
+def identity_holds(result: Audit) -> bool:
+    all_counts = [*result.days.values(), result.total]
+    return all(counts.expected == counts.followups + counts.missed.total() + counts.open for counts in all_counts)
 
 
-def only_fault(found: Audit, fault: Fault) -> str:
-    """What is said of the one problem there is."""
-    assert found.total.faults == {fault: 1}, found.problems
-    assert not found.ok
-    assert identity_holds(found)
-    (problem,) = found.problems
+def only_fault(result: Audit, fault: Fault) -> str:
+    """The text of the only problem."""
+    assert result.total.faults == {fault: 1}, result.problems
+    assert not result.ok
+    assert identity_holds(result)
+    (problem,) = result.problems
     assert problem.fault is fault
     return f"{problem.file}:{problem.line} {problem.id}: {problem.what}"
 
@@ -64,10 +65,10 @@ def test_a_day_whose_follow_ups_are_all_there_is_well(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL, other])
     write(tmp_path, "followups", [*outcomes(), a_followup(other, 1000)])
     write(tmp_path, "missed", [a_missed(other, 3000), a_missed(other, 5000, reason=MissedReason.NO_QUOTE)])
-    found = audited(tmp_path)
-    assert found.ok
-    assert (found.total.signals, found.total.due, found.total.followups, found.total.open) == (2, 6, 4, 0)
-    assert found.total.missed == {MissedReason.FEED_GAP: 1, MissedReason.NO_QUOTE: 1}
+    result = audited(tmp_path)
+    assert result.ok
+    assert (result.total.signals, result.total.expected, result.total.followups, result.total.open) == (2, 6, 4, 0)
+    assert result.total.missed == {MissedReason.FEED_GAP: 1, MissedReason.NO_QUOTE: 1}
 
 
 def test_days_are_counted_each_and_together(tmp_path: Path) -> None:
@@ -76,33 +77,33 @@ def test_days_are_counted_each_and_together(tmp_path: Path) -> None:
     write(tmp_path, "followups", outcomes())
     write(tmp_path, "signals", [next_day], day="2026-11-23")
     write(tmp_path, "missed", [a_missed(next_day, offset_ms) for offset_ms in OFFSETS_MS], day="2026-11-23")
-    found = audited(tmp_path, at_ms=LATER_MS + 86_400_000)
-    assert found.ok
-    assert list(found.days) == [DAY, "2026-11-23"]
-    assert [(day.followups, day.missed.total()) for day in found.days.values()] == [(3, 0), (0, 3)]
-    assert (found.total.signals, found.total.due) == (2, 6)
+    result = audited(tmp_path, at_ms=LATER_MS + 86_400_000)
+    assert result.ok
+    assert list(result.days) == [DAY, "2026-11-23"]
+    assert [(day.followups, day.missed.total()) for day in result.days.values()] == [(3, 0), (0, 3)]
+    assert (result.total.signals, result.total.expected) == (2, 6)
 
 
 def test_what_is_open_for_less_than_thirty_seconds_is_no_error(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
-    found = audited(tmp_path, at_ms=T0_MS + 1000 + 29_999)
-    assert found.ok
-    assert (found.total.open, found.total.open_recent) == (3, 3)
+    result = audited(tmp_path, at_ms=T0_MS + 1000 + 29_999)
+    assert result.ok
+    assert (result.total.open, result.total.open_recent) == (3, 3)
 
 
 def test_what_is_open_for_longer_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
-    found = audited(tmp_path, at_ms=T0_MS + 1000 + 30_000)
-    said = only_fault(found, Fault.OVERDUE)
-    assert said == f"signals_{DAY}.jsonl:1 {SIGNAL.signal_id}|1000: it was due 30 s ago"
-    assert (found.total.open, found.total.open_recent) == (3, 2)
+    result = audited(tmp_path, at_ms=T0_MS + 1000 + 30_000)
+    text = only_fault(result, Fault.OVERDUE)
+    assert text == f"signals_{DAY}.jsonl:1 {SIGNAL.signal_id}|1000: it was due 30 s ago"
+    assert (result.total.open, result.total.open_recent) == (3, 2)
 
 
 def test_a_signal_written_twice_counts_once(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL, a_signal("xyz:AAPL", offsets_ms=(1000,)), SIGNAL])
     write(tmp_path, "followups", [*outcomes(), a_followup(a_signal("xyz:AAPL"), 1000)])
-    said = only_fault(audited(tmp_path), Fault.DUPLICATE_SIGNAL)
-    assert said.startswith(f"signals_{DAY}.jsonl:3 {SIGNAL.signal_id}")
+    text = only_fault(audited(tmp_path), Fault.DUPLICATE_SIGNAL)
+    assert text.startswith(f"signals_{DAY}.jsonl:3 {SIGNAL.signal_id}")
 
 
 @pytest.mark.parametrize("kind", ["followups", "missed"])
@@ -113,9 +114,9 @@ def test_a_second_line_of_a_follow_up_is_found_within_a_file_and_across_the_two(
     lines[kind].append(again)
     for name, content in lines.items():
         write(tmp_path, name, content)
-    said = only_fault(audited(tmp_path), Fault.DUPLICATE)
-    assert f"{kind}_{DAY}.jsonl" in said
-    assert f"{SIGNAL.signal_id}|3000" in said
+    text = only_fault(audited(tmp_path), Fault.DUPLICATE)
+    assert f"{kind}_{DAY}.jsonl" in text
+    assert f"{SIGNAL.signal_id}|3000" in text
 
 
 @pytest.mark.parametrize(
@@ -128,13 +129,13 @@ def test_a_second_line_of_a_follow_up_is_found_within_a_file_and_across_the_two(
         (a_followup(offset_ms=2000), "the signal's offsets are 1000, 3000, 5000 ms"),
     ],
 )
-def test_a_follow_up_that_no_signal_is_owed_is_a_stranger(tmp_path: Path, stranger: Followup, what: str) -> None:
+def test_a_follow_up_that_no_signal_expects_is_a_stranger(tmp_path: Path, stranger: Followup, what: str) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", [*outcomes(), stranger])
-    found = audited(tmp_path)
-    said = only_fault(found, Fault.STRANGER)
-    assert said == f"followups_{DAY}.jsonl:4 {stranger.signal_id}|{stranger.offset_ms}: {what}"
-    assert found.total.followups == 3
+    result = audited(tmp_path)
+    text = only_fault(result, Fault.STRANGER)
+    assert text == f"followups_{DAY}.jsonl:4 {stranger.signal_id}|{stranger.offset_ms}: {what}"
+    assert result.total.followups == 3
 
 
 def test_follow_ups_without_a_signals_file_are_strangers(tmp_path: Path) -> None:
@@ -166,9 +167,9 @@ def test_a_line_that_is_being_written_is_waited_for_and_counted(
     content = path.read_bytes()
     path.write_bytes(content[:-100])
     monkeypatch.setattr(auditing.time, "sleep", lambda _: path.write_bytes(content + b"the next one"))
-    found = audited(tmp_path)
-    assert found.ok
-    assert (found.total.signals, found.total.followups) == (1, 3)
+    result = audited(tmp_path)
+    assert result.ok
+    assert (result.total.signals, result.total.followups) == (1, 3)
 
 
 def test_a_torn_tail_that_a_writer_mends_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +197,9 @@ def test_a_line_that_does_not_decode_is_broken_and_the_rest_still_counts(
 def test_a_line_in_another_days_file_is_found(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL], day="2026-11-23")
     write(tmp_path, "followups", outcomes(), day="2026-11-23")
-    found = audited(tmp_path)
-    assert found.total.faults == {Fault.WRONG_DAY: 4}
-    assert identity_holds(found)
+    result = audited(tmp_path)
+    assert result.total.faults == {Fault.WRONG_DAY: 4}
+    assert identity_holds(result)
 
 
 def numbers_of_a_signal() -> list[Any]:
@@ -221,9 +222,9 @@ def test_a_number_of_a_signal_that_does_not_follow_from_its_prices_is_found(
     tmp_path: Path, signal: Signal, what: str
 ) -> None:
     write(tmp_path, "signals", [signal])
-    found = audited(tmp_path, at_ms=T0_MS)
-    assert found.total.faults == {Fault.WRONG_NUMBER: 1}
-    assert what in only_fault(found, Fault.WRONG_NUMBER)
+    result = audited(tmp_path, at_ms=T0_MS)
+    assert result.total.faults == {Fault.WRONG_NUMBER: 1}
+    assert what in only_fault(result, Fault.WRONG_NUMBER)
 
 
 @pytest.mark.parametrize(
@@ -261,9 +262,9 @@ def test_a_missed_line_that_contradicts_its_signal_is_found(tmp_path: Path) -> N
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes()[1:])
     write(tmp_path, "missed", [a_missed(due_at_ms=T0_MS, side=Side.SELL)])
-    said = only_fault(audited(tmp_path), Fault.WRONG_NUMBER)
-    assert "side is sell" in said
-    assert "due_at_ms is" in said
+    text = only_fault(audited(tmp_path), Fault.WRONG_NUMBER)
+    assert "side is sell" in text
+    assert "due_at_ms is" in text
 
 
 @given(
@@ -293,9 +294,9 @@ def test_whatever_the_prices_are_what_the_code_computes_follows_from_them(
 
 def test_at_most_twenty_of_a_kind_are_named_but_all_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "signals", [a_signal(at_ms=T0_MS + at_ms) for at_ms in range(30)])
-    found = audited(tmp_path)
-    assert found.total.faults == {Fault.OVERDUE: 90}
-    assert len(found.problems) == 20
+    result = audited(tmp_path)
+    assert result.total.faults == {Fault.OVERDUE: 90}
+    assert len(result.problems) == 20
 
 
 def test_a_missing_or_empty_directory_is_unavailable(tmp_path: Path) -> None:
@@ -326,9 +327,9 @@ def compacted(data_dir: Path, day: str = DAY) -> None:
 
 def test_of_a_compacted_day_rows_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compacted(tmp_path)
-    found = audited(tmp_path)
-    assert found.ok and found.closed_days == [DAY]
-    assert found.days == {DAY: Counts(signals=1, due=3, followups=2, missed=Counter([MissedReason.FEED_GAP]))}
+    result = audited(tmp_path)
+    assert result.ok and result.closed_days == [DAY]
+    assert result.days == {DAY: Counts(signals=1, expected=3, followups=2, missed=Counter([MissedReason.FEED_GAP]))}
     assert audit_command([tmp_path], as_json=False) == 0
     assert "compacted" in capsys.readouterr().out
 
@@ -337,17 +338,17 @@ def test_a_compacted_day_whose_lines_are_all_there_is_read_as_ever(tmp_path: Pat
     compacted(tmp_path)
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes()[:2])
-    found = audited(tmp_path)
-    assert found.closed_days == [DAY]
-    assert f"{SIGNAL.signal_id}|5000: it was due" in only_fault(found, Fault.OVERDUE)
+    result = audited(tmp_path)
+    assert result.closed_days == [DAY]
+    assert f"{SIGNAL.signal_id}|5000: it was due" in only_fault(result, Fault.OVERDUE)
 
 
 def test_of_a_compacted_day_whose_lines_are_partly_deleted_rows_are_counted(tmp_path: Path) -> None:
     compacted(tmp_path)
     write(tmp_path, "followups", outcomes()[:2])
-    found = audited(tmp_path)
-    assert found.ok
-    assert (found.total.signals, found.total.followups, found.total.missed.total()) == (1, 2, 1)
+    result = audited(tmp_path)
+    assert result.ok
+    assert (result.total.signals, result.total.followups, result.total.missed.total()) == (1, 2, 1)
 
 
 @pytest.mark.parametrize("after", range(3))
@@ -368,9 +369,9 @@ def test_a_day_that_is_compacted_while_its_files_are_opened_is_read_or_counted(
         return opened(path)
 
     monkeypatch.setattr(auditing._File, "opened", opened_then_deleted)
-    found = audited(tmp_path)
-    assert found.ok and found.closed_days == [DAY]
-    assert (found.total.signals, found.total.followups, found.total.missed.total()) == (1, 2, 1)
+    result = audited(tmp_path)
+    assert result.ok and result.closed_days == [DAY]
+    assert (result.total.signals, result.total.followups, result.total.missed.total()) == (1, 2, 1)
 
 
 def test_parquet_of_a_compaction_that_died_is_no_data(tmp_path: Path) -> None:
@@ -378,9 +379,9 @@ def test_parquet_of_a_compaction_that_died_is_no_data(tmp_path: Path) -> None:
     write(tmp_path, "followups", outcomes())
     compacted(tmp_path)
     (tmp_path / f"followups_{DAY}.parquet").unlink()
-    found = audited(tmp_path)
-    assert found.ok and not found.closed_days
-    assert found.total.followups == 3
+    result = audited(tmp_path)
+    assert result.ok and not result.closed_days
+    assert result.total.followups == 3
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ def test_parquet_of_a_compaction_that_died_is_no_data(tmp_path: Path) -> None:
     [
         (lambda path: path.write_bytes(b""), "the day cannot be read: "),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "the day cannot be read: "),
-        (lambda path: pl.DataFrame({"offset_ms": [1000]}).write_parquet(path), "3 are owed, but there are 1 follow-up"),
+        (lambda path: pl.DataFrame({"offset_ms": [1000]}).write_parquet(path), "3 expected, but it has 1 follow-up"),
     ],
     ids=["empty", "cut off", "rows missing"],
 )
@@ -411,9 +412,9 @@ def test_without_polars_a_compacted_day_is_said_to_be_so_and_not_counted(
 ) -> None:
     compacted(tmp_path)
     monkeypatch.setitem(sys.modules, "polars", None)
-    found = audited(tmp_path)
-    assert found.ok
-    assert (found.closed_days, found.days) == ([DAY], {})
+    result = audited(tmp_path)
+    assert result.ok
+    assert (result.closed_days, result.days) == ([DAY], {})
 
 
 def test_it_changes_nothing(tmp_path: Path) -> None:
@@ -427,9 +428,9 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
 def test_it_tells_how_far_it_has_read(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes())
-    told: list[int] = []
-    audit(tmp_path, at_ms=LATER_MS, advance=told.append)
-    assert sum(told) == sum(path.stat().st_size for path in tmp_path.iterdir())
+    read: list[int] = []
+    audit(tmp_path, at_ms=LATER_MS, advance=read.append)
+    assert sum(read) == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
 def test_a_follow_up_written_while_files_are_opened_is_no_stranger(
@@ -448,9 +449,9 @@ def test_a_follow_up_written_while_files_are_opened_is_no_stranger(
         return opened(path)
 
     monkeypatch.setattr(auditing._File, "opened", opened_a_signal_later)
-    found = audited(tmp_path, at_ms=T0_MS)
-    assert found.ok, found.problems
-    assert (found.total.signals, found.total.followups, found.total.open_recent) == (4, 6, 6)
+    result = audited(tmp_path, at_ms=T0_MS)
+    assert result.ok, result.problems
+    assert (result.total.signals, result.total.followups, result.total.open_recent) == (4, 6, 6)
 
 
 def test_a_live_directory_is_well_at_every_moment(tmp_path: Path) -> None:
@@ -470,12 +471,12 @@ def test_a_live_directory_is_well_at_every_moment(tmp_path: Path) -> None:
     feed.start()
     assert started.wait(10)
     while feed.is_alive():
-        found = audited(tmp_path, at_ms=T0_MS)
-        assert found.ok, found.problems
-        assert identity_holds(found)
+        result = audited(tmp_path, at_ms=T0_MS)
+        assert result.ok, result.problems
+        assert identity_holds(result)
     feed.join()
-    found = audited(tmp_path)
-    assert (found.total.followups, found.total.missed.total(), found.total.open) == (60, 60, 0)
+    result = audited(tmp_path)
+    assert (result.total.followups, result.total.missed.total(), result.total.open) == (60, 60, 0)
 
 
 @given(
@@ -486,21 +487,21 @@ def test_a_ledger_is_a_dictionary_of_signals_that_takes_less_room(
     ids: list[tuple[str, int]], data: st.DataObject
 ) -> None:
     ledger, expected = Ledger(), {}
-    for line, (coin, at) in enumerate(ids, 1):
-        signal = a_signal(coin, at_ms=T0_MS + at, offsets_ms=(1000, 2000)[: 1 + at % 2])
+    for line, (coin, number) in enumerate(ids, 1):
+        signal = a_signal(coin, at_ms=T0_MS + number, offsets_ms=(1000, 2000)[: 1 + number % 2])
         assert ledger.add(signal, line=line) is (signal.signal_id not in expected)
         expected.setdefault(signal.signal_id, (signal, line))
     open_ = {(signal.signal_id, offset_ms) for signal, _ in expected.values() for offset_ms in signal.offsets_ms}
     for signal_id, offset_ms in data.draw(st.lists(st.sampled_from(sorted(open_)))) if open_ else []:
-        owed = ledger.find(signal_id)
-        assert owed is not None
-        assert ledger.settle(owed, offset_ms) is ((signal_id, offset_ms) in open_)
+        kept = ledger.find(signal_id)
+        assert kept is not None
+        assert ledger.settle(kept, offset_ms) is ((signal_id, offset_ms) in open_)
         open_.discard((signal_id, offset_ms))
     assert {(capture.signal_id, capture.offset_ms) for capture, _ in ledger.open()} == open_
     for signal_id, (signal, line) in expected.items():
-        owed = ledger.find(signal_id)
-        assert owed is not None
-        assert (owed.basis.oracle_px, owed.offsets_ms, owed.line) == (signal.oracle_px, signal.offsets_ms, line)
+        kept = ledger.find(signal_id)
+        assert kept is not None
+        assert (kept.basis.oracle_px, kept.offsets_ms, kept.line) == (signal.oracle_px, signal.offsets_ms, line)
 
 
 # --- the command
@@ -536,9 +537,9 @@ def test_several_directories_are_one_answer(tmp_path: Path, capsys: pytest.Captu
         (tmp_path / name).mkdir()
         fill(tmp_path / name)
     assert audit_command([tmp_path / "one", tmp_path / "two"], as_json=True) == 1
-    found = json.loads(capsys.readouterr().out)
-    assert found["ok"] is False
-    assert [directory["ok"] for directory in found["directories"]] == [True, False]
-    assert found["directories"][0]["total"]["followups"] == 3
-    assert found["directories"][1]["total"]["faults"] == {"open too long": 30, "broken line": 1}
-    assert found["directories"][1]["days"][DAY]["signals"] == 10
+    result = json.loads(capsys.readouterr().out)
+    assert result["ok"] is False
+    assert [directory["ok"] for directory in result["directories"]] == [True, False]
+    assert result["directories"][0]["total"]["followups"] == 3
+    assert result["directories"][1]["total"]["faults"] == {"open too long": 30, "broken line": 1}
+    assert result["directories"][1]["days"][DAY]["signals"] == 10

@@ -51,7 +51,7 @@ def test_an_audit_finds_all_well(data_dir: Path) -> None:
     found = audit(data_dir, at_ms=DAYS.start_at_ms + 10**9)
     assert found.ok, found.problems
     assert list(found.days) == [utc_day(DAYS.start_at_ms), utc_day(DAYS.start_at_ms + 86_400_000)]
-    assert (found.total.signals, found.total.due, found.total.open) == (6000, 18_000, 0)
+    assert (found.total.signals, found.total.expected, found.total.open) == (6000, 18_000, 0)
     assert found.total.missed[MissedReason.FEED_GAP] > found.total.missed[MissedReason.NO_QUOTE] > 0
 
 
