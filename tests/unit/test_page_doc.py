@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import Known, MarketRow
 from hip3_tasks.status.outcome_sums import Outcomes
@@ -19,6 +19,6 @@ OF_DATACLASSES = {field.name for kind in (State, Verdicts, MarketRow, SignalRow,
 OF_MODELS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(OF_DATACLASSES | OF_MODELS | {*Known, *Session, *Verdict}))
+@pytest.mark.parametrize("name", sorted(OF_DATACLASSES | OF_MODELS | {*Known, *Session, *Outcome}))
 def test_every_field_and_every_word_is_told_of(name: str) -> None:
     assert f"`{name}`" in DOC

@@ -8,7 +8,7 @@ import polars as pl
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, convergence_bps
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 
 COIN = pl.Categorical()
@@ -76,7 +76,10 @@ class Kind:
 
 
 _LOOSE: dict[pl.DataType, pl.DataType] = {pl.Int64(): pl.Float64(), pl.List(pl.Int64()): pl.List(pl.Float64())}
-_SIGN = pl.when(pl.col("side") == Side.BUY.value).then(1.0).otherwise(-1.0)
+_SIGN = pl.when(pl.col("side") == Side.BUY.value).then(float(Side.BUY.sign)).otherwise(float(Side.SELL.sign))
+_MARKET_PART_BPS, _ORACLE_PART_BPS = convergence_bps(
+    _SIGN, market_moved_bps=pl.col("market_moved_bps"), oracle_moved_bps=pl.col("oracle_moved_bps")
+)
 _LATENESS = pl.col("captured_at_ms") - pl.col("signal_timestamp_ms") - pl.col("offset_ms")
 _WHO = (pl.col("market_key").cast(COIN), pl.col("side").cast(SIDE, strict=False))
 _WHEN = (pl.col("signal_timestamp_ms").cast(pl.Int64), pl.col("offset_ms").cast(pl.Int32))
@@ -118,8 +121,8 @@ FOLLOWUPS = Kind(
         _LATENESS.cast(pl.Int64).alias("lateness_ms"),
         pl.col("t0_raw_edge_bps"),
         pl.col("raw_edge_bps"),
-        (_SIGN * pl.col("market_moved_bps")).alias("market_part_bps"),
-        (-_SIGN * pl.col("oracle_moved_bps")).alias("oracle_part_bps"),
+        _MARKET_PART_BPS.alias("market_part_bps"),
+        _ORACLE_PART_BPS.alias("oracle_part_bps"),
         pl.col("markout_bps"),
     ),
 )

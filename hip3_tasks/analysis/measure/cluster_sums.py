@@ -12,6 +12,7 @@ import polars as pl
 
 from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
+from hip3_tasks.domain.edge import book_came, change_bps, shrank
 from hip3_tasks.stats.bootstrap import Array
 from hip3_tasks.stats.cluster_totals import Asked
 
@@ -51,7 +52,7 @@ def cluster_ms(first_ms: int, last_ms: int) -> int:
 
 def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
     """By market, group, offset and cluster."""
-    shrank = piece.edge_bps < piece.edge_t0_bps
+    edge_change_bps = change_bps(t0_edge_bps=piece.edge_t0_bps, edge_bps=piece.edge_bps)
     cells = {
         "market_key": piece.market_key,
         "group": piece.group,
@@ -65,9 +66,11 @@ def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
         **_known("retained", piece.retained),
         "market_part": piece.market_part_bps,
         "oracle_part": piece.oracle_part_bps,
-        "shrank": shrank,
-        "book_came": shrank & (piece.market_part_bps >= piece.oracle_part_bps),
-        "unmoved": piece.edge_bps == piece.edge_t0_bps,
+        "shrank": shrank(edge_change_bps),
+        "book_came": book_came(
+            edge_change_bps, market_part_bps=piece.market_part_bps, oracle_part_bps=piece.oracle_part_bps
+        ),
+        "unmoved": edge_change_bps == 0,
         **_known("markout", piece.markout_bps),
         "hit": piece.markout_bps > 0,
         **_known("net", piece.net_bps),
