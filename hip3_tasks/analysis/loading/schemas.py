@@ -12,7 +12,7 @@ from hip3_tasks.domain.edge import Side, convergence_bps
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 
 COIN = pl.Categorical()
-SIDE = pl.Enum([side.value for side in Side])
+SIDE = pl.Enum(Side)
 KEY = "key"
 """Of a record: equal for lines of the same signal, or of the same signal and offset."""
 
