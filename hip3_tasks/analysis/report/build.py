@@ -45,7 +45,7 @@ def make(data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Adv
         every_ms=every_ms,
         split_at_ms=split_at_ms,
     )
-    gathered = gather(data.parts, terms, advance)
+    gathered = gather(data.chunks, terms, advance)
     if gathered is None:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
     return _Making(data, cost_bps, ends_ms, terms, markets, gathered).report(at_ms)
@@ -55,7 +55,7 @@ def _ends_ms(data: Data) -> tuple[int, int] | None:
     """The first and the last time of a signal; by follow-ups where there are no signals."""
     times_ms = data.signals["timestamp_ms"]
     if times_ms.is_empty():
-        times_ms = pl.concat(part.read(pl.col("signal_timestamp_ms")) for part in data.parts).to_series()
+        times_ms = pl.concat(chunk.read(pl.col("signal_timestamp_ms")) for chunk in data.chunks).to_series()
     first_ms, last_ms = times_ms.min(), times_ms.max()
     return (first_ms, last_ms) if isinstance(first_ms, int) and isinstance(last_ms, int) else None
 

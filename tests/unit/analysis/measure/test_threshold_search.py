@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from hip3_tasks import settings
-from hip3_tasks.analysis.loading.load import Data, Part
-from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.load import Data, LazyChunk
+from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
@@ -78,13 +78,13 @@ def search(**markets: Planted) -> Search:
     """Of markets of dex `xyz`, or `DEX__NAME`."""
     coins = {name.replace("__", ":") if "__" in name else f"xyz:{name}": planted for name, planted in markets.items()}
     frame = pl.concat([rows(coin, planted) for coin, planted in coins.items()])
-    signals, followups, missed = (kind.empty(whole=False).drop(KEY) for kind in (SIGNALS, FOLLOWUPS, MISSED))
+    signals, followups, missed = (kind.empty(all_fields=False).drop(KEY) for kind in (SIGNALS, FOLLOWUPS, MISSED))
     edge_at_t0 = frame.with_columns(raw_edge_bps="t0_raw_edge_bps")
     data = Data(
         signals=edge_at_t0.select(signals.columns).cast(dict(signals.schema)),
-        parts=[Part(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
+        chunks=[LazyChunk(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
         missed=missed,
-        notes=Notes(dirs=[]),
+        notes=DataQuality(dirs=[]),
     )
     found = make(data, by=By.SIDE, cost_bps=None, at_ms=0).search
     assert found is not None
