@@ -14,14 +14,14 @@ from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
 from hip3_tasks.domain.edge import book_came, change_bps, shrank
 from hip3_tasks.stats.bootstrap import Array
-from hip3_tasks.stats.cluster_totals import Asked
+from hip3_tasks.stats.cluster_totals import SumSpec
 
 MINUTE_MS = 60_000
 MOST_CLUSTERS = 3_000
 """Of a dex; beyond it a cluster is longer, which is always allowed: it then holds what is dependent all the more."""
 
-SUMS = Asked(
-    drawn=(
+SUMS = SumSpec(
+    bootstrapped=(
         "n",
         "edge_t0",
         "edge",
@@ -37,7 +37,7 @@ SUMS = Asked(
         "net_n",
         "won",
     ),
-    undrawn=("bought", "retained", "retained_n", "unmoved"),
+    plain=("bought", "retained", "retained_n", "unmoved"),
 )
 
 

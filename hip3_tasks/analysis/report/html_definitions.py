@@ -6,7 +6,7 @@ from hip3_tasks.analysis.measure.threshold_search import FIRST_PART
 from hip3_tasks.analysis.report.html_values import Exhibit
 from hip3_tasks.analysis.report.markup import Markup, element, joined
 from hip3_tasks.charts import number_format
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 
 DEFINITIONS = """
 Edge: How far the touch (ask for a buy, bid for a sell) is priced through the oracle, in bps of the oracle.
@@ -44,7 +44,7 @@ def definitions(exhibit: Exhibit) -> Markup:
     values = {
         "level": exhibit.number(number_format.percent, "level"),
         "minutes": exhibit.number(number_format.count, "derived", "cluster_min"),
-        "fewest": str(FEWEST_CLUSTERS),
+        "fewest": str(MIN_CLUSTERS),
         "first": number_format.percent(FIRST_PART),
     }
     terms = [said.partition(": ") for said in DEFINITIONS.strip().split("\n\n")]

@@ -5,7 +5,7 @@ from hip3_tasks.analysis.report.html_values import Exhibit, Path
 from hip3_tasks.analysis.report.markup import Markup, element, joined
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.charts import number_format
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 
 
 def answer(exhibit: Exhibit, report: Report) -> Markup:
@@ -29,7 +29,7 @@ def _result(exhibit: Exhibit, horizon: Horizon, place: Path) -> list[str]:
     value = exhibit.number(number_format.bps, *place, "net_bps", "value")
     if net.low is None or net.high is None:
         clusters = exhibit.number(number_format.count, *place, "clusters")
-        few = ["No claim: too few clusters for a band (", clusters, f" of {FEWEST_CLUSTERS}). "]
+        few = ["No claim: too few clusters for a band (", clusters, f" of {MIN_CLUSTERS}). "]
         return [*few, "The mean net of cost after ", after, " is ", value, " bps."]
     verdict = "Yes" if net.low > 0 else "No" if net.high < 0 else "Not proven"
     held = "" if net.low > 0 or net.high < 0 else ", which holds zero"

@@ -14,7 +14,7 @@ from hip3_tasks.analysis.measure.horizons import Horizon
 from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.charts import number_format
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, Estimate
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Estimate
 from hip3_tasks.terminal_text import printable
 
 COLOURS = {Verdict.WORKS: "green", Verdict.LOSES: "red", Verdict.STRUCTURAL: "yellow"}
@@ -66,7 +66,7 @@ def _horizons(report: Report, *, wide: bool) -> Table:
     minutes = report.cluster_ms // MINUTE_MS
     caption = (
         f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {minutes} min each;"
-        f" none below {FEWEST_CLUSTERS}"
+        f" none below {MIN_CLUSTERS}"
     )
     table = _table("What became of them, bps", caption)
     table.add_column("after", no_wrap=True)

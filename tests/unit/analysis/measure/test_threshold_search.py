@@ -17,7 +17,7 @@ from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
 from hip3_tasks.analysis.report.build import make
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 
 FIRST_MS = 1_795_392_000_000
 """The beginning of a minute."""
@@ -131,8 +131,8 @@ def test_what_worked_before_and_no_longer_does_is_not_recommended() -> None:
     [
         (FEWEST_TO_CHOOSE - 1, False, Verdict.TOO_FEW),
         (FEWEST_TO_CHOOSE, True, Verdict.TOO_FEW),
-        (60 + FEWEST_CLUSTERS - 1, True, Verdict.TOO_FEW),
-        (60 + FEWEST_CLUSTERS, True, Verdict.WORKS),
+        (60 + MIN_CLUSTERS - 1, True, Verdict.TOO_FEW),
+        (60 + MIN_CLUSTERS, True, Verdict.WORKS),
     ],
 )
 def test_too_few_clusters_for_a_choice_or_for_a_claim(minutes: int, is_chosen: bool, verdict: Verdict) -> None:
