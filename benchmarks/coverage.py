@@ -20,8 +20,8 @@ import polars as pl
 import typer
 from rich.progress import track
 
-from hip3_tasks.analysis.loading.load import Data, Part
-from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.load import Data, LazyChunk
+from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import Verdict
@@ -39,10 +39,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
     """What `hip3 report` would say of a history that is in no file."""
     data = Data(
-        signals=SIGNALS.tidied(signals, whole=False).drop(KEY),
-        parts=[Part(FOLLOWUPS.tidied(followups, whole=False).drop(KEY).lazy())],
-        missed=MISSED.empty(whole=False).drop(KEY),
-        notes=Notes(dirs=[]),
+        signals=SIGNALS.project(signals, all_fields=False).drop(KEY),
+        chunks=[LazyChunk(FOLLOWUPS.project(followups, all_fields=False).drop(KEY).lazy())],
+        missed=MISSED.empty(all_fields=False).drop(KEY),
+        notes=DataQuality(dirs=[]),
     )
     return build_report(data, by=By.MARKET, cost_bps=None, at_ms=0)
 

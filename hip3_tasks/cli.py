@@ -242,7 +242,7 @@ def report(
         raise typer.BadParameter(f"expected {', '.join(By)}, was {by}", param_hint="--by")
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
-    chosen = Selection.of(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
+    chosen = Selection.from_options(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
     outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
     return report_command(
         dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, outputs=outputs, json_only=as_json

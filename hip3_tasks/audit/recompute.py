@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from hip3_tasks.domain.edge import Side, edge_bps, markout_bps, mid_px, moved_bps
+from hip3_tasks.domain.edge import Side, change_bps, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Signal
 
 TOLERANCE = 1e-6
@@ -55,7 +55,7 @@ def faults_of_followup(followup: Followup, basis: Basis) -> Iterator[str]:
     yield from _touch(followup)
     edge = edge_bps(followup.side, touch_px=followup.best_px, oracle_px=followup.oracle_px)
     yield from _differs("raw_edge_bps", followup.raw_edge_bps, edge)
-    change = followup.raw_edge_bps - followup.t0_raw_edge_bps
+    change = change_bps(t0_edge_bps=followup.t0_raw_edge_bps, edge_bps=followup.raw_edge_bps)
     yield from _differs("edge_change_bps", followup.edge_change_bps, change)
     oracle_moved = moved_bps(from_px=followup.t0_oracle_px, to_px=followup.oracle_px)
     yield from _differs("oracle_moved_bps", followup.oracle_moved_bps, oracle_moved)

@@ -1,12 +1,15 @@
-"""The sign convention and the four formulas of this project, written once and nowhere else.
+"""The sign convention and the formulas that depend on it. No other module of hip3_tasks signs a price, edge or move.
 
-Everything is in basis points (1 bps = 1e-4). A positive edge means that the touch is priced through the
-oracle in the taker's favour: a buyer pays less than the oracle, a seller gets more.
+Everything is in basis points (1 bps = 1e-4). A positive edge means that the touch is priced through the oracle
+in the taker's favour: a buyer pays less than the oracle, a seller gets more.
 """
 
 from enum import StrEnum
+from typing import Any
 
 BPS = 1e4
+Bps = Any
+"""A float, a numpy array or a polars expression: one formula serves a record and a column of records."""
 
 
 class Side(StrEnum):
@@ -47,3 +50,23 @@ def markout_bps(side: Side, *, mid_t0_px: float | None, mid_t_px: float | None) 
     if mid_t0_px is None or mid_t_px is None:
         return None
     return side.sign * moved_bps(from_px=mid_t0_px, to_px=mid_t_px)
+
+
+def change_bps(*, t0_edge_bps: Bps, edge_bps: Bps) -> Bps:
+    """The change of an edge since T0; 0 only where both are equal, since a difference of floats never rounds to 0."""
+    return edge_bps - t0_edge_bps
+
+
+def convergence_bps(sign: Bps, *, market_moved_bps: Bps, oracle_moved_bps: Bps) -> tuple[Bps, Bps]:
+    """How far the touch came to the oracle, and the oracle to the touch; to first order their sum is the shrinking."""
+    return sign * market_moved_bps, -sign * oracle_moved_bps
+
+
+def shrank(edge_change_bps: Bps) -> Any:
+    """Whether the edge is smaller than at T0: the published metric `valid`."""
+    return edge_change_bps < 0
+
+
+def book_came(edge_change_bps: Bps, *, market_part_bps: Bps, oracle_part_bps: Bps) -> Any:
+    """Whether the edge shrank and the touch did at least half of it, given both parts of `convergence_bps`."""
+    return shrank(edge_change_bps) & (market_part_bps >= oracle_part_bps)

@@ -1,7 +1,7 @@
 """From a signal and what the tape says of its market, to the record of one follow-up."""
 
 from hip3_tasks.domain.capture import Capture
-from hip3_tasks.domain.edge import edge_bps, markout_bps, mid_px, moved_bps
+from hip3_tasks.domain.edge import change_bps, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 
@@ -38,7 +38,7 @@ def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | 
         best_px=best_px,
         best_size=best_size,
         raw_edge_bps=raw_edge_bps,
-        edge_change_bps=raw_edge_bps - signal.raw_edge_bps,
+        edge_change_bps=change_bps(t0_edge_bps=signal.raw_edge_bps, edge_bps=raw_edge_bps),
         oracle_moved_bps=moved_bps(from_px=signal.oracle_px, to_px=market.oracle_px),
         market_moved_bps=moved_bps(from_px=signal.best_px, to_px=best_px),
         due_at_ms=capture.due_at_ms,

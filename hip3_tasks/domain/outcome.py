@@ -1,24 +1,30 @@
-"""Was a signal right? What became of its edge by a horizon, in one word."""
+"""Was a signal right? The outcome of its edge at a horizon, in one word."""
 
 from enum import StrEnum
+from typing import Self
 
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, book_came, convergence_bps, shrank
 
 
-class Verdict(StrEnum):
-    """How a follow-up found the edge."""
+class Outcome(StrEnum):
+    """The outcome of one follow-up."""
 
     BOOK_CAME = "book_came"
-    """It shrank, mostly because the book came to the oracle: the signal was right."""
+    """The edge shrank, mostly because the book came to the oracle: the signal was right."""
     ORACLE_CAME = "oracle_came"
-    """It shrank, mostly because the oracle came to the book: the market led."""
+    """The edge shrank, mostly because the oracle came to the book: the market led."""
     WIDENED = "widened"
     UNMOVED = "unmoved"
 
-
-def verdict(side: Side, *, edge_change_bps: float, market_moved_bps: float, oracle_moved_bps: float) -> Verdict:
-    """By the two moves, taken with the side's sign: each part is positive when it shrinks the edge."""
-    if edge_change_bps >= 0:
-        return Verdict.WIDENED if edge_change_bps else Verdict.UNMOVED
-    market_part_bps, oracle_part_bps = side.sign * market_moved_bps, -side.sign * oracle_moved_bps
-    return Verdict.BOOK_CAME if market_part_bps >= oracle_part_bps else Verdict.ORACLE_CAME
+    @classmethod
+    def from_moves(
+        cls, side: Side, *, edge_change_bps: float, market_moved_bps: float, oracle_moved_bps: float
+    ) -> Self:
+        """Classify a follow-up by the fields of its line."""
+        if not shrank(edge_change_bps):
+            return cls.WIDENED if edge_change_bps else cls.UNMOVED
+        market_part_bps, oracle_part_bps = convergence_bps(
+            side.sign, market_moved_bps=market_moved_bps, oracle_moved_bps=oracle_moved_bps
+        )
+        is_right = book_came(edge_change_bps, market_part_bps=market_part_bps, oracle_part_bps=oracle_part_bps)
+        return cls.BOOK_CAME if is_right else cls.ORACLE_CAME

@@ -1,10 +1,10 @@
-"""Bands that respect clusters: whole clusters are drawn again, with everything in them.
+"""Bootstrap bands that respect clusters: complete clusters are drawn, with all of their rows.
 
-Each replicate gives each cluster a weight, how often it was drawn, from a Poisson distribution of mean 1 (as good as
-drawing with replacement for ratios of sums, and the same weight serves every group, so that groups stay dependent).
-A band holds the middle 90 % of the replicates, widened as a t distribution is wider than a normal one, since few
-clusters show too little of their own spread (Hesterberg 2015, "What teachers should know about the bootstrap",
-The American Statistician 69, on expanded percentile intervals).
+Each replicate gives each cluster a weight, the number of times it was drawn, from a Poisson distribution of mean 1. For
+ratios of sums this is as good as drawing with replacement, and the same weight serves every group, which keeps groups
+dependent. A band is the middle 90 % of the replicates, widened as a t distribution is wider than a normal one, since
+few clusters underestimate their own spread (Hesterberg 2015, "What teachers should know about the bootstrap", The
+American Statistician 69, on expanded percentile intervals).
 """
 
 import zlib
@@ -18,8 +18,8 @@ from pydantic import BaseModel
 
 REPLICATES = 1000
 LEVEL = 0.90
-FEWEST_CLUSTERS = 20
-"""With fewer there is no band, and so no claim."""
+MIN_CLUSTERS = 20
+"""Fewer clusters have no band, and so no claim."""
 SEED = 1_795_338_701
 
 Array = npt.NDArray[np.float64]
@@ -27,11 +27,11 @@ Integers = npt.NDArray[np.integer[Any]]
 _NORMAL = NormalDist()
 _SHARES = np.cumsum([exp(-1) / factorial(often) for often in range(12)])
 _QUANTILES = np.searchsorted(_SHARES, (np.arange(1 << 16) + 0.5) / (1 << 16)).astype(np.float64)
-"""Of a Poisson distribution of mean 1."""
+"""Quantiles of a Poisson distribution of mean 1; float64, (65536,)."""
 
 
 class Estimate(BaseModel):
-    """A value and its 90 % band; None where there is nothing to know it from, or too few clusters for a band."""
+    """A value and its 90 % band. The value is None if unknown, the band if its clusters are too few."""
 
     value: float | None
     low: float | None = None
@@ -39,37 +39,37 @@ class Estimate(BaseModel):
 
 
 def weights(dex: str, clusters: int) -> Array:
-    """How often each cluster of a dex is drawn, replicates x clusters; always the same.
+    """The number of times each cluster of a dex is drawn, always the same; float64, (REPLICATES, clusters).
 
-    From a table of the distribution's quantiles, right to 2^-17 of it: numpy's own draws take ten times as long.
+    Taken from a table of quantiles, exact to a probability of 2^-17: numpy's own Poisson draws take ten times as long.
     """
-    drawn = np.random.default_rng([SEED, zlib.crc32(dex.encode())])
-    return _QUANTILES[drawn.integers(len(_QUANTILES), size=(REPLICATES, clusters), dtype=np.uint16)]
+    random = np.random.default_rng([SEED, zlib.crc32(dex.encode())])
+    return _QUANTILES[random.integers(len(_QUANTILES), size=(REPLICATES, clusters), dtype=np.uint16)]
 
 
 def has_band(clusters: int) -> bool:
-    return clusters >= FEWEST_CLUSTERS
+    return clusters >= MIN_CLUSTERS
 
 
 def estimate(value: float, replicates: Array, *, clusters: int) -> Estimate:
-    """A value with its band, given what it was in each replicate; NaN is what is not known."""
+    """A value with its band, given its replicates: float64, (REPLICATES,). NaN is unknown."""
     if np.isnan(value):
         return Estimate(value=None)
     known = np.sort(replicates[~np.isnan(replicates)])
     if not has_band(clusters) or len(known) < REPLICATES / 2:
         return Estimate(value=value)
     level = widened_level((1 - LEVEL) / 2, clusters)
-    low, high = (known[ceil(part * len(known)) - 1] for part in (level, 1 - level))
+    low, high = (known[ceil(share * len(known)) - 1] for share in (level, 1 - level))
     return Estimate(value=value, low=low, high=high)
 
 
 def widened_level(level: float, clusters: int) -> float:
-    """The quantile of the replicates to take for one of the value, level < 1/2."""
+    """The quantile of the replicates that stands for the quantile `level` of the value; level < 1/2."""
     return _NORMAL.cdf(sqrt(clusters / (clusters - 1)) * _t_quantile(level, clusters - 1))
 
 
 def _t_quantile(level: float, freedom: int) -> float:
-    """Abramowitz & Stegun 26.7.5; right to 1e-4 for the degrees of freedom met here."""
+    """Quantile of the t distribution (Abramowitz & Stegun 26.7.5); exact to 1e-4 for 19 degrees of freedom or more."""
     z = _NORMAL.inv_cdf(level)
     return (
         z

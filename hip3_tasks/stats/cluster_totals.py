@@ -1,4 +1,4 @@
-"""Sums over clusters, as they are and as each replicate draws them: what every ratio and its band are made of."""
+"""Sums over clusters, observed and in each bootstrap replicate, from which every ratio and its band are computed."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,79 +11,88 @@ from hip3_tasks.stats.bootstrap import REPLICATES, Array, Estimate, estimate
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
-    """Named sums over all clusters: as they are, and in each replicate."""
+class SumSpec:
+    """The names of the sums to compute. The first sum counts rows."""
 
-    names: tuple[str, ...]
-    whole: Array
-    """One a name."""
-    drawn: Array
-    """Replicates x names, but for the last of them, of which no band is wanted."""
-    counted: npt.NDArray[np.int64]
-    """In how many clusters each is not 0."""
-
-    @property
-    def clusters(self) -> int:
-        """In how many there is anything: the first of the names counts rows."""
-        return int(self.counted[0])
-
-    def __getitem__(self, name: str) -> float:
-        return float(self.whole[self.names.index(name)])
-
-    def replicates(self, name: str) -> Array:
-        return self.drawn[:, self.names.index(name)]
-
-    def share(self, top: str, bottom: str) -> float | None:
-        """One sum over another; what is over nothing is not known."""
-        return self[top] / self[bottom] if self[bottom] else None
-
-    def ratio(self, top: str, bottom: str) -> Estimate:
-        """One sum over another, with its band; what is over nothing is not known, nor a band from too few of them."""
-        value, drawn = self.ratios(top, bottom)
-        return estimate(value, drawn, clusters=int(self.counted[self.names.index(bottom)]))
-
-    def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
-        """The same as it is, and in each replicate."""
-        upper, lower = self.names.index(top), self.names.index(bottom)
-        return float(_over(self.whole[upper], self.whole[lower])), _over(self.drawn[:, upper], self.drawn[:, lower])
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which sums are wanted, the first of them counting rows."""
-
-    drawn: tuple[str, ...]
+    bootstrapped: tuple[str, ...]
+    """Sums with bootstrap replicates."""
     products: tuple[tuple[str, str], ...] = ()
-    """Of two of them over a cluster, then drawn as well; each is named `one*other`."""
-    undrawn: tuple[str, ...] = ()
-    """Of which no band is wanted."""
+    """Pairs whose product within each cluster is summed too, with replicates, under the name `first*second`."""
+    plain: tuple[str, ...] = ()
+    """Sums without bootstrap replicates."""
 
     @property
     def summed(self) -> tuple[str, ...]:
-        return (*self.drawn, *self.undrawn)
+        """The sums that the caller gives for each cluster."""
+        return (*self.bootstrapped, *self.plain)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The drawn ones first."""
-        return (*self.drawn, *(f"{one}*{other}" for one, other in self.products), *self.undrawn)
+        """All sums, the ones with replicates first."""
+        return (*self.bootstrapped, *(f"{first}*{second}" for first, second in self.products), *self.plain)
 
 
-def totals_of(dexes: Iterable[tuple[Array, Array]], asked: Asked, keys: Sequence[Any]) -> dict[Any, Totals]:
-    """The totals of each key that has any, from each dex's weights and its sums: clusters x keys x `asked.summed`."""
-    names, width = asked.names, len(asked.drawn) + len(asked.products)
-    whole, counted = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
-    drawn = np.zeros((REPLICATES, len(keys), width))
-    for weights, cells in dexes:
-        of_name = {name: cells[:, :, at] for at, name in enumerate(asked.summed)}
-        of_name |= {f"{one}*{other}": of_name[one] * of_name[other] for one, other in asked.products}
-        of_names = np.stack([of_name[name] for name in names], axis=-1)
-        whole += of_names.sum(axis=0)
-        counted += (of_names != 0).sum(axis=0)
-        drawn += (weights @ of_names[:, :, :width].reshape(len(cells), -1)).reshape(drawn.shape)
-    there = [at for at in range(len(keys)) if counted[at, 0]]
-    return {keys[at]: Totals(names, whole[at], drawn[:, at], counted[at]) for at in there}
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Named sums over all clusters."""
+
+    names: tuple[str, ...]
+    observed: Array
+    """float64, (names,)."""
+    bootstrapped: Array
+    """float64, (REPLICATES, names with replicates), which are the first names."""
+    nonzero: npt.NDArray[np.int64]
+    """The number of clusters in which each sum is not 0; int64, (names,)."""
+
+    @property
+    def clusters(self) -> int:
+        """The number of clusters that have rows."""
+        return int(self.nonzero[0])
+
+    def __getitem__(self, name: str) -> float:
+        return float(self.observed[self.names.index(name)])
+
+    def replicates(self, name: str) -> Array:
+        """float64, (REPLICATES,)."""
+        return self.bootstrapped[:, self.names.index(name)]
+
+    def share(self, top: str, bottom: str) -> float | None:
+        """One sum divided by another; None if that is 0."""
+        return self[top] / self[bottom] if self[bottom] else None
+
+    def ratio(self, top: str, bottom: str) -> Estimate:
+        """One sum divided by another, with its band by the clusters in which the divisor is not 0."""
+        value, replicates = self.ratios(top, bottom)
+        return estimate(value, replicates, clusters=int(self.nonzero[self.names.index(bottom)]))
+
+    def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
+        """One sum divided by another: the observed value, and float64, (REPLICATES,). Over 0 it is NaN."""
+        observed = _divide(np.array(self[top]), np.array(self[bottom]))
+        return float(observed), _divide(self.replicates(top), self.replicates(bottom))
 
 
-def _over(upper: Any, lower: Any) -> Any:
+def totals_by_key(dexes: Iterable[tuple[Array, Array]], spec: SumSpec, keys: Sequence[Any]) -> dict[Any, Totals]:
+    """The totals of each key that has rows.
+
+    Each dex gives its weights, float64, (REPLICATES, clusters), and its sums, float64, (clusters, keys, spec.summed).
+    """
+    names, width = spec.names, len(spec.bootstrapped) + len(spec.products)
+    observed, nonzero = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
+    bootstrapped = np.zeros((REPLICATES, len(keys), width))
+    for weights, sums in dexes:
+        by_name = {name: sums[:, :, index] for index, name in enumerate(spec.summed)}
+        by_name |= {f"{first}*{second}": by_name[first] * by_name[second] for first, second in spec.products}
+        columns = np.stack([by_name[name] for name in names], axis=-1)
+        observed += columns.sum(axis=0)
+        nonzero += (columns != 0).sum(axis=0)
+        bootstrapped += (weights @ columns[:, :, :width].reshape(len(sums), -1)).reshape(bootstrapped.shape)
+    return {
+        key: Totals(names, observed[index], bootstrapped[:, index], nonzero[index])
+        for index, key in enumerate(keys)
+        if nonzero[index, 0]
+    }
+
+
+def _divide(upper: Array, lower: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(lower == 0, np.nan, upper / lower)

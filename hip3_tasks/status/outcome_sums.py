@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.outcome import Verdict, verdict
+from hip3_tasks.domain.outcome import Outcome
 
 COST_DIGITS = 9
 """As the report has it: below this there is only what the subtraction leaves."""
@@ -26,7 +26,7 @@ class Outcomes(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     outcomes: dict[str, int]
-    """How many by verdict; missed ones are in none."""
+    """How many by outcome; missed ones are in none."""
     markouts: int
     """How many follow-ups have a markout: one whose book was one-sided has none."""
     markout_bps: float | None
@@ -40,7 +40,7 @@ class Outcomes(BaseModel):
     def followups(self) -> int:
         return sum(self.outcomes.values())
 
-    def share(self, outcome: Verdict) -> float | None:
+    def share(self, outcome: Outcome) -> float | None:
         """The share of 1 that had this outcome."""
         return self.outcomes.get(outcome, 0) / self.followups if self.followups else None
 
@@ -55,7 +55,7 @@ class OutcomeSums:
 
     def add(self, followup: dict[str, Any], cost_bps: float | None) -> None:
         """A decoded line; raises ValueError, TypeError or KeyError, and counts nothing, if it is no follow-up."""
-        outcome = verdict(
+        outcome = Outcome.from_moves(
             Side(followup["side"]),
             edge_change_bps=float(followup["edge_change_bps"]),
             market_moved_bps=float(followup["market_moved_bps"]),
@@ -79,7 +79,7 @@ class OutcomeSums:
 
     def summary(self) -> Outcomes:
         return Outcomes(
-            outcomes={outcome: self._outcomes[outcome] for outcome in Verdict if outcome in self._outcomes},
+            outcomes={outcome: self._outcomes[outcome] for outcome in Outcome if outcome in self._outcomes},
             markouts=self._markouts,
             markout_bps=_mean(self._markout_bps, self._markouts),
             nets=self._nets,

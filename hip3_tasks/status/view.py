@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.plural import counted
 from hip3_tasks.status.market_rows import MarketRow, dislocated
 from hip3_tasks.status.outcome_sums import Outcomes
@@ -91,7 +91,7 @@ def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
     return signals | {"right": _after(after, shares), "markout": _after(after, means)}
 
 
-CAME = {"the book": Verdict.BOOK_CAME, "the oracle": Verdict.ORACLE_CAME}
+CAME = {"the book": Outcome.BOOK_CAME, "the oracle": Outcome.ORACLE_CAME}
 
 
 def _answer_in_short(decisive: tuple[int, Outcomes] | None) -> list[str]:
@@ -99,7 +99,7 @@ def _answer_in_short(decisive: tuple[int, Outcomes] | None) -> list[str]:
         return ["right: none yet"]
     offset_ms, outcomes = decisive
     share = (
-        f"right {_percent(outcomes.share(Verdict.BOOK_CAME))} of {outcomes.followups:,} after {offset_ms / 1000:g} s"
+        f"right {_percent(outcomes.share(Outcome.BOOK_CAME))} of {outcomes.followups:,} after {offset_ms / 1000:g} s"
     )
     return [share, f"net {_bps(outcomes.net_bps)} bps"]
 

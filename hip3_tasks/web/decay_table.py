@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
-from hip3_tasks.stats.cluster_totals import Asked, Totals, totals_of
+from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
 from hip3_tasks.web.decay_sums import SUMS, Decay, DexSums
 
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
@@ -36,7 +36,7 @@ def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Ho
     offsets_ms = sorted({offset_ms for of_dex in found for offset_ms, _, _ in of_dex.parts})
     key_at = {offset_ms: at for at, offset_ms in enumerate(offsets_ms)}
     dexes = ((_draws(one.dex, len(one.minutes)).astype(np.float64), _cells(one, key_at)) for one in found)
-    totals = totals_of(dexes, Asked(SUMS), offsets_ms)
+    totals = totals_by_key(dexes, SumSpec(SUMS), offsets_ms)
     table = [_horizon(offset_ms, of, "edge", of.ratio("markout", "markout_n")) for offset_ms, of in totals.items()]
     signal = [_horizon(0, of, "edge_t0", UNMOVED) for of in totals.values()][:1]
     return signal + table

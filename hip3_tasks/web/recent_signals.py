@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.outcome import verdict
+from hip3_tasks.domain.outcome import Outcome
 
 MOST = 2_000
 BPS_DIGITS = 2
@@ -19,7 +19,7 @@ class Cell:
 
     offset_ms: int
     outcome: str | None = None
-    """How the edge was found (see Verdict), or `missed`."""
+    """How the edge was found (see Outcome), or `missed`."""
     edge_change_bps: float | None = None
     """Negative: the edge shrank."""
     raw_edge_bps: float | None = None
@@ -95,7 +95,7 @@ def _signal(record: dict[str, Any]) -> SignalRow:
 
 def _captured(side: Side, record: dict[str, Any]) -> Cell:
     change_bps = float(record["edge_change_bps"])
-    found = verdict(
+    found = Outcome.from_moves(
         side,
         edge_change_bps=change_bps,
         market_moved_bps=record["market_moved_bps"],

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from hip3_tasks.analysis.measure.cluster_sums import MAX_CLUSTERS
 from hip3_tasks.domain.capture import MINUTE_MS
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, LEVEL, REPLICATES, weights
+from hip3_tasks.stats.bootstrap import LEVEL, MIN_CLUSTERS, REPLICATES, weights
 from tests.reference.rows import Row, Tree
 
 Ratio = Callable[[Row], tuple[float, float] | None]
@@ -42,7 +42,7 @@ class Clusters:
         upper, lower = (self._sums(added, end) for end in (0, 1))
         number = sum(cell != 0 for cells in lower.values() for cell in cells)
         value = _over(sum(map(sum, upper.values())), sum(map(sum, lower.values())))
-        if number < FEWEST_CLUSTERS:
+        if number < MIN_CLUSTERS:
             return value, [nan] * REPLICATES, number
         return value, list(map(_over, self._drawn(upper), self._drawn(lower))), number
 
@@ -105,7 +105,7 @@ def estimate(value: float, drawn: list[float], clusters: int) -> Tree:
     if value != value:
         return {"value": None, "low": None, "high": None}
     known = sorted(one for one in drawn if one == one)
-    if clusters < FEWEST_CLUSTERS or len(known) < REPLICATES / 2:
+    if clusters < MIN_CLUSTERS or len(known) < REPLICATES / 2:
         return {"value": value, "low": None, "high": None}
     level = widened_level(clusters)
     low, high = (known[ceil(part * len(known)) - 1] for part in (level, 1 - level))

@@ -11,7 +11,7 @@ from hip3_tasks.analysis.measure.threshold_search import (
     STRUCTURAL_SHRANK,
     STRUCTURAL_SIDE,
 )
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, REPLICATES
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES
 from tests.reference.draws import Clusters, estimate, mean_of
 from tests.reference.rows import Row, Tree, one_sided, shrank
 
@@ -34,7 +34,7 @@ def search(
             recorded_bps = min(row["edge_t0_bps"] for row in followups if row["market"] == market)
         trials[market] = _Trial(market, recorded_bps, first, rest, every)
     tried = [rung for trial in trials.values() for rung in trial.rungs]
-    judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= FEWEST_CLUSTERS]
+    judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= MIN_CLUSTERS]
     first_chance, rest_chance = _chance(tried), _chance(judged)
     return {
         "offset_ms": offset_ms,
@@ -122,7 +122,7 @@ def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance:
 
 def _part(rung: _Rung, chance: list[float]) -> Tree:
     p = None
-    if rung.clusters >= FEWEST_CLUSTERS:
+    if rung.clusters >= MIN_CLUSTERS:
         p = sum(not one < rung.t for one in chance) / REPLICATES
     return {
         "n": len(rung.rows),

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.coverage import report_on
-from hip3_tasks.analysis.loading.quality import FileNote, Notes
+from hip3_tasks.analysis.loading.quality import DataQuality, FileQuality
 from hip3_tasks.analysis.report.model import Report
 from simulator.history import Plan, frames
 
@@ -23,10 +23,10 @@ def a_report() -> Report:
     """Six hours of six markets, with some missed follow-ups and some broken lines."""
     history = frames(Plan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
     report = report_on(history.signals, history.followups)
-    file = FileNote(
+    file = FileQuality(
         file=Path("/data/followups_2026-01-20.jsonl"), kind="followups", rows=17_700, broken=2, torn_bytes=9
     )
-    notes = Notes(dirs=[Path("/data")], files=[file], duplicates={"followups": 3}, watched=["xyz:TSLA"])
+    notes = DataQuality(dirs=[Path("/data")], files=[file], duplicates={"followups": 3}, watched=["xyz:TSLA"])
     coverage = report.coverage.model_copy(update={"missed": {"feed_gap": 12, "no_quote": 3}, "markets_watched": 1})
     return report.model_copy(update={"notes": notes, "coverage": coverage})
 
@@ -61,7 +61,9 @@ def a_hostile_report() -> Report:
     notes = report.notes.model_copy(
         update={
             "dirs": [Path("/data/" + HOSTILE[0])],
-            "files": [FileNote(file=Path("/data/" + HOSTILE[1]), kind=HOSTILE[2], rows=1, broken=1, broken_lines=[1])],
+            "files": [
+                FileQuality(file=Path("/data/" + HOSTILE[1]), kind=HOSTILE[2], rows=1, broken=1, broken_lines=[1])
+            ],
             "duplicates": {HOSTILE[0]: 1},
             "absent_coins": {HOSTILE[0]: HOSTILE[1]},
         }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import Known, MarketRow
 from hip3_tasks.status.outcome_sums import Outcomes
@@ -22,7 +22,7 @@ DATACLASS_FIELDS = {field.name for kind in (State, Verdicts, MarketRow, SignalRo
 MODEL_FIELDS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*Known, *Session, *Verdict}))
+@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*Known, *Session, *Outcome}))
 def test_every_field_and_every_word_is_described(name: str) -> None:
     assert f"`{name}`" in DOC
 

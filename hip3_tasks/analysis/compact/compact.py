@@ -17,7 +17,7 @@ from hip3_tasks.analysis.compact.day_lines import DayLines
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
 from hip3_tasks.analysis.compact.work_dir import Busy, workshop
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.schemas import KINDS
+from hip3_tasks.analysis.loading.schemas import SCHEMAS
 from hip3_tasks.audit.audit import audit_day
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, day_start_ms, utc_day
 from hip3_tasks.errors import Hip3Error, NotCompacted
@@ -76,7 +76,7 @@ def compact_day(
         if not is_closed(data_dir, day) and at_ms < _at_rest_ms(day):
             raise _NotYet(f"left alone until 01:00 UTC of {utc_day(_at_rest_ms(day))}")
         with workshop(data_dir, day) as folder:
-            lines = [DayLines(data_dir, kind, day, advance=advance) for kind in KINDS]
+            lines = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
             _measure(done, data_dir)
             if not is_closed(data_dir, day):
                 _check(data_dir, day, at_ms=at_ms, advance=advance)
@@ -121,7 +121,7 @@ def _measure(done: Compaction, data_dir: Path) -> None:
 
 def _sizes(path_of: Callable[[Path, str, str], Path], data_dir: Path, day: str) -> list[int]:
     """Of the files of a day that there are."""
-    paths = [path_of(data_dir, kind.name, day) for kind in KINDS]
+    paths = [path_of(data_dir, schema.name, day) for schema in SCHEMAS]
     return [path.stat().st_size for path in paths if path.exists()]
 
 

@@ -11,7 +11,7 @@ from hip3_tasks.analysis.compact.line_codec import BLOCK_BYTES, UNREADABLE, firs
 from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.schemas import Kind
+from hip3_tasks.analysis.loading.schemas import RecordSchema
 from hip3_tasks.errors import NotCompacted
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.line_reader import blocks
@@ -20,7 +20,7 @@ from hip3_tasks.files.line_reader import blocks
 class DayLines:
     """A file of lines, or none. `advance` is told how many bytes of lines were read, from it or given back by rows."""
 
-    def __init__(self, data_dir: Path, kind: Kind, day: str, *, advance: Advance) -> None:
+    def __init__(self, data_dir: Path, kind: RecordSchema, day: str, *, advance: Advance) -> None:
         self.kind, self.path, self._advance = kind, jsonl_path(data_dir, kind.name, day), advance
         self._schema = columns_of(kind.record)
         self._identity = self._now()

@@ -1,7 +1,7 @@
-"""JSON lines into frames: whole lines only, strictly by a schema, what is broken put aside and named, little memory.
+"""JSON lines into frames: complete lines only, strictly by a schema, broken lines left out and located, little memory.
 
 polars by itself infers types from the first lines and fails on a later one, fails on an empty file and on a torn tail,
-and on one broken line as on all.
+and fails on all lines if one is broken.
 """
 
 import os
@@ -12,41 +12,44 @@ from pathlib import Path
 import orjson
 import polars as pl
 
-from hip3_tasks.analysis.loading.prefetch import THREADS, ahead
+from hip3_tasks.analysis.loading.prefetch import THREADS, map_ahead
 from hip3_tasks.files.line_reader import complete_length
 
-PIECE_BYTES = 4 << 20
-"""Small enough to stay in a processor's cache: pieces of 64 MB take half as long again."""
-NEAR_BYTES = 1 << 14
-AHEAD = 4
+BLOCK_BYTES = 4 << 20
+"""Small enough to stay in a processor's cache: blocks of 64 MB take half as long again."""
+TAIL_BYTES = 1 << 14
+BLOCKS_AHEAD = 4
 
 Advance = Callable[[int], object]
+"""Called with the number of bytes read since its last call."""
 Schema = dict[str, pl.DataType]
-Shape = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.Series]]
-"""Of rows as they were read, what is wanted, and for each whether it is in order."""
+Project = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.Series]]
+"""Maps rows as read to the frame of those wanted, and to a mask of the valid ones: Boolean, one for each row read."""
 _Parsed = tuple[int, pl.DataFrame, list[int]]
-"""How long a piece of a file is, what is wanted of it, and where its broken lines begin, in bytes."""
+"""The length of a block in bytes, its frame, and the offsets of its broken lines in the file."""
 
 
 class JsonLines:
-    """One file of lines, as long as it was when it was listed."""
+    """A file of lines, up to its size when it was listed."""
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path, self.size_bytes, self.torn_bytes = path, size_bytes, 0
         self.broken_at: list[int] = []
-        """Where each line begins that is not in order, in bytes; those of very long ones come early."""
+        """Offsets of the broken lines in bytes; unsorted, since those of very long lines come early."""
 
-    def frames(self, schema: Schema, shape: Shape, advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
-        """What is wanted, in the order of the file, parsed by several threads a few pieces ahead. Raises OSError."""
+    def frames(self, schema: Schema, project: Project, advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
+        """The projected rows in the order of the file, parsed by several threads some blocks ahead. Raises OSError."""
         fd = os.open(self.path, os.O_RDONLY)
         try:
             size = min(self.size_bytes, os.fstat(fd).st_size)
             end = complete_length(fd, size)
             self.torn_bytes = size - end
             advance(self.torn_bytes)
-            pieces = self._pieces(fd, end, advance)
-            parsing = ahead(lambda piece: _parsed(*piece, schema, shape), pieces, threads=THREADS, steps=AHEAD)
-            for length, frame, broken_at in parsing:
+            blocks = self._blocks(fd, end, advance)
+            parsed = map_ahead(
+                lambda block: _parse(*block, schema, project), blocks, threads=THREADS, steps=BLOCKS_AHEAD
+            )
+            for length, frame, broken_at in parsed:
                 self.broken_at += broken_at
                 advance(length)
                 yield frame
@@ -54,91 +57,85 @@ class JsonLines:
             os.close(fd)
 
     def line_numbers(self, offsets: list[int]) -> list[int]:
-        """Which lines, from 1, begin at these places, given in order."""
-        numbers, line, at = [], 1, 0
+        """The numbers, from 1, of the lines that begin at these offsets, given in order."""
+        numbers, line, position = [], 1, 0
         with self.path.open("rb") as file:
             for offset in offsets:
-                while at < offset and (chunk := file.read(min(PIECE_BYTES, offset - at))):
-                    line, at = line + chunk.count(b"\n"), at + len(chunk)
+                while position < offset and (block := file.read(min(BLOCK_BYTES, offset - position))):
+                    line, position = line + block.count(b"\n"), position + len(block)
                 numbers.append(line)
         return numbers
 
-    def _pieces(self, fd: int, end: int, advance: Advance) -> Iterator[tuple[int, bytes]]:
+    def _blocks(self, fd: int, end: int, advance: Advance) -> Iterator[tuple[int, bytes]]:
         start = 0
         while start < end:
-            stop = _last_newline(fd, start, min(start + PIECE_BYTES, end))
+            stop = _last_newline(fd, start, min(start + BLOCK_BYTES, end))
             if stop > start:
-                # Read as it is to be parsed: to cut it out of more would copy it once again.
-                piece = os.pread(fd, stop - start, start)
-                yield start, piece[: piece.rfind(b"\n") + 1]
-            elif (size := os.fstat(fd).st_size) < end:  # its writer took back what it could not sync
+                # Read at the length to parse: a slice of a larger read would copy it once more.
+                block = os.pread(fd, stop - start, start)
+                yield start, block[: block.rfind(b"\n") + 1]
+            elif (size := os.fstat(fd).st_size) < end:  # its writer removed lines that it could not sync
                 end = complete_length(fd, size)
                 continue
-            else:  # no line of any record is as long
+            else:  # no line of a record is as long as a block
                 self.broken_at.append(start)
-                stop = _next_line(fd, start + PIECE_BYTES, end)
+                stop = _next_line(fd, start + BLOCK_BYTES, end)
                 advance(stop - start)
             start = stop
 
 
 def _last_newline(fd: int, start: int, end: int) -> int:
-    """Where the line begins that these bytes end in the middle of, or `start`."""
-    near = max(start, end - NEAR_BYTES)
-    newline = os.pread(fd, end - near, near).rfind(b"\n") + 1
-    if not newline and near > start:
-        return _last_newline(fd, start, near)
-    return near + newline if newline else start
+    """The offset after the last newline between start and end, or `start` if there is none."""
+    tail = max(start, end - TAIL_BYTES)
+    newline = os.pread(fd, end - tail, tail).rfind(b"\n") + 1
+    if not newline and tail > start:
+        return _last_newline(fd, start, tail)
+    return tail + newline if newline else start
 
 
-def _next_line(fd: int, at: int, end: int) -> int:
-    while at < end and (chunk := os.pread(fd, min(PIECE_BYTES, end - at), at)):
-        if newline := chunk.find(b"\n") + 1:
-            return at + newline
-        at += len(chunk)
+def _next_line(fd: int, position: int, end: int) -> int:
+    while position < end and (block := os.pread(fd, min(BLOCK_BYTES, end - position), position)):
+        if newline := block.find(b"\n") + 1:
+            return position + newline
+        position += len(block)
     return end
 
 
-def _parsed(start: int, piece: bytes, schema: Schema, shape: Shape) -> _Parsed:
+def _parse(start: int, block: bytes, schema: Schema, project: Project) -> _Parsed:
     try:
-        read = pl.read_ndjson(piece, schema=schema)
+        rows = pl.read_ndjson(block, schema=schema)
     except pl.exceptions.PolarsError:
-        return len(piece), *_salvaged(_placed(start, piece), schema, shape)
-    frame, in_order = shape(read)
-    if in_order.all():
-        return len(piece), frame, []
-    places = (at for at, _ in _placed(start, piece))
-    return len(piece), frame, list(compress(places, ~in_order))
+        return len(block), *_salvage(_lines(start, block), schema, project)
+    frame, is_valid = project(rows)
+    if is_valid.all():
+        return len(block), frame, []
+    offsets = (offset for offset, _ in _lines(start, block))
+    return len(block), frame, list(compress(offsets, ~is_valid))
 
 
-def _placed(start: int, piece: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines with where they begin, but for blank ones, which polars passes over as well."""
-    for line in piece.split(b"\n"):
+def _lines(start: int, block: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines with their offsets in the file, without blank ones, which polars skips too."""
+    for line in block.split(b"\n"):
         if line.strip():
             yield start, line
         start += len(line) + 1
 
 
-def _salvaged(lines: Iterator[tuple[int, bytes]], schema: Schema, shape: Shape) -> tuple[pl.DataFrame, list[int]]:
-    """A piece in which something is broken, line by line."""
-    good: list[dict[str, object]] = []
-    places: list[int] = []
-    broken_at: list[int] = []
-    for at, line in lines:
-        record = _record(line, schema)
-        if record is None:
-            broken_at.append(at)
-        else:
-            good.append(record)
-            places.append(at)
-    frame, in_order = shape(pl.DataFrame(good, schema=schema, orient="row"))
-    return frame, sorted([*broken_at, *compress(places, ~in_order)])
+def _salvage(lines: Iterator[tuple[int, bytes]], schema: Schema, project: Project) -> tuple[pl.DataFrame, list[int]]:
+    """Parse a block that has a broken line, line by line."""
+    records = [(offset, _record(line, schema)) for offset, line in lines]
+    decoded = [(offset, record) for offset, record in records if record is not None]
+    frame, is_valid = project(pl.DataFrame([record for _, record in decoded], schema=schema, orient="row"))
+    undecoded = [offset for offset, record in records if record is None]
+    invalid = compress((offset for offset, _ in decoded), ~is_valid)
+    return frame, sorted([*undecoded, *invalid])
 
 
 def _record(line: bytes, schema: Schema) -> dict[str, object] | None:
-    """The fields of a line that the schema asks for; None unless it is an object and each of its right type or null."""
+    """The fields of a line that the schema names; None unless it is an object and each has its type or is null."""
     try:
-        read = orjson.loads(line)
-        return {name: _value(read.get(name), kind) for name, kind in schema.items()}
+        values = orjson.loads(line)
+        return {name: _value(values.get(name), kind) for name, kind in schema.items()}
     except (ValueError, TypeError, AttributeError, OverflowError):
         return None
 
@@ -147,9 +144,9 @@ def _value(value: object, kind: pl.DataType) -> object:
     if value is None:
         return None
     if isinstance(kind, pl.List) and isinstance(value, list):
-        return [_value(part, pl.Float64()) for part in value]
+        return [_value(item, pl.Float64()) for item in value]
     if kind == pl.String and isinstance(value, str):
         return value
     if kind == pl.Float64 and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
-    raise TypeError(f"{value!r} is no {kind}")
+    raise TypeError(f"{value!r} is not a {kind}")

@@ -1,86 +1,59 @@
-"""Data directories as three tidy frames, whatever they are made of: days still being written, compacted, or foreign.
-
-signals
-    market_key          the coin
-    side                buy or sell
-    timestamp_ms        T0
-    raw_edge_bps        the edge at T0, positive in the taker's favour
-    cost_bps            raw − net edge: taker fee + slippage
-    threshold_bps       what the edge had to reach; null in foreign files without it
-    due                 how many follow-ups it is owed; null in foreign files that do not say
-
-followups, one row for each signal and offset
-    market_key, side, signal_timestamp_ms
-    offset_ms           the horizon
-    lateness_ms         captured − due: the queue's, not the market's
-    t0_raw_edge_bps     the edge at T0
-    raw_edge_bps        the edge at T0 + offset, on the signal's side
-    market_part_bps     move of the touch, signed so that + is the book coming to the oracle
-    oracle_part_bps     move of the oracle, signed so that + is the oracle coming to the book
-    markout_bps         move of the mid, signed by side; null when a book was one-sided, or in foreign files without it
-
-missed
-    market_key, side, signal_timestamp_ms, offset_ms, reason
-"""
+"""Data directories as three frames: days that are being written, compacted days, and files of other programs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.compact.external_sort import GROUP_ROWS
+from hip3_tasks.analysis.loading.columns import ROW_GROUP_ROWS
 from hip3_tasks.analysis.loading.jsonl import Advance, JsonLines
-from hip3_tasks.analysis.loading.prefetch import THREADS, ahead
-from hip3_tasks.analysis.loading.quality import NAMED_MOST, FileNote, Notes
-from hip3_tasks.analysis.loading.schemas import KEY, KINDS, Kind
+from hip3_tasks.analysis.loading.prefetch import THREADS, map_ahead
+from hip3_tasks.analysis.loading.quality import MAX_NAMED_LINES, DataQuality, FileQuality
+from hip3_tasks.analysis.loading.schemas import KEY, SCHEMAS, RecordSchema
 from hip3_tasks.analysis.loading.selection import Selection
-from hip3_tasks.analysis.loading.sources import Source, sources_of
+from hip3_tasks.analysis.loading.sources import SourceFile, followed_coins, list_sources
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.domain.records import Watched
-from hip3_tasks.errors import MalformedRecord, Unavailable
-from hip3_tasks.files.day_files import WATCHED, jsonl_path
-from hip3_tasks.files.line_reader import read_from
+from hip3_tasks.errors import Unavailable
 from hip3_tasks.nearest import nearest
 
 MERGE_ROWS = 250_000
-PART_ROWS = 2 * GROUP_ROWS
+CHUNK_ROWS = 2 * ROW_GROUP_ROWS
 
 
 @dataclass(frozen=True)
 class Data:
-    """What directories hold; see the head of this file for the columns."""
+    """The records of data directories; `load` documents the columns."""
 
     signals: pl.DataFrame
-    parts: Sequence["Part"]
-    """The follow-ups, not too many at once."""
+    chunks: Sequence["LazyChunk"]
+    """The follow-ups, at most CHUNK_ROWS in a chunk, unless the selection names coins."""
     missed: pl.DataFrame
-    notes: Notes
+    notes: DataQuality
 
     @cached_property
     def followups(self) -> pl.DataFrame:
-        """Raises Unavailable where a file cannot be read."""
-        return pl.concat(list(read_all(self.parts)), rechunk=False)
+        """All follow-ups in one frame. Raises Unavailable when a file cannot be read."""
+        return pl.concat(list(read_all(self.chunks)), rechunk=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Some rows, which may not have been read yet."""
+class LazyChunk:
+    """Rows that may not have been read yet."""
 
     rows: pl.LazyFrame
-    what: str = ""
-    """And where from."""
+    source: str = ""
+    """The file and the kind of its rows: the prefix of the error message."""
     size_bytes: int = 0
-    """What remains to be read for it, about."""
+    """The approximate number of bytes that are still to read."""
 
-    def read(self, *wanted: pl.Expr) -> pl.DataFrame:
-        """All columns, or those wanted. Raises Unavailable where a file cannot be read."""
+    def read(self, *columns: pl.Expr) -> pl.DataFrame:
+        """All columns, or those given. Raises Unavailable when the file cannot be read."""
         try:
-            return (self.rows.select(wanted) if wanted else self.rows).collect()
+            return (self.rows.select(columns) if columns else self.rows).collect()
         except (pl.exceptions.PolarsError, OSError) as error:
-            raise Unavailable(f"{self.what}: {error}") from None
+            raise Unavailable(f"{self.source}: {error}") from None
 
 
 def load(
@@ -89,167 +62,184 @@ def load(
     since: str | None = None,
     until: str | None = None,
     coins: str | Sequence[str] = (),
+    all_fields: bool = False,
     whole: bool = False,
 ) -> Data:
-    """Read directories: all, one day, or what lies between two instants (`2026-01-20T14:30`, UTC, or `90m`, `3d` ago).
+    """Load the signals, follow-ups and missed captures of data directories, each record once.
 
-    With `whole`, every other field of the records stands beside the columns above. A line that is not in order is left
-    out, counted and named in the notes; a second line of a follow-up too. Raises BadSelection, and Unavailable where
-    there is nothing to read.
+    dirs        data directories, with JSON lines, Parquet, or both
+    date        signals of this UTC day, as in `2026-01-20`
+    since       signals at or after this instant: ISO 8601, in UTC by default (`2026-01-20T14:30`), or `90m`, `3d` ago
+    until       signals before this instant
+    coins       signals of these markets, as in `xyz:TSLA`
+    all_fields  add all other fields of the records to the columns below
+    whole       the name of `all_fields` in version 0.1.0
+
+    Invalid lines and repeated ones are left out and counted in `notes`. Raises BadSelection; Unavailable when no file
+    holds the selection, or one cannot be read.
+
+    signals
+        market_key          the coin
+        side                buy or sell
+        timestamp_ms        T0
+        raw_edge_bps        the edge at T0, positive in the taker's favour
+        cost_bps            raw − net edge: taker fee + slippage
+        threshold_bps       the edge that a signal had to reach; null if a foreign file lacks it
+        due                 the number of expected follow-ups; null if a foreign file lacks it
+
+    followups, one row for each signal and offset
+        market_key, side, signal_timestamp_ms
+        offset_ms           the horizon
+        lateness_ms         captured − due: caused by the queue, not by the market
+        t0_raw_edge_bps     the edge at T0
+        raw_edge_bps        the edge at T0 + offset, on the signal's side
+        market_part_bps     move of the touch, positive towards the oracle
+        oracle_part_bps     move of the oracle, positive towards the touch
+        markout_bps         move of the mid, signed by side; null if a book was one-sided, or a foreign file lacks it
+
+    missed
+        market_key, side, signal_timestamp_ms, offset_ms, reason
     """
-    wanted = [coins] if isinstance(coins, str) else coins
-    selection = Selection.of(date=date, since=since, until=until, coins=wanted, at_ms=wall_ms())
-    data = read(sources_of(list(map(Path, dirs)), selection), selection, whole=whole)
-    assert data.followups is not None  # is read here, where it may fail
+    words = [coins] if isinstance(coins, str) else coins
+    selection = Selection.from_options(date=date, since=since, until=until, coins=words, at_ms=wall_ms())
+    data = read(list_sources(list(map(Path, dirs)), selection), selection, all_fields=all_fields or whole)
+    _ = data.followups  # read here, so that `load` raises what reading raises
     return data
 
 
 def read(
-    sources: Sequence[Source], selection: Selection, *, whole: bool = False, advance: Advance = lambda _: None
+    sources: Sequence[SourceFile], selection: Selection, *, all_fields: bool = False, advance: Advance = lambda _: None
 ) -> Data:
-    """As `load`, of files that were found; `advance` is told how many bytes have been read since it was last told.
+    """Read listed files as `load` does, but leave unread the compacted follow-ups that need no comparison.
 
-    Compacted follow-ups have not been read yet.
+    Raises Unavailable.
     """
-    noted = _noted(sources)
-    watched = [coin for coin in sorted(noted) if selection.coins is None or coin in selection.coins] if noted else None
-    notes = Notes(dirs=sorted({source.path.parent for source in sources}), watched=watched)
-    reading = _Reading(selection, whole, advance, notes)
-    signals, followups, missed = (reading.of(kind, [one for one in sources if one.kind == kind.name]) for kind in KINDS)
-    both = followups.keyed.filter(pl.col(KEY).is_in(missed.keyed[KEY].implode()))[KEY]
+    followed = followed_coins(sources)
+    watched = [coin for coin in sorted(followed) if selection.coins is None or coin in selection.coins]
+    quality = DataQuality(
+        dirs=sorted({source.path.parent for source in sources}), watched=watched if followed else None
+    )
+    loader = _Loader(selection, all_fields, advance, quality)
+    signals, followups, missed = (loader.load(schema, sources) for schema in SCHEMAS)
+    both = followups.may_repeat.filter(pl.col(KEY).is_in(missed.may_repeat[KEY].implode()))[KEY]
     if not both.is_empty():
-        notes.add_duplicates("missed", both.len())
-        missed.keyed = missed.keyed.filter(~pl.col(KEY).is_in(both.implode()))
-    data = Data(signals.together(advance), followups.parts(), missed.together(advance), notes)
-    notes.absent_coins = _absent(data, selection.coins or (), noted)
+        quality.add_duplicates("missed", both.len())
+        missed.may_repeat = missed.may_repeat.filter(~pl.col(KEY).is_in(both.implode()))
+    data = Data(signals.concat(advance), followups.chunks(), missed.concat(advance), quality)
+    quality.absent_coins = _absent_coins(data, selection.coins or (), followed)
     return data
 
 
-def read_all(parts: Sequence[Part], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
-    """One after the other, some ahead; `advance` is told how many bytes. Raises Unavailable as `Part.read`."""
-    for part, rows in zip(parts, ahead(Part.read, parts, threads=THREADS, steps=THREADS), strict=True):
+def read_all(chunks: Sequence[LazyChunk], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
+    """Read chunk after chunk, some ahead. Raises Unavailable as `LazyChunk.read`."""
+    for chunk, rows in zip(chunks, map_ahead(LazyChunk.read, chunks, threads=THREADS, steps=THREADS), strict=True):
         yield rows
-        advance(part.size_bytes)
+        advance(chunk.size_bytes)
 
 
 @dataclass(slots=True)
-class _Found:
-    keyed: pl.DataFrame
-    """Rows that may be there twice, with what tells."""
-    alone: list[Part]
+class _Loaded:
+    may_repeat: pl.DataFrame
+    """Rows that another source may repeat, with KEY."""
+    unique: list[LazyChunk]
 
-    def parts(self) -> list[Part]:
-        keyed = self.keyed.drop(KEY).lazy()
-        starts = range(0, self.keyed.height or 1, PART_ROWS)
-        return [*self.alone, *(Part(keyed.slice(start, PART_ROWS)) for start in starts)]
+    def chunks(self) -> list[LazyChunk]:
+        rows = self.may_repeat.drop(KEY).lazy()
+        starts = range(0, self.may_repeat.height or 1, CHUNK_ROWS)
+        return [*self.unique, *(LazyChunk(rows.slice(start, CHUNK_ROWS)) for start in starts)]
 
-    def together(self, advance: Advance) -> pl.DataFrame:
-        return pl.concat(list(read_all(self.parts(), advance)), rechunk=False)
+    def concat(self, advance: Advance) -> pl.DataFrame:
+        return pl.concat(list(read_all(self.chunks(), advance)), rechunk=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
+class _Loader:
     selection: Selection
-    whole: bool
+    all_fields: bool
     advance: Advance
-    notes: Notes
+    quality: DataQuality
 
-    def of(self, kind: Kind, sources: Sequence[Source]) -> _Found:
-        """All that is asked for of a kind, each record once."""
-        keyed = [kind.empty(whole=self.whole)]
-        alone: list[Part] = []
+    def load(self, schema: RecordSchema, sources: Sequence[SourceFile]) -> _Loaded:
+        """All selected records of a kind, each once."""
+        may_repeat = [schema.empty(all_fields=self.all_fields)]
+        unique: list[LazyChunk] = []
         for source in sources:
+            if source.kind != schema.name:
+                continue
             try:
                 if not source.is_parquet:
-                    keyed += self._of_lines(kind, source)
-                elif source.is_alone:
-                    alone += self._of_parquet(kind, source)
+                    may_repeat += self._read_lines(schema, source)
+                elif source.is_only_copy:
+                    unique += self._scan_parquet(schema, source)
                 else:
-                    keyed += read_all(self._of_parquet(kind, source), self.advance)
+                    may_repeat += read_all(self._scan_parquet(schema, source), self.advance)
             except FileNotFoundError:
-                self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=0, gone=True))
+                self.quality.files.append(FileQuality(file=source.path, kind=schema.name, rows=0, gone=True))
             except OSError as error:
                 raise Unavailable(f"{source.path}: {error.strerror or error}") from None
-        frame = pl.concat(keyed, rechunk=False)
-        distinct = frame[KEY].n_unique()
-        if distinct < frame.height:
-            self.notes.add_duplicates(kind.name, frame.height - distinct)
-            frame = frame.filter(pl.col(KEY).is_first_distinct())
-        return _Found(frame, alone)
+        rows = pl.concat(may_repeat, rechunk=False)
+        distinct = rows[KEY].n_unique()
+        if distinct < rows.height:
+            self.quality.add_duplicates(schema.name, rows.height - distinct)
+            rows = rows.filter(pl.col(KEY).is_first_distinct())
+        return _Loaded(rows, unique)
 
-    def _of_lines(self, kind: Kind, source: Source) -> list[pl.DataFrame]:
-        lines, wants = JsonLines(source.path, source.size_bytes), self.selection.wants(kind.timestamp)
+    def _read_lines(self, schema: RecordSchema, source: SourceFile) -> list[pl.DataFrame]:
+        lines, condition = JsonLines(source.path, source.size_bytes), self.selection.condition(schema.timestamp)
 
-        def shape(read: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
-            in_order = read.select(kind.in_order()).to_series()
-            return kind.tidied(read.filter(in_order).filter(wants), whole=self.whole), in_order
+        def project(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.Series]:
+            is_valid = rows.select(schema.is_valid()).to_series()
+            return schema.project(rows.filter(is_valid).filter(condition), all_fields=self.all_fields), is_valid
 
-        frames = list(_merged(lines.frames(kind.schema(whole=self.whole), shape, self.advance)))
-        self.notes.files.append(
-            FileNote(
+        frames = list(_merge(lines.frames(schema.fields(all_fields=self.all_fields), project, self.advance)))
+        self.quality.files.append(
+            FileQuality(
                 file=source.path,
-                kind=kind.name,
+                kind=schema.name,
                 rows=sum(frame.height for frame in frames),
                 broken=len(lines.broken_at),
-                broken_lines=lines.line_numbers(sorted(lines.broken_at)[:NAMED_MOST]),
+                broken_lines=lines.line_numbers(sorted(lines.broken_at)[:MAX_NAMED_LINES]),
                 torn_bytes=lines.torn_bytes,
             )
         )
         return frames
 
-    def _of_parquet(self, kind: Kind, source: Source) -> list[Part]:
-        file = pl.scan_parquet(source.path, glob=False)
-        wants, what = self.selection.wants(kind.timestamp), f"{source.path}: not a Parquet file of {kind.name}"
-        rows = Part(file, what).read(pl.len()).item()
-        wanted = Part(file.filter(wants), what).read(pl.len()).item()
-        self.notes.files.append(FileNote(file=source.path, kind=kind.name, rows=wanted))
-        divided = self._divided(file, rows)
-        parts = []
-        for some in divided:
-            read = some.filter(wants).select(*kind.schema(whole=self.whole))
-            tidy = kind.tidied(read, whole=self.whole)
-            parts.append(Part(tidy.drop(KEY) if source.is_alone else tidy, what, source.size_bytes // len(divided)))
-        return parts
+    def _scan_parquet(self, schema: RecordSchema, source: SourceFile) -> list[LazyChunk]:
+        file, condition = pl.scan_parquet(source.path, glob=False), self.selection.condition(schema.timestamp)
+        message = f"{source.path}: not a Parquet file of {schema.name}"
+        rows = LazyChunk(file, message).read(pl.len()).item()
+        selected = LazyChunk(file.filter(condition), message).read(pl.len()).item()
+        self.quality.files.append(FileQuality(file=source.path, kind=schema.name, rows=selected))
+        parts, fields = self._split(file, rows), schema.fields(all_fields=self.all_fields)
+        frames = [schema.project(part.filter(condition).select(*fields), all_fields=self.all_fields) for part in parts]
+        size_bytes = source.size_bytes // max(len(parts), 1)
+        return [LazyChunk(frame.drop(KEY) if source.is_only_copy else frame, message, size_bytes) for frame in frames]
 
-    def _divided(self, file: pl.LazyFrame, rows: int) -> list[pl.LazyFrame]:
+    def _split(self, file: pl.LazyFrame, rows: int) -> list[pl.LazyFrame]:
         if self.selection.coins is None:
-            return [file.slice(start, PART_ROWS) for start in range(0, rows, PART_ROWS)]
-        # Of one coin only those row groups are read that may hold it.
+            return [file.slice(start, CHUNK_ROWS) for start in range(0, rows, CHUNK_ROWS)]
+        # A filter by one coin reads only the row groups that may hold it.
         return [file.filter(pl.col("market_key") == coin) for coin in self.selection.coins]
 
 
-def _noted(sources: Sequence[Source]) -> set[str]:
-    """Coins that were noted as followed on the days that are read."""
-    paths = {jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}
-    noted: set[str] = set()
-    for path in sorted(paths):
-        try:
-            for line in read_from(path)[0]:
-                with suppress(MalformedRecord):
-                    noted.update(Watched.from_line(line).coins)
-        except OSError as error:
-            raise Unavailable(f"{path}: {error.strerror}") from None
-    return noted
-
-
-def _absent(data: Data, asked: Sequence[str], noted: set[str]) -> dict[str, str | None]:
-    """The coins that no record is of, each with the one that may have been meant."""
-    there = _coins(data.signals) | _coins(data.missed)
-    if not there.issuperset(asked):
-        there = there.union(*(_coins(part.read(pl.col("market_key").unique())) for part in data.parts))
-    return {coin: nearest(coin, (noted | there) - {coin}) for coin in asked if coin not in there}
+def _absent_coins(data: Data, selected: Sequence[str], followed: set[str]) -> dict[str, str | None]:
+    """The selected coins without any record, each with the coin that may have been meant."""
+    present = _coins(data.signals) | _coins(data.missed)
+    if not present.issuperset(selected):
+        present = present.union(*(_coins(chunk.read(pl.col("market_key").unique())) for chunk in data.chunks))
+    return {coin: nearest(coin, (followed | present) - {coin}) for coin in selected if coin not in present}
 
 
 def _coins(frame: pl.DataFrame) -> set[str]:
     return set(frame["market_key"].cast(pl.String).unique())
 
 
-def _merged(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def _merge(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The same rows in fewer frames: thousands of small columns take more memory than a few large ones."""
     small: list[pl.DataFrame] = []
     for frame in frames:
         small.append(frame)
-        if sum(one.height for one in small) > MERGE_ROWS:
+        if sum(part.height for part in small) > MERGE_ROWS:
             yield pl.concat(small, rechunk=True)
             small = []
     yield from small

@@ -1,4 +1,4 @@
-"""Work that is some steps ahead of whoever takes its results, and no more, for the memory's sake."""
+"""Map a function in threads, at most some results ahead of the consumer, to bound memory."""
 
 import os
 from collections import deque
@@ -7,17 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 THREADS = os.cpu_count() or 1
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def ahead(work: Callable[[Given], Made], given: Iterable[Given], *, threads: int, steps: int) -> Iterator[Made]:
-    """What becomes of each, in their order."""
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, steps: int) -> Iterator[Result]:
+    """Yield the results in the order of the items, at most `steps` computed ahead. An error is raised in its place."""
     with ThreadPoolExecutor(threads) as pool:
-        going: deque[Future[Made]] = deque()
-        for one in given:
-            going.append(pool.submit(work, one))
-            if len(going) > steps:
-                yield going.popleft().result()
-        while going:
-            yield going.popleft().result()
+        pending: deque[Future[Result]] = deque()
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > steps:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()

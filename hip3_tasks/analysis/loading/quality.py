@@ -1,69 +1,70 @@
-"""What was read, and what was wrong with it."""
+"""The quality of the data: which files were read, and which of their lines were left out, for which reason."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import BaseModel
 
-NAMED_MOST = 5
+MAX_NAMED_LINES = 5
 
 
-class FileNote(BaseModel):
-    """One file."""
+class FileQuality(BaseModel):
+    """The quality of one file."""
 
     file: Path
     kind: str
     rows: int
-    """That were in order and asked for."""
+    """Valid rows within the selection."""
     broken: int = 0
-    """Lines that are none of this kind's records, left out."""
+    """Lines that are not a record of this kind, left out."""
     broken_lines: list[int] = []
-    """The first of them, from 1."""
+    """Numbers, from 1, of the first MAX_NAMED_LINES broken lines."""
     gone: bool = False
-    """Deleted, or compacted, before it was read."""
+    """The file was deleted or compacted before it was read."""
     torn_bytes: int = 0
-    """At its end, without an end of line: being written just now, or left by a crash and mended by the next writer."""
+    """Bytes after the last end of line: a line being written, or left by a crash until the next writer repairs it."""
+
+    def warnings(self) -> Iterator[str]:
+        if self.broken:
+            more = ["..."] if self.broken > len(self.broken_lines) else []
+            numbers = ", ".join([*map(str, self.broken_lines), *more])
+            yield f"{self.file.name}: {self.broken:,} broken lines left out (line {numbers})"
+        if self.torn_bytes:
+            yield f"{self.file.name}: {self.torn_bytes:,} bytes left out of a line that is being written"
+        if self.gone:
+            yield f"{self.file.name}: deleted or compacted while it was read; run this again"
 
 
-class Notes(BaseModel):
-    """All files that were read."""
+class DataQuality(BaseModel):
+    """The quality of all files that were read."""
 
     dirs: list[Path]
-    files: list[FileNote] = []
+    files: list[FileQuality] = []
     duplicates: dict[str, int] = {}
-    """By kind: further lines of the same signal, or of the same signal and offset, left out."""
+    """Lines left out by kind: further ones of the same signal, or of the same signal and offset."""
     watched: list[str] | None = None
-    """Coins that were followed meanwhile, as far as it was noted; None: not at all."""
+    """Coins that the feed followed, as its files say; None if they do not."""
     absent_coins: dict[str, str | None] = {}
-    """Coins that were asked for and have no record here, each with the one that may have been meant."""
+    """Selected coins without any record, each with the coin that may have been meant."""
 
     @property
     def broken(self) -> int:
-        return sum(note.broken for note in self.files)
+        return sum(file.broken for file in self.files)
 
     def add_duplicates(self, kind: str, number: int) -> None:
         self.duplicates[kind] = self.duplicates.get(kind, 0) + number
 
     def sentences(self) -> list[str]:
-        """What a reader of the figures must know, if anything."""
-        said = []
-        for note in self.files:
-            if note.broken:
-                more = ["..."] if note.broken > len(note.broken_lines) else []
-                lines = ", ".join([*map(str, note.broken_lines), *more])
-                said.append(f"{note.file.name}: {note.broken:,} broken lines left out (line {lines})")
-            if note.torn_bytes:
-                said.append(f"{note.file.name}: {note.torn_bytes:,} bytes left out of a line that is being written")
-            if note.gone:
-                said.append(f"{note.file.name}: deleted or compacted meanwhile; run this again")
-        for kind, number in self.duplicates.items():
-            said.append(f"{number:,} further lines of {kind} that were there already left out")
-        return said + self.absences()
+        """All that a reader of the numbers must know about the data."""
+        warnings = [text for file in self.files for text in file.warnings()]
+        repeated = [f"{number:,} repeated lines of {kind} left out" for kind, number in self.duplicates.items()]
+        return [*warnings, *repeated, *self.absences()]
 
     def absences(self) -> list[str]:
-        """A sentence for each coin that was asked for and has no record."""
-        watched = set(self.watched or ())
-        return [
-            f"{coin}: there is no signal of it in what was asked for"
-            + (", though it was watched" if coin in watched else f"; did you mean {meant}?" if meant else "")
-            for coin, meant in self.absent_coins.items()
-        ]
+        """A sentence for each selected coin that has no record."""
+        return [self._absence(coin, meant) for coin, meant in self.absent_coins.items()]
+
+    def _absence(self, coin: str, meant: str | None) -> str:
+        if coin in (self.watched or ()):
+            return f"{coin}: the selection has no signal of it, though the feed followed it"
+        return f"{coin}: the selection has no signal of it" + (f"; did you mean {meant}?" if meant else "")

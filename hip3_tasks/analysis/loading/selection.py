@@ -1,4 +1,4 @@
-"""Which signals are asked for: from when, until when, of which coins."""
+"""The selection of signals: from when, until when, of which coins."""
 
 import re
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _UNIT_MS = {"s": 1000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Signals from `since_ms` on, before `until_ms`, of these coins; None: all."""
+    """Signals at or after `since_ms`, before `until_ms`, of these coins; None does not restrict."""
 
     since_ms: int | None = None
     until_ms: int | None = None
     coins: tuple[str, ...] | None = None
 
     @classmethod
-    def of(
+    def from_options(
         cls,
         *,
         date: str | None = None,
@@ -34,7 +34,10 @@ class Selection:
         coins: Sequence[str] = (),
         at_ms: int,
     ) -> Self:
-        """As said by a user: ISO 8601 in UTC, or `90m`, `12h`, `3d` before `at_ms`. Raises BadSelection."""
+        """Parse the user's words: ISO 8601, in UTC by default, or `90m`, `12h`, `3d` before `at_ms`.
+
+        Raises BadSelection.
+        """
         if date is not None:
             if since is not None or until is not None:
                 raise BadSelection("expected either --date or --since and --until")
@@ -45,12 +48,12 @@ class Selection:
         return cls(since_ms=since_ms, until_ms=until_ms, coins=_coins(coins))
 
     def has_day(self, start_ms: int) -> bool:
-        """Whether the UTC day that starts then may hold any of them."""
-        begins_in_time = self.until_ms is None or start_ms < self.until_ms
-        return begins_in_time and (self.since_ms is None or start_ms + DAY_MS > self.since_ms)
+        """Whether the UTC day that starts then may hold selected signals."""
+        starts_in_time = self.until_ms is None or start_ms < self.until_ms
+        return starts_in_time and (self.since_ms is None or start_ms + DAY_MS > self.since_ms)
 
-    def wants(self, timestamp: str) -> pl.Expr:
-        """As a condition on the signal's coin and time, the latter in the column of this name."""
+    def condition(self, timestamp: str) -> pl.Expr:
+        """The selection as a condition on the market key and the signal's time, which is in the column `timestamp`."""
         conditions = [pl.lit(True)]
         if self.since_ms is not None:
             conditions.append(pl.col(timestamp) >= self.since_ms)
@@ -61,31 +64,31 @@ class Selection:
         return pl.all_horizontal(conditions)
 
 
-def _coins(asked: Sequence[str]) -> tuple[str, ...] | None:
-    """Each coin once; several may stand in one word, with commas between them, as in HIP3_COINS."""
-    coins = [coin for word in asked for coin in word.split(",")]
+def _coins(words: Sequence[str]) -> tuple[str, ...] | None:
+    """Each coin once; a word may hold several coins, with commas between them, as in HIP3_COINS."""
+    coins = [coin for word in words for coin in word.split(",")]
     for coin in coins:
         if not COIN.fullmatch(coin):
             raise BadSelection(f"--coin: expected DEX:COIN, as in xyz:TSLA, was {coin!r}")
     return tuple(dict.fromkeys(coins)) or None
 
 
-def _day_ms(said: str) -> int:
+def _day_ms(text: str) -> int:
     try:
-        return _ms(datetime.strptime(said, "%Y-%m-%d").replace(tzinfo=UTC))
+        return _ms(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
     except ValueError:
-        raise BadSelection(f"--date: expected a day like 2026-01-20, was {said!r}") from None
+        raise BadSelection(f"--date: expected a day like 2026-01-20, was {text!r}") from None
 
 
-def _instant_ms(said: str | None, option: str, at_ms: int) -> int | None:
-    if said is None:
+def _instant_ms(text: str | None, option: str, at_ms: int) -> int | None:
+    if text is None:
         return None
-    if ago := _AGO.fullmatch(said):
+    if ago := _AGO.fullmatch(text):
         return at_ms - int(ago[1]) * _UNIT_MS[ago[2]]
     try:
-        instant = datetime.fromisoformat(said)
+        instant = datetime.fromisoformat(text)
     except ValueError:
-        raise BadSelection(f"{option}: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was {said!r}") from None
+        raise BadSelection(f"{option}: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was {text!r}") from None
     return _ms(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 
 

@@ -1,58 +1,75 @@
-"""Which files of which directories hold what is asked for."""
+"""The files that hold the selected records: JSON lines of open days, Parquet of compacted ones."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.domain.capture import day_start_ms
-from hip3_tasks.errors import Unavailable
-from hip3_tasks.files.day_files import days_of
+from hip3_tasks.domain.records import Watched
+from hip3_tasks.errors import MalformedRecord, Unavailable
+from hip3_tasks.files.day_files import WATCHED, days_of, jsonl_path
+from hip3_tasks.files.line_reader import read_from
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file of one kind of record and one UTC day."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file with one kind of record of one UTC day."""
 
     path: Path
     kind: str
     day: str
     is_parquet: bool
-    size_bytes: int
-    """When it was listed. Of follow-ups that was before their signals, so that none has come in meanwhile whose signal
-    has not."""
-    is_alone: bool = False
-    """Compacted, so that each record is there once, and no other directory has files of its day."""
+    size_bytes: int = 0
+    """Size when listed. Follow-ups are listed before signals, so the signal of each is within the listed bytes."""
+    is_only_copy: bool = False
+    """It is compacted, which leaves no record twice, and no other directory has this kind of record of its day."""
 
 
-def sources_of(dirs: Sequence[Path], selection: Selection) -> list[Source]:
-    """The files to read, day by day; of a closed day, the Parquet. Raises Unavailable where there are none."""
-    listed = [file for data_dir in dict.fromkeys(path.resolve() for path in dirs) for file in _listed(data_dir)]
-    found = [Source(*file, size_bytes=_size_bytes(file[0])) for file in sorted(listed, key=_signals_last)]
-    chosen = [source for source in found if selection.has_day(day_start_ms(source.day))]
-    if not chosen:
-        days = sorted({source.day for source in found})
-        raise Unavailable(f"no day asked for has files: there are {days[0]} to {days[-1]}, {len(days)} in all")
-    dirs_of = Counter((source.day, source.kind) for source in chosen)
-    return sorted(
-        (replace(source, is_alone=source.is_parquet and dirs_of[source.day, source.kind] == 1) for source in chosen),
-        key=lambda source: (source.day, source.path),
-    )
+def list_sources(dirs: Sequence[Path], selection: Selection) -> list[SourceFile]:
+    """The files to read, sorted by day and path; the Parquet of a closed day. Raises Unavailable if there are none."""
+    unique_dirs = dict.fromkeys(path.resolve() for path in dirs)
+    files = [file for data_dir in unique_dirs for file in _list_files(data_dir)]
+    selected = [file for file in files if selection.has_day(day_start_ms(file.day))]
+    if not selected:
+        days = sorted({file.day for file in files})
+        raise Unavailable(f"no selected day has files: there are {days[0]} to {days[-1]}, {len(days)} in all")
+    copies = Counter((file.day, file.kind) for file in selected)
+    signals_last = sorted(selected, key=lambda file: file.kind == "signals")
+    sources = [
+        replace(
+            file,
+            size_bytes=_size_bytes(file.path),
+            is_only_copy=file.is_parquet and copies[file.day, file.kind] == 1,
+        )
+        for file in signals_last
+    ]
+    return sorted(sources, key=lambda file: (file.day, file.path))
 
 
-def _listed(data_dir: Path) -> Iterator[tuple[Path, str, str, bool]]:
+def followed_coins(sources: Sequence[SourceFile]) -> set[str]:
+    """Coins that the feed followed on the days that are read, as its files say. Raises Unavailable."""
+    coins: set[str] = set()
+    for path in sorted({jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}):
+        try:
+            for line in read_from(path)[0]:
+                with suppress(MalformedRecord):
+                    coins.update(Watched.from_line(line).coins)
+        except OSError as error:
+            raise Unavailable(f"{path}: {error.strerror}") from None
+    return coins
+
+
+def _list_files(data_dir: Path) -> Iterator[SourceFile]:
     for day, files in days_of(data_dir).items():
         for kind, path in (files.parquet if files.is_closed else files.jsonl).items():
-            yield path, kind, day, files.is_closed
-
-
-def _signals_last(file: tuple[Path, str, str, bool]) -> bool:
-    return file[1] == "signals"
+            yield SourceFile(path=path, kind=kind, day=day, is_parquet=files.is_closed)
 
 
 def _size_bytes(path: Path) -> int:
     try:
         return path.stat().st_size
-    except FileNotFoundError:  # deleted just now, which whoever reads it will tell
+    except FileNotFoundError:  # deleted since it was listed: the loader reports it
         return 0

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.load import Part, read_all
+from hip3_tasks.analysis.loading.load import LazyChunk, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
@@ -53,10 +53,10 @@ class Gathered:
     retained: Spread
 
 
-def gather(parts: Sequence[Part], terms: Terms, advance: Advance) -> Gathered | None:
+def gather(chunks: Sequence[LazyChunk], terms: Terms, advance: Advance) -> Gathered | None:
     """None where there is no row; `advance` is told as by `read_all`. Raises Unavailable: a file cannot be read."""
     np.empty(KEPT_BYTES, dtype=np.uint8)
-    found = [_OfPiece(rows, terms) for rows in read_all(parts, advance) if not rows.is_empty()]
+    found = [_OfPiece(rows, terms) for rows in read_all(chunks, advance) if not rows.is_empty()]
     if not found:
         return None
     offsets_ms = sorted({offset_ms for one in found for offset_ms in one.offsets_ms})

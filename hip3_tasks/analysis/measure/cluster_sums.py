@@ -13,6 +13,7 @@ import polars as pl
 from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
 from hip3_tasks.domain.capture import MINUTE_MS
+from hip3_tasks.domain.edge import book_came, change_bps, shrank
 from hip3_tasks.stats.bootstrap import Array
 
 MAX_CLUSTERS = 3_000
@@ -33,7 +34,7 @@ def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
 
     The columns of sums are those that `hip3_tasks.analysis.measure.horizons.SUMS` names.
     """
-    shrank = piece.edge_bps < piece.edge_t0_bps
+    edge_change_bps = change_bps(t0_edge_bps=piece.edge_t0_bps, edge_bps=piece.edge_bps)
     cells = {
         "market_key": piece.market_key,
         "group": piece.group,
@@ -47,9 +48,11 @@ def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
         **_known("retained", piece.retained),
         "market_part": piece.market_part_bps,
         "oracle_part": piece.oracle_part_bps,
-        "shrank": shrank,
-        "book_came": shrank & (piece.market_part_bps >= piece.oracle_part_bps),
-        "unmoved": piece.edge_bps == piece.edge_t0_bps,
+        "shrank": shrank(edge_change_bps),
+        "book_came": book_came(
+            edge_change_bps, market_part_bps=piece.market_part_bps, oracle_part_bps=piece.oracle_part_bps
+        ),
+        "unmoved": edge_change_bps == 0,
         **_known("markout", piece.markout_bps),
         "hit": piece.markout_bps > 0,
         **_known("net", piece.net_bps),

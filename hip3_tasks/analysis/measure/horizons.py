@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from hip3_tasks.charts.number_format import Format, bps, count, level, ratio, share
 from hip3_tasks.stats.bootstrap import Array, Estimate, estimate
-from hip3_tasks.stats.cluster_totals import Asked, Totals
+from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
 T = TypeVar("T")
 
@@ -140,9 +140,9 @@ def _sums(*, has_band: bool) -> list[str]:
     return [name for ratio in RATIOS.values() if ratio.has_band is has_band for name in ratio[:2]]
 
 
-_DRAWN = tuple(dict.fromkeys(["n", *_sums(has_band=True)]))
+_BOOTSTRAPPED = tuple(dict.fromkeys(["n", *_sums(has_band=True)]))
 _OTHERS = dict.fromkeys(["bought", *(count.sum for count in COUNTS.values()), *_sums(has_band=False)])
-SUMS = Asked(drawn=_DRAWN, undrawn=tuple(name for name in _OTHERS if name not in _DRAWN))
+SUMS = SumSpec(bootstrapped=_BOOTSTRAPPED, plain=tuple(name for name in _OTHERS if name not in _BOOTSTRAPPED))
 """The sums over clusters that a report needs: those of the measures, and `bought`, the number of buys."""
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from hip3_tasks.stats.bootstrap import Array, Integers, weights
-from hip3_tasks.stats.cluster_totals import Asked, Totals, totals_of
+from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
 
 
 class Resampler:
@@ -24,13 +24,13 @@ class Resampler:
         self._weights = lru_cache(maxsize=4)(lambda dex: weights(dex, len(self._clusters[dex])))
 
     def totals(
-        self, sums: pl.DataFrame, asked: Asked, *, by: str, keys: Sequence[Any], or_more: bool = False
+        self, sums: pl.DataFrame, asked: SumSpec, *, by: str, keys: Sequence[Any], or_more: bool = False
     ) -> dict[Any, Totals]:
         """The totals of each of the keys in a column that has any; `or_more`: of it and all above it, keys in order."""
-        return totals_of(self._dexes(sums, asked, by, keys, or_more=or_more), asked, keys)
+        return totals_by_key(self._dexes(sums, asked, by, keys, or_more=or_more), asked, keys)
 
     def _dexes(
-        self, sums: pl.DataFrame, asked: Asked, by: str, keys: Sequence[Any], *, or_more: bool
+        self, sums: pl.DataFrame, asked: SumSpec, by: str, keys: Sequence[Any], *, or_more: bool
     ) -> Iterator[tuple[Array, Array]]:
         for (dex,), part in sums.partition_by("dex", as_dict=True).items():
             at = np.searchsorted(self._clusters[dex], part["cluster"].to_numpy())

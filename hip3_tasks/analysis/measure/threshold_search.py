@@ -24,12 +24,12 @@ from pydantic import BaseModel
 
 from hip3_tasks.analysis.measure.chunk import Piece, summed
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS, REPLICATES, Array, Estimate, has_band
-from hip3_tasks.stats.cluster_totals import Asked, Totals
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
+from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
 LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
 FIRST_PART = 0.6
-FEWEST_TO_CHOOSE = 2 * FEWEST_CLUSTERS
+FEWEST_TO_CHOOSE = 2 * MIN_CLUSTERS
 """Clusters in the first part, so that the shorter rest has enough of them for a band."""
 CLAIM_P = 0.05
 ROUNDING = 1e-12
@@ -38,7 +38,9 @@ STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
 
 
-_SUMS = Asked(drawn=("net_n", "net"), products=(("net", "net"), ("net", "net_n"), ("net_n", "net_n")), undrawn=("won",))
+_SUMS = SumSpec(
+    bootstrapped=("net_n", "net"), products=(("net", "net"), ("net", "net_n"), ("net_n", "net_n")), plain=("won",)
+)
 
 
 class Verdict(StrEnum):

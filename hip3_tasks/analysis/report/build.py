@@ -44,7 +44,7 @@ def build_report(
         every_ms=every_ms,
         split_at_ms=split_at_ms,
     )
-    gathered = gather(data.parts, terms, advance)
+    gathered = gather(data.chunks, terms, advance)
     if gathered is None:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
     return ReportBuilder(data, cost_bps, first_ms, last_ms, terms, gathered).report(at_ms)
@@ -54,7 +54,7 @@ def _span_ms(data: Data) -> tuple[int, int]:
     """The times of the first and the last signal, from follow-ups if there are no signals."""
     times_ms = data.signals["timestamp_ms"]
     if times_ms.is_empty():
-        times_ms = pl.concat(part.read(pl.col("signal_timestamp_ms")) for part in data.parts).to_series()
+        times_ms = pl.concat(chunk.read(pl.col("signal_timestamp_ms")) for chunk in data.chunks).to_series()
     first_ms, last_ms = times_ms.min(), times_ms.max()
     if not isinstance(first_ms, int) or not isinstance(last_ms, int):
         reason = "; ".join(data.notes.absences()) or "there is no signal in what was asked for"

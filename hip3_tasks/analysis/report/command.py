@@ -11,7 +11,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from hip3_tasks.analysis.loading.load import read
 from hip3_tasks.analysis.loading.selection import Selection
-from hip3_tasks.analysis.loading.sources import sources_of
+from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.export import as_csv, as_json, as_thresholds, check_writable, write
@@ -66,7 +66,7 @@ def report_command(
 
 
 def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | None) -> Report:
-    sources = sources_of(dirs, selection)
+    sources = list_sources(dirs, selection)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -14,7 +14,7 @@ from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts.plotly_parts import CONFIG, Figure
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
 PACKAGE = "hip3_tasks.analysis.report"
@@ -39,7 +39,7 @@ def as_html(report: Report) -> str:
         groups=_groups(report, document),
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
         columns=tables,
-        min_clusters=FEWEST_CLUSTERS,
+        min_clusters=MIN_CLUSTERS,
         first_part=FIRST_PART,
         policy=_policy(scripts),
         config=CONFIG,

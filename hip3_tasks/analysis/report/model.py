@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
-from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
 from hip3_tasks.analysis.measure.threshold_search import Search
@@ -87,7 +87,7 @@ class Report(BaseModel):
     cluster_ms: int
     quantiles: tuple[float, ...] = QUANTILES
     lateness_quantiles: tuple[float, ...] = LATENESS_QUANTILES
-    notes: Notes
+    notes: DataQuality
     coverage: Coverage
     lateness: list[LatenessQuantiles]
     total: Group

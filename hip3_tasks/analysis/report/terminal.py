@@ -13,7 +13,7 @@ from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.domain.capture import MINUTE_MS
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
 COLOURS = {Verdict.WORKS: "green", Verdict.LOSES: "red", Verdict.STRUCTURAL: "yellow"}
@@ -62,7 +62,7 @@ def _head(report: Report) -> list[Text]:
 def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
     caption = (
         f"bands: middle {report.level:.0%} of a bootstrap over clusters, a dex and {report.cluster_ms // MINUTE_MS} min"
-        f" each; none below {FEWEST_CLUSTERS}"
+        f" each; none below {MIN_CLUSTERS}"
     )
     *before, longest = document["total"]["horizons"]
     rows: list[list[Text | str]] = []

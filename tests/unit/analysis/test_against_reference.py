@@ -110,9 +110,9 @@ def test_every_number_of_two_days_follows_from_the_definitions(by: By, cost_bps:
 def test_the_report_is_the_same_however_follow_ups_are_divided(
     by: By, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "PART_ROWS", 7)
+    monkeypatch.setattr(loading, "CHUNK_ROWS", 7)
     data = load(*partly_foreign(tmp_path / "data"))
-    assert len(data.parts) > 40
+    assert len(data.chunks) > 40
     agree((tmp_path / "data" / "ours", tmp_path / "data" / "theirs"), by=by, cost_bps=None)
 
 

@@ -11,7 +11,7 @@ from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import (
-    FEWEST_CLUSTERS,
+    MIN_CLUSTERS,
     REPLICATES,
     Estimate,
     _t_quantile,
@@ -20,51 +20,51 @@ from hip3_tasks.stats.bootstrap import (
     weights,
     widened_level,
 )
-from hip3_tasks.stats.cluster_totals import Asked
+from hip3_tasks.stats.cluster_totals import SumSpec
 from tests.reference import draws
 
 
 def sums(values: dict[str, list[float]], *, key: int = 1000) -> pl.DataFrame:
-    """Of each dex one value a cluster, with its number."""
+    """One row for each cluster of each dex, with its value."""
     rows = [
-        {"dex": dex, "cluster": 7 * at, "key": key, "n": 1.0, "value": value}
-        for dex, of_dex in values.items()
-        for at, value in enumerate(of_dex)
+        {"dex": dex, "cluster": 7 * index, "key": key, "n": 1.0, "value": value}
+        for dex, dex_values in values.items()
+        for index, value in enumerate(dex_values)
     ]
     return pl.DataFrame(rows)
 
 
 def mean(values: dict[str, list[float]]) -> Estimate:
     frame = sums(values)
-    return Resampler(frame).totals(frame, Asked(("n", "value")), by="key", keys=[1000])[1000].ratio("value", "n")
+    return Resampler(frame).totals(frame, SumSpec(("n", "value")), by="key", keys=[1000])[1000].ratio("value", "n")
 
 
-def width(found: Estimate) -> float:
-    assert found.low is not None and found.high is not None
-    return found.high - found.low
+def width(band: Estimate) -> float:
+    assert band.low is not None and band.high is not None
+    return band.high - band.low
 
 
 def normal(count: int, seed: int) -> list[float]:
-    """Standard deviation 1, exactly, about 3."""
+    """Values with a mean of 3 and a standard deviation of exactly 1."""
     drawn = np.random.default_rng(seed).normal(size=count)
     return list(3 + (drawn - drawn.mean()) / drawn.std())
 
 
-# What is drawn.
+# The weights.
 
 
-def test_weights_are_the_same_whenever_they_are_asked_for() -> None:
+def test_weights_are_always_the_same() -> None:
     assert np.array_equal(weights("xyz", 40), weights("xyz", 40))
     assert weights("xyz", 3)[:2].tolist() == weights("xyz", 3).tolist()[:2]
 
 
 @pytest.mark.parametrize("dexes", [("xyz", "para"), ("a", "b"), ("xyz", "")])
 def test_weights_of_two_dexes_have_nothing_in_common(dexes: tuple[str, str]) -> None:
-    one, other = (weights(dex, 100) for dex in dexes)
-    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
+    first, second = (weights(dex, 100) for dex in dexes)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.02
 
 
-def test_a_cluster_is_drawn_once_on_the_mean_as_poisson_has_it() -> None:
+def test_weights_have_the_mean_and_variance_of_a_poisson_distribution() -> None:
     drawn = weights("xyz", 500)
     assert drawn.shape == (REPLICATES, 500)
     assert drawn.mean() == pytest.approx(1, abs=0.01)
@@ -76,18 +76,18 @@ def test_a_cluster_is_drawn_once_on_the_mean_as_poisson_has_it() -> None:
 
 
 def test_below_twenty_clusters_there_is_no_band() -> None:
-    assert not has_band(FEWEST_CLUSTERS - 1) and has_band(FEWEST_CLUSTERS) and FEWEST_CLUSTERS == 20
+    assert not has_band(MIN_CLUSTERS - 1) and has_band(MIN_CLUSTERS) and MIN_CLUSTERS == 20
     assert mean({"xyz": [3.0] * 19}) == Estimate(value=3.0)
     assert width(mean({"xyz": normal(20, 1)})) > 0
     assert width(mean({"xyz": normal(10, 1), "para": normal(10, 2)})) > 0
 
 
 @pytest.mark.parametrize("clusters", [25, 100, 400, 1600])
-def test_of_independent_values_the_band_is_as_wide_as_theory_says(clusters: int) -> None:
-    found = mean({"xyz": normal(clusters, clusters)})
+def test_the_band_of_independent_values_is_as_wide_as_theory_says(clusters: int) -> None:
+    band = mean({"xyz": normal(clusters, clusters)})
     theory = 2 * -draws.t_quantile(0.05, clusters - 1) / sqrt(clusters - 1)
-    assert found.value == pytest.approx(3)
-    assert width(found) == pytest.approx(theory, rel=0.12)
+    assert band.value == pytest.approx(3)
+    assert width(band) == pytest.approx(theory, rel=0.12)
 
 
 def test_four_times_the_clusters_halve_the_band() -> None:
@@ -96,11 +96,11 @@ def test_four_times_the_clusters_halve_the_band() -> None:
     assert widths[1] / widths[2] == pytest.approx(2, rel=0.1)
 
 
-def test_two_dexes_are_drawn_each_by_itself() -> None:
-    """Were they drawn alike, twice the same values would be no wiser than once."""
+def test_two_dexes_are_drawn_independently() -> None:
+    """With the same draws, giving the same values twice would not narrow the band."""
     values = normal(100, 5)
-    alone, both = mean({"xyz": values}), mean({"xyz": values, "para": values})
-    assert width(alone) / width(both) == pytest.approx(sqrt(2), rel=0.12)
+    single, both = mean({"xyz": values}), mean({"xyz": values, "para": values})
+    assert width(single) / width(both) == pytest.approx(sqrt(2), rel=0.12)
 
 
 @pytest.mark.parametrize("clusters", [20, 60])
@@ -109,29 +109,29 @@ def test_a_band_holds_the_truth_about_as_often_as_it_says(clusters: int) -> None
     drawn = weights("xyz", clusters)
     for _ in range(times):
         values = chance.normal(size=clusters)
-        found = estimate(values.mean(), drawn @ values / drawn.sum(axis=1), clusters=clusters)
-        assert found.low is not None and found.high is not None
-        held += found.low <= 0 <= found.high
+        band = estimate(values.mean(), drawn @ values / drawn.sum(axis=1), clusters=clusters)
+        assert band.low is not None and band.high is not None
+        held += band.low <= 0 <= band.high
     assert held / times == pytest.approx(0.9, abs=4 * sqrt(0.09 / times))
 
 
-def test_what_many_replicates_do_not_know_has_no_band() -> None:
+def test_a_value_unknown_in_half_of_the_replicates_has_no_band() -> None:
     replicates = np.arange(REPLICATES, dtype=float)
     replicates[: REPLICATES // 2 + 1] = nan
     assert estimate(1.0, replicates, clusters=50) == Estimate(value=1.0)
     assert estimate(nan, replicates, clusters=50) == Estimate(value=None)
 
 
-def test_what_is_over_nothing_is_not_known() -> None:
+def test_a_ratio_over_zero_is_unknown() -> None:
     frame = sums({"xyz": [1.0, -1.0] * 15})
-    totals = Resampler(frame).totals(frame, Asked(("n", "value")), by="key", keys=[1000])[1000]
+    totals = Resampler(frame).totals(frame, SumSpec(("n", "value")), by="key", keys=[1000])[1000]
     assert totals.ratio("n", "value") == Estimate(value=None)
 
 
-def test_a_band_is_of_the_clusters_that_have_what_is_divided_by() -> None:
-    """Of thirty, one has a markout: that is no band of no width."""
+def test_a_band_counts_only_clusters_with_a_divisor() -> None:
+    """One of thirty clusters has a markout: there is no band, rather than one of width 0."""
     frame = sums({"xyz": [5.0] + [0.0] * 29}).with_columns(markout_n=pl.Series([1.0] + [0.0] * 29))
-    totals = Resampler(frame).totals(frame, Asked(("n", "value", "markout_n")), by="key", keys=[1000])[1000]
+    totals = Resampler(frame).totals(frame, SumSpec(("n", "value", "markout_n")), by="key", keys=[1000])[1000]
     assert totals.clusters == 30
     assert totals.ratio("value", "markout_n") == Estimate(value=5.0)
     assert totals.ratio("value", "n").low is not None
@@ -139,7 +139,7 @@ def test_a_band_is_of_the_clusters_that_have_what_is_divided_by() -> None:
 
 def test_a_key_without_rows_has_no_totals() -> None:
     frame = sums({"xyz": [1.0, 2.0]})
-    totals = Resampler(frame).totals(frame, Asked(("n",)), by="key", keys=[1000, 3000])
+    totals = Resampler(frame).totals(frame, SumSpec(("n",)), by="key", keys=[1000, 3000])
     assert list(totals) == [1000]
     assert (totals[1000]["n"], totals[1000].clusters) == (2.0, 2)
 
@@ -181,6 +181,6 @@ def test_few_clusters_widen_a_band_and_many_do_not() -> None:
         (10**6, 30),
     ],
 )
-def test_a_long_time_has_long_clusters_that_end_with_the_half_hour(minutes: int, cluster_minutes: int) -> None:
+def test_a_long_span_has_long_clusters_that_end_with_the_half_hour(minutes: int, cluster_minutes: int) -> None:
     assert cluster_ms(0, minutes * MINUTE_MS) == cluster_minutes * MINUTE_MS
     assert 30 % cluster_minutes == 0

@@ -10,7 +10,7 @@ from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.outcome import Verdict
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.records import Record
 from hip3_tasks.status import outcome_sums as module
 from hip3_tasks.status.line_counts import RunTally, Tally, recent
@@ -52,8 +52,8 @@ def assert_as_reported(tally: Tally, path: Path) -> None:
     for horizon in total.horizons:
         ours = found[horizon.offset_ms]
         assert (ours.followups, ours.markouts, ours.nets) == (horizon.n, horizon.markout_n, horizon.markout_n)
-        assert ours.share(Verdict.BOOK_CAME) == pytest.approx(horizon.book_came.value)
-        assert ours.share(Verdict.ORACLE_CAME) == pytest.approx(horizon.oracle_came.value)
+        assert ours.share(Outcome.BOOK_CAME) == pytest.approx(horizon.book_came.value)
+        assert ours.share(Outcome.ORACLE_CAME) == pytest.approx(horizon.oracle_came.value)
         assert ours.markout_bps == pytest.approx(horizon.markout_bps.value, abs=10**-BPS_DIGITS)
         assert ours.net_bps == pytest.approx(horizon.net_bps.value, abs=10**-BPS_DIGITS)
 

@@ -43,7 +43,7 @@ def test_no_rows_are_a_file_with_all_columns(tmp_path: Path) -> None:
 
 
 def test_each_group_of_rows_says_which_markets_it_is_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs_module, "GROUP_ROWS", 100)
+    monkeypatch.setattr(runs_module, "ROW_GROUP_ROWS", 100)
     runs = Runs(tmp_path, schema=SCHEMA, by=BY)
     runs.add(some_rows(1_000, markets=10))
     runs.write(tmp_path / "all.parquet")

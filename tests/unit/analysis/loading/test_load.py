@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hip3_tasks.analysis.loading import load as loading
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.load import Data, load, read
-from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KINDS, MISSED, SIGNALS
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS
 from hip3_tasks.analysis.loading.selection import Selection
-from hip3_tasks.analysis.loading.sources import sources_of
+from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Followup, MissedReason, Record, Watched
@@ -43,7 +43,7 @@ def write(data_dir: Path, kind: str, *lines: bytes, day: str = DAY) -> Path:
 
 
 def compact(data_dir: Path, day: str = DAY, kinds: tuple[str, ...] = ("signals", "followups", "missed")) -> None:
-    """As a closed day stands: every field of its lines, under its name, with its type."""
+    """Write the Parquet of a closed day: every field of its lines, under its name, with its type."""
     for kind in kinds:
         path = data_dir / f"{kind}_{day}.jsonl"
         lines = path.read_bytes().splitlines() if path.exists() else []
@@ -51,12 +51,12 @@ def compact(data_dir: Path, day: str = DAY, kinds: tuple[str, ...] = ("signals",
         frame.write_parquet(path.with_suffix(".parquet"))
 
 
-def same(one: Data, other: Data) -> bool:
-    frames = ((one.signals, other.signals), (one.followups, other.followups), (one.missed, other.missed))
+def same(data: Data, other: Data) -> bool:
+    frames = ((data.signals, other.signals), (data.followups, other.followups), (data.missed, other.missed))
     return all(first.equals(second) for first, second in frames)
 
 
-def test_the_frames_are_what_is_documented(tmp_path: Path) -> None:
+def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
     sell = a_signal("para:BANKS", side=Side.SELL, at_ms=T0_MS + 5)
     Directory(tmp_path).add(a_signal(), sell, a_followup(), a_followup(sell, 3000), a_missed(sell, 5000))
     data = load(tmp_path)
@@ -90,20 +90,21 @@ def test_the_frames_are_what_is_documented(tmp_path: Path) -> None:
     assert data.notes.sentences() == []
 
 
+@pytest.mark.parametrize("argument", ["all_fields", "whole"])
 @pytest.mark.parametrize("is_compacted", [False, True])
-def test_whole_records_have_every_field_with_its_value(is_compacted: bool, tmp_path: Path) -> None:
+def test_all_fields_have_the_values_of_the_line(is_compacted: bool, argument: str, tmp_path: Path) -> None:
     records = [a_signal(), a_followup(markout_bps=None), a_missed(offset_ms=3000, reason=MissedReason.NO_QUOTE)]
     Directory(tmp_path).add(*records)
     if is_compacted:
         compact(tmp_path)
-    data = load(tmp_path, whole=True)
+    data = load(tmp_path, **{argument: True})
     for record, frame in zip(records, (data.signals, data.followups, data.missed), strict=True):
         (row,) = frame.to_dicts()
         values = json.loads(record.line())
         assert {name: row[name] for name in values} == values
 
 
-def test_what_is_optional_may_be_missing(tmp_path: Path) -> None:
+def test_optional_fields_may_be_missing(tmp_path: Path) -> None:
     first_sixteen = list(Followup.model_fields)[:16]
     later = {name: ... for name in Followup.model_fields if name not in first_sixteen}
     write(
@@ -123,18 +124,18 @@ def test_what_is_optional_may_be_missing(tmp_path: Path) -> None:
     ("kind", "record", "name"),
     [
         (kind.name, record, name)
-        for kind, record in zip(KINDS, (a_signal(), a_followup(), a_missed()), strict=True)
+        for kind, record in zip(SCHEMAS, (a_signal(), a_followup(), a_missed()), strict=True)
         for name in ("signal_id", *kind.required)
     ],
 )
 @pytest.mark.parametrize("value", [None, ...])
-def test_a_line_without_what_is_required_is_broken(
+def test_a_line_without_a_required_field_is_broken(
     kind: str, record: Record, name: str, value: Any, tmp_path: Path
 ) -> None:
     Directory(tmp_path).add(a_signal("io:BESIDE"))
     path = write(tmp_path, kind, record.line(), changed(record, **{name: value}))
-    (note,) = [note for note in load(tmp_path).notes.files if note.file == path.resolve()]
-    assert (note.rows, note.broken, note.broken_lines) == (1, 1, [2])
+    (quality,) = [file for file in load(tmp_path).notes.files if file.file == path.resolve()]
+    assert (quality.rows, quality.broken, quality.broken_lines) == (1, 1, [2])
 
 
 @pytest.mark.parametrize(
@@ -164,15 +165,15 @@ def test_a_line_without_what_is_required_is_broken(
         {"markout_bps": 1.1e9},
     ],
 )
-@pytest.mark.parametrize("whole", [False, True])
-def test_what_is_not_of_this_world_is_broken(changes: dict[str, Any], whole: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("all_fields", [False, True])
+def test_a_line_with_an_impossible_value_is_broken(changes: dict[str, Any], all_fields: bool, tmp_path: Path) -> None:
     write(tmp_path, "followups", a_followup(offset_ms=3000).line(), changed(a_followup(), **changes))
-    data = load(tmp_path, whole=whole)
+    data = load(tmp_path, all_fields=all_fields)
     assert (data.followups.height, data.notes.files[0].broken_lines) == (1, [2])
     assert data.notes.sentences() == [f"followups_{DAY}.jsonl: 1 broken lines left out (line 2)"]
 
 
-def test_the_ends_of_this_world_belong_to_it(tmp_path: Path) -> None:
+def test_the_limits_themselves_are_valid(tmp_path: Path) -> None:
     changes: list[dict[str, Any]] = [
         {"signal_timestamp_ms": 10**12},
         {"signal_timestamp_ms": 10**13 - 1},
@@ -180,25 +181,25 @@ def test_the_ends_of_this_world_belong_to_it(tmp_path: Path) -> None:
         {"offset_ms": MAX_OFFSET_MS},
         {"offset_ms": 2000.0},
     ]
-    lines = [changed(a_followup(), signal_id=f"x:Y-{at}", **change) for at, change in enumerate(changes)]
+    lines = [changed(a_followup(), signal_id=f"x:Y-{index}", **change) for index, change in enumerate(changes)]
     write(tmp_path, "followups", *lines)
     assert load(tmp_path).followups.height == len(changes)
 
 
-def test_a_number_that_fits_no_column_is_null_where_it_is_not_required(tmp_path: Path) -> None:
+def test_a_number_too_large_for_its_column_is_null_if_it_is_optional(tmp_path: Path) -> None:
     write(tmp_path, "followups", changed(a_followup(), oracle_updates=10**25, bbo_age_ms=1e300))
-    (row,) = load(tmp_path, whole=True).followups.to_dicts()
+    (row,) = load(tmp_path, all_fields=True).followups.to_dicts()
     assert (row["oracle_updates"], row["bbo_age_ms"]) == (None, None)
 
 
-def test_of_many_broken_lines_the_first_are_named(tmp_path: Path) -> None:
+def test_the_first_of_many_broken_lines_are_named(tmp_path: Path) -> None:
     write(tmp_path, "followups", *[b"{}\n"] * 7, a_followup().line())
     data = load(tmp_path)
     assert data.notes.sentences() == [f"followups_{DAY}.jsonl: 7 broken lines left out (line 1, 2, 3, 4, 5, ...)"]
     assert data.followups.height == 1
 
 
-def test_a_torn_tail_is_left_out_and_told(tmp_path: Path) -> None:
+def test_a_torn_tail_is_left_out_and_reported(tmp_path: Path) -> None:
     write(tmp_path, "followups", a_followup().line(), a_followup(offset_ms=3000).line()[:-1])
     data = load(tmp_path)
     assert data.followups.height == 1
@@ -222,56 +223,56 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
     ]
 
 
-# Nothing to read, or not to be read.
+# Nothing to read, or nothing readable.
 
 
-def test_an_empty_directory_is_told(tmp_path: Path) -> None:
+def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match=f"{tmp_path}: no signals_, followups_ or missed_YYYY-MM-DD"):
         load(tmp_path)
 
 
-def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_followup())
     with pytest.raises(Unavailable, match="none: No such file or directory"):
         load(tmp_path, tmp_path / "none")
 
 
-def test_a_file_in_place_of_a_directory_is_told(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="Not a directory"):
         load(write(tmp_path, "followups", a_followup().line()))
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_a_directory_named_like_a_file_is_told(suffix: str, tmp_path: Path) -> None:
+def test_a_directory_named_like_a_data_file_is_an_error(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"followups_{DAY}.{suffix}").mkdir()
     with pytest.raises(Unavailable, match=f"followups_{DAY}.{suffix}: "):
         load(tmp_path)
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path, "followups", a_followup().line())
 
     open_ = os.open
 
-    def refuse(asked: Path, *rest: int) -> int:
-        if asked == path:
+    def refuse(opened: Path, *rest: int) -> int:
+        if opened == path:
             raise PermissionError(13, "Permission denied")
-        return open_(asked, *rest)
+        return open_(opened, *rest)
 
     monkeypatch.setattr("hip3_tasks.analysis.loading.jsonl.os.open", refuse)
     with pytest.raises(Unavailable, match=f"{path.name}: Permission denied"):
         load(tmp_path)
 
 
-def test_a_file_that_is_gone_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     write(tmp_path, "followups", a_followup().line())
     (tmp_path / f"signals_{DAY}.jsonl").symlink_to("nowhere")
     data = load(tmp_path)
     assert data.followups.height == 1
-    assert data.notes.sentences() == [f"signals_{DAY}.jsonl: deleted or compacted meanwhile; run this again"]
+    assert data.notes.sentences() == [f"signals_{DAY}.jsonl: deleted or compacted while it was read; run this again"]
 
 
-def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
+def test_files_of_other_names_are_not_read(tmp_path: Path) -> None:
     write(tmp_path, "followups", a_followup().line())
     for name in (
         "followups_2026-13-45.jsonl",
@@ -280,15 +281,15 @@ def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
         "followups_2026-11-22.jsonl.gz",
         "followups_２０２６-11-22.jsonl",
     ):
-        (tmp_path / name).write_bytes(b"nothing of ours\n")
+        (tmp_path / name).write_bytes(b"not a record\n")
     data = load(tmp_path)
-    assert [note.file.name for note in data.notes.files] == [f"followups_{DAY}.jsonl"]
+    assert [file.file.name for file in data.notes.files] == [f"followups_{DAY}.jsonl"]
 
 
 # Each record once.
 
 
-def test_further_lines_of_a_record_are_left_out_and_counted(tmp_path: Path) -> None:
+def test_repeated_lines_of_a_record_are_left_out_and_counted(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
     other = a_followup(captured_at_ms=T0_MS + 9999)
     Directory(tmp_path).add(a_signal(), other, other, a_missed(offset_ms=3000, reason=MissedReason.EXPIRED))
@@ -297,22 +298,22 @@ def test_further_lines_of_a_record_are_left_out_and_counted(tmp_path: Path) -> N
     assert data.followups["lateness_ms"].to_list() == [3]
     assert data.missed["reason"].to_list() == ["feed_gap"]
     assert data.notes.duplicates == {"signals": 1, "followups": 2, "missed": 1}
-    assert "2 further lines of followups that were there already left out" in data.notes.sentences()
+    assert "2 repeated lines of followups left out" in data.notes.sentences()
 
 
 def test_a_day_copied_to_another_directory_counts_once(tmp_path: Path) -> None:
-    one, other = Directory(tmp_path / "one"), Directory(tmp_path / "other")
-    for directory in (one, other):
+    first, second = Directory(tmp_path / "first"), Directory(tmp_path / "second")
+    for directory in (first, second):
         directory.add(a_signal(), a_followup(), a_missed(offset_ms=3000))
-    other.add(a_followup(offset_ms=5000))
-    data = load(one.path, other.path)
+    second.add(a_followup(offset_ms=5000))
+    data = load(first.path, second.path)
     assert (data.signals.height, data.followups.height, data.missed.height) == (1, 2, 1)
     assert data.notes.duplicates == {"signals": 1, "followups": 1, "missed": 1}
-    compact(one.path)
-    assert same(load(one.path, other.path), data)
+    compact(first.path)
+    assert same(load(first.path, second.path), data)
 
 
-def test_a_capture_both_made_and_missed_was_made(tmp_path: Path) -> None:
+def test_a_capture_both_captured_and_missed_counts_as_captured(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_followup(), a_missed(), a_missed(offset_ms=3000))
     data = load(tmp_path)
     assert (data.followups.height, data.missed["offset_ms"].to_list()) == (1, [3000])
@@ -336,8 +337,8 @@ def test_a_directory_given_twice_is_read_once(tmp_path: Path, monkeypatch: pytes
 def test_signal_and_offset_tell_follow_ups_apart(tmp_path_factory: pytest.TempPathFactory, keys: list[Any]) -> None:
     data_dir = tmp_path_factory.mktemp("data")
     lines = [
-        a_followup(a_signal(coin, at_ms=T0_MS + at)).line().replace(b"1000,", b"%d," % offset_ms, 1)
-        for coin, at, offset_ms in keys
+        a_followup(a_signal(coin, at_ms=T0_MS + ms)).line().replace(b"1000,", b"%d," % offset_ms, 1)
+        for coin, ms, offset_ms in keys
     ]
     write(data_dir, "followups", *lines)
     data = load(data_dir)
@@ -347,15 +348,15 @@ def test_signal_and_offset_tell_follow_ups_apart(tmp_path_factory: pytest.TempPa
 # Compacted days.
 
 
-def test_of_a_closed_day_the_parquet_is_read(tmp_path: Path) -> None:
+def test_the_parquet_of_a_closed_day_is_read(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
-    of_lines = load(tmp_path)
+    from_lines = load(tmp_path)
     compact(tmp_path)
     for kind in PARQUET_OF:
-        write(tmp_path, kind, b"not looked at\n")
+        write(tmp_path, kind, b"not read\n")
     data = load(tmp_path)
-    assert same(data, of_lines)
-    assert {note.file.suffix for note in data.notes.files} == {".parquet"}
+    assert same(data, from_lines)
+    assert {file.file.suffix for file in data.notes.files} == {".parquet"}
     assert data.notes.sentences() == []
 
 
@@ -366,7 +367,7 @@ def test_before_the_follow_ups_are_compacted_the_day_is_not_closed(kinds: tuple[
         (tmp_path / f"{kind}_{DAY}.parquet").write_bytes(b"half of one")
     data = load(tmp_path)
     assert (data.signals.height, data.followups.height, data.missed.height) == (1, 1, 1)
-    assert {note.file.suffix for note in data.notes.files} == {".jsonl"}
+    assert {file.file.suffix for file in data.notes.files} == {".jsonl"}
 
 
 def test_one_day_may_be_closed_and_the_next_open(tmp_path: Path) -> None:
@@ -381,7 +382,7 @@ def test_one_day_may_be_closed_and_the_next_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a[1]", "a*b", "coin=TSLA", "ä ö"])
-def test_any_name_of_a_directory_will_do(name: str, tmp_path: Path) -> None:
+def test_a_directory_may_have_any_name(name: str, tmp_path: Path) -> None:
     directory = Directory(tmp_path / name)
     directory.add(a_signal(), a_followup())
     compact(directory.path)
@@ -389,7 +390,7 @@ def test_any_name_of_a_directory_will_do(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1 and no more PAR1", b"\x00" * 5000, "cut", "columns"])
-def test_a_damaged_parquet_is_told(damage: bytes | str, tmp_path: Path) -> None:
+def test_a_damaged_parquet_is_an_error(damage: bytes | str, tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_followup())
     compact(tmp_path)
     path = tmp_path / f"followups_{DAY}.parquet"
@@ -401,34 +402,34 @@ def test_a_damaged_parquet_is_told(damage: bytes | str, tmp_path: Path) -> None:
         load(tmp_path)
 
 
-def test_damage_that_is_met_only_while_rows_are_read_is_told(tmp_path: Path) -> None:
-    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + at)) for at in range(100)))
+def test_damage_found_only_while_rows_are_read_is_an_error(tmp_path: Path) -> None:
+    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + ms)) for ms in range(100)))
     compact(tmp_path)
     path = tmp_path / f"followups_{DAY}.parquet"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:4] + b"\xff" * (len(whole) // 2) + whole[4 + len(whole) // 2 :])
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * (len(content) // 2) + content[4 + len(content) // 2 :])
     with pytest.raises(Unavailable, match=f"followups_{DAY}.parquet: not a Parquet file of followups"):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("part_rows", [1, 3, 1000])
-def test_compacted_follow_ups_are_read_in_parts(
-    part_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("chunk_rows", [1, 3, 1000])
+def test_compacted_follow_ups_are_read_in_chunks(
+    chunk_rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "PART_ROWS", part_rows)
-    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + at)) for at in range(7)))
+    monkeypatch.setattr(loading, "CHUNK_ROWS", chunk_rows)
+    Directory(tmp_path).add(*(a_followup(a_signal(at_ms=T0_MS + ms)) for ms in range(7)))
     compact(tmp_path)
     data = load(tmp_path)
-    assert len(data.parts) == -(-7 // part_rows) + 1  # the last of what is not compacted, which is nothing
-    assert data.followups["signal_timestamp_ms"].to_list() == [T0_MS + at for at in range(7)]
+    assert len(data.chunks) == -(-7 // chunk_rows) + 1  # the last one: the rows that are not compacted, none here
+    assert data.followups["signal_timestamp_ms"].to_list() == [T0_MS + ms for ms in range(7)]
 
 
-# What is asked for.
+# The selection.
 
 
 @pytest.mark.parametrize("is_compacted", [False, True])
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("options", "expected"),
     [
         ({"date": DAY}, [0, 1, DAY_MS - 1]),
         ({"since": DAY}, [0, 1, DAY_MS - 1, DAY_MS]),
@@ -441,8 +442,8 @@ def test_compacted_follow_ups_are_read_in_parts(
         ({"coins": ["io:NONE"]}, []),
     ],
 )
-def test_what_is_asked_for_begins_and_ends_exactly(
-    asked: dict[str, Any], expected: list[int], is_compacted: bool, tmp_path: Path
+def test_a_selection_begins_and_ends_exactly(
+    options: dict[str, Any], expected: list[int], is_compacted: bool, tmp_path: Path
 ) -> None:
     directory = Directory(tmp_path)
     for at_ms, coin in ((-1, "xyz:TSLA"), (0, "xyz:TSLA"), (1, "io:A"), (DAY_MS - 1, "xyz:TSLA"), (DAY_MS, "xyz:TSLA")):
@@ -451,7 +452,7 @@ def test_what_is_asked_for_begins_and_ends_exactly(
     if is_compacted:
         for day in ("2026-11-21", DAY, "2026-11-23"):
             compact(tmp_path, day)
-    data = load(tmp_path, **asked)
+    data = load(tmp_path, **options)
     for frame, name in (
         (data.signals, "timestamp_ms"),
         (data.followups, "signal_timestamp_ms"),
@@ -461,25 +462,25 @@ def test_what_is_asked_for_begins_and_ends_exactly(
 
 
 @pytest.mark.parametrize("is_compacted", [False, True])
-def test_a_coin_without_any_record_is_noted_with_the_one_that_was_meant(is_compacted: bool, tmp_path: Path) -> None:
-    of_followups_only = a_signal("xyz:GOOGL")
-    Directory(tmp_path).add(a_signal("xyz:TSLA"), a_missed(a_signal("xyz:NVDA")), a_followup(of_followups_only))
+def test_a_coin_without_any_record_is_reported_with_the_coin_that_was_meant(is_compacted: bool, tmp_path: Path) -> None:
+    followups_only = a_signal("xyz:GOOGL")
+    Directory(tmp_path).add(a_signal("xyz:TSLA"), a_missed(a_signal("xyz:NVDA")), a_followup(followups_only))
     (tmp_path / f"watched_{DAY}.jsonl").write_bytes(Watched(at_ms=T0_MS, coins=("xyz:QUIET", "xyz:HOOD")).line())
     if is_compacted:
         compact(tmp_path)
-    asked = ["xyz:TSLA", "xyz:NVDA", "xyz:GOOGL", "xyz:TLSA", "xyz:HOODS", "xyz:QUIET", "moon:A"]
-    notes = load(tmp_path, coins=asked).notes
+    coins = ["xyz:TSLA", "xyz:NVDA", "xyz:GOOGL", "xyz:TLSA", "xyz:HOODS", "xyz:QUIET", "moon:A"]
+    notes = load(tmp_path, coins=coins).notes
     assert notes.absent_coins == {"xyz:TLSA": "xyz:TSLA", "xyz:HOODS": "xyz:HOOD", "xyz:QUIET": None, "moon:A": None}
     assert notes.sentences() == [
-        "xyz:TLSA: there is no signal of it in what was asked for; did you mean xyz:TSLA?",
-        "xyz:HOODS: there is no signal of it in what was asked for; did you mean xyz:HOOD?",
-        "xyz:QUIET: there is no signal of it in what was asked for, though it was watched",
-        "moon:A: there is no signal of it in what was asked for",
+        "xyz:TLSA: the selection has no signal of it; did you mean xyz:TSLA?",
+        "xyz:HOODS: the selection has no signal of it; did you mean xyz:HOOD?",
+        "xyz:QUIET: the selection has no signal of it, though the feed followed it",
+        "moon:A: the selection has no signal of it",
     ]
     assert load(tmp_path).notes.absent_coins == {}
 
 
-def test_days_not_asked_for_are_not_opened(tmp_path: Path) -> None:
+def test_days_outside_the_selection_are_not_read(tmp_path: Path) -> None:
     write(tmp_path, "followups", a_followup().line())
     write(tmp_path, "followups", b"broken\n", day="2026-11-21")
     assert load(tmp_path, date=DAY).notes.broken == 0
@@ -490,33 +491,33 @@ def test_days_not_asked_for_are_not_opened(tmp_path: Path) -> None:
 # Live.
 
 
-def test_what_comes_in_between_listing_and_reading_waits_for_the_next_time(tmp_path: Path) -> None:
+def test_lines_appended_between_listing_and_reading_are_not_read(tmp_path: Path) -> None:
     later = a_signal(at_ms=T0_MS + 1)
     Directory(tmp_path).add(a_signal(), a_followup())
-    everything = Selection.of(at_ms=T0_MS)
-    sources = sources_of([tmp_path], everything)
+    everything = Selection.from_options(at_ms=T0_MS)
+    sources = list_sources([tmp_path], everything)
     Directory(tmp_path).add(later, a_followup(later))
     data = read(sources, everything)
     assert (data.signals.height, data.followups.height, data.notes.sentences()) == (1, 1, [])
 
 
-def test_no_follow_up_is_listed_before_its_signal_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at a file's size gives the feed and a worker time to write."""
+def test_the_signal_of_each_listed_follow_up_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The feed and a worker write between any two looks at a file's size."""
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
     stat, looks = Path.stat, count(1)
 
     def write_then_stat(path: Path, **how: Any) -> os.stat_result:
-        found = stat(path, **how)
+        result = stat(path, **how)
         if path.suffix == ".jsonl":
             signal = a_signal(at_ms=T0_MS + next(looks))
             Directory(tmp_path).add(signal, a_followup(signal), a_missed(signal, 3000))
-        return found
+        return result
 
-    everything = Selection.of(at_ms=T0_MS)
+    everything = Selection.from_options(at_ms=T0_MS)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "stat", write_then_stat)
-        sources = sources_of([tmp_path], everything)
+        sources = list_sources([tmp_path], everything)
     data = read(sources, everything)
-    of_signals = data.signals["timestamp_ms"].implode()
-    assert data.followups["signal_timestamp_ms"].is_in(of_signals).all()
-    assert data.missed["signal_timestamp_ms"].is_in(of_signals).all()
+    signals = data.signals["timestamp_ms"].implode()
+    assert data.followups["signal_timestamp_ms"].is_in(signals).all()
+    assert data.missed["signal_timestamp_ms"].is_in(signals).all()

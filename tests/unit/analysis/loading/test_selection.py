@@ -1,4 +1,4 @@
-"""What a user asks for."""
+"""The selection that a user types."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from tests.support.factories import T0_MS
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = T0_MS // DAY_MS * DAY_MS
-"""When 2026-11-22 began."""
+"""The start of 2026-11-22."""
 
 
 @pytest.mark.parametrize(
-    ("said", "since_ms"),
+    ("text", "since_ms"),
     [
         ("2026-11-22", MIDNIGHT_MS),
         ("2026-11-22T00:00", MIDNIGHT_MS),
@@ -31,28 +31,30 @@ MIDNIGHT_MS = T0_MS // DAY_MS * DAY_MS
         ("0s", T0_MS),
     ],
 )
-def test_an_instant_is_said_in_utc_or_as_so_long_ago(said: str, since_ms: int) -> None:
-    assert Selection.of(since=said, at_ms=T0_MS) == Selection(since_ms=since_ms)
-    assert Selection.of(until=said, at_ms=T0_MS) == Selection(until_ms=since_ms)
+def test_an_instant_is_absolute_in_utc_or_relative_to_now(text: str, since_ms: int) -> None:
+    assert Selection.from_options(since=text, at_ms=T0_MS) == Selection(since_ms=since_ms)
+    assert Selection.from_options(until=text, at_ms=T0_MS) == Selection(until_ms=since_ms)
 
 
 def test_a_date_is_from_midnight_to_midnight() -> None:
-    assert Selection.of(date="2026-11-22", at_ms=0) == Selection(since_ms=MIDNIGHT_MS, until_ms=MIDNIGHT_MS + DAY_MS)
+    assert Selection.from_options(date="2026-11-22", at_ms=0) == Selection(
+        since_ms=MIDNIGHT_MS, until_ms=MIDNIGHT_MS + DAY_MS
+    )
 
 
-def test_several_coins_may_stand_in_one_word() -> None:
-    selection = Selection.of(coins=["xyz:TSLA,xyz:NVDA", "io:A,xyz:TSLA"], at_ms=0)
+def test_a_word_may_hold_several_coins() -> None:
+    selection = Selection.from_options(coins=["xyz:TSLA,xyz:NVDA", "io:A,xyz:TSLA"], at_ms=0)
     assert selection.coins == ("xyz:TSLA", "xyz:NVDA", "io:A")
 
 
-def test_nothing_said_is_all() -> None:
-    selection = Selection.of(at_ms=T0_MS)
+def test_no_option_selects_all() -> None:
+    selection = Selection.from_options(at_ms=T0_MS)
     assert selection == Selection()
     assert selection.has_day(0) and selection.has_day(MIDNIGHT_MS)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("options", "message"),
     [
         ({"date": "22.11.2026"}, "--date: expected a day like 2026-01-20, was '22.11.2026'"),
         ({"date": "2026-02-30"}, "--date"),
@@ -73,22 +75,22 @@ def test_nothing_said_is_all() -> None:
         ({"coins": ["xyz:TSLA,NVDA"]}, "--coin: expected DEX:COIN, as in xyz:TSLA, was 'NVDA'"),
     ],
 )
-def test_what_names_nothing_is_told(asked: dict[str, Any], told: str) -> None:
+def test_a_malformed_option_is_an_error(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadSelection) as raised:
-        Selection.of(**asked, at_ms=T0_MS)
-    assert told in str(raised.value)
+        Selection.from_options(**options, at_ms=T0_MS)
+    assert message in str(raised.value)
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_an_instant_or_told(said: str) -> None:
+def test_any_text_is_an_instant_or_an_error(text: str) -> None:
     try:
-        assert isinstance(Selection.of(since=said, at_ms=T0_MS).since_ms, int)
+        assert isinstance(Selection.from_options(since=text, at_ms=T0_MS).since_ms, int)
     except BadSelection as error:
         assert "--since" in str(error)
 
 
 @given(st.integers(0, 3 * DAY_MS), st.integers(1, 3 * DAY_MS), st.integers(0, 6 * DAY_MS))
-def test_a_day_is_read_exactly_if_it_may_hold_what_is_asked_for(since_ms: int, length_ms: int, at_ms: int) -> None:
+def test_a_day_is_read_exactly_if_it_may_hold_selected_signals(since_ms: int, length_ms: int, at_ms: int) -> None:
     selection = Selection(since_ms=since_ms, until_ms=since_ms + length_ms)
     days = [day for day in range(7) if selection.has_day(day * DAY_MS)]
     assert days == list(range(since_ms // DAY_MS, (since_ms + length_ms - 1) // DAY_MS + 1))

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS, EDGES, HOURS, By, session_of
+from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS, EDGES, HOURS, By
+from hip3_tasks.domain.sessions import session_at
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -69,8 +70,7 @@ def test_summer_time_moves_the_opening_in_utc() -> None:
 
 @given(st.integers(ms("2026-01-01"), ms("2029-01-01")))
 def test_a_session_by_half_hours_is_the_session_of_the_instant(at_ms: int) -> None:
-    frame = pl.DataFrame({"at": [at_ms]}).select(session_of(pl.col("at")))
-    assert groups(By.SESSION, at_ms=[at_ms]) == [str(frame.item())]
+    assert groups(By.SESSION, at_ms=[at_ms]) == [str(session_at(at_ms))]
 
 
 @pytest.mark.parametrize(

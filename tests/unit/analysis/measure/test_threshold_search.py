@@ -11,13 +11,13 @@ import polars as pl
 import pytest
 
 from hip3_tasks import settings
-from hip3_tasks.analysis.loading.load import Data, Part
-from hip3_tasks.analysis.loading.quality import Notes
+from hip3_tasks.analysis.loading.load import Data, LazyChunk
+from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import FEWEST_TO_CHOOSE, LADDER_BPS, Choice, Search, Verdict
 from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.stats.bootstrap import FEWEST_CLUSTERS
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 
 FIRST_MS = 1_795_392_000_000
 """The beginning of a minute."""
@@ -78,13 +78,13 @@ def search(**markets: Planted) -> Search:
     """Of markets of dex `xyz`, or `DEX__NAME`."""
     coins = {name.replace("__", ":") if "__" in name else f"xyz:{name}": planted for name, planted in markets.items()}
     frame = pl.concat([rows(coin, planted) for coin, planted in coins.items()])
-    signals, followups, missed = (kind.empty(whole=False).drop(KEY) for kind in (SIGNALS, FOLLOWUPS, MISSED))
+    signals, followups, missed = (kind.empty(all_fields=False).drop(KEY) for kind in (SIGNALS, FOLLOWUPS, MISSED))
     edge_at_t0 = frame.with_columns(raw_edge_bps="t0_raw_edge_bps")
     data = Data(
         signals=edge_at_t0.select(signals.columns).cast(dict(signals.schema)),
-        parts=[Part(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
+        chunks=[LazyChunk(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
         missed=missed,
-        notes=Notes(dirs=[]),
+        notes=DataQuality(dirs=[]),
     )
     found = build_report(data, by=By.SIDE, cost_bps=None, at_ms=0).search
     assert found is not None
@@ -131,8 +131,8 @@ def test_what_worked_before_and_no_longer_does_is_not_recommended() -> None:
     [
         (FEWEST_TO_CHOOSE - 1, False, Verdict.TOO_FEW),
         (FEWEST_TO_CHOOSE, True, Verdict.TOO_FEW),
-        (60 + FEWEST_CLUSTERS - 1, True, Verdict.TOO_FEW),
-        (60 + FEWEST_CLUSTERS, True, Verdict.WORKS),
+        (60 + MIN_CLUSTERS - 1, True, Verdict.TOO_FEW),
+        (60 + MIN_CLUSTERS, True, Verdict.WORKS),
     ],
 )
 def test_too_few_clusters_for_a_choice_or_for_a_claim(minutes: int, is_chosen: bool, verdict: Verdict) -> None:

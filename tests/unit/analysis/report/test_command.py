@@ -155,7 +155,7 @@ def test_control_characters_in_a_name_are_escaped_on_the_terminal(history: Path,
     ("arguments", "message"),
     [
         (["/nowhere"], "/nowhere: No such file or directory"),
-        (["DIR", "--date", "2031-01-01"], "no day asked for has files: there are 2026-01-20"),
+        (["DIR", "--date", "2031-01-01"], "no selected day has files: there are 2026-01-20"),
         (["DIR", "--date", "tomorrow"], "--date: expected a day like 2026-01-20, was 'tomorrow'"),
         (["DIR", "--date", "2026-01-20", "--since", "3h"], "either --date or --since and --until"),
         (["DIR", "--since", "noon"], "--since: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was 'noon'"),
@@ -163,9 +163,9 @@ def test_control_characters_in_a_name_are_escaped_on_the_terminal(history: Path,
         (["DIR", "--coin", "TSLA"], "--coin: expected DEX:COIN, as in xyz:TSLA, was 'TSLA'"),
         (
             ["DIR", "--coin", "xyz:NOSUCH"],
-            "hip3: xyz:NOSUCH: there is no signal of it in what was asked for: nothing to report on",
+            "hip3: xyz:NOSUCH: the selection has no signal of it: nothing to report on",
         ),
-        (["DIR", "--coin", "xyz:NOSUCH", "--json"], "xyz:NOSUCH: there is no signal of it in what was asked for"),
+        (["DIR", "--coin", "xyz:NOSUCH", "--json"], "xyz:NOSUCH: the selection has no signal of it"),
         (["DIR", "--by", "moon"], "expected market, side, session, edge, hour, was moon"),
         (["DIR", "--cost-bps", "-1"], "expected a number from 0 up, was -1"),
         (["DIR", "--json-out", "/nowhere/r.json"], "/nowhere/r.json: there is no directory /nowhere"),
@@ -185,7 +185,7 @@ def test_a_mistake_gives_an_error_of_one_line(
 def test_a_coin_without_data_is_named_and_the_others_are_reported(
     history: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sentence = "xyz:TLSA: there is no signal of it in what was asked for"
+    sentence = "xyz:TLSA: the selection has no signal of it"
     words = [history, "--coin", "xyz:TSLA", "--coin", "xyz:TLSA"]
     assert run(*words) == 0
     assert f"{sentence}; did you mean xyz:TSLA?\n" in capsys.readouterr().out
