@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from hip3_tasks.audit.recompute import Basis
 from hip3_tasks.domain.capture import Capture, parse_signal_id, signal_id_of
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, mid_px
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import BadCapture
 
@@ -44,13 +44,13 @@ class Ledger:
         key = self._coins.number_of(signal.market_key) << _TIME_BITS | signal.timestamp_ms
         if key in self._rows:
             return False
-        basis = Basis.from_signal(signal)
+        mid = mid_px(signal.bid_px, signal.ask_px)
         self._rows[key] = _ROW.pack(
-            basis.oracle_px,
-            basis.best_px,
-            basis.raw_edge_bps,
-            math.nan if basis.mid_px is None else basis.mid_px,
-            basis.side.sign,
+            signal.oracle_px,
+            signal.best_px,
+            signal.raw_edge_bps,
+            math.nan if mid is None else mid,
+            signal.side.sign,
             line,
             self._offsets.number_of(signal.offsets_ms),
             len(self._settled),
@@ -83,10 +83,9 @@ class Ledger:
                     yield Capture(signal_id_of(coin, timestamp_ms), offset_ms, coin, timestamp_ms), signal.line
 
     def _signal(self, coin: str, timestamp_ms: int, row: bytes) -> LedgerSignal:
-        oracle_px, best_px, raw_edge_bps, mid_px, sign, line, offsets, first = _ROW.unpack(row)
+        oracle_px, best_px, raw_edge_bps, mid, sign, line, offsets, first = _ROW.unpack(row)
         side = Side.BUY if sign > 0 else Side.SELL
-        mid = None if math.isnan(mid_px) else mid_px
-        basis = Basis(coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, mid)
+        basis = Basis(coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid) else mid)
         return LedgerSignal(basis, self._offsets.values[offsets], line, first)
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
 from hip3_tasks.domain.edge import Side, change_bps, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Signal
@@ -23,18 +22,6 @@ class Basis:
     best_px: float
     raw_edge_bps: float
     mid_px: float | None
-
-    @classmethod
-    def from_signal(cls, signal: Signal) -> Self:
-        return cls(
-            signal.market_key,
-            signal.timestamp_ms,
-            signal.side,
-            signal.oracle_px,
-            signal.best_px,
-            signal.raw_edge_bps,
-            mid_px(signal.bid_px, signal.ask_px),
-        )
 
 
 def faults_of_signal(signal: Signal) -> Iterator[str]:

@@ -4,7 +4,7 @@ import math
 import re
 import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections import defaultdict
 from contextlib import suppress
 from typing import Any
@@ -62,9 +62,7 @@ class KeyIndex:
         """Add a key whose line stands between two bytes of the file. Raises BadCapture."""
         _, timestamp_ms = parse_signal_id(signal_id)
         bucket, fingerprint = self._buckets[timestamp_ms // BUCKET_MS], _fingerprint(signal_id, offset_ms)
-        index = bisect_left(bucket.fingerprints, fingerprint)
-        if not _is_at(bucket.fingerprints, index, fingerprint):
-            bucket.fingerprints.insert(index, fingerprint)
+        insort(bucket.fingerprints, fingerprint)
         bucket.extend(start, end)
         self._newest_ms = max(self._newest_ms, timestamp_ms)
 
@@ -78,7 +76,8 @@ class KeyIndex:
             return None
         fingerprint = _fingerprint(signal_id, offset_ms)
         index = bisect_left(bucket.fingerprints, fingerprint)
-        return (bucket.start, bucket.end) if _is_at(bucket.fingerprints, index, fingerprint) else None
+        has_key = index < len(bucket.fingerprints) and bucket.fingerprints[index] == fingerprint
+        return (bucket.start, bucket.end) if has_key else None
 
     def index_forward(self, fd: int, start: int, end: int) -> None:
         """Add the lines between two offsets."""
@@ -123,19 +122,11 @@ class KeyIndex:
         for bucket in self._buckets.values():
             bucket.fingerprints = array("Q", sorted(set(bucket.fingerprints)))
 
-    def used_bytes(self) -> int:
-        """The memory of the fingerprints."""
-        return sum(bucket.fingerprints.__sizeof__() for bucket in self._buckets.values())
-
     def _forget_old(self) -> None:
         oldest = (self._newest_ms - self._window_ms) // BUCKET_MS
         for number in [number for number in self._buckets if number < oldest]:
             del self._buckets[number]
             self.complete_since_ms = max(self.complete_since_ms, oldest * BUCKET_MS)
-
-
-def _is_at(fingerprints: "array[int]", index: int, fingerprint: int) -> bool:
-    return index < len(fingerprints) and fingerprints[index] == fingerprint
 
 
 def _fingerprint(signal_id: str, offset_ms: int) -> int:
