@@ -1,4 +1,4 @@
-"""One follow-up that is wanted: which signal, how long after it."""
+"""A capture: the follow-up of one signal at one offset. Also its ids, and the UTC days of data files."""
 
 import re
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def utc_day(at_ms: int) -> str:
 
 
 def day_start_ms(day: str) -> int:
-    """The first instant of `YYYY-MM-DD`. Raises ValueError for a day that no calendar has."""
+    """The first instant of `YYYY-MM-DD`. Raises ValueError for a day that does not exist."""
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
 
 
@@ -48,7 +48,7 @@ def _day(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """A wanted follow-up, parsed from its ids; it need not exist."""
+    """A follow-up to be captured, known by its ids; its signal need not exist."""
 
     signal_id: str
     offset_ms: int
@@ -79,15 +79,15 @@ class Capture:
 
     @property
     def task_id(self) -> str:
-        """Deterministic, so that Flower is readable and a repeat is recognisable."""
+        """Always the same for a capture, so that Flower shows a repeated task as such."""
         return f"{self.signal_id}:{self.offset_ms}"
 
     @property
     def due_at_ms(self) -> int:
-        """T+N, on the feed's clock: the instant whose state is wanted."""
+        """T+N, on the feed's clock: the instant whose state is captured."""
         return self.timestamp_ms + self.offset_ms
 
     @property
     def day(self) -> str:
-        """The UTC day of the signal, whose files this follow-up belongs to."""
+        """The UTC day of the signal; the follow-up is in the files of that day."""
         return utc_day(self.timestamp_ms)

@@ -1,4 +1,4 @@
-"""What became of a capture: the value that the journal and the capturer answer with."""
+"""The result of a capture, as the journal and the capturer return it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ class CaptureResult:
 
     status: CaptureStatus
     reason: MissedReason | None = None
-    """Why it was missed; None for every other status, and for an old line that does not decode."""
+    """Why it was missed; None for other statuses, and for a missed line that does not decode."""
 
     @classmethod
     def from_record(cls, record: Followup | Missed, *, already: bool = False) -> Self:

@@ -1,10 +1,10 @@
-"""When a market's touch is priced through its oracle often enough to be a signal, and not more often.
+"""Decides when a market's touch is priced so far through its oracle that it is a signal.
 
 Laws, under any sequence of updates:
 - a signal fires only on an update whose edge reaches the threshold;
 - a (market, side) fires at most once per oracle value change, and at most once per cooldown;
 - a market fires at most once per millisecond;
-- nothing fires on a book that is one-sided or crossed, or on an oracle not heard of for `ctx_max_age_ms`.
+- nothing fires on a book that is one-sided or crossed, or when no oracle came for more than `ctx_max_age_ms`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ from hip3_tasks.domain.records import Signal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """What makes a dislocation a signal. The threshold of a market is fee + slippage + min edge, in bps."""
+    """The settings of the detector. The threshold of a market is fee + slippage + min edge, in bps."""
 
     min_edge_bps: float = 5.0
     slippage_bps: float = 1.0
@@ -35,7 +35,7 @@ class Rules:
 
 @dataclass(slots=True)
 class _Memory:
-    """What a market has already fired on."""
+    """The signals of a market that decide whether the next one may fire."""
 
     oracle_px: float | None = None
     fired_at_ms: dict[Side, int] = field(default_factory=dict)
@@ -51,14 +51,14 @@ class Detector:
         self._memory: dict[str, _Memory] = {}
 
     def resume(self, signals: Iterable[Signal]) -> None:
-        """Take up where the signals file left off, oldest first, so that a restart repeats nothing."""
+        """Continue after these signals, oldest first, so that a restart repeats none."""
         for signal in signals:
             memory = self._memory.setdefault(signal.market_key, _Memory())
             self._note_oracle(memory, signal.oracle_px)
             self._note_fired(memory, signal.side, signal.timestamp_ms)
 
     def observe(self, coin: str, market: Market, *, taker_fee_bps: float, ctx_at_ms: int, at_ms: int) -> Signal | None:
-        """The signal that this update of a market makes, if it makes one."""
+        """The signal that this update of a market makes, or None."""
         memory = self._memory.setdefault(coin, _Memory())
         if market.oracle_px is None:
             return None
@@ -95,7 +95,7 @@ class Detector:
 
 
 def signal_on(market: Market, coin: str, side: Side, *, rules: Rules, taker_fee_bps: float, at_ms: int) -> Signal:
-    """The signal on a side of a market with a touch and an oracle, whether or not it reaches the threshold."""
+    """The signal on a side of a market that has a touch and an oracle, even below the threshold."""
     touch_px, touch_sz, oracle_px = market.touch_px(side), market.touch_sz(side), market.oracle_px
     assert touch_px is not None and touch_sz is not None and oracle_px is not None
     raw_edge_bps = edge_bps(side, touch_px=touch_px, oracle_px=oracle_px)

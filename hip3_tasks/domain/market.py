@@ -1,11 +1,12 @@
-"""What was known of one market at one instant: the value of a tape entry, and its bytes.
+"""The value of a tape entry, and its bytes: the state of one market, as it was known at one instant.
 
-A tape entry is either a whole state (`Market`) or a statement that the state is unknown (`Gap`). The entry's
-own instant is its stream id and therefore not part of the value.
+An entry is either a full state (`Market`) or says that the state is unknown (`Gap`). Its own instant is its stream id
+and therefore not part of the value.
 """
 
 import re
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -14,7 +15,7 @@ from hip3_tasks.domain.edge import Side, mid_px
 from hip3_tasks.errors import MalformedEntry
 
 COIN = re.compile(r"[A-Za-z0-9]{1,16}:[A-Za-z0-9_.+-]{1,48}", re.ASCII)
-"""What a HIP-3 coin may look like here: `dex:NAME`. It becomes part of keys, ids and log lines."""
+"""The form of a HIP-3 coin: `dex:NAME`. It becomes part of keys, ids and log lines."""
 
 STATE_FIELD = b"s"
 GAP_FIELD = b"gap"
@@ -22,7 +23,7 @@ GAP_FIELD = b"gap"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
-    """Both sides of the book, oracle and mark. A side that is empty is None, never 0.0."""
+    """Both sides of the book, oracle and mark, in the order of an entry. An empty side is None, never 0.0."""
 
     bid_px: float | None
     bid_sz: float | None
@@ -37,7 +38,7 @@ class Market:
     oracle_at_ms: int
     """When the oracle was first seen at this value, on the feed's clock."""
     oracle_updates: int
-    """A running count of oracle changes; only differences mean anything."""
+    """A running count of oracle changes; only its differences have a meaning."""
 
     def touch_px(self, side: Side) -> float | None:
         """The price a taker of this side would get: the ask for a buy, the bid for a sell."""
@@ -56,9 +57,12 @@ class Market:
         return self.bid_px is not None and self.ask_px is not None and self.bid_px < self.ask_px
 
 
+_values = attrgetter(*Market.__slots__)
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """From this entry on nothing is known of the market, until the next `Market` entry."""
+    """Nothing is known of the market from this entry until the next `Market` entry."""
 
     cause: str
 
@@ -72,23 +76,10 @@ class Entry:
 
 
 def encode_entry(value: Market | Gap) -> tuple[bytes, bytes]:
-    """The one field and value of a stream entry."""
+    """(field, value) of a stream entry, which has no other."""
     if isinstance(value, Gap):
         return GAP_FIELD, value.cause.encode()
-    return STATE_FIELD, orjson.dumps(
-        (
-            value.bid_px,
-            value.bid_sz,
-            value.ask_px,
-            value.ask_sz,
-            value.oracle_px,
-            value.mark_px,
-            value.bbo_time_ms,
-            value.bbo_at_ms,
-            value.oracle_at_ms,
-            value.oracle_updates,
-        )
-    )
+    return STATE_FIELD, orjson.dumps(_values(value))
 
 
 def decode_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:

@@ -1,4 +1,4 @@
-"""From a signal and what the tape says of its market, to the record of one follow-up."""
+"""Measure one follow-up: from a signal and two tape entries of its market to a record."""
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.edge import change_bps, edge_bps, markout_bps, mid_px, moved_bps
@@ -7,11 +7,11 @@ from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 
 
 def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | None, at_ms: int) -> Followup | Missed:
-    """The final outcome of a capture.
+    """The record of a capture: a follow-up, or why there can be none.
 
     `due` and `t0` are the newest tape entries at or before the due time and the signal's time, None where the
-    tape does not reach back that far; `at_ms` is the wall clock when they were read. Only to be called when the
-    watermark is at or past the due time.
+    tape does not reach back that far; `at_ms` is the wall clock when they were read. The watermark must have
+    reached the due time.
     """
     if due is None:
         return _missed(signal, capture, MissedReason.EXPIRED, at_ms=at_ms)

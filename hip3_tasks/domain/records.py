@@ -25,7 +25,7 @@ Coin = Annotated[str, Field(pattern=f"^{COIN.pattern}$")]
 
 # orjson writes 1e-07 as `1e-7` and 1e16 as `1e16` or `1e+16`; some readers take a number without a point for an
 # integer. A quotation mark inside a string is escaped, so that no text looks like a number. Few lines have an `e`
-# before a digit at all, and to look for that alone takes a tenth of the time.
+# before a digit at all, and a search for that takes a tenth of the time.
 _EXPONENT = re.compile(rb"e[-+0-9]")
 _POINTLESS = re.compile(rb'((?<!\\)":-?[0-9]+)(e[+-]?[0-9]+)(?=[,}])')
 
@@ -82,7 +82,7 @@ class Signal(Record):
     """Since the oracle last changed."""
     threshold_bps: float
     offsets_ms: tuple[OffsetMs, ...]
-    """Rules for this signal for ever, whatever the settings become."""
+    """The horizons of this signal, also after the settings have changed."""
 
     @model_validator(mode="after")
     def _id_follows_from_market_and_time(self) -> Self:
@@ -91,7 +91,7 @@ class Signal(Record):
         return self
 
     def captures(self) -> list[Capture]:
-        """The follow-ups this signal is owed."""
+        """The captures that this signal requires."""
         return [Capture(self.signal_id, offset_ms, self.market_key, self.timestamp_ms) for offset_ms in self.offsets_ms]
 
 
@@ -155,14 +155,14 @@ class Missed(CaptureRecord):
 
 
 class Watched(Record):
-    """Which markets the feed followed from an instant on, until it says otherwise or ends."""
+    """The markets that the feed followed from an instant on, until its next line or its end."""
 
     at_ms: InstantMs
     coins: tuple[Coin, ...]
 
 
 def line_of(values: dict[str, Any]) -> bytes:
-    """The one line that has these values, given in the order of the fields."""
+    """The line of these values, given in the order of the fields."""
     line = orjson.dumps(values) + b"\n"
     return _POINTLESS.sub(rb"\1.0\2", line) if _EXPONENT.search(line) else line
 
