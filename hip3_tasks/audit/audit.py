@@ -10,9 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,7 +19,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from hip3_tasks.audit.findings import MAX_NAMED, Audit, Counts, Fault, Problem, show
 from hip3_tasks.audit.ledger import Ledger
 from hip3_tasks.audit.parquet_counts import counts_of
-from hip3_tasks.audit.recompute import faults_of_followup, faults_of_missed, faults_of_signal
+from hip3_tasks.audit.recompute import faults_of_followup, faults_of_ids, faults_of_signal
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
@@ -35,6 +34,8 @@ MAX_TAIL_BYTES = 1 << 20
 ADVANCE_BYTES = 1 << 20
 
 Advance = Callable[[int], object]
+Place = tuple[str, int | None]
+"""A file's name, and a line's number from 1."""
 R = TypeVar("R", bound=Record)
 
 
@@ -128,7 +129,7 @@ class _DayAudit:
 
     def _take_signals(self, file: "_File | None") -> None:
         for place, signal in self._records(file, Signal):
-            if not self._ledger.add(signal, line=place.line or 0):
+            if not self._ledger.add(signal, line=place[1] or 0):
                 self._report(Fault.DUPLICATE_SIGNAL, place, signal.signal_id, "the signal has a line already")
                 continue
             self._counts.signals += 1
@@ -150,7 +151,7 @@ class _DayAudit:
                 self._report(Fault.DUPLICATE, place, name, "the follow-up has a line already")
             elif isinstance(record, Missed):
                 self._counts.missed[record.reason] += 1
-                self._check_numbers(faults_of_missed(record, signal.basis), place, name)
+                self._check_numbers(faults_of_ids(record, signal.basis), place, name)
             else:
                 self._counts.followups += 1
                 self._check_numbers(faults_of_followup(record, signal.basis), place, name)
@@ -162,10 +163,10 @@ class _DayAudit:
             if open_ms < OPEN_GRACE_MS:
                 self._counts.open_recent += 1
             else:
-                place = _Place(f"signals_{self._day}.jsonl", line)
+                place = f"signals_{self._day}.jsonl", line
                 self._report(Fault.OVERDUE, place, capture.member, f"it was due {open_ms / 1000:,.0f} s ago")
 
-    def _records(self, file: "_File | None", kind: type[R]) -> Iterator[tuple["_Place", R]]:
+    def _records(self, file: "_File | None", kind: type[R]) -> Iterator[tuple[Place, R]]:
         if file is None:
             return
         read_bytes = 0
@@ -177,54 +178,44 @@ class _DayAudit:
             try:
                 record = kind.from_line(line)
             except MalformedRecord as error:
-                self._report(Fault.BROKEN, _Place(file.name, number), None, str(error))
+                self._report(Fault.BROKEN, (file.name, number), None, str(error))
             else:
-                yield _Place(file.name, number), record
+                yield (file.name, number), record
         self._advance(read_bytes)
         if file.torn_bytes:
             what = f"{file.torn_bytes:,} bytes without an end of line; the next writer repairs it"
-            self._report(Fault.TORN, _Place(file.name, None), None, what)
+            self._report(Fault.TORN, (file.name, None), None, what)
 
-    def _check_day(self, timestamp_ms: int, place: "_Place", name: str) -> None:
+    def _check_day(self, timestamp_ms: int, place: Place, name: str) -> None:
         if not self._start_ms <= timestamp_ms < self._start_ms + DAY_MS:
             self._report(Fault.WRONG_DAY, place, name, "the signal is of another UTC day than the file")
 
-    def _check_numbers(self, faults: Iterator[str], place: "_Place", name: str) -> None:
+    def _check_numbers(self, faults: Iterator[str], place: Place, name: str) -> None:
         if what := "; ".join(faults):
             self._report(Fault.WRONG_NUMBER, place, name, what)
 
-    def _report(self, fault: Fault, place: "_Place", name: str | None, what: str) -> None:
+    def _report(self, fault: Fault, place: Place, name: str | None, what: str) -> None:
         self._counts.faults[fault] += 1
         self._named[fault] += 1
         if self._named[fault] <= MAX_NAMED:
-            self._result.problems.append(Problem(fault=fault, file=place.file, line=place.line, id=name, what=what))
+            file, line = place
+            self._result.problems.append(Problem(fault=fault, file=file, line=line, id=name, what=what))
 
     def _opened(self, kind: str, files: ExitStack) -> "_File | None":
-        file = _File.opened(jsonl_path(self._result.data_dir, kind, self._day))
-        if file is not None:
+        with suppress(FileNotFoundError):
+            file = _File(jsonl_path(self._result.data_dir, kind, self._day))
             files.callback(os.close, file.fd)
-        return file
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    file: str
-    line: int | None
+            return file
+        return None
 
 
 class _File:
-    """A data file as long as it was when it was opened."""
+    """A data file up to the size that it had when it was opened."""
 
-    def __init__(self, name: str, fd: int) -> None:
-        self.name, self.fd, self.torn_bytes = name, fd, 0
-        self._size = os.fstat(fd).st_size
-
-    @classmethod
-    def opened(cls, path: Path) -> Self | None:
-        try:
-            return cls(path.name, os.open(path, os.O_RDONLY))
-        except FileNotFoundError:
-            return None
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError."""
+        self.name, self.fd, self.torn_bytes = path.name, os.open(path, os.O_RDONLY), 0
+        self._size = os.fstat(self.fd).st_size
 
     def lines(self) -> Iterator[bytes]:
         """Its complete lines, also the one that is being written; then `torn_bytes` is set."""

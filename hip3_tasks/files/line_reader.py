@@ -25,19 +25,13 @@ def opened(path: Path) -> Iterator[tuple[int, int]]:
 
 def forwards(fd: int, start: int, end: int) -> Iterator[bytes]:
     """Read the complete lines between two offsets, of which `start` begins a line; a torn tail is left out."""
+    for block in blocks(fd, start, end, CHUNK_BYTES):
+        yield from block.split(b"\n")[:-1]
+
+
+def blocks(fd: int, start: int, end: int, size: int) -> Iterator[bytes]:
+    """Read the same lines with their newlines, in blocks of some `size` bytes."""
     rest = b""
-    while start < end:
-        chunk = os.pread(fd, min(CHUNK_BYTES, end - start), start)
-        if not chunk:
-            return
-        start += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-
-
-def blocks(fd: int, end: int, size: int) -> Iterator[bytes]:
-    """Read the complete lines before an offset, with their newlines, in blocks of some `size` bytes."""
-    start, rest = 0, b""
     while start < end and (chunk := os.pread(fd, min(size, end - start), start)):
         start += len(chunk)
         lines, newline, rest = (rest + chunk).rpartition(b"\n")

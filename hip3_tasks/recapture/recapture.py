@@ -117,4 +117,4 @@ def _outcomes(data_dir: Path, day: str) -> int:
 
 def _count_lines(path: Path) -> int:
     with opened(path) as (fd, end):
-        return sum(block.count(b"\n") for block in blocks(fd, end, CHUNK_BYTES))
+        return sum(block.count(b"\n") for block in blocks(fd, 0, end, CHUNK_BYTES))

@@ -72,7 +72,7 @@ class DayLines:
         if self._identity is None:
             return
         with self.path.open("rb") as file:
-            for block in blocks(file.fileno(), self.size, BLOCK_BYTES):
+            for block in blocks(file.fileno(), 0, self.size, BLOCK_BYTES):
                 yield block
                 self._advance(len(block))
 

@@ -39,7 +39,7 @@ def slices_of(path: Path) -> Iterator[pl.DataFrame]:
 def first_unlike(fd: int, end: int, schema: Schema) -> tuple[int, bytes] | None:
     """Number and text of the first line that its row would give back otherwise; None when there is none."""
     number = 0
-    for block in blocks(fd, end, BLOCK_BYTES):
+    for block in blocks(fd, 0, end, BLOCK_BYTES):
         lines = block.split(b"\n")[:-1]
         if _given_back(block, schema) != lines:
             for at, line in enumerate(lines, number + 1):

@@ -358,7 +358,7 @@ def test_a_day_that_is_compacted_while_its_files_are_opened_is_read_or_counted(
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes()[:2])
     write(tmp_path, "missed", [a_missed(SIGNAL, 5000)])
-    opened, names = auditing._File.opened, list[str]()
+    opened, names = auditing._File, list[str]()
 
     def opened_then_deleted(path: Path) -> Any:
         names.append(path.name)
@@ -368,7 +368,7 @@ def test_a_day_that_is_compacted_while_its_files_are_opened_is_read_or_counted(
                 (tmp_path / f"{kind}_{DAY}.jsonl").unlink()
         return opened(path)
 
-    monkeypatch.setattr(auditing._File, "opened", opened_then_deleted)
+    monkeypatch.setattr(auditing, "_File", opened_then_deleted)
     result = audited(tmp_path)
     assert result.ok and result.closed_days == [DAY]
     assert (result.total.signals, result.total.followups, result.total.missed.total()) == (1, 2, 1)
@@ -438,7 +438,7 @@ def test_a_follow_up_written_while_files_are_opened_is_no_stranger(
 ) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes())
-    opened = auditing._File.opened
+    opened = auditing._File
     times_ms = iter(range(T0_MS + 1, T0_MS + 9))
 
     def opened_a_signal_later(path: Path) -> Any:
@@ -448,7 +448,7 @@ def test_a_follow_up_written_while_files_are_opened_is_no_stranger(
                 file.write(b"".join(line.line() for line in lines))
         return opened(path)
 
-    monkeypatch.setattr(auditing._File, "opened", opened_a_signal_later)
+    monkeypatch.setattr(auditing, "_File", opened_a_signal_later)
     result = audited(tmp_path, at_ms=T0_MS)
     assert result.ok, result.problems
     assert (result.total.signals, result.total.followups, result.total.open_recent) == (4, 6, 6)

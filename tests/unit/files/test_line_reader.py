@@ -35,7 +35,7 @@ def whole_lines(content: bytes) -> list[bytes]:
 def test_forwards_gives_the_whole_lines_between_two_offsets(
     content: bytes, chunk_bytes: int, data: st.DataObject
 ) -> None:
-    starts = [0] + [at + 1 for at, byte in enumerate(content) if byte == 10]
+    starts = [0] + [index + 1 for index, byte in enumerate(content) if byte == 10]
     start = data.draw(st.sampled_from(starts))
     end = data.draw(st.integers(start, len(content)))
     with a_file(content, chunk_bytes=chunk_bytes) as fd:
@@ -43,13 +43,15 @@ def test_forwards_gives_the_whole_lines_between_two_offsets(
 
 
 @given(content=contents, block_bytes=chunks, data=st.data())
-def test_blocks_are_the_whole_lines_before_an_offset_with_their_ends(
+def test_blocks_are_the_whole_lines_between_two_offsets_with_their_ends(
     content: bytes, block_bytes: int, data: st.DataObject
 ) -> None:
-    end = data.draw(st.integers(0, len(content)))
+    starts = [0] + [index + 1 for index, byte in enumerate(content) if byte == 10]
+    start = data.draw(st.sampled_from(starts))
+    end = data.draw(st.integers(start, len(content)))
     with a_file(content) as fd:
-        blocks = list(lines.blocks(fd, end, block_bytes))
-    assert b"".join(blocks) == content[: content.rfind(b"\n", 0, end) + 1]
+        blocks = list(lines.blocks(fd, start, end, block_bytes))
+    assert b"".join(blocks) == content[start : max(start, content.rfind(b"\n", 0, end) + 1)]
     assert all(block.endswith(b"\n") for block in blocks)
 
 
@@ -73,16 +75,16 @@ def test_the_whole_length_ends_with_the_last_end_of_line(content: bytes, chunk_b
 def test_containing_gives_the_whole_lines_that_contain_it_last_one_first(content: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(content)))
     with a_file(content) as fd:
-        found = list(lines.containing(fd, b"needle", 0, end))
-    assert found == [line for line in reversed(whole_lines(content[:end])) if b"needle" in line]
+        needles = list(lines.containing(fd, b"needle", 0, end))
+    assert needles == [line for line in reversed(whole_lines(content[:end])) if b"needle" in line]
 
 
 @given(numbers=st.lists(st.integers(0, 2000)), wanted=st.integers(0, 2001))
 def test_bisect_gives_where_the_first_line_begins_that_is_not_before(numbers: list[int], wanted: int) -> None:
     ordered = [b"%d\n" % number for number in sorted(numbers)]
     with a_file(b"".join(ordered)) as fd:
-        found = lines.bisect(fd, sum(map(len, ordered)), lambda line: int(line) < wanted)
-    assert found == sum(len(line) for line in ordered if int(line) < wanted)
+        offset = lines.bisect(fd, sum(map(len, ordered)), lambda line: int(line) < wanted)
+    assert offset == sum(len(line) for line in ordered if int(line) < wanted)
 
 
 def test_a_line_that_contains_it_twice_is_given_once() -> None:
@@ -96,8 +98,8 @@ def test_reading_on_from_where_one_stopped_misses_nothing_and_repeats_nothing(co
         path = Path(directory) / "file"
         read: list[bytes] = []
         stopped = 0
-        for at in range(0, len(content) + 1, 7):
-            path.write_bytes(content[:at])
+        for size in range(0, len(content) + 1, 7):
+            path.write_bytes(content[:size])
             new, stopped = lines.read_from(path, stopped)
             read += new
         path.write_bytes(content)
