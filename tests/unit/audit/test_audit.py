@@ -501,7 +501,7 @@ def test_a_ledger_is_a_dictionary_of_signals_that_takes_less_room(
     for signal_id, (signal, line) in expected.items():
         kept = ledger.find(signal_id)
         assert kept is not None
-        assert (kept.basis.oracle_px, kept.offsets_ms, kept.line) == (signal.oracle_px, signal.offsets_ms, line)
+        assert (kept.oracle_px, kept.offsets_ms, kept.line) == (signal.oracle_px, signal.offsets_ms, line)
 
 
 # --- the command
