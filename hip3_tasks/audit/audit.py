@@ -151,10 +151,10 @@ class _DayAudit:
                 self._report(Fault.DUPLICATE, place, name, "the follow-up has a line already")
             elif isinstance(record, Missed):
                 self._counts.missed[record.reason] += 1
-                self._check_numbers(faults_of_ids(record, signal.basis), place, name)
+                self._check_numbers(faults_of_ids(record, signal), place, name)
             else:
                 self._counts.followups += 1
-                self._check_numbers(faults_of_followup(record, signal.basis), place, name)
+                self._check_numbers(faults_of_followup(record, signal), place, name)
 
     def _take_open(self) -> None:
         for capture, line in self._ledger.open():

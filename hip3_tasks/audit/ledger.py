@@ -19,10 +19,9 @@ _ROW = struct.Struct("<ddddbIIQ")
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerSignal:
+class LedgerSignal(Basis):
     """The part of a signal that the ledger keeps."""
 
-    basis: Basis
     offsets_ms: tuple[int, ...]
     line: int
     """The number of its line, from 1."""
@@ -85,8 +84,8 @@ class Ledger:
     def _signal(self, coin: str, timestamp_ms: int, row: bytes) -> LedgerSignal:
         oracle_px, best_px, raw_edge_bps, mid, sign, line, offsets, first = _ROW.unpack(row)
         side = Side.BUY if sign > 0 else Side.SELL
-        basis = Basis(coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid) else mid)
-        return LedgerSignal(basis, self._offsets.values[offsets], line, first)
+        basis = coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid) else mid
+        return LedgerSignal(*basis, self._offsets.values[offsets], line, first)
 
 
 class _Numbered(Generic[T]):

@@ -76,9 +76,8 @@ class DayJournal:
         results: list[CaptureResult] = []
         absent: dict[tuple[str, int], Followup | Missed] = {}
         for record in records:
-            already = self._result(record.key)
-            if already is None and record.key in absent:
-                already = CaptureResult.from_record(absent[record.key], already=True)
+            first = absent.get(record.key)
+            already = CaptureResult.from_record(first, already=True) if first else self._result(record.key)
             if already is None:
                 absent[record.key] = record
             results.append(already or CaptureResult.from_record(record))

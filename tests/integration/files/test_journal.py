@@ -83,13 +83,13 @@ def capture_of(record: Followup | Missed) -> Capture:
 # --- one line each
 
 
-def test_what_is_appended_is_in_its_file_and_a_second_time_it_is_not(journal: Journal, tmp_path: Path) -> None:
+def test_a_record_is_appended_once(journal: Journal, tmp_path: Path) -> None:
     assert texts(journal.append([FIRST])) == ["captured"]
     assert texts(journal.append([FIRST, SECOND])) == ["already captured", "captured"]
     assert followups(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
-def test_what_is_missed_stays_missed_and_says_why(journal: Journal, tmp_path: Path) -> None:
+def test_a_missed_capture_stays_missed_with_its_reason(journal: Journal, tmp_path: Path) -> None:
     record = a_missed(offset_ms=1000, reason=MissedReason.NO_QUOTE)
     assert texts(journal.append([record])) == ["missed: no_quote"]
     assert texts(journal.append([a_missed(offset_ms=1000), FIRST])) == ["already missed: no_quote"] * 2
@@ -97,7 +97,7 @@ def test_what_is_missed_stays_missed_and_says_why(journal: Journal, tmp_path: Pa
     assert followups(tmp_path).read_bytes() == b""
 
 
-def test_what_is_captured_cannot_be_missed(journal: Journal, tmp_path: Path) -> None:
+def test_a_captured_follow_up_cannot_be_missed_later(journal: Journal, tmp_path: Path) -> None:
     journal.append([FIRST])
     assert texts(journal.append([a_missed(offset_ms=1000)])) == ["already captured"]
     assert not missed(tmp_path).exists()
@@ -116,16 +116,16 @@ def test_a_restarted_process_knows_what_is_there(tmp_path: Path) -> None:
 
 
 def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
-    with opened(tmp_path) as one, opened(tmp_path) as other:
-        assert texts(one.append([FIRST])) == ["captured"]
+    with opened(tmp_path) as first, opened(tmp_path) as other:
+        assert texts(first.append([FIRST])) == ["captured"]
         assert texts(other.append([FIRST, a_missed(offset_ms=3000)])) == ["already captured", "missed: feed_gap"]
-        assert texts(one.append([SECOND, THIRD])) == ["already missed: feed_gap", "captured"]
+        assert texts(first.append([SECOND, THIRD])) == ["already missed: feed_gap", "captured"]
         assert texts(other.append([THIRD])) == ["already captured"]
 
 
 @pytest.mark.usefixtures("_no_sync")
 @pytest.mark.parametrize("reindex_bytes", [1 << 24, 1 << 16])
-def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
+def test_lines_of_an_idle_hour_are_indexed_without_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reindex_bytes: int
 ) -> None:
     monkeypatch.setattr(indexed_file, "REINDEX_BYTES", reindex_bytes)
@@ -139,7 +139,7 @@ def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
             caught_up(day, *signals_ms)
             if day is idle._days.get(DAY) and not grown:
                 grown.extend(records[300:301])
-                busy.append(grown)  # it would wait for ever if the lock were held
+                busy.append(grown)  # it would never return if the lock were held
 
         caught_up = DayJournal.catch_up
         monkeypatch.setattr(DayJournal, "catch_up", other_writes)
@@ -148,7 +148,7 @@ def test_what_others_wrote_in_an_idle_hour_is_read_while_they_go_on_writing(
     assert len(grown) == 1
 
 
-def test_what_there_is_to_know_can_be_read_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_indexes_a_day_so_that_append_need_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as journal:
         journal.prepare(DAY)
         assert list(tmp_path.iterdir()) == []
@@ -176,7 +176,7 @@ def test_threads_share_a_journal(journal: Journal, tmp_path: Path, monkeypatch: 
     assert sorted(keys_in(followups(tmp_path), missed(tmp_path))) == sorted(key_of(record.line()) for record in records)
 
 
-def test_the_outcome_of_a_capture_is_what_its_line_says(journal: Journal) -> None:
+def test_the_result_of_a_capture_is_read_from_its_line(journal: Journal) -> None:
     journal.append([FIRST, a_missed(offset_ms=3000)])
     asked = [journal.result(a_capture(offset_ms=offset_ms)) for offset_ms in (1000, 3000, 5000)]
     assert [result and str(result) for result in asked] == ["already captured", "already missed: feed_gap", None]
@@ -222,16 +222,16 @@ def test_a_day_whose_parquet_exists_is_closed(journal: Journal, tmp_path: Path) 
 def test_a_day_that_is_closed_while_one_waits_for_its_lock_is_closed(tmp_path: Path, is_removed: bool) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
-        said: list[list[CaptureResult]] = []
+        results: list[list[CaptureResult]] = []
         with followups(tmp_path).open("rb") as closing:
             fcntl.flock(closing, fcntl.LOCK_EX)
-            waiting = threading.Thread(target=lambda: said.append(journal.append([SECOND])))
+            waiting = threading.Thread(target=lambda: results.append(journal.append([SECOND])))
             waiting.start()
             (tmp_path / f"followups_{DAY}.parquet").touch()
             if is_removed:
                 followups(tmp_path).unlink()
         waiting.join()
-        assert said == [[DAY_CLOSED]]
+        assert results == [[DAY_CLOSED]]
         assert keys_in(followups(tmp_path)) == ([] if is_removed else [(FIRST.signal_id, 1000)])
         assert followups(tmp_path).exists() is not is_removed
 
@@ -252,7 +252,7 @@ def test_files_that_were_deleted_are_not_held_open(journal: Journal, tmp_path: P
 
 @pytest.mark.usefixtures("_no_sync")
 @pytest.mark.parametrize("kind", ["followups", "missed"])
-def test_a_line_cut_off_at_any_byte_is_mended_and_nothing_else_changes(tmp_path: Path, kind: str) -> None:
+def test_a_line_cut_off_at_any_byte_is_repaired_and_nothing_else_changes(tmp_path: Path, kind: str) -> None:
     first, second = (FIRST, SECOND) if kind == "followups" else (a_missed(offset_ms=1000), a_missed(offset_ms=3000))
     path = tmp_path / f"{kind}_{DAY}.jsonl"
     whole = first.line() + second.line()
@@ -331,15 +331,15 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., An
         monkeypatch.setattr(os, call, failing_once(_write, failure))
 
 
-@pytest.mark.parametrize(("call", "failure", "said"), REFUSALS)
+@pytest.mark.parametrize(("call", "failure", "reason"), REFUSALS)
 def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_later_it_works(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., Any], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., Any], reason: str
 ) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
         with monkeypatch.context() as patch:
             refuse(patch, call, failure)
-            with pytest.raises(JournalError, match=rf"followups_{DAY}.jsonl: .*{said}.*; nothing of it was kept"):
+            with pytest.raises(JournalError, match=rf"followups_{DAY}.jsonl: .*{reason}.*; nothing of it was kept"):
                 journal.append([SECOND, a_missed(offset_ms=5000)])
             assert followups(tmp_path).read_bytes() == FIRST.line()
             assert keys_in(missed(tmp_path)) == []
@@ -361,7 +361,9 @@ def test_when_the_second_file_refuses_the_first_keeps_nothing_either(
         assert texts(journal.append(records)) == ["captured", "missed: feed_gap"]
 
 
-def test_when_not_even_cutting_off_works_the_next_one_mends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_file_cannot_be_cut_either_the_next_append_cuts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
         with monkeypatch.context() as patch:
@@ -385,7 +387,7 @@ def test_a_duplicate_is_answered_for_only_after_a_sync(tmp_path: Path, monkeypat
         assert texts(journal.append([FIRST])) == ["already captured"]
 
 
-def test_a_missing_directory_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named_in_the_error(tmp_path: Path) -> None:
     with opened(tmp_path / "absent") as journal:
         with pytest.raises(JournalError, match=r"absent/followups_.*No such file or directory"):
             journal.append([FIRST])
@@ -394,7 +396,7 @@ def test_a_missing_directory_is_said_to_be_missing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_may_not_be_written_is_said_to_be_so(tmp_path: Path) -> None:
+def test_a_directory_without_write_permission_is_named_in_the_error(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with opened(tmp_path) as journal, pytest.raises(JournalError, match="Permission denied"):
         journal.append([FIRST])
@@ -437,7 +439,7 @@ def test_a_file_cut_short_while_open_is_read_again(journal: Journal, tmp_path: P
 
 @pytest.mark.usefixtures("_no_sync")
 @pytest.mark.parametrize("is_restarted", [True, False])
-def test_keys_older_than_the_window_are_still_found_in_the_file(tmp_path: Path, is_restarted: bool) -> None:
+def test_keys_older_than_the_window_are_searched_in_the_file(tmp_path: Path, is_restarted: bool) -> None:
     records = [a_followup(a_signal(at_ms=T0_MS + second * 1000)) for second in range(300)]
     with opened(tmp_path, window_ms=20_000) as journal:
         for record in records:
@@ -514,7 +516,10 @@ def long_day(tmp_path: Path) -> list[Signal]:
     """A signal a second for 200 s; each second one is captured, each fourth one missed; the others are open."""
     signals = [a_signal(at_ms=T0_MS + second * 1000) for second in range(200)]
     with opened(tmp_path) as journal:
-        journal.append([a_followup(one, 1000) for one in signals[::2]] + [a_missed(one, 1000) for one in signals[1::4]])
+        journal.append(
+            [a_followup(signal_, 1000) for signal_ in signals[::2]]
+            + [a_missed(signal_, 1000) for signal_ in signals[1::4]]
+        )
     return signals
 
 
@@ -530,23 +535,23 @@ def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
 
     monkeypatch.setattr(indexed_file, "containing", containing)
     with opened(tmp_path, window_ms=1000) as journal:
-        outcomes = texts(journal.append([a_followup(one, 1000) for one in long_day[:100]]))
+        outcomes = texts(journal.append([a_followup(signal_, 1000) for signal_ in long_day[:100]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"] * 25
     assert max(read) <= 2 * 4096
 
 
 def test_few_old_captures_are_searched_for(tmp_path: Path, long_day: list[Signal]) -> None:
     with opened(tmp_path, window_ms=1000) as journal:
-        outcomes = texts(journal.append([a_followup(one, 1000) for one in long_day[:4]]))
+        outcomes = texts(journal.append([a_followup(signal_, 1000) for signal_ in long_day[:4]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"]
 
 
-def test_what_another_appends_while_old_lines_are_read_is_seen(
+def test_lines_appended_while_the_index_is_widened_are_seen(
     tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
     index_backward = KeyIndex.index_backward
-    open_ones = [a_followup(one, 1000) for one in long_day[3:100:4]]
+    open_ones = [a_followup(signal_, 1000) for signal_ in long_day[3:100:4]]
     with opened(tmp_path, window_ms=1000) as journal, opened(tmp_path) as other:
 
         def index_backward_slowly(index: KeyIndex, fd: int, size: int) -> None:
@@ -566,26 +571,28 @@ def test_what_another_appends_while_old_lines_are_read_is_seen(
 @pytest.mark.usefixtures("_no_sync")
 @pytest.mark.parametrize("window_ms", [1000, 900_000])
 @pytest.mark.parametrize("is_restarted", [True, False])
-def test_open_are_those_that_neither_file_knows_however_old(tmp_path: Path, window_ms: int, is_restarted: bool) -> None:
+def test_captures_without_a_line_are_open_however_old(tmp_path: Path, window_ms: int, is_restarted: bool) -> None:
     signals = [a_signal(at_ms=T0_MS + second * 1000) for second in range(100)]
     days_later = a_signal(at_ms=T0_MS + 5 * 86_400_000)
     with opened(tmp_path, window_ms=window_ms) as journal:
-        for number, one in enumerate(signals):
-            journal.append([a_followup(one, 1000)] + ([a_missed(one, 3000)] if number % 2 else []))
+        for number, signal_ in enumerate(signals):
+            journal.append([a_followup(signal_, 1000)] + ([a_missed(signal_, 3000)] if number % 2 else []))
         if is_restarted:
             journal.close()
-        captures = [capture for one in [*signals, days_later] for capture in one.captures()]
-        held = {(one.signal_id, 1000) for one in signals} | {(one.signal_id, 3000) for one in signals[1::2]}
+        captures = [capture for signal_ in [*signals, days_later] for capture in signal_.captures()]
+        held = {(signal_.signal_id, 1000) for signal_ in signals} | {
+            (signal_.signal_id, 3000) for signal_ in signals[1::2]
+        }
         expected = [capture for capture in captures if (capture.signal_id, capture.offset_ms) not in held]
         assert journal.open_among(captures) == expected
     assert {path.name for path in tmp_path.iterdir()} == {f"followups_{DAY}.jsonl", f"missed_{DAY}.jsonl"}
 
 
 def test_open_among_sees_what_others_appended_since(tmp_path: Path) -> None:
-    with opened(tmp_path) as one, opened(tmp_path) as other:
-        assert one.open_among([a_capture()]) == [a_capture()]
+    with opened(tmp_path) as first, opened(tmp_path) as other:
+        assert first.open_among([a_capture()]) == [a_capture()]
         other.append([FIRST])
-        assert one.open_among([a_capture(), a_capture(offset_ms=3000)]) == [a_capture(offset_ms=3000)]
+        assert first.open_among([a_capture(), a_capture(offset_ms=3000)]) == [a_capture(offset_ms=3000)]
 
 
 # --- several processes
@@ -612,8 +619,8 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def answered(said: Sequence[Path]) -> set[int]:
-    return {int(line) for path in said if path.exists() for line in path.read_bytes().split(b"\n")[:-1]}
+def answered(paths: Sequence[Path]) -> set[int]:
+    return {int(line) for path in paths if path.exists() for line in path.read_bytes().split(b"\n")[:-1]}
 
 
 def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path: Path) -> None:
@@ -621,21 +628,21 @@ def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path
     data_dir.mkdir()
     chance = random.Random(20261122)
     numbers = range(1200)
-    said: list[Path] = []
+    logs: list[Path] = []
     running: list[BaseProcess] = []
 
     def start(seed: int) -> None:
-        said.append(tmp_path / f"said-{seed}")
+        logs.append(tmp_path / f"answered-{seed}")
         some = chance.sample(numbers, 700)
-        running.append(spawn.Process(target=append_at_random, args=(data_dir, some, seed, said[-1])))
+        running.append(spawn.Process(target=append_at_random, args=(data_dir, some, seed, logs[-1])))
         running[-1].start()
 
     for seed in range(3):
         start(seed)
     for seed in range(3, 6):
         victim = chance.choice(running)
-        before = len(answered(said))
-        wait_until(lambda before=before: len(answered(said)) > before + 60)
+        before = len(answered(logs))
+        wait_until(lambda before=before: len(answered(logs)) > before + 60)
         os.kill(victim.pid or 0, signal.SIGKILL)
         start(seed)
     for process in running:
@@ -646,7 +653,7 @@ def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path
     files = followups(data_dir), missed(data_dir)
     with opened(data_dir) as journal:
         outcomes = texts(journal.append([record_of(number) for number in numbers]))
-    assert all(outcomes[number].startswith("already") for number in answered(said))
+    assert all(outcomes[number].startswith("already") for number in answered(logs))
     assert sorted(keys_in(*files)) == sorted(key_of(record_of(number).line()) for number in numbers)
     for file, kind in zip(files, (Followup, Missed), strict=True):
         content = file.read_bytes()

@@ -131,7 +131,7 @@ def test_the_command_waits_until_few_captures_are_queued(
     assert server_client.llen(keys.queue) == MAX_QUEUED + 3
 
 
-def test_the_command_says_when_nobody_takes_what_is_queued(
+def test_the_command_fails_when_no_worker_empties_the_queue(
     tmp_path: Path,
     server_client: redis.Redis,
     keys: Keys,
@@ -174,7 +174,7 @@ def test_what_is_not_overdue_is_left_to_its_own_task(
     assert members(client, keys) == [f"{signal.signal_id}|1000"]
 
 
-def test_only_signals_since_an_instant_are_looked_at_if_so_wished(
+def test_since_limits_recapture_to_newer_signals(
     tmp_path: Path, client: redis.Redis, keys: Keys, pending: Pending
 ) -> None:
     signals = [a_signal(at_ms=T0_MS - hours * 3_600_000) for hours in (50, 2, 0)]

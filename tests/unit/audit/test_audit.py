@@ -172,7 +172,9 @@ def test_a_line_that_is_being_written_is_waited_for_and_counted(
     assert (result.total.signals, result.total.followups) == (1, 3)
 
 
-def test_a_torn_tail_that_a_writer_mends_meanwhile_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torn_tail_that_a_writer_repairs_meanwhile_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", [*outcomes(), b'{"signal_id":'])
     path = tmp_path / f"followups_{DAY}.jsonl"
@@ -274,7 +276,7 @@ def test_a_missed_line_that_contradicts_its_signal_is_found(tmp_path: Path) -> N
     later=st.tuples(st.floats(0.001, 1e6), st.floats(0.001, 1e6), st.floats(0.001, 1e6)),
     side=st.sampled_from(Side),
 )
-def test_whatever_the_prices_are_what_the_code_computes_follows_from_them(
+def test_numbers_computed_by_the_code_are_never_faults(
     tmp_path_factory: pytest.TempPathFactory,
     bid_px: float,
     spread: float,
@@ -407,7 +409,7 @@ def test_a_compacted_day_of_which_a_file_is_gone_is_a_fault(tmp_path: Path) -> N
     assert "it has no Parquet of: missed" in only_fault(audited(tmp_path), Fault.DAMAGED)
 
 
-def test_without_polars_a_compacted_day_is_said_to_be_so_and_not_counted(
+def test_without_polars_a_compacted_day_is_listed_and_not_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compacted(tmp_path)
@@ -501,7 +503,7 @@ def test_a_ledger_is_a_dictionary_of_signals_that_takes_less_room(
     for signal_id, (signal, line) in expected.items():
         kept = ledger.find(signal_id)
         assert kept is not None
-        assert (kept.basis.oracle_px, kept.offsets_ms, kept.line) == (signal.oracle_px, signal.offsets_ms, line)
+        assert (kept.oracle_px, kept.offsets_ms, kept.line) == (signal.oracle_px, signal.offsets_ms, line)
 
 
 # --- the command

@@ -76,13 +76,13 @@ def test_an_offset_written_any_other_way_is_no_member(offset: str) -> None:
         ["xyz:TSLA-1795338701358"],
     ],
 )
-def test_what_is_no_signal_id_is_said_to_be_none(signal_id: Any) -> None:
+def test_anything_but_a_signal_id_is_a_bad_capture(signal_id: Any) -> None:
     with pytest.raises(BadCapture, match="signal_id: expected 'DEX:COIN-MILLISECONDS', was"):
         Capture.from_ids(signal_id, 1000)
 
 
 @pytest.mark.parametrize("offset_ms", [None, "1000", 1000.0, True, 0, -1, MAX_OFFSET_MS + 1])
-def test_what_is_no_offset_is_said_to_be_none(offset_ms: Any) -> None:
+def test_anything_but_an_offset_is_a_bad_capture(offset_ms: Any) -> None:
     with pytest.raises(BadCapture, match="offset_ms: expected 1 to 3600000, was"):
         Capture.from_ids(f"xyz:TSLA-{T0_MS}", offset_ms)
 

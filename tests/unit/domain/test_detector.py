@@ -70,7 +70,7 @@ def test_the_fee_decides_the_threshold_and_a_given_threshold_overrides_it() -> N
     [{"bid_px": None}, {"ask_px": None}, {"bid_px": 249.5}, {"bid_px": 249.6}, {"oracle_px": None}],
     ids=["no bid", "no ask", "locked", "crossed", "no oracle"],
 )
-def test_a_book_that_is_not_whole_is_no_signal(changes: dict[str, float | None]) -> None:
+def test_a_one_sided_or_crossed_book_is_no_signal(changes: dict[str, float | None]) -> None:
     assert observe(Detector(Rules()), a_market(**changes)) is None
 
 
@@ -81,8 +81,8 @@ def test_an_oracle_not_heard_of_for_too_long_is_no_signal() -> None:
 
 def test_one_oracle_value_makes_one_signal_a_side_however_long_it_stands() -> None:
     detector = Detector(Rules())
-    found = [observe(detector, dislocated(Side.BUY), at_ms=T0_MS + at_ms) for at_ms in range(0, 60_000, 1000)]
-    assert [signal is not None for signal in found] == [True] + [False] * 59
+    signals = [observe(detector, dislocated(Side.BUY), at_ms=T0_MS + at_ms) for at_ms in range(0, 60_000, 1000)]
+    assert [signal is not None for signal in signals] == [True] + [False] * 59
 
 
 def test_the_same_oracle_value_coming_back_arms_it_again() -> None:
@@ -125,10 +125,10 @@ def test_a_second_signal_of_a_market_in_one_millisecond_is_dropped_and_counted()
 def test_a_clock_behind_the_last_signal_makes_no_id_a_second_time() -> None:
     detector = Detector(Rules(cooldown_ms=0))
     fired = [(Side.BUY, 100), (Side.SELL, 700), (Side.BUY, 900)]
-    signals = [observe(detector, dislocated(side, oracle_px=250.0 + at), at_ms=T0_MS + at) for side, at in fired]
+    signals = [observe(detector, dislocated(side, oracle_px=250.0 + ms), at_ms=T0_MS + ms) for side, ms in fired]
     resumed = Detector(Rules(cooldown_ms=0))
     resumed.resume(signal for signal in signals if signal is not None)
-    later = [observe(resumed, dislocated(Side.SELL, oracle_px=300.0 + at), at_ms=T0_MS + at) for at in (100, 800, 901)]
+    later = [observe(resumed, dislocated(Side.SELL, oracle_px=300.0 + ms), at_ms=T0_MS + ms) for ms in (100, 800, 901)]
     assert [signal is not None for signal in later] == [False, False, True]
 
 
@@ -229,12 +229,12 @@ def test_no_two_signals_have_the_same_id(updates: list[Update], rules: Rules) ->
 
 @given(updates=update_sequences(), rules=rules, data=st.data())
 def test_a_restart_repeats_nothing(updates: list[Update], rules: Rules, data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(updates)))
-    fired = [signal for signal in run(Detector(rules), updates[:at]) if signal is not None]
+    restart = data.draw(st.integers(0, len(updates)))
+    fired = [signal for signal in run(Detector(rules), updates[:restart]) if signal is not None]
     resumed = Detector(rules)
     resumed.resume(fired)
     last = {signal.side: signal for signal in fired}
-    for signal in run(resumed, updates[at:]):
+    for signal in run(resumed, updates[restart:]):
         if signal is None:
             continue
         assert signal.signal_id not in {earlier.signal_id for earlier in fired}

@@ -1,4 +1,4 @@
-"""From signal and tape to the one record of a follow-up."""
+"""A signal and the tape make exactly one record of each follow-up."""
 
 import pytest
 
@@ -51,7 +51,7 @@ def test_an_unmoved_market_moves_zero(side: Side) -> None:
     assert record.raw_edge_bps == signal.raw_edge_bps
 
 
-def test_what_the_signal_said_is_repeated_and_ages_are_as_of_the_due_time() -> None:
+def test_values_of_the_signal_are_repeated_and_ages_are_as_of_the_due_time() -> None:
     record = captured(Entry(DUE_MS - 40, a_market(at_ms=DUE_MS - 40)))
     signal = a_signal()
     assert (record.t0_oracle_px, record.t0_best_px, record.t0_raw_edge_bps) == (250.0, 249.5, signal.raw_edge_bps)
@@ -72,7 +72,7 @@ def test_oracle_updates_are_unknown_when_the_tape_no_longer_knows_the_signals_st
     assert captured(Entry(DUE_MS, a_market(oracle_updates=7)), t0=t0).oracle_updates is None
 
 
-def test_without_a_whole_book_there_is_a_follow_up_but_no_markout() -> None:
+def test_a_one_sided_book_makes_a_follow_up_without_a_markout() -> None:
     record = captured(Entry(DUE_MS, a_market(bid_px=None, bid_sz=None)))
     assert record.markout_bps is None
     assert record.bid_px is None
@@ -89,7 +89,9 @@ def test_without_a_whole_book_there_is_a_follow_up_but_no_markout() -> None:
         (Entry(DUE_MS, a_market(ask_px=None, oracle_px=None)), "missed: no_quote", None),
     ],
 )
-def test_what_cannot_be_measured_is_missed_and_says_why(due: Entry | None, outcome: str, detail: str | None) -> None:
+def test_a_capture_that_cannot_be_measured_is_missed_with_its_reason(
+    due: Entry | None, outcome: str, detail: str | None
+) -> None:
     record = measured(due)
     assert isinstance(record, Missed)
     assert (str(CaptureResult.from_record(record)), record.detail) == (outcome, detail)

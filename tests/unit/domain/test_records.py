@@ -81,9 +81,9 @@ def test_any_bytes_are_a_record_or_a_malformed_one(line: bytes) -> None:
 
 @given(line=records.map(Record.line), data=st.data())
 def test_a_damaged_line_is_a_record_or_a_malformed_one(line: bytes, data: st.DataObject) -> None:
-    at = data.draw(st.integers(0, len(line)))
-    _is_record_or_malformed(line[:at])
-    _is_record_or_malformed(line[:at] + data.draw(st.binary(max_size=3)) + line[at + 1 :])
+    cut = data.draw(st.integers(0, len(line)))
+    _is_record_or_malformed(line[:cut])
+    _is_record_or_malformed(line[:cut] + data.draw(st.binary(max_size=3)) + line[cut + 1 :])
 
 
 @given(
@@ -147,7 +147,7 @@ def test_not_a_number_is_refused_before_it_reaches_a_file() -> None:
         a_signal(raw_edge_bps=float("nan"))
 
 
-def test_a_signal_is_owed_one_capture_for_each_of_its_own_offsets() -> None:
+def test_a_signal_requires_one_capture_for_each_of_its_own_offsets() -> None:
     captures = a_signal(offsets_ms=(500, 7000)).captures()
     assert [capture.member for capture in captures] == [f"xyz:TSLA-{T0_MS}|500", f"xyz:TSLA-{T0_MS}|7000"]
 

@@ -1,4 +1,4 @@
-"""What a directory's files say of its days."""
+"""The days of a directory follow from the names of its files."""
 
 from collections.abc import Iterable
 from pathlib import Path

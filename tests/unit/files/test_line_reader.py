@@ -32,7 +32,7 @@ def whole_lines(content: bytes) -> list[bytes]:
 
 
 @given(content=contents, chunk_bytes=chunks, data=st.data())
-def test_forwards_gives_the_whole_lines_between_two_offsets(
+def test_forwards_reads_the_complete_lines_between_two_offsets(
     content: bytes, chunk_bytes: int, data: st.DataObject
 ) -> None:
     starts = [0] + [index + 1 for index, byte in enumerate(content) if byte == 10]
@@ -43,7 +43,7 @@ def test_forwards_gives_the_whole_lines_between_two_offsets(
 
 
 @given(content=contents, block_bytes=chunks, data=st.data())
-def test_blocks_are_the_whole_lines_between_two_offsets_with_their_ends(
+def test_blocks_are_the_complete_lines_between_two_offsets_with_their_newlines(
     content: bytes, block_bytes: int, data: st.DataObject
 ) -> None:
     starts = [0] + [index + 1 for index, byte in enumerate(content) if byte == 10]
@@ -65,14 +65,14 @@ def test_backwards_gives_the_same_lines_last_chunk_first(content: bytes, chunk_b
 
 
 @given(content=contents, chunk_bytes=chunks, data=st.data())
-def test_the_whole_length_ends_with_the_last_end_of_line(content: bytes, chunk_bytes: int, data: st.DataObject) -> None:
+def test_the_complete_length_ends_with_the_last_newline(content: bytes, chunk_bytes: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(0, len(content)))
     with a_file(content, chunk_bytes=chunk_bytes) as fd:
         assert lines.complete_length(fd, size) == content[:size].rfind(b"\n") + 1
 
 
 @given(content=contents, data=st.data())
-def test_containing_gives_the_whole_lines_that_contain_it_last_one_first(content: bytes, data: st.DataObject) -> None:
+def test_containing_gives_the_lines_with_the_needle_the_last_first(content: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(0, len(content)))
     with a_file(content) as fd:
         needles = list(lines.containing(fd, b"needle", 0, end))

@@ -54,13 +54,13 @@ def test_each_day_has_its_file(writer: SignalWriter, tmp_path: Path) -> None:
     assert signals_path(tmp_path, "2026-11-23").read_bytes() == after.line()
 
 
-def test_what_a_dead_feed_left_behind_is_mended_on_every_day(writer: SignalWriter, tmp_path: Path) -> None:
+def test_torn_tails_of_every_day_are_repaired_after_a_feed_has_died(writer: SignalWriter, tmp_path: Path) -> None:
     days = {DAY: b'{"timestamp_ms', "2026-11-20": SECOND.line()[:-1], "2026-11-19": b"", "2026-11-18": THIRD.line()}
     for day, tail in days.items():
         signals_path(tmp_path, day).write_bytes(FIRST.line() + tail)
     writer.repair_tails()
-    mended = {day: signals_path(tmp_path, day).read_bytes() for day in days}
-    assert mended == {
+    repaired = {day: signals_path(tmp_path, day).read_bytes() for day in days}
+    assert repaired == {
         DAY: FIRST.line(),
         "2026-11-20": FIRST.line() + SECOND.line(),
         "2026-11-19": FIRST.line(),
@@ -90,13 +90,13 @@ def test_a_day_that_is_closed_while_the_feed_waits_for_its_lock_gets_no_signal(
     assert path.read_bytes() == FIRST.line()
 
 
-@pytest.mark.parametrize(("tail", "mended"), [(SECOND.line()[:-1], SECOND.line()), (SECOND.line()[:50], b"")])
-def test_what_a_dead_feed_left_behind_is_mended_first(
-    writer: SignalWriter, path: Path, tail: bytes, mended: bytes
+@pytest.mark.parametrize(("tail", "repaired"), [(SECOND.line()[:-1], SECOND.line()), (SECOND.line()[:50], b"")])
+def test_a_torn_tail_is_repaired_before_the_first_append(
+    writer: SignalWriter, path: Path, tail: bytes, repaired: bytes
 ) -> None:
     path.write_bytes(FIRST.line() + tail)
     writer.append([THIRD])
-    assert path.read_bytes() == FIRST.line() + mended + THIRD.line()
+    assert path.read_bytes() == FIRST.line() + repaired + THIRD.line()
 
 
 def test_a_file_deleted_meanwhile_is_begun_again(writer: SignalWriter, path: Path) -> None:
@@ -124,10 +124,10 @@ def test_signals_that_could_not_be_written_are_not_there_and_once_after_the_next
 
 
 @pytest.mark.parametrize(
-    ("tail", "refused", "mended"), [(b'{"half', "ftruncate", b""), (SECOND.line()[:-1], "write", SECOND.line())]
+    ("tail", "refused", "repaired"), [(b'{"half', "ftruncate", b""), (SECOND.line()[:-1], "write", SECOND.line())]
 )
-def test_a_tail_that_could_not_be_mended_is_never_glued_to_the_next_line(
-    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes, refused: str, mended: bytes
+def test_a_tail_that_could_not_be_repaired_never_joins_the_next_line(
+    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes, refused: str, repaired: bytes
 ) -> None:
     path.write_bytes(FIRST.line() + tail)
     with monkeypatch.context() as patch:
@@ -135,10 +135,10 @@ def test_a_tail_that_could_not_be_mended_is_never_glued_to_the_next_line(
         with pytest.raises(JournalError):
             writer.append([THIRD])
     writer.append([THIRD])
-    assert path.read_bytes() == FIRST.line() + mended + THIRD.line()
+    assert path.read_bytes() == FIRST.line() + repaired + THIRD.line()
 
 
-def test_a_missing_directory_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_directory_is_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"absent/signals_.*No such file or directory"):
         SignalWriter(tmp_path / "absent").append([FIRST])
 
@@ -158,10 +158,10 @@ def test_a_signal_is_found_wherever_it_is(order: list[int], is_broken: bool) -> 
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("hip3_tasks.files.signal_files.NEAR_BYTES", 700)
         signals_path(Path(folder), DAY).write_bytes(
-            b"".join(line for one in signals for line in (one.line(), b"broken\n" if is_broken else b""))
+            b"".join(line for signal in signals for line in (signal.line(), b"broken\n" if is_broken else b""))
         )
-        for one in signals:
-            assert find_signal(Path(folder), a_capture(one)) == one
+        for signal in signals:
+            assert find_signal(Path(folder), a_capture(signal)) == signal
         assert find_signal(Path(folder), a_capture(a_signal("xyz:MU"))) is None
 
 
@@ -178,8 +178,8 @@ def test_signals_since_an_instant_come_oldest_first_and_across_midnight(
     signals = [a_signal(at_ms=MIDNIGHT_MS + second * 1000) for second in range(-20, 20)]
     writer.append(signals[:20])
     writer.append(signals[20:])
-    found = signals_since(tmp_path, MIDNIGHT_MS - 7000, until_ms=MIDNIGHT_MS + 60_000)
-    assert found == signals[13:]
+    newer = signals_since(tmp_path, MIDNIGHT_MS - 7000, until_ms=MIDNIGHT_MS + 60_000)
+    assert newer == signals[13:]
     assert signals_since(tmp_path, MIDNIGHT_MS + 60_000, until_ms=MIDNIGHT_MS + 60_000) == []
 
 
