@@ -17,7 +17,7 @@ from hip3_tasks.status.panel import panel, plain
 from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
 from hip3_tasks.status.system_status import Pipeline, files_today
 from hip3_tasks.status.view import View
-from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.store import Store
 from hip3_tasks.terminal_text import printable
 from hip3_tasks.venue import SIMULATED
 
@@ -49,9 +49,9 @@ def _view(chosen: Settings) -> View:
     now_ms, found = wall_ms(), Markets(None, [])
     try:
         chosen = located(chosen)
-        client, keys = connect(str(chosen.redis_url), timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
-        snapshot = Snapshot.take(client, keys)
-        found = seen_markets(client, keys, at_ms=snapshot.at_ms)
+        store = Store.from_settings(chosen, timeout_s=REDIS_TIMEOUT_S)
+        snapshot = Snapshot.take(store)
+        found = seen_markets(store, at_ms=snapshot.at_ms)
     except Unavailable as error:
         snapshot = Snapshot(at_ms=now_ms, fault=str(error))
     start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)

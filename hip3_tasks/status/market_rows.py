@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from hip3_tasks.domain.edge import Side, edge_bps, mid_px, moved_bps
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.errors import MalformedEntry
-from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
-from hip3_tasks.store.tape import Reading, TapeReader
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape import Reading
 
 STALE_MS = 3_000
 """What the tape says is news no longer when its watermark is older."""
@@ -83,20 +83,20 @@ class Markets(NamedTuple):
     rows: list[MarketRow]
 
 
-def markets_at(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
+def markets_at(store: Store, *, at_ms: int) -> Markets:
     """Every market, by coin; none before a feed has run. Raises redis.RedisError, or ValidationError."""
-    known = FeedMarkets.read(client, keys) or FeedMarkets(markets={}, delisted=[])
+    known = store.feed_markets() or FeedMarkets(markets={}, delisted=[])
     coins = sorted(known.markets)
-    watermark_ms, readings = TapeReader(client, keys).newest(coins)
+    watermark_ms, readings = store.tape.newest(coins)
     rows = [_row(coin, known.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
     gone = [MarketRow(coin=coin, state=Known.DELISTED) for coin in sorted(known.delisted) if coin not in known.markets]
     return Markets(watermark_ms, rows + gone)
 
 
-def seen_markets(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
+def seen_markets(store: Store, *, at_ms: int) -> Markets:
     """The same where a look may fail: nothing, then."""
     try:
-        return markets_at(client, keys, at_ms=at_ms)
+        return markets_at(store, at_ms=at_ms)
     except (redis.RedisError, ValidationError):
         return Markets(None, [])
 

@@ -12,9 +12,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.files.retention import disk_problem
 from hip3_tasks.health import LASTING_MS, lags
 from hip3_tasks.store.feed_status import FeedStatus
-from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.worker_status import SILENT_MS, WorkerNote
 
 SILENCE_RED_MS = 5_000
@@ -47,26 +45,25 @@ class Snapshot:
     """Why Redis could not be asked."""
 
     @classmethod
-    def take(cls, client: "redis.Redis", keys: Keys) -> Self:
+    def take(cls, store: Store) -> Self:
         """Never raises for what is wrong with Redis: that is a thing to show."""
         try:
-            feed = FeedStatus.read(client, keys)
+            feed = store.feed_status()
             at_ms = wall_ms() - (feed.clock_behind_wall_ms if feed else 0)
-            pending = Pending(client, keys)
-            workers = [note for note in WorkerNote.read_all(client, keys) if wall_ms() - note.at_ms <= SILENT_MS]
+            workers = [worker for worker in store.workers() if wall_ms() - worker.at_ms <= SILENT_MS]
             return cls(
                 at_ms=at_ms,
                 feed=feed,
-                watermark_ms=TapeReader(client, keys).watermark_ms(),
-                pending=pending.size(),
-                overdue=int(client.zcount(keys.due, "-inf", at_ms - FIRST_TRY_MS)),
-                oldest_due_at_ms=pending.oldest_due_at_ms(),
-                queued=int(client.llen(keys.queue)),
-                quarantined=int(client.llen(keys.quarantine)),
+                watermark_ms=store.tape.watermark_ms(),
+                pending=store.pending.size(),
+                overdue=store.overdue(at_ms=at_ms),
+                oldest_due_at_ms=store.pending.oldest_due_at_ms(),
+                queued=store.queue_length(),
+                quarantined=store.dead_letters(),
                 workers=tuple(workers),
-                server_bytes=int(client.info("memory")["used_memory"]),
-                queue=keys.queue,
-                consumers=sum(note.consumes(keys.queue) for note in workers),
+                server_bytes=store.memory_bytes(),
+                queue=store.keys.queue,
+                consumers=sum(worker.consumes(store.keys.queue) for worker in workers),
             )
         except redis.RedisError as error:
             return cls(at_ms=wall_ms(), fault=f"Redis: {error}")

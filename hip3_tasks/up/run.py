@@ -26,8 +26,8 @@ from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import View
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.redis_url import place as redis_place
+from hip3_tasks.store.store import Store
 from hip3_tasks.up.child_process import Child, Part
 from hip3_tasks.up.embedded_redis import answers
 from hip3_tasks.up.plan import Plan
@@ -53,7 +53,7 @@ class Run:
         self.left_open: int | None = None
         self.fault: str | None = None
         self._chosen, self._plan, self._household, self._display = chosen, plan, household, display
-        self._client, self._keys = connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
+        self._store = Store(connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name))
         self._feed: Child | None = None
         self._others: list[Child] = []
         self._urls: dict[str, str] = {}
@@ -84,7 +84,7 @@ class Run:
         venue = plan.venue and self._start(plan.venue)
         self._write_run_file()
         patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
-        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
+        yield from _wait(lambda: answers(self._store.client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
         # The feed has more to load than the venue, and asks again if it is early.
         self._feed = self._household.start(plan.feed)
         if self._count_open():
@@ -158,7 +158,7 @@ class Run:
 
     def _look(self) -> None:
         self._looked_at_s = time.monotonic()
-        snapshot = Snapshot.take(self._client, self._keys)
+        snapshot = Snapshot.take(self._store)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
             snapshot = replace(snapshot, feed=None)  # what an earlier one said
         if snapshot.feed:
@@ -181,7 +181,7 @@ class Run:
         return View(
             title=f"hip3 up, {venue_in_words(self._chosen)}, {self._age_s():,.0f} s, {self._state}",
             pipeline=self._pipeline(snapshot),
-            markets=seen_markets(self._client, self._keys, at_ms=snapshot.at_ms).rows,
+            markets=seen_markets(self._store, at_ms=snapshot.at_ms).rows,
             problems=self._problems(snapshot) if is_judged else [],
             notices=notices(snapshot),
             places=self._places(("flower", "venue", "data")),
@@ -226,7 +226,7 @@ class Run:
 
     def _count_open(self) -> int | None:
         try:
-            return Pending(self._client, self._keys).size()
+            return self._store.pending.size()
         except redis.RedisError:
             return None
 

@@ -115,10 +115,11 @@ class Page:
         return _json({"queued_ms": offsets_ms})
 
     def _recapture(self, signal_id: str) -> list[int]:
-        client, keys = self._source.client, self._source.keys
-        if client.llen(keys.queue) > QUEUED_MOST:
+        store = self._source.store
+        if store.queue_length() > QUEUED_MOST:
             raise Unavailable("too many captures are queued already; try again")
-        return list(recapture(signal_id, data_dir=self._asked.data_dir, client=client, keys=keys).offsets_ms)
+        signal = recapture(signal_id, data_dir=self._asked.data_dir, client=store.client, keys=store.keys)
+        return list(signal.offsets_ms)
 
 
 async def _body(request: Request) -> bytes:

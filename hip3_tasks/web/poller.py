@@ -93,8 +93,7 @@ class Watcher:
 
     def _take_snapshot(self) -> Snapshot:
         try:
-            self._source.find()
-            snapshot = Snapshot.take(self._source.client, self._source.keys)
+            snapshot = Snapshot.take(self._source.find())
         except Unavailable as error:
             return Snapshot(at_ms=wall_ms(), fault=str(error))
         if snapshot.feed:
@@ -115,7 +114,7 @@ class Watcher:
 
     def _look_at_the_markets(self, at_ms: int) -> None:
         try:
-            found = markets_at(self._source.client, self._source.keys, at_ms=at_ms)
+            found = markets_at(self._source.store, at_ms=at_ms)
             self._known_until_ms = found.watermark_ms or self._known_until_ms
             self._markets = found.rows or [row.unknown(UNSAID) for row in self._markets]
         except (redis.RedisError, Unavailable):

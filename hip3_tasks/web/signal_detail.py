@@ -33,7 +33,7 @@ def signal_detail(source: Source, row: SignalRow) -> dict[str, Any]:
 def _figure(source: Source, row: SignalRow) -> dict[str, Any] | None:
     from_ms = row.at_ms - BEFORE_MS
     until_ms = row.at_ms + max((cell.offset_ms for cell in row.cells), default=0) + AFTER_MS
-    tape = source.tape()
+    tape = source.store.tape
     watermark_ms = tape.watermark_ms()
     entries = tape.between(row.coin, from_ms, until_ms, most=ENTRIES_MOST)
     if watermark_ms is None or not entries:
