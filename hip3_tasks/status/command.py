@@ -11,11 +11,11 @@ from hip3_tasks.run_file import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import WorkerStart, recent
-from hip3_tasks.status.market_rows import Markets, seen_markets
+from hip3_tasks.status.market_rows import MarketTable, markets_or_empty
 from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.panel import panel, plain
-from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.view import View
 from hip3_tasks.store.store import Store
 from hip3_tasks.terminal_text import printable
@@ -46,14 +46,14 @@ def _show(view: View, console: Console) -> None:
 
 
 def _view(chosen: Settings) -> View:
-    now_ms, found = wall_ms(), Markets(None, [])
+    now_ms, found = wall_ms(), MarketTable(None, [])
     try:
         chosen = located(chosen)
         store = Store.from_settings(chosen, timeout_s=REDIS_TIMEOUT_S)
-        snapshot = Snapshot.take(store)
-        found = seen_markets(store, at_ms=snapshot.at_ms)
+        snapshot = RedisSnapshot.take(store)
+        found = markets_or_empty(store, at_ms=snapshot.at_ms)
     except Unavailable as error:
-        snapshot = Snapshot(at_ms=now_ms, fault=str(error))
+        snapshot = RedisSnapshot(at_ms=now_ms, fault=str(error))
     start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
     run = RunFile.read(chosen.data_dir)
     places = {"flower": run and run.flower_url, "data": shown(chosen.data_dir)}
@@ -63,7 +63,7 @@ def _view(chosen: Settings) -> View:
     ]
     return View(
         title=_title(chosen.feed_name, snapshot),
-        pipeline=Pipeline.of(
+        status=SystemStatus.of(
             recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),
@@ -77,7 +77,7 @@ def _view(chosen: Settings) -> View:
     )
 
 
-def _title(name: str, snapshot: Snapshot) -> str:
+def _title(name: str, snapshot: RedisSnapshot) -> str:
     """Numbers first, since a narrow terminal cuts the end. The feed knows its venue; our own settings may differ."""
     venue = [SIMULATED] if snapshot.feed and snapshot.feed.is_simulated else []
     return ", ".join([f"last {LOOK_BACK_MS // 60_000} minutes", *venue, name])
@@ -85,4 +85,4 @@ def _title(name: str, snapshot: Snapshot) -> str:
 
 def _as_dict(view: View) -> dict[str, object]:
     """What `/api/state` has as `pipeline`, and whether all is well."""
-    return {"ok": not view.problems, "problems": list(view.problems), **view.pipeline.model_dump()}
+    return {"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()}

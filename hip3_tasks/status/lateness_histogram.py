@@ -6,7 +6,7 @@ from collections.abc import Iterable
 EXACT_BELOW_MS = 1_000
 
 
-class Lateness:
+class LatenessHistogram:
     """How late follow-ups were captured, in bounded memory: exact below 1 s, then to three digits."""
 
     def __init__(self) -> None:
@@ -17,7 +17,7 @@ class Lateness:
         self._counts[_rounded(late_ms)] += 1
         self._max_ms = late_ms if self._max_ms is None else max(self._max_ms, late_ms)
 
-    def join(self, other: "Lateness") -> None:
+    def join(self, other: "LatenessHistogram") -> None:
         self._counts.update(other._counts)
         if other._max_ms is not None:
             self._max_ms = other._max_ms if self._max_ms is None else max(self._max_ms, other._max_ms)
@@ -51,8 +51,8 @@ class Lateness:
         return {"p50": self.quantile(0.5), "p99": self.quantile(0.99), "max": self._max_ms}
 
 
-def joined_lateness(parts: Iterable[Lateness]) -> Lateness:
-    whole = Lateness()
+def joined(parts: Iterable[LatenessHistogram]) -> LatenessHistogram:
+    whole = LatenessHistogram()
     for part in parts:
         whole.join(part)
     return whole

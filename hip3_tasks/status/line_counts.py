@@ -14,8 +14,8 @@ from hip3_tasks.domain.capture import DAY_MS, utc_day
 from hip3_tasks.files.day_files import KINDS, jsonl_path
 from hip3_tasks.files.line_reader import backwards, whole_length
 from hip3_tasks.files.tail import Tail
-from hip3_tasks.status.lateness_histogram import Lateness, joined_lateness
-from hip3_tasks.status.outcome_sums import Costs, OutcomeSums
+from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
+from hip3_tasks.status.outcome_sums import CostTable, OutcomeSums
 
 LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
 
@@ -31,19 +31,19 @@ class WorkerStart:
         return self.first_worker_at_ms is not None and due_at_ms < self.first_worker_at_ms <= captured_at_ms
 
 
-class Tally:
+class LineCounts:
     """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
 
-    def __init__(self, costs: Costs | None = None, start: WorkerStart | None = None) -> None:
+    def __init__(self, costs: CostTable | None = None, start: WorkerStart | None = None) -> None:
         """Both are shared by tallies that see the lines of the same signals."""
-        self._costs = Costs() if costs is None else costs
+        self._costs = CostTable() if costs is None else costs
         self.start = WorkerStart() if start is None else start
         self.due_before_worker = 0
         """Follow-ups that are left out of the lateness."""
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
-        self.lateness_by_offset_ms: defaultdict[int, Lateness] = defaultdict(Lateness)
+        self.lateness_by_offset_ms: defaultdict[int, LatenessHistogram] = defaultdict(LatenessHistogram)
         self.outcomes_by_offset_ms: defaultdict[int, OutcomeSums] = defaultdict(OutcomeSums)
 
     @property
@@ -55,9 +55,9 @@ class Tally:
         return self.missed_by_reason.total()
 
     @property
-    def lateness(self) -> Lateness:
+    def lateness(self) -> LatenessHistogram:
         """Of the follow-ups of every offset."""
-        return joined_lateness(self.lateness_by_offset_ms.values())
+        return joined(self.lateness_by_offset_ms.values())
 
     def add(self, kind: str, lines: Iterable[bytes]) -> None:
         for line in lines:
@@ -82,7 +82,7 @@ class Tally:
                     self.followups_by_offset_ms[offset_ms] += 1
                     self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
 
-    def join(self, other: "Tally") -> None:
+    def join(self, other: "LineCounts") -> None:
         self.signals += other.signals
         self.due_before_worker += other.due_before_worker
         self.followups_by_offset_ms.update(other.followups_by_offset_ms)
@@ -93,7 +93,7 @@ class Tally:
             self.outcomes_by_offset_ms[offset_ms].join(sums)
 
 
-class RunTally(Tally):
+class RunLineCounts(LineCounts):
     """The lines appended since its making, to files of whatever day."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -105,12 +105,12 @@ class RunTally(Tally):
             self.add(kind, lines)
 
 
-def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> Tally:
-    """The tally of the signals since an instant and of their captures; files are read from their ends."""
-    tally = Tally(start=start)
+def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> LineCounts:
+    """The counts of the signals since an instant and of their captures; files are read from their ends."""
+    counts = LineCounts(start=start)
     for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
-        tally.add(kind, lines)
-    return tally
+        counts.add(kind, lines)
+    return counts
 
 
 def recent_lines(

@@ -20,7 +20,7 @@ STALE_MS = 3_000
 BPS_DIGITS = 2
 
 
-class Known(StrEnum):
+class MarketStatus(StrEnum):
     """Whether the state of a market is known."""
 
     LIVE = "live"
@@ -33,7 +33,7 @@ class MarketRow:
     """One market; None is what is not known or not there. In a gap no price is."""
 
     coin: str
-    state: Known
+    state: MarketStatus
     why: str | None = None
     """What made a gap."""
     oracle_px: float | None = None
@@ -63,42 +63,47 @@ class MarketRow:
             return 0.0
         return max(edges_bps) / self.threshold_bps
 
-    def shown(self) -> str:
+    @property
+    def label(self) -> str:
         """In a few words."""
         edge_bps = self.buy_edge_bps if self.side is Side.BUY else self.sell_edge_bps
         return f"{self.coin} {self.side} {edge_bps:.1f}" if edge_bps is not None else self.coin
 
     def unknown(self, why: str) -> "MarketRow":
         """The same market, of which nothing is known any more."""
-        if self.state is Known.DELISTED:
+        if self.state is MarketStatus.DELISTED:
             return self
         kept = {"threshold_bps": self.threshold_bps, "taker_fee_bps": self.taker_fee_bps}
-        return MarketRow(coin=self.coin, state=Known.GAP, why=why, ctx_at_ms=self.ctx_at_ms, **kept)
+        return MarketRow(coin=self.coin, state=MarketStatus.GAP, why=why, ctx_at_ms=self.ctx_at_ms, **kept)
 
 
-class Markets(NamedTuple):
+class MarketTable(NamedTuple):
     """All of them, and up to when they are known."""
 
     watermark_ms: int | None
     rows: list[MarketRow]
 
 
-def markets_at(store: Store, *, at_ms: int) -> Markets:
+def markets_at(store: Store, *, at_ms: int) -> MarketTable:
     """Every market, by coin; none before a feed has run. Raises redis.RedisError, or ValidationError."""
     known = store.feed_markets() or FeedMarkets(markets={}, delisted=[])
     coins = sorted(known.markets)
     watermark_ms, readings = store.tape.newest(coins)
     rows = [_row(coin, known.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
-    gone = [MarketRow(coin=coin, state=Known.DELISTED) for coin in sorted(known.delisted) if coin not in known.markets]
-    return Markets(watermark_ms, rows + gone)
+    gone = [
+        MarketRow(coin=coin, state=MarketStatus.DELISTED)
+        for coin in sorted(known.delisted)
+        if coin not in known.markets
+    ]
+    return MarketTable(watermark_ms, rows + gone)
 
 
-def seen_markets(store: Store, *, at_ms: int) -> Markets:
+def markets_or_empty(store: Store, *, at_ms: int) -> MarketTable:
     """The same where a look may fail: nothing, then."""
     try:
         return markets_at(store, at_ms=at_ms)
     except (redis.RedisError, ValidationError):
-        return Markets(None, [])
+        return MarketTable(None, [])
 
 
 def dislocated(rows: Sequence[MarketRow]) -> list[MarketRow]:
@@ -110,7 +115,7 @@ def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int) -> MarketR
     market, why = _state(reading, at_ms)
     return MarketRow(
         coin=coin,
-        state=Known.LIVE if market else Known.GAP,
+        state=MarketStatus.LIVE if market else MarketStatus.GAP,
         why=why,
         threshold_bps=round(facts.threshold_bps, BPS_DIGITS),
         taker_fee_bps=round(facts.taker_fee_bps, BPS_DIGITS),

@@ -20,7 +20,7 @@ BPS_DIGITS = 4
 MAX_OPEN_SIGNALS = 50_000
 
 
-class Outcomes(BaseModel):
+class OutcomeSummary(BaseModel):
     """What became of the signals by one offset; None is what no follow-up says."""
 
     model_config = ConfigDict(frozen=True)
@@ -77,8 +77,8 @@ class OutcomeSums:
         self._markout_bps += other._markout_bps
         self._net_bps += other._net_bps
 
-    def summary(self) -> Outcomes:
-        return Outcomes(
+    def summary(self) -> OutcomeSummary:
+        return OutcomeSummary(
             outcomes={outcome: self._outcomes[outcome] for outcome in Verdict if outcome in self._outcomes},
             markouts=self._markouts,
             markout_bps=_mean(self._markout_bps, self._markouts),
@@ -87,7 +87,7 @@ class OutcomeSums:
         )
 
 
-class Costs:
+class CostTable:
     """The cost of each signal in bps, its taker fee and slippage, until all of its follow-ups are there."""
 
     def __init__(self) -> None:

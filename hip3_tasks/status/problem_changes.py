@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hip3_tasks.status.redis_snapshot import subject
 
 
-class Changes:
+class ProblemChanges:
     """What was red at the last look."""
 
     def __init__(self) -> None:

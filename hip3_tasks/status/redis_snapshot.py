@@ -21,7 +21,7 @@ NO_WORKER_RED_MS = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class RedisSnapshot:
     """One look at Redis; None is what could not be seen."""
 
     at_ms: int
@@ -75,7 +75,7 @@ class Snapshot:
         return None if self.watermark_ms is None else max(0, self.at_ms - self.watermark_ms)
 
 
-def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[str]:
+def problems(snapshot: RedisSnapshot, *, data_dir: Path, min_free_mb: int) -> list[str]:
     """What turns health red, in words; empty when all is well."""
     disk = disk_problem(data_dir, min_free_mb=min_free_mb)
     found = [snapshot.fault] if snapshot.fault else _faults(snapshot)
@@ -83,12 +83,12 @@ def problems(snapshot: Snapshot, *, data_dir: Path, min_free_mb: int) -> list[st
     return list(by_subject.values())
 
 
-def notices(snapshot: Snapshot) -> Sequence[str]:
+def notices(snapshot: RedisSnapshot) -> Sequence[str]:
     """What the feed would have an operator know, and is no problem."""
     return snapshot.feed.notices if snapshot.feed else ()
 
 
-def _faults(snapshot: Snapshot) -> list[str]:
+def _faults(snapshot: RedisSnapshot) -> list[str]:
     feed, at_ms = snapshot.feed, snapshot.at_ms
     if feed is None:
         return ["no status of the feed: it does not run, or not for a minute"]
@@ -105,7 +105,7 @@ def _faults(snapshot: Snapshot) -> list[str]:
     )
 
 
-def _judged_watermark_ms(snapshot: Snapshot, feed: FeedStatus) -> int | None:
+def _judged_watermark_ms(snapshot: RedisSnapshot, feed: FeedStatus) -> int | None:
     """A feed that has just begun has none yet, or that of the feed before it."""
     has_just_begun = snapshot.at_ms - feed.started_at_ms < LASTING_MS
     return max(snapshot.watermark_ms or 0, feed.started_at_ms) if has_just_begun else snapshot.watermark_ms

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.tail import data_files
-from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.status.outcome_sums import Outcomes
-from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.status.line_counts import LineCounts
+from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.store.worker_status import WorkerNote
 
 
@@ -23,7 +23,7 @@ class DayFile(BaseModel):
     bytes: int
 
 
-class Pipeline(BaseModel):
+class SystemStatus(BaseModel):
     """Counts are of the last 15 minutes, the feed's own from its start; None is what cannot be known now."""
 
     model_config = ConfigDict(frozen=True)
@@ -54,27 +54,29 @@ class Pipeline(BaseModel):
     files_today: list[DayFile]
     server_bytes: int | None
     """What Redis uses of its memory."""
-    outcomes_by_offset_ms: dict[int, Outcomes]
+    outcomes_by_offset_ms: dict[int, OutcomeSummary]
     """Were the signals right, and by how much; only offsets that have a follow-up."""
     due_before_worker: int
     """Follow-ups that fell due before the first worker was there: in no lateness."""
 
     @property
-    def decisive(self) -> tuple[int, Outcomes] | None:
+    def decisive(self) -> tuple[int, OutcomeSummary] | None:
         """The longest offset in ms that has a follow-up, with what became of the signals by then."""
         return max(self.outcomes_by_offset_ms.items(), default=None, key=lambda item: item[0])
 
     @classmethod
-    def of(cls, tally: Tally, snapshot: Snapshot, *, files: list[DayFile], frames_per_s: float | None) -> Self:
+    def of(
+        cls, counts: LineCounts, snapshot: RedisSnapshot, *, files: list[DayFile], frames_per_s: float | None
+    ) -> Self:
         feed = snapshot.feed
         return cls(
-            signals=tally.signals,
-            followups=tally.followups,
-            followups_by_offset_ms=dict(sorted(tally.followups_by_offset_ms.items())),
-            missed=tally.missed,
-            missed_by_reason=dict(tally.missed_by_reason.most_common()),
-            lateness_ms=tally.lateness.summary(),
-            lateness_ms_by_offset_ms={ms: late.summary() for ms, late in sorted(tally.lateness_by_offset_ms.items())},
+            signals=counts.signals,
+            followups=counts.followups,
+            followups_by_offset_ms=dict(sorted(counts.followups_by_offset_ms.items())),
+            missed=counts.missed,
+            missed_by_reason=dict(counts.missed_by_reason.most_common()),
+            lateness_ms=counts.lateness.summary(),
+            lateness_ms_by_offset_ms={ms: late.summary() for ms, late in sorted(counts.lateness_by_offset_ms.items())},
             pending=snapshot.pending,
             overdue=snapshot.overdue,
             queued=snapshot.queued,
@@ -90,13 +92,13 @@ class Pipeline(BaseModel):
             workers=list(snapshot.workers),
             files_today=files,
             server_bytes=snapshot.server_bytes,
-            outcomes_by_offset_ms=_summaries(tally),
-            due_before_worker=tally.due_before_worker,
+            outcomes_by_offset_ms=_summaries(counts),
+            due_before_worker=counts.due_before_worker,
         )
 
 
-def _summaries(tally: Tally) -> dict[int, Outcomes]:
-    summaries = {ms: sums.summary() for ms, sums in sorted(tally.outcomes_by_offset_ms.items())}
+def _summaries(counts: LineCounts) -> dict[int, OutcomeSummary]:
+    summaries = {ms: sums.summary() for ms, sums in sorted(counts.outcomes_by_offset_ms.items())}
     return {ms: outcomes for ms, outcomes in summaries.items() if outcomes.followups}
 
 

@@ -10,14 +10,14 @@ from rich.live import Live
 from rich.text import Text
 
 from hip3_tasks.status.panel import panel
-from hip3_tasks.status.problem_changes import Changes
+from hip3_tasks.status.problem_changes import ProblemChanges
 from hip3_tasks.status.view import View, essence
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, wrapped
 from hip3_tasks.terminal_text import printable_lines
 
-PANEL_EVERY_S = 0.5
-LOOK_EVERY_S = 1.0
-LINE_EVERY_S = 5.0
+PANEL_INTERVAL_S = 0.5
+VIEW_INTERVAL_S = 1.0
+LINE_INTERVAL_S = 5.0
 
 
 class Display:
@@ -33,7 +33,7 @@ class Display:
         self._stack = ExitStack()
         self._live: Live | None = None
         self._view: View | None = None
-        self._changes = Changes()
+        self._changes = ProblemChanges()
         self._looked_at_s = self._line_at_s = float("-inf")
 
     def __enter__(self) -> Self:
@@ -57,7 +57,7 @@ class Display:
         return min(self._console.width, MAX_LINE) if self._console.is_terminal else MAX_LINE
 
     def is_due(self) -> bool:
-        every_s = PANEL_EVERY_S if self._live else LOOK_EVERY_S
+        every_s = PANEL_INTERVAL_S if self._live else VIEW_INTERVAL_S
         return time.monotonic() - self._looked_at_s >= every_s
 
     def show(self, view: View) -> None:
@@ -87,7 +87,7 @@ class Display:
     def _tell(self, view: View) -> None:
         for change in self._changes.told(view.problems):
             self.say(change)
-        if self._looked_at_s - self._line_at_s >= LINE_EVERY_S and not self._is_quiet:
+        if self._looked_at_s - self._line_at_s >= LINE_INTERVAL_S and not self._is_quiet:
             self._line_at_s = self._looked_at_s
             self._print(essence(view))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from hip3_tasks.domain.outcome import Verdict
 from hip3_tasks.plural import counted
 from hip3_tasks.status.market_rows import MarketRow, dislocated
-from hip3_tasks.status.outcome_sums import Outcomes
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
 
 UNKNOWN = "?"
@@ -22,7 +22,7 @@ class View:
     """One moment of a system."""
 
     title: str
-    pipeline: Pipeline
+    status: SystemStatus
     markets: Sequence[MarketRow] = ()
     problems: Sequence[str] = ()
     notices: Sequence[str] = ()
@@ -45,7 +45,7 @@ class Row:
 def rows(view: View) -> list[Row]:
     """The answer first, then the machinery, what is red, and what to do next."""
     return [
-        *_named(_answer(view.pipeline) | _counts(view.pipeline) | _machinery(view)),
+        *_named(_answer(view.status) | _counts(view.status) | _machinery(view)),
         *_repeated("red", _at_most(view.problems), style="red"),
         *_repeated("note", view.notices, style="yellow"),
         *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
@@ -55,7 +55,7 @@ def rows(view: View) -> list[Row]:
 
 def essence(view: View) -> list[str]:
     """One line for a log, two when it is long."""
-    now = view.pipeline
+    now = view.status
     red = [f"RED: {counted(len(view.problems), 'problem')}"] if view.problems else []
     parts = [
         view.title,
@@ -70,20 +70,20 @@ def essence(view: View) -> list[str]:
     return wrapped(listed(parts, separator=" |"), hanging=HANGING)
 
 
-def summary(pipeline: Pipeline, *, width: int = MAX_LINE) -> list[str]:
+def summary(status: SystemStatus, *, width: int = MAX_LINE) -> list[str]:
     """What a run did, in lines."""
-    values = _answer(pipeline) | _counts(pipeline) | {"pending": [_or_unknown(pipeline.pending)]}
+    values = _answer(status) | _counts(status) | {"pending": [_or_unknown(status.pending)]}
     pieces = [piece for name, texts in values.items() for piece in _run_on(name, texts)]
     pieces[-1] = pieces[-1].removesuffix(" |")
     return wrapped(["this run:", *pieces], width=width, hanging=HANGING)
 
 
-def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
+def _answer(status: SystemStatus) -> dict[str, list[str]]:
     """Were the signals right, and by how much."""
-    signals = {"signals": [f"{pipeline.signals:,}"]}
-    if pipeline.decisive is None:
+    signals = {"signals": [f"{status.signals:,}"]}
+    if status.decisive is None:
         return signals | {"right": ["none yet"]}
-    offset_ms, outcomes = pipeline.decisive
+    offset_ms, outcomes = status.decisive
     after = f"after {offset_ms / 1000:g} s:"
     shares = [f"{name} came {_percent(outcomes.share(verdict))}" for name, verdict in CAME.items()]
     shares[-1] += f" of {outcomes.followups:,}"
@@ -94,7 +94,7 @@ def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
 CAME = {"the book": Verdict.BOOK_CAME, "the oracle": Verdict.ORACLE_CAME}
 
 
-def _answer_in_short(decisive: tuple[int, Outcomes] | None) -> list[str]:
+def _answer_in_short(decisive: tuple[int, OutcomeSummary] | None) -> list[str]:
     if decisive is None:
         return ["right: none yet"]
     offset_ms, outcomes = decisive
@@ -108,14 +108,14 @@ def _after(after: str, parts: Sequence[str]) -> list[str]:
     return listed([f"{after} {parts[0]}", *parts[1:]])
 
 
-def _counts(pipeline: Pipeline) -> dict[str, list[str]]:
-    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in pipeline.followups_by_offset_ms.items()]
-    reasons = [f"{reason}: {count:,}" for reason, count in pipeline.missed_by_reason.items()]
-    lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in pipeline.lateness_ms.items()]
+def _counts(status: SystemStatus) -> dict[str, list[str]]:
+    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in status.followups_by_offset_ms.items()]
+    reasons = [f"{reason}: {count:,}" for reason, count in status.missed_by_reason.items()]
+    lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in status.lateness_ms.items()]
     return {
-        "follow-ups": _sum(pipeline.followups, offsets),
-        "missed": _sum(pipeline.missed, reasons),
-        "lateness": listed([*lateness, *_late_starts(pipeline.due_before_worker)]),
+        "follow-ups": _sum(status.followups, offsets),
+        "missed": _sum(status.missed, reasons),
+        "lateness": listed([*lateness, *_late_starts(status.due_before_worker)]),
     }
 
 
@@ -124,7 +124,7 @@ def _late_starts(number: int) -> list[str]:
 
 
 def _machinery(view: View) -> dict[str, list[str]]:
-    now = view.pipeline
+    now = view.status
     frames = UNKNOWN if now.frames_per_s is None else f"{now.frames_per_s:,.0f}"
     reconnects = f"{UNKNOWN} reconnects" if now.reconnects is None else counted(now.reconnects, "reconnect")
     workers = [f"{note.processes} of {counted(note.most_processes, 'process', 'processes')}" for note in now.workers]
@@ -144,7 +144,7 @@ def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
     found = dislocated(markets)
     if not found:
         return ["0"]
-    named = listed([row.shown() for row in found[:MAX_NAMED]])
+    named = listed([row.label for row in found[:MAX_NAMED]])
     more = [f"and {len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else []
     return [f"{len(found)}: {named[0]}", *named[1:], *more]
 

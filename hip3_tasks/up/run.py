@@ -17,11 +17,11 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.frame_rate import FrameRate
-from hip3_tasks.status.line_counts import RunTally
-from hip3_tasks.status.market_rows import seen_markets
+from hip3_tasks.status.line_counts import RunLineCounts
+from hip3_tasks.status.market_rows import markets_or_empty
 from hip3_tasks.status.next_steps import report_command, shown
-from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import View
 from hip3_tasks.store.feed_status import FeedStatus
@@ -48,7 +48,7 @@ class Run:
     """What happened is in `tally`; what was left open is known at the end, or None if Redis was away."""
 
     def __init__(self, chosen: Settings, plan: Plan, *, household: Household, display: Display) -> None:
-        self.tally = RunTally(chosen.data_dir)
+        self.tally = RunLineCounts(chosen.data_dir)
         self._rate = FrameRate()
         self.left_open: int | None = None
         self.fault: str | None = None
@@ -158,7 +158,7 @@ class Run:
 
     def _look(self) -> None:
         self._looked_at_s = time.monotonic()
-        snapshot = Snapshot.take(self._store)
+        snapshot = RedisSnapshot.take(self._store)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
             snapshot = replace(snapshot, feed=None)  # what an earlier one said
         if snapshot.feed:
@@ -175,13 +175,13 @@ class Run:
             self._detecting_since_s = time.monotonic() - (at_ms - feed.detection_began_at_ms) / 1000
             self._state = "running"
 
-    def _view(self, snapshot: Snapshot) -> View:
+    def _view(self, snapshot: RedisSnapshot) -> View:
         is_settling = self._detecting_since_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         return View(
             title=f"hip3 up, {venue_in_words(self._chosen)}, {self._age_s():,.0f} s, {self._state}",
-            pipeline=self._pipeline(snapshot),
-            markets=seen_markets(self._store, at_ms=snapshot.at_ms).rows,
+            status=self._status(snapshot),
+            markets=markets_or_empty(self._store, at_ms=snapshot.at_ms).rows,
             problems=self._problems(snapshot) if is_judged else [],
             notices=notices(snapshot),
             places=self._places(("flower", "venue", "data")),
@@ -197,11 +197,11 @@ class Run:
         page_url = self._urls.get("page") if self._state in ("starting", "running") else None
         return [*([f"open {page_url}"] if page_url else []), report_command(self._chosen.data_dir)]
 
-    def _pipeline(self, snapshot: Snapshot) -> Pipeline:
+    def _status(self, snapshot: RedisSnapshot) -> SystemStatus:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
-        return Pipeline.of(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
+        return SystemStatus.of(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
 
-    def _problems(self, snapshot: Snapshot) -> list[str]:
+    def _problems(self, snapshot: RedisSnapshot) -> list[str]:
         return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
 
     def _end(self) -> None:
@@ -220,9 +220,11 @@ class Run:
         self._household.end(child for child in self._others if not child.part.ends_last)
         self.tally.update()
 
-    def summary(self) -> Pipeline:
+    def summary(self) -> SystemStatus:
         """What happened, and what was left open."""
-        return Pipeline.of(self.tally, Snapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None)
+        return SystemStatus.of(
+            self.tally, RedisSnapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None
+        )
 
     def _count_open(self) -> int | None:
         try:

@@ -41,7 +41,7 @@ OPEN_TO_ALL = ("/livez", "/healthz")
 WRONG_PASSWORD_PAUSE_S = 0.5
 
 
-class Guard:
+class AccessControl:
     """Lets a request through that asks by a name of this page, with its password, and changes things only from it."""
 
     def __init__(self, app: ASGIApp, *, password: str | None, hosts: Collection[str]) -> None:

@@ -19,27 +19,27 @@ from hip3_tasks.recapture.command import QUEUED_MOST
 from hip3_tasks.recapture.recapture import recapture
 from hip3_tasks.settings import Settings
 from hip3_tasks.web import assets
-from hip3_tasks.web.access import Guard
-from hip3_tasks.web.decay_cache import Decays
-from hip3_tasks.web.event_stream import Board
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.access import AccessControl
+from hip3_tasks.web.decay_cache import DecayCache
+from hip3_tasks.web.event_stream import Broadcast
+from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.metrics import TYPE, Metrics
-from hip3_tasks.web.poller import Watcher
+from hip3_tasks.web.poller import Poller
 from hip3_tasks.web.signal_detail import signal_detail
-from hip3_tasks.web.system_locator import Source
+from hip3_tasks.web.system_locator import SystemLocator
 
-BODY_MOST = 1_000
+MAX_BODY_BYTES = 1_000
 
 
 class Page:
     """One page over one system."""
 
     def __init__(self, asked: Settings) -> None:
-        self.board = Board()
-        self._asked, self._source, self._files = asked, Source(asked), Files(asked.data_dir)
-        self._watcher = Watcher(self._source, self._files)
-        self._decays = Decays(self._files)
-        self._metrics = Metrics(self.board, self._files.totals)
+        self.broadcast = Broadcast()
+        self._asked, self._locator, self._files = asked, SystemLocator(asked), FileFeed(asked.data_dir)
+        self._poller = Poller(self._locator, self._files)
+        self._decay_cache = DecayCache(self._files)
+        self._metrics = Metrics(self.broadcast, self._files.totals)
 
     def app(self) -> Starlette:
         get: dict[str, Callable[[Request], Any]] = {
@@ -55,12 +55,12 @@ class Page:
         }
         routes = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
         routes.append(Route("/api/recapture", self.recapture, methods=["POST"]))
-        guard = Middleware(Guard, password=self._asked.page_password, hosts=self._asked.page_hosts)
+        guard = Middleware(AccessControl, password=self._asked.page_password, hosts=self._asked.page_hosts)
         return Starlette(routes=routes, middleware=[guard], lifespan=self._living)
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._watcher.watch(self.board))
+        watching = asyncio.create_task(self._poller.watch(self.broadcast))
         preparing = asyncio.create_task(asyncio.to_thread(assets.prepare))
         yield
         watching.cancel()
@@ -69,36 +69,36 @@ class Page:
     async def events(self, _: Request) -> Response:
         # Not to be gathered up by a proxy on the way.
         return StreamingResponse(
-            self.board.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+            self.broadcast.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
 
     async def state(self, _: Request) -> Response:
-        return Response(self.board.document(), media_type="application/json")
+        return Response(self.broadcast.document(), media_type="application/json")
 
     async def signal(self, request: Request) -> Response:
-        row = self._files.recents.find(request.query_params.get("id", ""))
+        row = self._files.recent_signals.find(request.query_params.get("id", ""))
         if row is None:
             return _json({"error": "the page does not remember this signal"}, 404)
-        return _json(await asyncio.to_thread(signal_detail, self._source, row))
+        return _json(await asyncio.to_thread(signal_detail, self._locator, row))
 
     async def decay(self, request: Request) -> Response:
         coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
         if side not in (None, *Side):
             return _json({"error": "side: expected buy or sell"}, 400)
-        return _json(await self._decays.document(coin, Side(side) if side else None))
+        return _json(await self._decay_cache.document(coin, Side(side) if side else None))
 
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type=TYPE)
 
     async def healthz(self, _: Request) -> Response:
         """Red when the system is, or nobody could look at it lately: 503."""
-        return PlainTextResponse("ok\n", 200) if self.board.is_well else PlainTextResponse("red\n", 503)
+        return PlainTextResponse("ok\n", 200) if self.broadcast.is_well else PlainTextResponse("red\n", 503)
 
     async def livez(self, _: Request) -> Response:
         """Whether this process works, however the system stands."""
-        if self.board.is_live:
+        if self.broadcast.is_live:
             return PlainTextResponse("ok\n", 200)
-        return PlainTextResponse("stalled\n" if self.board.state else "starting\n", 503)
+        return PlainTextResponse("stalled\n" if self.broadcast.state else "starting\n", 503)
 
     async def recapture(self, request: Request) -> Response:
         try:
@@ -115,7 +115,7 @@ class Page:
         return _json({"queued_ms": offsets_ms})
 
     def _recapture(self, signal_id: str) -> list[int]:
-        store = self._source.store
+        store = self._locator.store
         if store.queue_length() > QUEUED_MOST:
             raise Unavailable("too many captures are queued already; try again")
         signal = recapture(signal_id, data_dir=self._asked.data_dir, client=store.client, keys=store.keys)
@@ -127,7 +127,7 @@ async def _body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_MOST:
+        if len(body) > MAX_BODY_BYTES:
             raise ValueError("too long")
     return bytes(body)
 

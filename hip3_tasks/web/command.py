@@ -17,7 +17,7 @@ from hip3_tasks.web.assets import plotly_script
 log = structlog.get_logger()
 
 BACKLOG = 128
-LONGEST_END_S = 1
+SHUTDOWN_TIMEOUT_S = 1
 """An event stream never ends by itself."""
 
 
@@ -43,7 +43,7 @@ def page_command(chosen: Settings) -> int:
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=LONGEST_END_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
@@ -60,7 +60,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Uvicorn's own raises the signal again at the end, and an end in order would look like a death.
-        self._page.board.close()
+        self._page.broadcast.close()
         self.should_exit, self.force_exit = True, self.should_exit
 
 

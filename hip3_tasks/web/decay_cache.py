@@ -10,7 +10,7 @@ from typing import Any
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.web.decay_table import decay_table
 from hip3_tasks.web.figures import decay_figure
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.file_feed import FileFeed
 
 FRESH_S = 10.0
 SHARE = 0.005
@@ -21,10 +21,10 @@ MOST = 400
 Document = dict[str, Any]
 
 
-class Decays:
+class DecayCache:
     """Belongs to the event loop; the reckoning is done beside it, one at a time."""
 
-    def __init__(self, files: Files, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, files: FileFeed, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._files, self._monotonic_s = files, monotonic_s
         self._made: OrderedDict[tuple[str | None, Side | None], tuple[float, Document]] = OrderedDict()
         self._turn = asyncio.Lock()

@@ -22,7 +22,7 @@ WHOLE = ""
 """Stands for all markets of a dex."""
 
 
-class Minutes:
+class MinuteSums:
     """SUMS of one market or dex, side and horizon by minute of the signal; 48 bytes a minute."""
 
     def __init__(self) -> None:
@@ -61,13 +61,13 @@ class DexSums:
     """Offset in ms, minutes, and the SUMS of each."""
 
 
-class Decay:
+class DecaySums:
     """The sums of a day. One thread may add while another asks."""
 
     def __init__(self) -> None:
         self.day_ms = 0
         """The UTC day of which these are the sums."""
-        self._dexes: defaultdict[str, dict[tuple[str, Side, int], Minutes]] = defaultdict(dict)
+        self._dexes: defaultdict[str, dict[tuple[str, Side, int], MinuteSums]] = defaultdict(dict)
         self._lock = threading.Lock()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
@@ -100,10 +100,12 @@ class Decay:
             with self._lock:
                 of_dex = self._dexes[_dex(coin)]
                 for place in (coin, WHOLE):
-                    of_dex.setdefault((place, side, offset_ms), Minutes()).add(at_ms // MINUTE_MS, values)
+                    of_dex.setdefault((place, side, offset_ms), MinuteSums()).add(at_ms // MINUTE_MS, values)
 
 
-def _dex_sums(dex: str, of_dex: dict[tuple[str, Side, int], Minutes], coin: str | None, side: Side | None) -> DexSums:
+def _dex_sums(
+    dex: str, of_dex: dict[tuple[str, Side, int], MinuteSums], coin: str | None, side: Side | None
+) -> DexSums:
     arrays = {key: minutes.arrays() for key, minutes in of_dex.items() if key[0] in (WHOLE, coin)}
     return DexSums(
         dex,

@@ -13,13 +13,13 @@ import numpy.typing as npt
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
 from hip3_tasks.stats.cluster_totals import Asked, Totals, totals_of
-from hip3_tasks.web.decay_sums import SUMS, Decay, DexSums
+from hip3_tasks.web.decay_sums import SUMS, DecaySums, DexSums
 
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Horizon:
+class DecayRow:
     """One horizon: the edge that is left, and the move of the mid in the taker's favour since the signal."""
 
     offset_ms: int
@@ -30,7 +30,7 @@ class Horizon:
     clusters: int
 
 
-def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Horizon]:
+def decay_table(decay: DecaySums, *, coin: str | None, side: Side | None) -> list[DecayRow]:
     """The nearest horizon first; none before anything was captured."""
     found = decay.sums(coin, side)
     offsets_ms = sorted({offset_ms for of_dex in found for offset_ms, _, _ in of_dex.parts})
@@ -42,8 +42,8 @@ def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Ho
     return signal + table
 
 
-def _horizon(offset_ms: int, of: Totals, edge: str, markout_bps: Estimate) -> Horizon:
-    return Horizon(
+def _horizon(offset_ms: int, of: Totals, edge: str, markout_bps: Estimate) -> DecayRow:
+    return DecayRow(
         offset_ms=offset_ms,
         edge_bps=of.ratio(edge, "n"),
         markout_bps=markout_bps,

@@ -8,21 +8,21 @@ from typing import Any
 import orjson
 
 from hip3_tasks.web.recent_signals import SignalRow
-from hip3_tasks.web.snapshot import State
+from hip3_tasks.web.snapshot import PageState
 
 RETRY_MS = 1_000
 """How long a browser waits before it asks again for a stream that ended."""
-VIEWERS_MOST = 200
+MAX_VIEWERS = 200
 FULL_RETRY_MS = 10_000
-OLD_S = 5.0
-"""A board that shows nothing newer is as good as none."""
+MAX_AGE_S = 5.0
+"""A broadcast that shows nothing newer is as good as none."""
 
 
-class Board:
+class Broadcast:
     """Belongs to the event loop. A viewer who fell behind gets the whole again, and nothing is kept for anybody."""
 
     def __init__(self) -> None:
-        self.state: State | None = None
+        self.state: PageState | None = None
         self.viewers = 0
         self._figures: dict[str, Any] = {}
         self._tick = 0
@@ -35,14 +35,14 @@ class Board:
     @property
     def is_live(self) -> bool:
         """Whether something was published lately."""
-        return self.state is not None and time.monotonic() - self._published_s <= OLD_S
+        return self.state is not None and time.monotonic() - self._published_s <= MAX_AGE_S
 
     @property
     def is_well(self) -> bool:
         """Whether it was, and health is not red."""
         return self.is_live and self.state is not None and self.state.ok
 
-    def publish(self, state: State, *, changed: Sequence[SignalRow], figures: dict[str, Any]) -> None:
+    def publish(self, state: PageState, *, changed: Sequence[SignalRow], figures: dict[str, Any]) -> None:
         """Show a state to everyone; `changed` are the signals that are not as they were, `figures` the new ones."""
         change = b"" if self.state is None else _event(_change(self.state, state, changed, figures))
         self._figures |= figures
@@ -56,9 +56,9 @@ class Board:
         return orjson.dumps(self.state.document(), option=orjson.OPT_NON_STR_KEYS) if self.state else b"{}"
 
     async def events(self) -> AsyncIterator[bytes]:
-        """One viewer's stream, until the board is closed or the viewer goes; one too many is told so."""
-        if self.viewers >= VIEWERS_MOST:
-            yield b"retry: %d\nevent: full\ndata: %d\n\n" % (FULL_RETRY_MS, VIEWERS_MOST)
+        """One viewer's stream, until the broadcast is closed or the viewer goes; one too many is told so."""
+        if self.viewers >= MAX_VIEWERS:
+            yield b"retry: %d\nevent: full\ndata: %d\n\n" % (FULL_RETRY_MS, MAX_VIEWERS)
             return
         self.viewers += 1
         try:
@@ -90,7 +90,7 @@ class Board:
         return self._whole
 
 
-def _change(before: State, now: State, changed: Sequence[SignalRow], figures: dict[str, Any]) -> dict[str, Any]:
+def _change(before: PageState, now: PageState, changed: Sequence[SignalRow], figures: dict[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = now.head()
     known = {row.coin: row for row in before.markets}
     if rows := [row for row in now.markets if known.get(row.coin) != row]:

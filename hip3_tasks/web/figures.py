@@ -17,14 +17,14 @@ from hip3_tasks.charts.plotly_parts import (
     line,
 )
 from hip3_tasks.domain.market import Entry, Market
-from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.web.decay_table import Horizon
+from hip3_tasks.status.rolling_window import RollingWindow
+from hip3_tasks.web.decay_table import DecayRow
 from hip3_tasks.web.recent_signals import SignalRow
 
 MEDIAN, SLOWEST = 0.5, 0.99
 
 
-def lateness_figure(window: Window) -> Figure:
+def lateness_figure(window: RollingWindow) -> Figure:
     """p50 and p99 by offset, over the last quarter of an hour."""
     stretches = list(window.lateness())
     offsets_ms = sorted({offset_ms for _, by_offset in stretches for offset_ms in by_offset})
@@ -42,7 +42,7 @@ def lateness_figure(window: Window) -> Figure:
     return figure(traces, xaxis={"type": "date"}, yaxis=scale, hovermode="x unified")
 
 
-def decay_figure(horizons: Sequence[Horizon]) -> Figure:
+def decay_figure(horizons: Sequence[DecayRow]) -> Figure:
     """Mean edge and markout by horizon, each with its band."""
     seconds = [horizon.offset_ms / 1000 for horizon in horizons]
     return figure(

@@ -15,10 +15,10 @@ from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.line_reader import backwards
 from hip3_tasks.files.tail import Tail
-from hip3_tasks.status.line_counts import Tally, recent_lines
-from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
-from hip3_tasks.web.decay_sums import Decay
-from hip3_tasks.web.recent_signals import Recents
+from hip3_tasks.status.line_counts import LineCounts, recent_lines
+from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
+from hip3_tasks.web.decay_sums import DecaySums
+from hip3_tasks.web.recent_signals import RecentSignals
 
 CATCH_UP_S = 0.05
 """Of each look, until the whole day is read: a tenth of a core."""
@@ -26,12 +26,12 @@ MOST = 1e15
 """Beyond any time in ms, price or size that there is, and within what a browser counts exactly and has a date for."""
 
 
-class Files:
+class FileFeed:
     """One data directory, which need not be there yet."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.recents, self.window, self.decay = Recents(), Window(), Decay()
-        self.totals = Tally(start=self.window.start)
+        self.recent_signals, self.window, self.decay = RecentSignals(), RollingWindow(), DecaySums()
+        self.totals = LineCounts(start=self.window.start)
         """Of the lines appended since this began: what only ever grows."""
         self._data_dir = data_dir
         self._tail: Tail | None = None
@@ -68,7 +68,7 @@ class Files:
         self._tail = tail
 
     def _take(self, kind: str, record: dict[str, Any]) -> None:
-        self.recents.take(kind, record)
+        self.recent_signals.take(kind, record)
         self.window.take(kind, record)
 
     def _rest_of_the_day(self, ends: dict[Path, int], day: str) -> Iterator[None]:

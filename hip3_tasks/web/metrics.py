@@ -7,9 +7,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from hip3_tasks.status.lateness_histogram import Lateness
-from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.web.event_stream import Board
+from hip3_tasks.status.lateness_histogram import LatenessHistogram
+from hip3_tasks.status.line_counts import LineCounts
+from hip3_tasks.web.event_stream import Broadcast
 
 BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
 TYPE = CONTENT_TYPE_LATEST
@@ -18,8 +18,8 @@ TYPE = CONTENT_TYPE_LATEST
 class Metrics(Collector):
     """Counters run from the start of the page's process, the feed's own from the feed's."""
 
-    def __init__(self, board: Board, totals: Tally) -> None:
-        self._board, self._totals = board, totals
+    def __init__(self, broadcast: Broadcast, totals: LineCounts) -> None:
+        self._broadcast, self._totals = broadcast, totals
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -29,7 +29,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._outcomes()
         yield from self._pipeline()
-        yield GaugeMetricFamily("hip3_page_viewers", "Browsers that watch.", value=self._board.viewers)
+        yield GaugeMetricFamily("hip3_page_viewers", "Browsers that watch.", value=self._broadcast.viewers)
 
     def _outcomes(self) -> Iterator[Metric]:
         totals = self._totals
@@ -47,9 +47,9 @@ class Metrics(Collector):
         yield late
 
     def _pipeline(self) -> Iterator[Metric]:
-        state = self._board.state
+        state = self._broadcast.state
         pipeline = state.pipeline if state else None
-        yield GaugeMetricFamily("hip3_up", "1 when health is not red.", value=int(self._board.is_well))
+        yield GaugeMetricFamily("hip3_up", "1 when health is not red.", value=int(self._broadcast.is_well))
         if pipeline is None:
             return
         gauges = {
@@ -76,7 +76,7 @@ class Metrics(Collector):
         yield frames
 
 
-def _buckets(lateness: Lateness) -> list[tuple[str, float]]:
+def _buckets(lateness: LatenessHistogram) -> list[tuple[str, float]]:
     bounded = [(f"{bound_ms / 1000:g}", float(lateness.at_most(bound_ms))) for bound_ms in BUCKETS_MS]
     return [*bounded, ("+Inf", float(lateness.count))]
 

@@ -13,14 +13,14 @@ from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
-from hip3_tasks.status.redis_snapshot import Snapshot, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
-from hip3_tasks.web.event_stream import Board
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.recent_signals import SignalRow
-from hip3_tasks.web.snapshot import State, Verdicts, verdicts_of
-from hip3_tasks.web.system_locator import Source
+from hip3_tasks.web.snapshot import PageState, RecentOutcomes, recent_outcomes
+from hip3_tasks.web.system_locator import SystemLocator
 
 EVERY_S = 0.5
 PIPELINE_EVERY = 2
@@ -34,31 +34,31 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Poll:
     """What one look found."""
 
-    state: State
+    state: PageState
     changed: list[SignalRow]
     figures: dict[str, Any]
 
 
-class Watcher:
+class Poller:
     """One thread at a time may look."""
 
-    def __init__(self, source: Source, files: Files) -> None:
-        self._source, self._chosen, self._files = source, source.asked, files
+    def __init__(self, locator: SystemLocator, files: FileFeed) -> None:
+        self._locator, self._chosen, self._files = locator, locator.asked, files
         self._rate = FrameRate()
-        self._snapshot = Snapshot(at_ms=wall_ms(), fault="nothing was looked at yet")
-        self._pipeline: Pipeline | None = None
+        self._snapshot = RedisSnapshot(at_ms=wall_ms(), fault="nothing was looked at yet")
+        self._pipeline: SystemStatus | None = None
         self._late_now_ms: dict[str, int | None] = {}
         self._problems: list[str] = []
-        self._verdicts = Verdicts()
+        self._recent_outcomes = RecentOutcomes()
         self._markets: list[MarketRow] = []
         self._known_until_ms: int | None = None
         self._is_simulated: bool | None = None
         self._looks = 0
 
-    async def watch(self, board: Board) -> None:
+    async def watch(self, broadcast: Broadcast) -> None:
         """Look and publish, until cancelled."""
         loop = asyncio.get_running_loop()
         next_s = loop.time()
@@ -66,7 +66,7 @@ class Watcher:
         while True:
             try:
                 look = await asyncio.to_thread(self.look)
-                board.publish(look.state, changed=look.changed, figures=look.figures)
+                broadcast.publish(look.state, changed=look.changed, figures=look.figures)
                 said = ""
             except Exception as fault:  # whatever it was, the next look may find it gone; until then the page is red
                 if said != (said := repr(fault)):
@@ -74,7 +74,7 @@ class Watcher:
             next_s = max(next_s + EVERY_S, loop.time())
             await asyncio.sleep(next_s - loop.time())
 
-    def look(self) -> Look:
+    def look(self) -> Poll:
         """Never raises for what is wrong with Redis or the files: that is a thing to show."""
         now_ms = wall_ms()
         looks_at_machinery = self._looks % PIPELINE_EVERY == 0
@@ -87,15 +87,15 @@ class Watcher:
         self._look_at_the_markets(at_ms)
         figures = self._figures() if self._looks % FIGURES_EVERY == 0 else {}
         self._looks += 1
-        if changed := self._files.recents.changed():
-            self._verdicts = verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN))
-        return Look(self._state(at_ms), changed, figures)
+        if changed := self._files.recent_signals.changed():
+            self._recent_outcomes = recent_outcomes(self._files.recent_signals.newest(2 * SIGNALS_SHOWN))
+        return Poll(self._state(at_ms), changed, figures)
 
-    def _take_snapshot(self) -> Snapshot:
+    def _take_snapshot(self) -> RedisSnapshot:
         try:
-            snapshot = Snapshot.take(self._source.find())
+            snapshot = RedisSnapshot.take(self._locator.find())
         except Unavailable as error:
-            return Snapshot(at_ms=wall_ms(), fault=str(error))
+            return RedisSnapshot(at_ms=wall_ms(), fault=str(error))
         if snapshot.feed:
             self._files.window.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
             self._is_simulated = snapshot.feed.is_simulated
@@ -105,8 +105,8 @@ class Watcher:
         self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
         data_dir = self._chosen.data_dir
         self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)
-        self._pipeline = Pipeline.of(
-            self._files.window.tally(),
+        self._pipeline = SystemStatus.of(
+            self._files.window.counts(),
             self._snapshot,
             files=files_today(data_dir, at_ms=self._snapshot.at_ms),
             frames_per_s=self._rate.of(self._snapshot.feed),
@@ -114,7 +114,7 @@ class Watcher:
 
     def _look_at_the_markets(self, at_ms: int) -> None:
         try:
-            found = markets_at(self._source.store, at_ms=at_ms)
+            found = markets_at(self._locator.store, at_ms=at_ms)
             self._known_until_ms = found.watermark_ms or self._known_until_ms
             self._markets = found.rows or [row.unknown(UNSAID) for row in self._markets]
         except (redis.RedisError, Unavailable):
@@ -125,19 +125,19 @@ class Watcher:
     def _figures(self) -> dict[str, Any]:
         return {"lateness": lateness_figure(self._files.window)}
 
-    def _state(self, at_ms: int) -> State:
-        newest = self._files.recents.newest(SIGNALS_SHOWN)
-        return State(
-            name=self._source.name,
+    def _state(self, at_ms: int) -> PageState:
+        newest = self._files.recent_signals.newest(SIGNALS_SHOWN)
+        return PageState(
+            name=self._locator.name,
             venue=self._chosen.venue,
             at_ms=at_ms,
             known_until_ms=self._known_until_ms,
             ok=not self._problems,
             problems=self._problems,
             session=session_at(at_ms),
-            flower_url=self._source.flower_url,
+            flower_url=self._locator.flower_url,
             late_now_ms=self._late_now_ms,
-            verdicts=self._verdicts,
+            verdicts=self._recent_outcomes,
             pipeline=self._pipeline,
             markets=self._markets,
             signals=newest,

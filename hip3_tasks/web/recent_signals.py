@@ -14,7 +14,7 @@ BPS_DIGITS = 2
 
 
 @dataclass(slots=True, kw_only=True)
-class Cell:
+class HorizonCell:
     """One horizon of a signal; `outcome` is None until it is captured or missed."""
 
     offset_ms: int
@@ -40,10 +40,10 @@ class SignalRow:
     raw_edge_bps: float
     net_edge_bps: float
     threshold_bps: float
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[HorizonCell] = field(default_factory=list)
 
 
-class Recents:
+class RecentSignals:
     """The last signals of the files, and a count that says which of them changed since."""
 
     def __init__(self) -> None:
@@ -89,11 +89,11 @@ def _signal(record: dict[str, Any]) -> SignalRow:
         raw_edge_bps=_bps(record["raw_edge_bps"]),
         net_edge_bps=_bps(record["net_edge_bps"]),
         threshold_bps=_bps(record["threshold_bps"]),
-        cells=[Cell(offset_ms=int(offset_ms)) for offset_ms in sorted(record["offsets_ms"])],
+        cells=[HorizonCell(offset_ms=int(offset_ms)) for offset_ms in sorted(record["offsets_ms"])],
     )
 
 
-def _captured(side: Side, record: dict[str, Any]) -> Cell:
+def _captured(side: Side, record: dict[str, Any]) -> HorizonCell:
     change_bps = float(record["edge_change_bps"])
     found = verdict(
         side,
@@ -102,7 +102,7 @@ def _captured(side: Side, record: dict[str, Any]) -> Cell:
         oracle_moved_bps=record["oracle_moved_bps"],
     )
     markout_bps = record["markout_bps"]
-    return Cell(
+    return HorizonCell(
         offset_ms=int(record["offset_ms"]),
         outcome=found,
         edge_change_bps=_bps(change_bps),
@@ -112,10 +112,10 @@ def _captured(side: Side, record: dict[str, Any]) -> Cell:
     )
 
 
-def _missed(record: dict[str, Any]) -> Cell:
+def _missed(record: dict[str, Any]) -> HorizonCell:
     detail = record.get("detail")
     why = str(record["reason"]) + (f": {detail}" if detail else "")
-    return Cell(offset_ms=int(record["offset_ms"]), outcome="missed", why=why)
+    return HorizonCell(offset_ms=int(record["offset_ms"]), outcome="missed", why=why)
 
 
 def _bps(number: Any) -> float:

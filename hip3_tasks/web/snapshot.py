@@ -7,7 +7,7 @@ from typing import Any
 
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import MarketRow
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.web.recent_signals import SignalRow
 
 VERDICTS_OF = 100
@@ -15,7 +15,7 @@ VERDICTS_OF = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
+class RecentOutcomes:
     """Of the last signals at their last horizon."""
 
     signals: int = 0
@@ -25,7 +25,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class PageState:
     """Everything at one moment. The JSON of `/api/state` is this, field by field."""
 
     name: str
@@ -42,8 +42,8 @@ class State:
     flower_url: str | None
     late_now_ms: dict[str, int | None]
     """p50, p99 and max of the captures that fell due in the last two minutes."""
-    verdicts: Verdicts
-    pipeline: Pipeline | None
+    verdicts: RecentOutcomes
+    pipeline: SystemStatus | None
     markets: Sequence[MarketRow]
     signals: Sequence[SignalRow]
     """Newest first."""
@@ -76,11 +76,11 @@ class State:
         }
 
 
-def verdicts_of(newest_first: Sequence[SignalRow]) -> Verdicts:
+def recent_outcomes(newest_first: Sequence[SignalRow]) -> RecentOutcomes:
     """Were the last signals right? Those whose last horizon is still open say nothing yet."""
     decided = [row.cells[-1] for row in newest_first if row.cells and row.cells[-1].outcome][:VERDICTS_OF]
     markouts_bps = [cell.markout_bps for cell in decided if cell.markout_bps is not None]
-    return Verdicts(
+    return RecentOutcomes(
         signals=len(decided),
         outcomes=dict(Counter(str(cell.outcome) for cell in decided)),
         mean_markout_bps=round(sum(markouts_bps) / len(markouts_bps), 2) if markouts_bps else None,

@@ -8,7 +8,7 @@ from hip3_tasks.store.store import Store
 TIMEOUT_S = 1.0
 
 
-class Source:
+class SystemLocator:
     """Systems come and go while a page stays open; each start of `hip3 up` may have another server."""
 
     def __init__(self, asked: Settings) -> None:

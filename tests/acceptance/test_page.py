@@ -147,18 +147,18 @@ def it_fits_phone_and_night(tab: Tab) -> None:
             tab.until(FITS)
 
 
-def charts_are_sketched_until_plotly_has_come(system: System, tab: Tab) -> None:
+def charts_have_a_preview_until_plotly_has_come(system: System, tab: Tab) -> None:
     tab.send("Network.setBlockedURLs", urls=["*/plotly.js"])
     tab.open(url_of(system))
     for chart in ("lateness", "decay"):
-        tab.until(f"document.querySelectorAll('#{chart}-chart .sketch path').length >= 4")
+        tab.until(f"document.querySelectorAll('#{chart}-chart .preview path').length >= 4")
     tab.send("Network.setBlockedURLs", urls=[])
     opened(tab, url_of(system))
-    assert tab.run("document.querySelectorAll('.sketch').length") == 0
+    assert tab.run("document.querySelectorAll('.preview').length") == 0
 
 
 def test_it_says_when_what_it_shows_is_old_and_goes_on(system: System, tab: Tab) -> None:
-    charts_are_sketched_until_plotly_has_come(system, tab)
+    charts_have_a_preview_until_plotly_has_come(system, tab)
     for words, said in (("cli page", "No word from the page's server"), ("-m feed", "The market is not known since")):
         stopped = part_of(system, words)
         stopped.suspend()

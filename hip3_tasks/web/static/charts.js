@@ -1,6 +1,6 @@
 // Plotly, dressed in the page's own colours. The figures come drawn from the server, as the report draws them.
 
-import { sketch } from "./sketch.js";
+import { drawPreview } from "./chart_preview.js";
 
 const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
 const drawn = new Map();
@@ -20,9 +20,9 @@ export function load() {
 
 export async function draw(node, figure) {
   drawn.set(node, figure);
-  if (!window.Plotly) sketch(node, figure);
+  if (!window.Plotly) drawPreview(node, figure);
   const Plotly = await loaded;
-  node.querySelector(".sketch")?.remove();
+  node.querySelector(".preview")?.remove();
   if (drawn.get(node) === figure) await Plotly.react(node, figure.data, dressed(figure.layout), CONFIG);
 }
 

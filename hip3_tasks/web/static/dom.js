@@ -12,15 +12,15 @@ export function element(tag, { text, title, className, ...more } = {}, ...childr
 }
 
 // Touched only where it differs: a table of 150 rows is repainted twice a second.
-export function say(node, text) {
+export function setText(node, text) {
   if (!node.firstChild) node.textContent = text;
   else if (node.firstChild.data !== text) node.firstChild.data = text;
 }
 
-export function dress(node, className) {
+export function setClass(node, className) {
   if (node.className !== className) node.className = className;
 }
 
-export function hint(node, title) {
+export function setTitle(node, title) {
   if (node.title !== (title ?? "")) node.title = title ?? "";
 }

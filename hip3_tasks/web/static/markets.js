@@ -1,6 +1,6 @@
 // The table of markets: rows are made once and changed in place; their order changes rarely, and never under the pointer.
 
-import { $, dress, element, hint, say } from "./dom.js";
+import { $, setClass, element, setTitle, setText } from "./dom.js";
 import { NONE, age, bps, px } from "./format.js";
 
 const REORDER_EVERY_MS = 2000;
@@ -102,7 +102,7 @@ function order(rows, state) {
     if (body.children[place] !== node) body.insertBefore(node, body.children[place] ?? null);
   });
   const live = rows.filter((row) => row.state === "live").length;
-  say($("markets-count"), shown === rows.length ? `${live} live` : `${shown} shown, ${live} live`);
+  setText($("markets-count"), shown === rows.length ? `${live} live` : `${shown} shown, ${live} live`);
 }
 
 // What is missing comes last, whichever way.
@@ -115,7 +115,7 @@ function compare(a, b, sign) {
 function make(coin) {
   const cells = Object.fromEntries(COLUMNS.map(({ key, className }) => [key, element("td", { className })]));
   cells.coin.textContent = coin;
-  hint(cells.coin, coin);
+  setTitle(cells.coin, coin);
   const edges = {};
   for (const key of ["buy_edge_bps", "sell_edge_bps"]) {
     edges[key] = { text: element("span"), bar: element("i") };
@@ -130,23 +130,23 @@ function make(coin) {
 }
 
 function fill({ cells, edges, state, row: node }, row, { at_ms: atMs, session }) {
-  for (const key of ["oracle_px", "mark_px", "bid_px", "ask_px"]) say(cells[key], px(row.coin, row[key]));
-  say(cells.spread_bps, bps(row.spread_bps));
-  say(cells.threshold_bps, bps(row.threshold_bps));
+  for (const key of ["oracle_px", "mark_px", "bid_px", "ask_px"]) setText(cells[key], px(row.coin, row[key]));
+  setText(cells.spread_bps, bps(row.spread_bps));
+  setText(cells.threshold_bps, bps(row.threshold_bps));
   for (const [key, { text, bar }] of Object.entries(edges)) {
     const share = row[key] === null || !(row.threshold_bps > 0) ? 0 : row[key] / row.threshold_bps;
-    say(text, bps(row[key]));
-    dress(cells[key], `edge ${share >= 1 ? "over" : share <= 0 ? "under" : ""}`);
+    setText(text, bps(row[key]));
+    setClass(cells[key], `edge ${share >= 1 ? "over" : share <= 0 ? "under" : ""}`);
     bar.style.transform = `scaleX(${Math.min(1, Math.max(0, share / BAR_SPANS)).toFixed(3)})`;
-    hint(cells[key], `threshold ${bps(row.threshold_bps)} bps, taker fee ${bps(row.taker_fee_bps)}`);
+    setTitle(cells[key], `threshold ${bps(row.threshold_bps)} bps, taker fee ${bps(row.taker_fee_bps)}`);
   }
   const heardMs = row.ctx_at_ms === null ? null : atMs - row.ctx_at_ms;
-  say(cells.age_ms, row.state === "delisted" ? NONE : age(heardMs));
-  dress(cells.age_ms, heardMs > SILENT_MS ? "wide bad" : "wide");
-  say(cells.session, row.state === "delisted" ? NONE : session.slice(0, 3));
-  hint(cells.session, session);
-  say(state, row.state);
-  dress(state, `state ${row.state}`);
-  hint(state, row.why);
-  dress(node, row.state);
+  setText(cells.age_ms, row.state === "delisted" ? NONE : age(heardMs));
+  setClass(cells.age_ms, heardMs > SILENT_MS ? "wide bad" : "wide");
+  setText(cells.session, row.state === "delisted" ? NONE : session.slice(0, 3));
+  setTitle(cells.session, session);
+  setText(state, row.state);
+  setClass(state, `state ${row.state}`);
+  setTitle(state, row.why);
+  setClass(node, row.state);
 }

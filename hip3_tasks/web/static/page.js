@@ -1,10 +1,10 @@
 // One stream of events, kept as one state, drawn when the browser draws. What is old is said to be old.
 
-import * as answers from "./answers.js";
+import * as summary from "./summary.js";
 import * as charts from "./charts.js";
 import * as decay from "./decay.js";
 import * as detail from "./detail.js";
-import { $, say } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { clock } from "./format.js";
 import * as markets from "./markets.js";
 import * as pipeline from "./pipeline.js";
@@ -54,11 +54,11 @@ function redraw() {
   isDirty = true;
   requestAnimationFrame(() => {
     isDirty = false;
-    say($("name"), state.name);
+    setText($("name"), state.name);
     $("simulated").hidden = !state.is_simulated;
-    say($("session"), `${state.session} session`);
-    say($("clock"), `${clock(state.at_ms)} UTC`);
-    answers.draw(state);
+    setText($("session"), `${state.session} session`);
+    setText($("clock"), `${clock(state.at_ms)} UTC`);
+    summary.draw(state);
     markets.draw(state);
     signals.draw(state);
     pipeline.draw(state);
@@ -75,7 +75,7 @@ function judge() {
   else if (unknownMs > OLD_MS) said = `The market is not known since ${clock(state.known_until_ms)} UTC, for ${(unknownMs / 1000).toFixed(0)} s.`;
   const problems = state && !state.ok && silentMs <= OLD_MS ? state.problems.join("; ") : "";
   $("banner").hidden = !said && !problems;
-  say($("banner"), [said, problems].filter(Boolean).join(" "));
+  setText($("banner"), [said, problems].filter(Boolean).join(" "));
   document.body.classList.toggle("stale", Boolean(said));
   show(said ? "#888888" : state?.ok === false ? "#c0392b" : "#2f8f6b");
   // A browser gives up on a stream that was refused, and may not notice one that died in its sleep.

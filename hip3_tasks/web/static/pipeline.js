@@ -1,6 +1,6 @@
 // How the machinery stands, in facts and one chart.
 
-import { $, element, say } from "./dom.js";
+import { $, element, setText } from "./dom.js";
 import { NONE, bytes, count, horizon, ms, words } from "./format.js";
 
 const made = new Map();
@@ -18,7 +18,7 @@ function fact(name, text) {
     made.set(name, value);
     $("pipeline-facts").append(element("dt", { text: name }), value);
   }
-  say(made.get(name), text);
+  setText(made.get(name), text);
 }
 
 function facts(p) {

@@ -1,6 +1,6 @@
 // The newest signals; their cells fill in as they are captured.
 
-import { $, dress, element, hint, say } from "./dom.js";
+import { $, setClass, element, setTitle, setText } from "./dom.js";
 import { bps, clock, horizon, signed, words } from "./format.js";
 
 const MOST = 100;
@@ -24,7 +24,7 @@ export function draw(state) {
   const body = $("signal-rows");
   newest.forEach((row, place) => {
     const parts = made.get(row.signal_id) ?? make(row, wanted);
-    dress(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
+    setClass(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
     fill(parts, row);
     if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
   });
@@ -63,9 +63,9 @@ function make(row, wanted) {
 function fill(parts, row) {
   for (const cell of row.cells) {
     const node = parts.cells.get(cell.offset_ms);
-    dress(node, `cell ${cell.outcome ?? "open"}`);
-    say(node, outcome(cell));
-    hint(node, explained(cell));
+    setClass(node, `cell ${cell.outcome ?? "open"}`);
+    setText(node, outcome(cell));
+    setTitle(node, explained(cell));
   }
 }
 

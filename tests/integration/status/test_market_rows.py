@@ -4,8 +4,8 @@ import pytest
 import redis
 
 from hip3_tasks.domain.market import Gap, Market
-from hip3_tasks.status.market_rows import Known, dislocated, markets_at
-from hip3_tasks.status.redis_snapshot import Snapshot
+from hip3_tasks.status.market_rows import MarketStatus, dislocated, markets_at
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
 from hip3_tasks.store.store import Store
@@ -35,12 +35,12 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
     put(client, keys, "xyz:AAPL", Gap("stalled"))
     watermark_ms, (apple, tesla, old) = markets_at(Store(client, keys), at_ms=T0_MS + 10)
     assert watermark_ms == T0_MS
-    assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", Known.LIVE, T0_MS - 400)
+    assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", MarketStatus.LIVE, T0_MS - 400)
     assert (tesla.bid_px, tesla.ask_px, tesla.oracle_px, tesla.mark_px) == (249.0, 249.5, 250.0, 249.75)
     assert (tesla.buy_edge_bps, tesla.sell_edge_bps, tesla.spread_bps) == (20.0, -40.0, 20.06)
-    assert (apple.state, apple.why, apple.ask_px, apple.threshold_bps) == (Known.GAP, "stalled", None, 15.0)
-    assert (old.coin, old.state) == ("xyz:OLD", Known.DELISTED)
-    assert [row.shown() for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
+    assert (apple.state, apple.why, apple.ask_px, apple.threshold_bps) == (MarketStatus.GAP, "stalled", None, 15.0)
+    assert (old.coin, old.state) == ("xyz:OLD", MarketStatus.DELISTED)
+    assert [row.label for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
 
 
 def test_an_empty_side_has_no_edge_and_no_oracle_none_at_all(client: redis.Redis, keys: Keys) -> None:
@@ -56,7 +56,7 @@ def test_nothing_is_known_of_a_market_when_the_tape_stands(client: redis.Redis, 
     say(client, keys, "xyz:TSLA")
     put(client, keys, "xyz:TSLA", a_market())
     (row,) = markets_at(Store(client, keys), at_ms=T0_MS + 3_001).rows
-    assert (row.state, row.why, row.ask_px) == (Known.GAP, "the tape stands", None)
+    assert (row.state, row.why, row.ask_px) == (MarketStatus.GAP, "the tape stands", None)
 
 
 def test_an_entry_that_does_not_decode_and_an_empty_tape_are_gaps(client: redis.Redis, keys: Keys) -> None:
@@ -86,7 +86,7 @@ def test_one_look_at_the_server_sees_feed_watermark_and_pending_set(client: redi
     status = a_feed_status()
     Store(client, keys).write_feed_status(status)
     client.set(keys.watermark, T0_MS)
-    snapshot = Snapshot.take(Store(client, keys))
+    snapshot = RedisSnapshot.take(Store(client, keys))
     assert (snapshot.feed, snapshot.watermark_ms, snapshot.pending) == (status, T0_MS, 0)
 
 

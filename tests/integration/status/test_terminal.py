@@ -136,7 +136,7 @@ def test_without_a_terminal_addresses_are_said_once_and_problems_as_they_come_an
 
 
 def test_without_a_terminal_a_view_is_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINE_EVERY_S", 1e9)
+    monkeypatch.setattr(module, "LINE_INTERVAL_S", 1e9)
     titles = [line for line in written_elsewhere([WELL] * 4) if line.startswith("hip3 up")]
     assert len(titles) == 1
 

@@ -22,7 +22,7 @@ from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Record
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.embedded_redis import free_port
-from hip3_tasks.web.event_stream import VIEWERS_MOST
+from hip3_tasks.web.event_stream import MAX_VIEWERS
 from tests.support.factories import a_followup, a_market, a_missed, a_signal
 from tests.support.page import PageRig
 from tests.support.waiting import eventually
@@ -347,8 +347,8 @@ def test_markets_stay_while_it_is_not_known_what_the_feed_follows(value: str | N
 def test_one_viewer_too_many_is_told_so(rig: PageRig) -> None:
     rig.feed_says()
     with rig.running(), ExitStack() as viewers:
-        for _ in range(VIEWERS_MOST):
+        for _ in range(MAX_VIEWERS):
             viewer = viewers.enter_context(closing(socket.create_connection(("127.0.0.1", rig.port))))
             viewer.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        until("all watch", lambda: f"hip3_page_viewers {VIEWERS_MOST}.0".encode() in rig.ask("/metrics").body)
+        until("all watch", lambda: f"hip3_page_viewers {MAX_VIEWERS}.0".encode() in rig.ask("/metrics").body)
         assert rig.ask("/events").body == b"retry: 10000\nevent: full\ndata: 200\n\n"

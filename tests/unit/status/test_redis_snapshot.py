@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.status.redis_snapshot import Snapshot, problems, subject
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, problems, subject
 from hip3_tasks.store.feed_status import FeedStatus
 from tests.support.factories import T0_MS
 
@@ -35,7 +35,7 @@ def a_feed_status(**changes: Any) -> FeedStatus:
     return FeedStatus(**(values | changes))
 
 
-HEALTHY = Snapshot(
+HEALTHY = RedisSnapshot(
     at_ms=T0_MS,
     feed=a_feed_status(),
     watermark_ms=T0_MS - 4,

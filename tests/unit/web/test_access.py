@@ -6,11 +6,11 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from hip3_tasks.web import access
-from hip3_tasks.web.access import Guard
+from hip3_tasks.web.access import AccessControl
 from tests.support.asgi import ask
 
-OPEN = Guard(PlainTextResponse("let in"), password=None, hosts=["page", "Hip3.Example"])
-LOCKED = Guard(PlainTextResponse("let in"), password="pässword", hosts=[])
+OPEN = AccessControl(PlainTextResponse("let in"), password=None, hosts=["page", "Hip3.Example"])
+LOCKED = AccessControl(PlainTextResponse("let in"), password="pässword", hosts=[])
 JSON = {"content_type": "application/json"}
 
 

@@ -17,8 +17,8 @@ from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay_sums import MINUTE_MS, Decay
-from hip3_tasks.web.decay_table import Horizon, decay_table
+from hip3_tasks.web.decay_sums import MINUTE_MS, DecaySums
+from hip3_tasks.web.decay_table import DecayRow, decay_table
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
@@ -28,8 +28,8 @@ lines = st.lists(
 )
 
 
-def of(*records: Record) -> Decay:
-    decay = Decay()
+def of(*records: Record) -> DecaySums:
+    decay = DecaySums()
     decay.turn_to(T0_MS)
     for record in records:
         decay.take("followups" if hasattr(record, "offset_ms") else "signals", record.model_dump(mode="json"))
@@ -60,7 +60,7 @@ def test_means_and_counts_are_those_of_the_lines(
         assert row.markout_bps.value == (expected if expected is None else pytest.approx(expected, abs=1e-9))
 
 
-def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
+def band(*edges_bps: float, minutes: Sequence[int]) -> DecayRow:
     drawn = [("xyz:TSLA", Side.BUY, minute, edge, 0.0) for minute, edge in zip(minutes, edges_bps, strict=True)]
     return decay_table(of(*followups(drawn)), coin=None, side=None)[1]
 
@@ -105,7 +105,7 @@ def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
         assert_same(decay_table(decay, coin=None, side=Side(group.name)), group)
 
 
-def assert_same(table: Sequence[Horizon], group: Group) -> None:
+def assert_same(table: Sequence[DecayRow], group: Group) -> None:
     nearest = group.horizons[0]
     expected = [(0, nearest.n, nearest.clusters, nearest.edge_t0_bps, Estimate(value=0, low=0, high=0))]
     expected += [(of.offset_ms, of.n, of.clusters, of.edge_bps, of.markout_bps) for of in group.horizons]

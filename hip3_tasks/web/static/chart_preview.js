@@ -4,12 +4,12 @@ const NS = "http://www.w3.org/2000/svg";
 const [LEFT, RIGHT, TOP, BOTTOM] = [44, 12, 34, 26];
 const DASHES = { dot: "2 3", dash: "7 5" };
 
-export function sketch(node, { data, layout }) {
+export function drawPreview(node, { data, layout }) {
   const [width, height] = [node.clientWidth, node.clientHeight];
   const x = scale(data.flatMap((trace) => trace.x), LEFT, width - RIGHT);
   const y = scale(data.flatMap((trace) => trace.y), height - BOTTOM, TOP, layout.yaxis.type === "log");
   if (!x || !y) return;
-  const svg = made("svg", { width, height, class: "sketch" });
+  const svg = made("svg", { width, height, class: "preview" });
   for (const trace of data) {
     const { color, width: thick = 0, dash } = trace.line;
     const looks = { stroke: color, "stroke-width": thick, "stroke-dasharray": DASHES[dash] ?? "none" };
