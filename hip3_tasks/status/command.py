@@ -63,7 +63,7 @@ def _view(chosen: Settings) -> View:
     ]
     return View(
         title=_title(chosen.feed_name, snapshot),
-        status=SystemStatus.of(
+        status=SystemStatus.from_parts(
             recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),

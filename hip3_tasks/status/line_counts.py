@@ -56,7 +56,7 @@ class LineCounts:
 
     @property
     def lateness(self) -> LatenessHistogram:
-        """Of the follow-ups of every offset."""
+        """The lateness of all follow-ups, whatever their offset."""
         return joined(self.lateness_by_offset_ms.values())
 
     def add(self, kind: str, lines: Iterable[bytes]) -> None:

@@ -1,12 +1,12 @@
-"""How a system stands, as its feed, its Redis and its disk say; and what of that is red."""
+"""The state of a feed and its workers as Redis has it, and the problems in it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import redis
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.files.retention import disk_problem
@@ -17,36 +17,54 @@ from hip3_tasks.store.worker_status import SILENT_MS, WorkerNote
 
 SILENCE_RED_MS = 5_000
 NO_WORKER_RED_MS = 15_000
-"""For so long after its start a feed may be without a worker."""
+"""A feed may be without a worker for so long after its start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedisSnapshot:
-    """One look at Redis; None is what could not be seen."""
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """Annotates a field that `/metrics` shows as a gauge."""
+
+    text: str
+    name: str = ""
+    """The metric's name after `hip3_`; the field's name if empty."""
+    per_unit: int = 1
+    """The metric is the field's value divided by this."""
+
+    def metric(self, field: str) -> str:
+        return f"hip3_{self.name or field}"
+
+
+class QueueStatus(BaseModel):
+    """The work in Redis and its workers; None is not known."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pending: Annotated[int | None, Gauge("Captures not yet on disk.")] = None
+    overdue: Annotated[int | None, Gauge("Pending captures that their own task has not made in time.")] = None
+    queued: Annotated[int | None, Gauge("Tasks that no worker has taken.")] = None
+    quarantined: Annotated[int | None, Gauge("Messages in the quarantine.")] = None
+    workers: list[WorkerNote] = []
+    """The workers that reported within SILENT_MS."""
+    server_bytes: Annotated[int | None, Gauge("Memory that Redis uses.", "redis_memory_bytes")] = None
+
+
+class RedisSnapshot(QueueStatus):
+    """One reading of Redis; None is not known."""
 
     at_ms: int
-    """On the feed's clock, as far as it is known: every due time and the watermark are on it."""
+    """The time of the feed's clock, if the feed is known: due times and the watermark use that clock."""
     feed: FeedStatus | None = None
     watermark_ms: int | None = None
-    pending: int | None = None
-    overdue: int | None = None
-    """Captures whose own task has not done it FIRST_TRY_MS after their due time."""
     oldest_due_at_ms: int | None = None
-    queued: int | None = None
-    """Tasks that no worker has taken in."""
-    quarantined: int | None = None
-    workers: tuple[WorkerNote, ...] = ()
-    server_bytes: int | None = None
-    """What Redis uses of its memory."""
     queue: str = ""
     consumers: int | None = None
-    """Workers that said lately that they consume the queue."""
+    """The workers that consume the queue."""
     fault: str | None = None
-    """Why Redis could not be asked."""
+    """The reason why Redis could not be read."""
 
     @classmethod
     def take(cls, store: Store) -> Self:
-        """Never raises for what is wrong with Redis: that is a thing to show."""
+        """Read Redis now. An error of Redis is the `fault`, and is not raised."""
         try:
             feed = store.feed_status()
             at_ms = wall_ms() - (feed.clock_behind_wall_ms if feed else 0)
@@ -60,7 +78,7 @@ class RedisSnapshot:
                 oldest_due_at_ms=store.pending.oldest_due_at_ms(),
                 queued=store.queue_length(),
                 quarantined=store.dead_letters(),
-                workers=tuple(workers),
+                workers=workers,
                 server_bytes=store.memory_bytes(),
                 queue=store.keys.queue,
                 consumers=sum(worker.consumes(store.keys.queue) for worker in workers),

@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -160,7 +159,7 @@ class Run:
         self._looked_at_s = time.monotonic()
         snapshot = RedisSnapshot.take(self._store)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
-            snapshot = replace(snapshot, feed=None)  # what an earlier one said
+            snapshot = snapshot.model_copy(update={"feed": None})  # what an earlier one said
         if snapshot.feed:
             self.tally.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
             self._hear(snapshot.feed, at_ms=snapshot.at_ms)
@@ -199,7 +198,7 @@ class Run:
 
     def _status(self, snapshot: RedisSnapshot) -> SystemStatus:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
-        return SystemStatus.of(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
+        return SystemStatus.from_parts(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
 
     def _problems(self, snapshot: RedisSnapshot) -> list[str]:
         return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
@@ -222,7 +221,7 @@ class Run:
 
     def summary(self) -> SystemStatus:
         """What happened, and what was left open."""
-        return SystemStatus.of(
+        return SystemStatus.from_parts(
             self.tally, RedisSnapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None
         )
 

@@ -60,7 +60,7 @@ class Page:
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._poller.watch(self.broadcast))
+        watching = asyncio.create_task(self._poller.run(self.broadcast))
         preparing = asyncio.create_task(asyncio.to_thread(assets.prepare))
         yield
         watching.cancel()

@@ -10,6 +10,7 @@ from hip3_tasks.domain.outcome import Verdict
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
 from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.redis_snapshot import Gauge
 from hip3_tasks.status.system_status import DayFile, SystemStatus
 from hip3_tasks.store.worker_status import WorkerNote
 from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
@@ -32,4 +33,10 @@ def test_every_field_and_every_word_is_described(name: str) -> None:
 def test_every_metric_is_described_and_no_other() -> None:
     code = (ROOT / "hip3_tasks" / "web" / "metrics.py").read_text()
     metrics = {name + ("_total" if counter else "") for counter, name in METRIC.findall(code)}
+    metrics |= {
+        gauge.metric(name)
+        for name, field in SystemStatus.model_fields.items()
+        for gauge in field.metadata
+        if isinstance(gauge, Gauge)
+    }
     assert set(re.findall(r"`(hip3_\w+)`", DOC)) == metrics

@@ -327,7 +327,7 @@ def test_what_cannot_be_shown_makes_it_red_until_it_can_again(rig: PageRig) -> N
         until("it is red", lambda: rig.ask("/healthz").status == 503)
         until("it has stood still for long", lambda: rig.ask("/livez").body == b"stalled\n")
         assert b"hip3_up 0.0" in rig.ask("/metrics").body
-        assert rig.log.count("look_failed") == 1
+        assert rig.log.count("poll_failed") == 1
         rig.feed_says()
         until("it is well again", lambda: rig.ask("/healthz").status == rig.ask("/livez").status == 200)
 

@@ -1,6 +1,5 @@
 """When health is red, and what is said then."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ HEALTHY = RedisSnapshot(
 
 
 def said(data_dir: Path, **changes: Any) -> list[str]:
-    return problems(replace(HEALTHY, **changes), data_dir=data_dir, min_free_mb=0)
+    return problems(HEALTHY.model_copy(update=changes), data_dir=data_dir, min_free_mb=0)
 
 
 def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
