@@ -9,17 +9,18 @@ import orjson
 import redis
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
 from hip3_tasks.recapture.command import QUEUED_MOST
 from hip3_tasks.recapture.recapture import recapture
 from hip3_tasks.settings import Settings
-from hip3_tasks.web import assets
 from hip3_tasks.web.access import AccessControl
+from hip3_tasks.web.assets import Assets, plotly_gzipped
 from hip3_tasks.web.decay_cache import DecayCache
 from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.file_feed import FileFeed
@@ -37,14 +38,15 @@ class Page:
     def __init__(self, asked: Settings) -> None:
         self.broadcast = Broadcast()
         self._asked, self._locator, self._files = asked, SystemLocator(asked), FileFeed(asked.data_dir)
+        self._assets = Assets()
         self._poller = Poller(self._locator, self._files)
         self._decay_cache = DecayCache(self._files)
         self._metrics = Metrics(self.broadcast, self._files.totals)
 
     def app(self) -> Starlette:
         get: dict[str, Callable[[Request], Any]] = {
-            "/": assets.page,
-            "/static/{name}": assets.static,
+            "/": self._assets.page,
+            "/static/plotly.js": self._assets.plotly,
             "/events": self.events,
             "/api/state": self.state,
             "/api/signal": self.signal,
@@ -53,15 +55,16 @@ class Page:
             "/healthz": self.healthz,
             "/livez": self.livez,
         }
-        routes = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
+        routes: list[BaseRoute] = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
         routes.append(Route("/api/recapture", self.recapture, methods=["POST"]))
+        routes.append(Mount("/static", GZipMiddleware(self._assets)))
         guard = Middleware(AccessControl, password=self._asked.page_password, hosts=self._asked.page_hosts)
         return Starlette(routes=routes, middleware=[guard], lifespan=self._living)
 
     @asynccontextmanager
     async def _living(self, _: Starlette) -> AsyncIterator[None]:
         watching = asyncio.create_task(self._poller.run(self.broadcast))
-        preparing = asyncio.create_task(asyncio.to_thread(assets.prepare))
+        preparing = asyncio.create_task(asyncio.to_thread(plotly_gzipped))
         yield
         watching.cancel()
         await asyncio.gather(watching, preparing, return_exceptions=True)

@@ -279,7 +279,15 @@ def test_files_are_sent_zipped_and_only_when_they_changed(served: PageRig) -> No
     assert first.headers["content-encoding"] == "gzip" and len(first.body) < 2_000_000
     again = served.ask("/static/plotly.js", accept_encoding="gzip", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
+    for path in ("/static/plotly.js", "/static/page.js", "/"):
+        plain = served.ask(path)
+        assert (plain.status, plain.headers["cache-control"]) == (200, "no-cache")
+        again = served.ask(path, if_none_match=plain.headers["etag"])
+        assert (again.status, again.body, again.headers["cache-control"]) == (304, b"", "no-cache")
     assert served.ask("/static/page.js").body.startswith(b"//")
+    zipped = served.ask("/static/page.js", accept_encoding="gzip")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert zipped.headers["content-type"].startswith("text/javascript")
     for path in (
         "/static/..%2fapp.py",
         "/static/index.html",
