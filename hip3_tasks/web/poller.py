@@ -14,7 +14,7 @@ from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
-from hip3_tasks.status.redis_snapshot import RedisSnapshot, problems
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
 from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure
@@ -119,6 +119,7 @@ class Poller:
             "flower_url": self._locator.flower_url,
             "ok": not red,
             "problems": red,
+            "notices": notices(snapshot),
             "is_simulated": snapshot.feed.is_simulated if snapshot.feed else self._state.is_simulated,
             "late_now_ms": window.lateness_since(snapshot.at_ms - LATE_NOW_MS).summary(),
             "pipeline": SystemStatus.from_parts(

@@ -36,6 +36,8 @@ class PageState:
     ok: bool = False
     """Whether `hip3 status --check` succeeds."""
     problems: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    """The feed's notices, such as coins in the settings that the venue does not list. They turn nothing red."""
     flower_url: str | None = None
     is_simulated: bool | None = None
     """Whether the venue's prices are made up, by the feed's last report; None before the first."""

@@ -181,7 +181,7 @@ def test_it_says_when_what_it_shows_is_old_and_goes_on(system: System, tab: Tab)
 
 def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: Tab) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
-    rig.feed_says(problems=[HOSTILE])
+    rig.feed_says(problems=[HOSTILE], notices=[HOSTILE, "xyz:NONE is not listed"])
     rig.markets(**{HOSTILE.removeprefix("xyz:"): a_market(), "GOOD": a_market()})
     line = orjson.loads(a_signal(at_ms=wall_ms()).line()) | {"market_key": HOSTILE, "signal_id": HOSTILE}
     rig.append(a_signal(at_ms=wall_ms()))
@@ -194,6 +194,8 @@ def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: 
         shown = "[...document.querySelectorAll('#market-rows td, #signal-rows td')].map((cell) => cell.textContent)"
         assert tab.run(shown).count(HOSTILE) == 2
         assert HOSTILE in tab.text("#banner")
+        assert tab.text("#notices") == f"{HOSTILE}; xyz:NONE is not listed"
+        assert tab.run("document.querySelector('#notices').checkVisibility()")
         tab.run("[...document.querySelectorAll('#signal-rows tr')].find((row) => row.dataset.id.includes('<')).click()")
         tab.until("document.querySelector('#signal').open")
         tab.until("[...document.querySelectorAll('#decay-coin option')].length === 3")

@@ -55,6 +55,8 @@ function redraw() {
   requestAnimationFrame(() => {
     isDirty = false;
     setText($("name"), state.name);
+    $("notices").hidden = !state.notices.length;
+    setText($("notices"), state.notices.join("; "));
     $("simulated").hidden = !state.is_simulated;
     setText($("session"), `${state.session} session`);
     setText($("clock"), `${clock(state.at_ms)} UTC`);

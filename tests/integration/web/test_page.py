@@ -54,7 +54,7 @@ def until(what: str, is_so: Callable[[], Any]) -> Any:
 
 
 def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
-    rig.feed_says(reconnects=2)
+    rig.feed_says(reconnects=2, notices=["xyz:NONE is not listed"])
     rig.markets(TSLA=a_market(), AAPL=Gap("stalled"))
     signal_ = a_signal(at_ms=wall_ms() - 4_000)
     rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
@@ -68,6 +68,7 @@ def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
         ]
         (row,) = state["signals"]
         assert [cell["outcome"] for cell in row["cells"]] == ["book_came", "missed", None]
+        assert state["notices"] == ["xyz:NONE is not listed"]
         pipeline = state["pipeline"]
         assert (pipeline["signals"], pipeline["followups"], pipeline["missed"]) == (1, 1, 1)
         assert pipeline["reconnects"] == 2
