@@ -18,6 +18,10 @@ from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
 from hip3_tasks.status.outcome_sums import CostTable, OutcomeSums
 
 LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
+MAX_MAGNITUDE = 1e15
+"""The largest number that is read: beyond any time in ms, price or size, below 2^53 and within JavaScript's dates."""
+NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""The errors of reading a line that is no record: a field is missing, or has a value of another type."""
 
 
 @dataclass
@@ -60,12 +64,11 @@ class LineCounts:
         return joined(self.lateness_by_offset_ms.values())
 
     def add(self, kind: str, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            with suppress(ValueError):
-                self.take(kind, orjson.loads(line))
+        for record in read_records(lines):
+            self.take(kind, record)
 
-    def take(self, kind: str, record: Any) -> None:
-        with suppress(ValueError, TypeError, KeyError):
+    def take(self, kind: str, record: dict[str, Any]) -> None:
+        with suppress(*NO_RECORD):
             if kind == "signals":
                 self.signals += "timestamp_ms" in record
                 self._costs.take(record)
@@ -103,6 +106,33 @@ class RunLineCounts(LineCounts):
     def update(self) -> None:
         for kind, lines in self._tail.new_lines():
             self.add(kind, lines)
+
+
+def read_records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Decode lines, except those that belong to no signal or have an impossible value; `hip3 audit` names these."""
+    for line in lines:
+        with suppress(ValueError):
+            record = orjson.loads(line)
+            if isinstance(record, dict) and _is_possible(record):
+                yield record
+
+
+def _is_possible(record: dict[str, Any]) -> bool:
+    if not (isinstance(record.get("signal_id"), str) and isinstance(record.get("market_key"), str)):
+        return False
+    # In a loop, since a day has millions of lines: a call for each value takes four times as long.
+    for value in record.values():
+        kind = type(value)
+        if kind is float or kind is int:
+            if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+                return False
+        elif kind is dict or (kind is list and not all(map(_is_possible_integer, value))):
+            return False
+    return True
+
+
+def _is_possible_integer(value: object) -> bool:
+    return type(value) is int and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE
 
 
 def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> LineCounts:

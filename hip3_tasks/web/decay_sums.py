@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array
+from hip3_tasks.status.line_counts import NO_RECORD
 
 MINUTE_MS = 60_000
 SUMS = ("n", "edge_t0", "edge", "markout_n", "markout")
@@ -73,7 +74,7 @@ class DecaySums:
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """A line of a file; one of another day, and what is no follow-up, counts for nothing."""
         if kind == "followups":
-            with suppress(ValueError, TypeError, KeyError, OverflowError):
+            with suppress(*NO_RECORD):
                 self._add(record)
 
     def turn_to(self, at_ms: int) -> None:

@@ -9,21 +9,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.line_reader import backwards
 from hip3_tasks.files.tail import Tail
-from hip3_tasks.status.line_counts import LineCounts, recent_lines
+from hip3_tasks.status.line_counts import LineCounts, read_records, recent_lines
 from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
 from hip3_tasks.web.decay_sums import DecaySums
 from hip3_tasks.web.recent_signals import RecentSignals
 
 CATCH_UP_S = 0.05
 """Of each look, until the whole day is read: a tenth of a core."""
-MOST = 1e15
-"""Beyond any time in ms, price or size that there is, and within what a browser counts exactly and has a date for."""
 
 
 class FileFeed:
@@ -46,7 +42,7 @@ class FileFeed:
                 self._begin(at_ms)
             assert self._tail is not None
             for kind, lines in self._tail.new_lines():
-                for record in _records(lines):
+                for record in read_records(lines):
                     self.totals.take(kind, record)
                     self._take(kind, record)
                     self.decay.take(kind, record)
@@ -58,7 +54,7 @@ class FileFeed:
         ends = dict(tail.read_to)
         since_ms = at_ms - BUCKET_MS * BUCKETS
         found = [
-            (kind, list(_records(lines)))
+            (kind, list(read_records(lines)))
             for kind, lines in recent_lines(self._data_dir, since_ms, until_ms=at_ms, ends=ends)
         ]
         for kind, records in sorted(found, key=lambda part: part[0] != "signals"):
@@ -75,7 +71,7 @@ class FileFeed:
         path = jsonl_path(self._data_dir, "followups", day)
         with suppress(FileNotFoundError), path.open("rb") as file:
             for lines in backwards(file.fileno(), ends.get(path, 0)):
-                for record in _records(lines):
+                for record in read_records(lines):
                     self.decay.take("followups", record)
                 yield
 
@@ -83,30 +79,6 @@ class FileFeed:
         until_s = time.monotonic() + CATCH_UP_S
         while not self.is_caught_up and time.monotonic() < until_s:
             self.is_caught_up = next(self._backlog, self) is self
-
-
-def _records(lines: Any) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        with suppress(ValueError):
-            record = orjson.loads(line)
-            if isinstance(record, dict) and _can_be_shown(record):
-                yield record
-
-
-def _can_be_shown(record: dict[str, Any]) -> bool:
-    """Whether it belongs to a signal and nothing in it is beyond bounds; what it lacks besides is found later."""
-    if not (isinstance(record.get("signal_id"), str) and isinstance(record.get("market_key"), str)):
-        return False
-    for value in record.values():
-        kind = type(
-            value
-        )  # in a loop, since a day has millions of lines: a call for each value takes four times as long
-        if kind is float or kind is int:
-            if not -MOST <= value <= MOST:
-                return False
-        elif kind is dict or (kind is list and not all(type(part) is int and -MOST <= part <= MOST for part in value)):
-            return False
-    return True
 
 
 def _written_at_ms(record: dict[str, Any]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import verdict
+from hip3_tasks.status.line_counts import NO_RECORD
 
 MOST = 2_000
 BPS_DIGITS = 2
@@ -52,7 +53,7 @@ class RecentSignals:
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """What is no record, or belongs to no signal that is kept, is left out."""
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
+        with suppress(*NO_RECORD):
             if kind == "signals":
                 row = _signal(record)
                 self._rows[row.signal_id] = row

@@ -74,7 +74,7 @@ def test_lines_that_a_writer_took_back_do_not_hide_those_that_follow(tmp_path: P
     assert counts.signals == 3
 
 
-NO_OFFSET = b'{"captured_at_ms": 2, "due_at_ms": 1, "offset_ms": "\\u001b[2J"}'
+NO_OFFSET = b'{"signal_id": "a", "market_key": "b", "captured_at_ms": 2, "due_at_ms": 1, "offset_ms": "\\u001b[2J"}'
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"offset_ms": 1000}', b"\xff", NO_OFFSET])

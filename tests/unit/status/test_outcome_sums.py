@@ -25,7 +25,7 @@ from tests.support.generators import KINDS, Directory, outcomes, signals
 def taken(*records: Record) -> dict[int, OutcomeSummary]:
     counts = LineCounts()
     for record in records:
-        counts.add(KINDS[type(record)], [record.line()])
+        counts.take(KINDS[type(record)], record.model_dump(mode="json"))
     return status(counts).outcomes_by_offset_ms
 
 
