@@ -1,4 +1,4 @@
-"""What the data files say has happened: signals, follow-ups, what was missed, how late, and who was right."""
+"""Counts of the lines of data files: signals, follow-ups, missed captures, lateness and outcomes."""
 
 import os
 from collections import Counter, defaultdict
@@ -26,24 +26,24 @@ NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 
 @dataclass
 class WorkerStart:
-    """When the first worker came, as far as that is known; the tallies of one reader share it."""
+    """The time at which the first worker came, if known. The counts of one reader share it."""
 
     first_worker_at_ms: int | None = None
 
     def explains(self, *, due_at_ms: int, captured_at_ms: int) -> bool:
-        """Whether a capture was late since it fell due before there was a worker: a start, and no lateness."""
+        """Whether a capture was due before there was a worker. Such a delay is no lateness of the system."""
         return self.first_worker_at_ms is not None and due_at_ms < self.first_worker_at_ms <= captured_at_ms
 
 
 class LineCounts:
-    """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
+    """Counts of records. A line that is no record is not counted; `hip3 audit` names it."""
 
     def __init__(self, costs: CostTable | None = None, start: WorkerStart | None = None) -> None:
-        """Both are shared by tallies that see the lines of the same signals."""
+        """Counts that read lines of the same signals share `costs` and `start`."""
         self._costs = CostTable() if costs is None else costs
         self.start = WorkerStart() if start is None else start
         self.due_before_worker = 0
-        """Follow-ups that are left out of the lateness."""
+        """The number of follow-ups that are left out of the lateness."""
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
@@ -97,7 +97,7 @@ class LineCounts:
 
 
 class RunLineCounts(LineCounts):
-    """The lines appended since its making, to files of whatever day."""
+    """Counts the lines appended to the data files of any day after it was created."""
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ def _is_possible_integer(value: object) -> bool:
 
 
 def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> LineCounts:
-    """The counts of the signals since an instant and of their captures; files are read from their ends."""
+    """Count the signals since an instant and their captures. Files are read backwards."""
     counts = LineCounts(start=start)
     for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
         counts.add(kind, lines)
@@ -146,9 +146,9 @@ def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart |
 def recent_lines(
     data_dir: Path, since_ms: int, *, until_ms: int, ends: Mapping[Path, int] | None = None
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The lines of the signals since an instant and of their captures, by kind of file, in no order.
+    """Yield a kind of file and the lines of signals since an instant and of their captures, in no order.
 
-    `ends` says where to read each file from, backwards: not from its end.
+    Each file is read backwards from its offset in `ends`, or from its end.
     """
     for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
         for kind in KINDS:
@@ -157,7 +157,7 @@ def recent_lines(
 
 
 def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[bytes]:
-    """The lines of signals since an instant; those of older ones may stand between them."""
+    """Yield the lines of signals since an instant; lines of older signals may stand between them."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         if end is None:
             end = whole_length(file.fileno(), os.fstat(file.fileno()).st_size)
@@ -169,7 +169,7 @@ def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[byte
 
 
 def _times_ms(line: bytes) -> tuple[int, int]:
-    """When the signal of a line was, and when the line was written."""
+    """The time of a line's signal, and the time at which the line was written; 0 if unknown."""
     try:
         record: dict[str, Any] = orjson.loads(line)
         signal_ms = int(record.get("timestamp_ms") or record["signal_timestamp_ms"])

@@ -94,15 +94,15 @@ class RedisSnapshot(QueueStatus):
 
 
 def problems(snapshot: RedisSnapshot, *, data_dir: Path, min_free_mb: int) -> list[str]:
-    """What turns health red, in words; empty when all is well."""
+    """The problems that make health red, in words; empty when all is well."""
     disk = disk_problem(data_dir, min_free_mb=min_free_mb)
-    found = [snapshot.fault] if snapshot.fault else _faults(snapshot)
-    by_subject = {subject(problem): problem for problem in [*found, *([disk] if disk else [])]}
+    texts = [snapshot.fault] if snapshot.fault else _faults(snapshot)
+    by_subject = {subject(problem): problem for problem in [*texts, *([disk] if disk else [])]}
     return list(by_subject.values())
 
 
 def notices(snapshot: RedisSnapshot) -> Sequence[str]:
-    """What the feed would have an operator know, and is no problem."""
+    """The feed's notices for an operator. They are no problems."""
     return snapshot.feed.notices if snapshot.feed else ()
 
 
@@ -110,12 +110,12 @@ def _faults(snapshot: RedisSnapshot) -> list[str]:
     feed, at_ms = snapshot.feed, snapshot.at_ms
     if feed is None:
         return ["no status of the feed: it does not run, or not for a minute"]
-    found = list(feed.problems)
+    texts = list(feed.problems)
     if at_ms - feed.at_ms > SILENCE_RED_MS:
-        found.append(f"the feed is silent for {(at_ms - feed.at_ms) / 1000:.0f} s")
+        texts.append(f"the feed is silent for {(at_ms - feed.at_ms) / 1000:.0f} s")
     if snapshot.consumers == 0 and at_ms - feed.started_at_ms > NO_WORKER_RED_MS:
-        found.append(f"no worker consumes the queue {snapshot.queue}")
-    return found + lags(
+        texts.append(f"no worker consumes the queue {snapshot.queue}")
+    return texts + lags(
         at_ms=at_ms,
         watermark_ms=_judged_watermark_ms(snapshot, feed),
         oldest_due_at_ms=snapshot.oldest_due_at_ms,
@@ -124,15 +124,15 @@ def _faults(snapshot: RedisSnapshot) -> list[str]:
 
 
 def _judged_watermark_ms(snapshot: RedisSnapshot, feed: FeedStatus) -> int | None:
-    """A feed that has just begun has none yet, or that of the feed before it."""
+    """The watermark to judge: a feed that has just started has none yet, or that of the feed before it."""
     has_just_begun = snapshot.at_ms - feed.started_at_ms < LASTING_MS
     return max(snapshot.watermark_ms or 0, feed.started_at_ms) if has_just_begun else snapshot.watermark_ms
 
 
 def subject(problem: str) -> Sequence[str]:
-    """Its first words without numbers and plurals: the same problem has the same subject at every look.
+    """The first words without numbers and plurals: the same problem has the same subject each time.
 
-    The feed and whoever looks at it find the same things; each is said once.
+    So a problem that both the feed and this process find is shown once.
     """
     words = (word.rstrip("s:,") for word in problem.split() if not any(map(str.isdigit, word)))
     return tuple(words)[:3]

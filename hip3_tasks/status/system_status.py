@@ -33,7 +33,7 @@ class SystemStatus(QueueStatus):
     """p50, p99 and max of captured_at_ms − due_at_ms."""
     lateness_ms_by_offset_ms: dict[int, dict[str, int | None]]
     outcomes_by_offset_ms: dict[int, OutcomeSummary]
-    """Were the signals right, and by how much; only offsets that have a follow-up."""
+    """Whether signals were right, and by how much; only offsets that have a follow-up."""
     due_before_worker: int
     """Follow-ups that were due before the first worker came. They are in no lateness."""
     watermark_age_ms: Annotated[int | None, Gauge("Age of the watermark.", "watermark_age_seconds", per_unit=1000)]

@@ -198,7 +198,7 @@ class Run:
 
     def _status(self, snapshot: RedisSnapshot) -> SystemStatus:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
-        return SystemStatus.from_parts(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
+        return SystemStatus.from_parts(self.tally, snapshot, files=files, frames_per_s=self._rate.update(snapshot.feed))
 
     def _problems(self, snapshot: RedisSnapshot) -> list[str]:
         return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)

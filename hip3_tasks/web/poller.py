@@ -126,7 +126,7 @@ class Poller:
                 window.counts(),
                 snapshot,
                 files=files_today(settings.data_dir, at_ms=snapshot.at_ms),
-                frames_per_s=self._frame_rate.of(snapshot.feed),
+                frames_per_s=self._frame_rate.update(snapshot.feed),
             ),
         }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.status.next_steps import has_data, report_command, shown
-from hip3_tasks.status.problem_changes import ProblemChanges
+from hip3_tasks.status.terminal import ProblemChanges
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +41,8 @@ def test_only_a_signal_is_data(tmp_path: Path) -> None:
 
 def test_each_problem_is_told_when_it_comes_and_when_it_goes() -> None:
     changes = ProblemChanges()
-    assert changes.told(["the feed is silent for 6 s"]) == ["red: the feed is silent for 6 s"]
-    assert changes.told(["the feed is silent for 7 s", "Redis: away"]) == ["red: Redis: away"]
-    assert changes.told(["Redis: away"]) == ["over: the feed is silent for 7 s"]
-    assert changes.told([]) == ["over: Redis: away"]
-    assert changes.told([]) == []
+    assert changes.update(["the feed is silent for 6 s"]) == ["red: the feed is silent for 6 s"]
+    assert changes.update(["the feed is silent for 7 s", "Redis: away"]) == ["red: Redis: away"]
+    assert changes.update(["Redis: away"]) == ["over: the feed is silent for 7 s"]
+    assert changes.update([]) == ["over: Redis: away"]
+    assert changes.update([]) == []
