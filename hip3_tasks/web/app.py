@@ -1,4 +1,4 @@
-"""The page's routes. All of them only read, but `/api/recapture`, which does what `hip3 recapture` does."""
+"""The page's routes. All only read, except `/api/recapture`, which does what `hip3 recapture` does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -33,11 +33,12 @@ MAX_BODY_BYTES = 1_000
 
 
 class Page:
-    """One page over one system."""
+    """The page of one system."""
 
-    def __init__(self, asked: Settings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.broadcast = Broadcast()
-        self._asked, self._locator, self._files = asked, SystemLocator(asked), FileFeed(asked.data_dir)
+        self._settings, self._files = settings, FileFeed(settings.data_dir)
+        self._locator = SystemLocator(settings)
         self._assets = Assets()
         self._poller = Poller(self._locator, self._files)
         self._decay_cache = DecayCache(self._files)
@@ -58,19 +59,19 @@ class Page:
         routes: list[BaseRoute] = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
         routes.append(Route("/api/recapture", self.recapture, methods=["POST"]))
         routes.append(Mount("/static", GZipMiddleware(self._assets)))
-        guard = Middleware(AccessControl, password=self._asked.page_password, hosts=self._asked.page_hosts)
-        return Starlette(routes=routes, middleware=[guard], lifespan=self._living)
+        guard = Middleware(AccessControl, password=self._settings.page_password, hosts=self._settings.page_hosts)
+        return Starlette(routes=routes, middleware=[guard], lifespan=self._lifespan)
 
     @asynccontextmanager
-    async def _living(self, _: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._poller.run(self.broadcast))
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        polling = asyncio.create_task(self._poller.run(self.broadcast))
         preparing = asyncio.create_task(asyncio.to_thread(plotly_gzipped))
         yield
-        watching.cancel()
-        await asyncio.gather(watching, preparing, return_exceptions=True)
+        polling.cancel()
+        await asyncio.gather(polling, preparing, return_exceptions=True)
 
     async def events(self, _: Request) -> Response:
-        # Not to be gathered up by a proxy on the way.
+        # The header keeps a proxy from buffering the stream.
         return StreamingResponse(
             self.broadcast.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
@@ -94,19 +95,18 @@ class Page:
         return Response(self._metrics.text(), media_type=TYPE)
 
     async def healthz(self, _: Request) -> Response:
-        """Red when the system is, or nobody could look at it lately: 503."""
+        """503 if health is red or the last state is too old."""
         return PlainTextResponse("ok\n", 200) if self.broadcast.is_well else PlainTextResponse("red\n", 503)
 
     async def livez(self, _: Request) -> Response:
-        """Whether this process works, however the system stands."""
+        """503 if this process publishes no state, whatever the state says."""
         if self.broadcast.is_live:
             return PlainTextResponse("ok\n", 200)
         return PlainTextResponse("stalled\n" if self.broadcast.state else "starting\n", 503)
 
     async def recapture(self, request: Request) -> Response:
         try:
-            asked = orjson.loads(await _body(request))
-            signal_id = asked["signal_id"]
+            signal_id = orjson.loads(await _body(request))["signal_id"]
         except (ValueError, TypeError, KeyError):
             return _json({"error": 'expected {"signal_id": "DEX:COIN-MILLISECONDS"}'}, 400)
         try:
@@ -121,12 +121,12 @@ class Page:
         store = self._locator.store
         if store.queue_length() > QUEUED_MOST:
             raise Unavailable("too many captures are queued already; try again")
-        signal = recapture(signal_id, data_dir=self._asked.data_dir, client=store.client, keys=store.keys)
+        signal = recapture(signal_id, data_dir=self._settings.data_dir, client=store.client, keys=store.keys)
         return list(signal.offsets_ms)
 
 
 async def _body(request: Request) -> bytes:
-    """Raises ValueError when it is too long to be a question of ours."""
+    """Raises ValueError for a body longer than MAX_BODY_BYTES."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

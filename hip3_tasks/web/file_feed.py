@@ -1,6 +1,6 @@
-"""All that the page shows of the data files, from their tails: signals, counts, lateness and today's decay.
+"""Reads the ends of the data files for the page: signals, counts, lateness and today's decay.
 
-What was there before is read backwards: the last quarter of an hour at once, the rest of the day bit by bit.
+Older lines are read backwards: the last 15 minutes at once, the rest of the day in small steps.
 """
 
 import time
@@ -19,23 +19,23 @@ from hip3_tasks.web.decay_sums import DecaySums
 from hip3_tasks.web.recent_signals import RecentSignals
 
 CATCH_UP_S = 0.05
-"""Of each look, until the whole day is read: a tenth of a core."""
+"""The time per poll for older lines, until the day is read: a tenth of a core."""
 
 
 class FileFeed:
-    """One data directory, which need not be there yet."""
+    """The lines of one data directory, which need not exist yet."""
 
     def __init__(self, data_dir: Path) -> None:
         self.recent_signals, self.window, self.decay = RecentSignals(), RollingWindow(), DecaySums()
         self.totals = LineCounts(start=self.window.start)
-        """Of the lines appended since this began: what only ever grows."""
+        """Counts of the lines appended since the page started. They only grow."""
         self._data_dir = data_dir
         self._tail: Tail | None = None
         self._backlog: Iterator[None] = iter(())
         self.is_caught_up = False
 
     def update(self, at_ms: int) -> None:
-        """Read what is new, and some of what is old. A directory that is not there has nothing new."""
+        """Read new lines, and some older ones. A directory that does not exist has none."""
         with suppress(OSError):
             self.decay.turn_to(at_ms)
             if self._tail is None:
@@ -53,11 +53,11 @@ class FileFeed:
         tail = Tail(self._data_dir)
         ends = dict(tail.read_to)
         since_ms = at_ms - BUCKET_MS * BUCKETS
-        found = [
+        recent = [
             (kind, list(read_records(lines)))
             for kind, lines in recent_lines(self._data_dir, since_ms, until_ms=at_ms, ends=ends)
         ]
-        for kind, records in sorted(found, key=lambda part: part[0] != "signals"):
+        for kind, records in sorted(recent, key=lambda item: item[0] != "signals"):
             for record in sorted(records, key=_written_at_ms):
                 self._take(kind, record)
         self._backlog = self._rest_of_the_day(ends, utc_day(at_ms))
@@ -82,5 +82,5 @@ class FileFeed:
 
 
 def _written_at_ms(record: dict[str, Any]) -> int:
-    found = record.get("captured_at_ms") or record.get("timestamp_ms")
-    return found if type(found) is int else 0
+    at_ms = record.get("captured_at_ms") or record.get("timestamp_ms")
+    return at_ms if type(at_ms) is int else 0

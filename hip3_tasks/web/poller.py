@@ -60,7 +60,7 @@ class Poller:
     """Only one thread at a time may poll. The last state has the values that are kept when Redis is away."""
 
     def __init__(self, locator: SystemLocator, files: FileFeed) -> None:
-        self._locator, self._settings, self._files = locator, locator.asked, files
+        self._locator, self._settings, self._files = locator, locator.settings, files
         self._frame_rate = FrameRate()
         self._system_interval, self._figures_interval = Interval(SYSTEM_INTERVAL_S), Interval(FIGURES_INTERVAL_S)
         now_ms = wall_ms()

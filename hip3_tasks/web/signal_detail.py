@@ -1,4 +1,4 @@
-"""One signal in full: what became of it, the prices around it from the tape, and where its tasks are shown."""
+"""One signal in full: its outcomes, the prices around it from the tape, and links to its tasks in Flower."""
 
 from typing import Any
 from urllib.parse import quote
@@ -16,7 +16,7 @@ MAX_ENTRIES = 5_000
 
 
 def signal_detail(locator: SystemLocator, row: SignalRow) -> dict[str, Any]:
-    """For the page. Without a chart, and saying why, where the tape cannot be read or has forgotten it."""
+    """The document of `/api/signal`. If the tape has no prices for a figure, the reason is in `why_no_figure`."""
     tasks = [f"{row.signal_id}:{cell.offset_ms}" for cell in row.cells]
     flower = locator.flower_url
     links = [f"{flower}/task/{quote(task, safe='')}" for task in tasks] if flower else []

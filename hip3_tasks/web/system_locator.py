@@ -9,10 +9,10 @@ TIMEOUT_S = 1.0
 
 
 class SystemLocator:
-    """Systems come and go while a page stays open; each start of `hip3 up` may have another server."""
+    """Locates the system again and again, since each start of `hip3 up` may have another server."""
 
-    def __init__(self, asked: Settings) -> None:
-        self.asked, self.name, self.flower_url = asked, asked.feed_name, asked.flower_url
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.name, self.flower_url = settings, settings.feed_name, settings.flower_url
         self._located: Settings | None = None
         self._store: Store | None = None
 
@@ -24,13 +24,13 @@ class SystemLocator:
     def find(self) -> Store:
         """Look for the system again. Raises Unavailable when there is none."""
         try:
-            settings = located(self.asked)
+            located_settings = located(self.settings)
         except Unavailable:
             self._store = None
             raise
-        if self._store is None or settings != self._located:
-            self._store = Store.from_settings(settings, timeout_s=TIMEOUT_S)
-        self.name, self._located = settings.feed_name, settings
-        run = None if self.asked.flower_url else RunFile.read(self.asked.data_dir)
-        self.flower_url = self.asked.flower_url or (run.flower_url if run else None)
+        if self._store is None or located_settings != self._located:
+            self._store = Store.from_settings(located_settings, timeout_s=TIMEOUT_S)
+        self.name, self._located = located_settings.feed_name, located_settings
+        run = None if self.settings.flower_url else RunFile.read(self.settings.data_dir)
+        self.flower_url = self.settings.flower_url or (run.flower_url if run else None)
         return self._store

@@ -40,7 +40,7 @@ def test_it_tells_once_what_changed() -> None:
 
 
 def test_the_oldest_go_and_what_belongs_to_them_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent_signals, "MOST", 3)
+    monkeypatch.setattr(recent_signals, "MAX_SIGNALS", 3)
     recent = RecentSignals()
     signals = [a_signal(at_ms=T0_MS + n) for n in range(5)]
     for signal in signals:
