@@ -139,13 +139,13 @@ def _prices(market: Market) -> dict[str, float | None]:
 def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
     """The market's state; if it is not known, None and the reason."""
     if not reading.is_complete_at(at_ms - STALE_MS):
-        return None, "the tape stands"
+        return None, "the watermark stands still"
     try:
         entry = reading.due
     except MalformedEntry:
         return None, "its last entry does not decode"
     if entry is None:
-        return None, "nothing of it is on the tape"
+        return None, "the tape has no entry of it"
     return (None, entry.value.cause) if isinstance(entry.value, Gap) else (entry.value, None)
 
 

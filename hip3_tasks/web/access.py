@@ -74,7 +74,7 @@ class AccessControl:
             if "authorization" in headers:
                 await asyncio.sleep(WRONG_PASSWORD_PAUSE_S)
             return PlainTextResponse(
-                "password, please\n", 401, {"www-authenticate": 'Basic realm="hip3", charset="UTF-8"'}
+                "a password is needed\n", 401, {"www-authenticate": 'Basic realm="hip3", charset="UTF-8"'}
             )
         return None
 

@@ -82,7 +82,7 @@ class Page:
     async def signal(self, request: Request) -> Response:
         row = self._files.recent_signals.find(request.query_params.get("id", ""))
         if row is None:
-            return _json({"error": "the page does not remember this signal"}, 404)
+            return _json({"error": "the page has only the last 2,000 signals"}, 404)
         return _json(await asyncio.to_thread(signal_detail, self._locator, row))
 
     async def decay(self, request: Request) -> Response:

@@ -26,7 +26,7 @@ def signal_detail(locator: SystemLocator, row: SignalRow) -> dict[str, Any]:
     except (redis.RedisError, Unavailable, MalformedEntry) as error:
         detail["why_no_figure"] = str(error)
     if detail["figure"] is None and detail["why_no_figure"] is None:
-        detail["why_no_figure"] = "the tape no longer reaches back to it"
+        detail["why_no_figure"] = "the tape no longer has the prices around it"
     return detail
 
 

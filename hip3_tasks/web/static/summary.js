@@ -1,4 +1,4 @@
-// The four questions of a trader who looks up, each with its answer.
+// Four questions of a trader, each with its answer.
 
 import { $, setClass, element, setTitle, setText } from "./dom.js";
 import { bps, count, ms, signed, words } from "./format.js";
@@ -24,10 +24,10 @@ function alive({ ok, problems, pipeline }) {
 
 function dislocated({ markets }) {
   const live = [...markets.values()].filter((row) => row.state === "live");
-  const found = live.filter((row) => dislocation(row) >= 1).sort((a, b) => dislocation(b) - dislocation(a));
-  setText($("dislocated"), `${found.length} of ${live.length}`);
-  setClass($("dislocated"), found.length ? "warm" : "");
-  const named = found.slice(0, 3).map((row) => {
+  const rows = live.filter((row) => dislocation(row) >= 1).sort((a, b) => dislocation(b) - dislocation(a));
+  setText($("dislocated"), `${rows.length} of ${live.length}`);
+  setClass($("dislocated"), rows.length ? "warm" : "");
+  const named = rows.slice(0, 3).map((row) => {
     const side = (row.buy_edge_bps ?? -Infinity) >= (row.sell_edge_bps ?? -Infinity) ? "buy" : "sell";
     return `${row.coin} ${side} ${bps(row[`${side}_edge_bps`])}`;
   });
@@ -58,7 +58,7 @@ function late({ pipeline, late_now_ms: { p50, p99, max } }) {
   explain("late", pipeline ? `p50 ${ms(p50)}, max ${ms(max)} in two minutes; ${count(pipeline.pending)} pending, ${count(pipeline.overdue)} overdue` : "");
 }
 
-// In two lines, and in full under the pointer.
+// The tile shows two lines, the tooltip the full text.
 function explain(answer, text) {
   setText($(`${answer}-why`), text);
   setTitle($(`${answer}-why`), text);

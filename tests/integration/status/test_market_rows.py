@@ -43,7 +43,7 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
     assert [row.label for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
 
 
-def test_an_empty_side_has_no_edge_and_no_oracle_none_at_all(client: redis.Redis, keys: Keys) -> None:
+def test_an_empty_side_has_no_edge_and_a_market_without_oracle_has_none(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA", "xyz:AAPL")
     put(client, keys, "xyz:TSLA", a_market(ask_px=None, ask_sz=None))
     put(client, keys, "xyz:AAPL", a_market(oracle_px=None))
@@ -52,27 +52,25 @@ def test_an_empty_side_has_no_edge_and_no_oracle_none_at_all(client: redis.Redis
     assert (apple.buy_edge_bps, apple.sell_edge_bps, apple.dislocation) == (None, None, 0.0)
 
 
-def test_nothing_is_known_of_a_market_when_the_tape_stands(client: redis.Redis, keys: Keys) -> None:
+def test_no_state_is_known_when_the_watermark_stands_still(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA")
     put(client, keys, "xyz:TSLA", a_market())
     (row,) = markets_at(Store(client, keys), at_ms=T0_MS + 3_001).rows
-    assert (row.state, row.why, row.ask_px) == (MarketStatus.GAP, "the tape stands", None)
+    assert (row.state, row.why, row.ask_px) == (MarketStatus.GAP, "the watermark stands still", None)
 
 
 def test_an_entry_that_does_not_decode_and_an_empty_tape_are_gaps(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA", "xyz:AAPL")
     client.xadd(keys.tape("xyz:TSLA"), {"s": "rubbish"}, id=f"{T0_MS}-0")
     apple, tesla = markets_at(Store(client, keys), at_ms=T0_MS).rows
-    assert (apple.why, tesla.why) == ("nothing of it is on the tape", "its last entry does not decode")
+    assert (apple.why, tesla.why) == ("the tape has no entry of it", "its last entry does not decode")
 
 
 def test_before_a_feed_has_run_there_is_no_market(client: redis.Redis, keys: Keys) -> None:
     assert markets_at(Store(client, keys), at_ms=T0_MS) == (None, [])
 
 
-def test_what_the_feed_says_of_itself_is_read_back_and_forgotten_within_a_minute(
-    client: redis.Redis, keys: Keys
-) -> None:
+def test_the_feeds_status_is_read_back_and_expires_within_a_minute(client: redis.Redis, keys: Keys) -> None:
     store = Store(client, keys)
     assert store.feed_status() is None
     status = a_feed_status(problems=["the tape stands"])
@@ -82,7 +80,7 @@ def test_what_the_feed_says_of_itself_is_read_back_and_forgotten_within_a_minute
 
 
 @pytest.mark.fakeredis_differs(reason="fakeredis does not know INFO memory", raises=AssertionError)
-def test_one_look_at_the_server_sees_feed_watermark_and_pending_set(client: redis.Redis, keys: Keys) -> None:
+def test_a_snapshot_has_the_feed_the_watermark_and_the_pending_set(client: redis.Redis, keys: Keys) -> None:
     status = a_feed_status()
     Store(client, keys).write_feed_status(status)
     client.set(keys.watermark, T0_MS)
@@ -96,7 +94,7 @@ def note(name: str, **changes: int) -> WorkerNote:
     )
 
 
-def test_workers_are_found_by_their_notes_and_the_long_silent_are_forgotten(client: redis.Redis, keys: Keys) -> None:
+def test_workers_are_read_back_and_long_silent_ones_removed(client: redis.Redis, keys: Keys) -> None:
     store, old, young = Store(client, keys), note("old", at_ms=T0_MS - FORGOTTEN_MS - 1), note("young")
     for worker in (young, old):
         store.write_worker(worker)
