@@ -1,4 +1,4 @@
-"""Counting what the files say, while others append to them."""
+"""Counts of lines, while others append to the files."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def test_a_day_that_begins_during_the_run_is_counted_from_its_first_line(tmp_pat
     assert counts.signals == 2
 
 
-def test_a_line_is_counted_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_line_is_counted_once_it_is_complete(tmp_path: Path) -> None:
     line = a_signal().line()
     path = tmp_path / "signals_2026-11-22.jsonl"
     path.write_bytes(line[:100])
@@ -59,7 +59,7 @@ def test_a_line_is_counted_once_it_is_whole(tmp_path: Path) -> None:
     assert counts.signals == 1
 
 
-def test_lines_that_a_writer_took_back_do_not_hide_those_that_follow(tmp_path: Path) -> None:
+def test_truncated_lines_do_not_hide_later_ones(tmp_path: Path) -> None:
     path = tmp_path / "signals_2026-11-22.jsonl"
     append(tmp_path, a_signal())
     counts = RunLineCounts(tmp_path)
@@ -87,7 +87,7 @@ def test_what_is_no_record_counts_for_nothing(tmp_path: Path, line: bytes) -> No
     assert counts.lateness.summary() == {"p50": None, "p99": None, "max": None}
 
 
-def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
+def test_other_files_are_not_read(tmp_path: Path) -> None:
     counts = RunLineCounts(tmp_path)
     for name in ("run.json", "signals.txt", "other_2026-11-22.jsonl"):
         (tmp_path / name).write_bytes(a_signal().line())
@@ -95,7 +95,7 @@ def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
     assert counts.signals == 0
 
 
-def test_looking_back_counts_the_signals_since_an_instant_over_midnight(tmp_path: Path) -> None:
+def test_recent_counts_the_signals_since_an_instant_over_midnight(tmp_path: Path) -> None:
     old, before, after = (a_signal(at_ms=MIDNIGHT_MS + minutes * MINUTE_MS) for minutes in (-30, -5, 2))
     for signal, day in ((old, "2026-11-22"), (before, "2026-11-22"), (after, "2026-11-23")):
         append(tmp_path, signal, a_followup(signal), a_missed(signal, 3000), day=day)
@@ -104,7 +104,7 @@ def test_looking_back_counts_the_signals_since_an_instant_over_midnight(tmp_path
     assert (counts.signals, counts.followups, counts.missed) == (2, 2, 2)
 
 
-def test_looking_back_passes_over_late_captures_of_old_signals(tmp_path: Path) -> None:
+def test_recent_skips_late_captures_of_old_signals(tmp_path: Path) -> None:
     old = a_signal(at_ms=T0_MS - 60 * MINUTE_MS)
     young = a_signal()
     recovered = a_followup(old, captured_at_ms=T0_MS + 5)
@@ -113,12 +113,12 @@ def test_looking_back_passes_over_late_captures_of_old_signals(tmp_path: Path) -
     assert (counts.signals, counts.followups) == (1, 1)
 
 
-def test_looking_back_stops_where_all_is_old(tmp_path: Path) -> None:
+def test_recent_stops_at_old_lines(tmp_path: Path) -> None:
     append(tmp_path, *[a_signal(at_ms=T0_MS - 60 * MINUTE_MS)] * 3_000, a_signal())
     assert recent(tmp_path, T0_MS - MINUTE_MS, until_ms=T0_MS).signals == 1
 
 
-def test_looking_back_into_an_empty_directory_finds_nothing(tmp_path: Path) -> None:
+def test_recent_counts_nothing_in_an_empty_directory(tmp_path: Path) -> None:
     assert recent(tmp_path, T0_MS, until_ms=T0_MS + 1).signals == 0
 
 
@@ -127,25 +127,25 @@ def test_a_quantile_is_the_least_lateness_that_its_share_does_not_exceed(late_ms
     lateness = LatenessHistogram()
     for late in late_ms:
         lateness.add(late)
-    found = lateness.quantile(q)
-    assert found in late_ms
-    assert sum(late <= found for late in late_ms) >= q * len(late_ms) - 1e-9
-    assert sum(late < found for late in late_ms) < q * len(late_ms) + 1e-9
+    quantile_ms = lateness.quantile(q)
+    assert quantile_ms in late_ms
+    assert sum(late <= quantile_ms for late in late_ms) >= q * len(late_ms) - 1e-9
+    assert sum(late < quantile_ms for late in late_ms) < q * len(late_ms) + 1e-9
 
 
 @given(st.integers(1_000, 10**9))
-def test_great_lateness_keeps_three_digits_and_its_maximum_all(late_ms: int) -> None:
+def test_large_lateness_keeps_three_digits_and_an_exact_maximum(late_ms: int) -> None:
     lateness = LatenessHistogram()
     lateness.add(late_ms)
-    found = lateness.quantile(0.5)
-    assert found is not None and 0 <= late_ms - found < late_ms / 99
+    quantile_ms = lateness.quantile(0.5)
+    assert quantile_ms is not None and 0 <= late_ms - quantile_ms < late_ms / 99
     assert lateness.summary()["max"] == late_ms
 
 
 @pytest.mark.parametrize(
     ("first_worker_at_ms", "left_out"), [(None, 0), (T0_MS + 999, 0), (T0_MS + 1003, 1), (T0_MS + 1004, 0)]
 )
-def test_what_fell_due_before_the_first_worker_and_was_captured_after_it_is_in_no_lateness(
+def test_captures_due_before_the_first_worker_are_in_no_lateness(
     first_worker_at_ms: int | None, left_out: int, tmp_path: Path
 ) -> None:
     counts = RunLineCounts(tmp_path)

@@ -1,4 +1,4 @@
-"""What `hip3 up` and `hip3 status` show, at every width."""
+"""The panel of `hip3 up` and `hip3 status` at every width."""
 
 import io
 import re
@@ -29,7 +29,7 @@ NOTHING_YET = SystemStatus.from_parts(LineCounts(), RedisSnapshot(at_ms=T0_MS), 
 
 
 def a_status(**changes: Any) -> SystemStatus:
-    """One whose every number is long."""
+    """A status with long numbers only."""
     offsets_ms = (1000, 3000, 5000, 60_000)
     outcomes = OutcomeSummary(
         outcomes={"book_came": 765_432, "oracle_came": 222_222, "widened": 246_913},
@@ -85,7 +85,7 @@ def numbers(lines: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 500])
-def test_every_number_stands_whole_on_a_line_of_the_panel(width: int) -> None:
+def test_no_number_is_broken_between_lines_of_the_panel(width: int) -> None:
     lines = on_terminal(a_view(), width)
     assert {len(line) for line in lines} == {width}
     assert numbers(lines) == numbers(on_terminal(a_view(), 2_000))
@@ -93,12 +93,12 @@ def test_every_number_stands_whole_on_a_line_of_the_panel(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", range(20, 60, 7))
-def test_a_terminal_too_narrow_for_anything_breaks_no_frame(width: int) -> None:
+def test_a_very_narrow_terminal_breaks_no_frame(width: int) -> None:
     assert {len(line) for line in on_terminal(a_view(), width)} == {width}
 
 
 @pytest.mark.parametrize("height", [16, 20, 24, 30, 50])
-def test_in_a_low_terminal_rows_are_left_out_and_the_answer_stays(height: int) -> None:
+def test_a_low_terminal_leaves_out_rows_but_not_the_outcomes(height: int) -> None:
     whole, lines = on_terminal(a_view(), 120), on_terminal(a_view(), 120, height)
     assert len(lines) <= height
     assert set(lines) <= set(whole)
@@ -108,7 +108,7 @@ def test_in_a_low_terminal_rows_are_left_out_and_the_answer_stays(height: int) -
     assert (lines == whole) == (height >= len(whole))
 
 
-def test_the_panel_answers_whether_signals_were_right_and_ends_with_what_to_do() -> None:
+def test_the_panel_begins_with_outcomes_and_ends_with_next_steps() -> None:
     lines = [line.strip("│ ") for line in on_terminal(a_view(problems=[]), 120)]
     assert "simulated venue" in lines[0]
     assert lines[1:4] == [
@@ -122,7 +122,7 @@ def test_the_panel_answers_whether_signals_were_right_and_ends_with_what_to_do()
     ]
 
 
-def test_what_is_not_known_yet_is_said_and_is_no_zero() -> None:
+def test_an_unknown_value_is_shown_as_unknown_and_never_as_zero() -> None:
     view = a_view(status=NOTHING_YET)
     assert "right       none yet" in plain(view)
     assert any(line.startswith("lateness    p50 ?") for line in plain(view))
@@ -135,8 +135,8 @@ def test_what_is_not_known_yet_is_said_and_is_no_zero() -> None:
 
 
 def test_numbers_agree_with_their_nouns() -> None:
-    for reconnects, said in ((0, "0 reconnects"), (1, "1 reconnect,"), (None, "? reconnects")):
-        assert said in "\n".join(plain(a_view(status=a_status(reconnects=reconnects))))
+    for reconnects, text in ((0, "0 reconnects"), (1, "1 reconnect,"), (None, "? reconnects")):
+        assert text in "\n".join(plain(a_view(status=a_status(reconnects=reconnects))))
     assert "RED: 1 problem" in essence(a_view(title="", problems=["x"]))[-1]
 
 
@@ -176,7 +176,7 @@ def test_the_summary_of_a_run() -> None:
     ]
 
 
-def test_an_ordinary_moment_is_one_line() -> None:
+def test_an_ordinary_view_is_one_line() -> None:
     outcomes = OutcomeSummary(
         outcomes={"book_came": 50, "widened": 29}, markouts=79, markout_bps=3.0, nets=79, net_bps=1.1
     )

@@ -1,4 +1,4 @@
-"""The last quarter of an hour, kept as it goes by."""
+"""Counts of the last 15 minutes."""
 
 from hip3_tasks.domain.records import Record
 from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
@@ -9,7 +9,7 @@ def taken(window: RollingWindow, kind: str, record: Record) -> None:
     window.take(kind, record.model_dump(mode="json"))
 
 
-def test_it_counts_what_was_due_in_a_quarter_of_an_hour_and_forgets_the_rest() -> None:
+def test_the_window_counts_fifteen_minutes() -> None:
     window = RollingWindow()
     old, young = a_signal(at_ms=T0_MS), a_signal(at_ms=T0_MS + BUCKETS * BUCKET_MS)
     for signal in (old, young):
@@ -21,7 +21,7 @@ def test_it_counts_what_was_due_in_a_quarter_of_an_hour_and_forgets_the_rest() -
     assert (window.counts().signals, window.counts().followups, window.counts().missed) == (1, 1, 1)
 
 
-def test_lateness_stands_by_offset_where_it_fell_due() -> None:
+def test_lateness_is_by_offset_in_the_bucket_of_the_due_time() -> None:
     window = RollingWindow()
     signal = a_signal(at_ms=T0_MS // BUCKET_MS * BUCKET_MS)
     taken(window, "followups", a_followup(signal, 1000))

@@ -1,4 +1,4 @@
-"""The page's charts, as plotly takes them: every one is a figure that the report could draw as well."""
+"""The page's charts are valid figures of plotly."""
 
 import plotly.graph_objects as go
 
@@ -23,7 +23,7 @@ ROW = SignalRow(
 )
 
 
-def test_a_signals_prices_are_steps_broken_where_nothing_is_known() -> None:
+def test_prices_are_steps_that_break_in_a_gap() -> None:
     entries = [
         Entry(T0_MS - 9_000, a_market(ask_px=100.0)),
         Entry(T0_MS, a_market(ask_px=101.0)),
@@ -68,6 +68,6 @@ def test_lateness_is_drawn_by_offset() -> None:
     go.Figure(figure)
 
 
-def test_a_figure_of_nothing_is_empty() -> None:
+def test_a_figure_without_data_is_empty() -> None:
     assert lateness_figure(RollingWindow())["data"] == []
     assert all(line["x"] == [] for line in decay_figure([])["data"])

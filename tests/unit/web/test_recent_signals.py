@@ -1,4 +1,4 @@
-"""The newest signals, and their cells as they fill in."""
+"""The newest signals, and their cells as captures are written."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_a_cell_is_open_until_its_capture_is_on_disk() -> None:
     assert third.outcome is None
 
 
-def test_it_tells_once_what_changed() -> None:
+def test_a_changed_signal_is_returned_once() -> None:
     recent, signal, other = RecentSignals(), a_signal(), a_signal("xyz:AAPL")
     take(recent, "signals", signal)
     take(recent, "signals", other)
@@ -39,7 +39,7 @@ def test_it_tells_once_what_changed() -> None:
     assert recent.changed() == []
 
 
-def test_the_oldest_go_and_what_belongs_to_them_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_signals_are_dropped_and_their_captures_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recent_signals, "MAX_SIGNALS", 3)
     recent = RecentSignals()
     signals = [a_signal(at_ms=T0_MS + n) for n in range(5)]
@@ -61,14 +61,14 @@ def test_the_oldest_go_and_what_belongs_to_them_is_left_out(monkeypatch: pytest.
         {"offset_ms": {}},
     ],
 )
-def test_what_is_no_record_is_left_out(record: dict[str, Any]) -> None:
+def test_a_line_that_is_no_record_is_left_out(record: dict[str, Any]) -> None:
     recent = RecentSignals()
     for kind in ("signals", "followups", "missed"):
         recent.take(kind, record)
     assert recent.newest(10) == recent.changed() == []
 
 
-def test_a_line_whose_numbers_are_none_changes_no_cell() -> None:
+def test_a_line_with_faulty_numbers_changes_no_cell() -> None:
     recent, signal = RecentSignals(), a_signal()
     take(recent, "signals", signal)
     take(recent, "followups", a_followup(signal), edge_change_bps="<b>")
