@@ -37,7 +37,7 @@ BROWSER_SETTLES_S = 3
 DRAWING_S = 10
 OPENINGS = 3
 OPENING = """
-    const shows = { table: "#market-rows tr", sketch: ".chart .sketch path", chart: ".chart .trace" };
+    const shows = { table: "#market-rows tr", sketch: ".chart .preview path", chart: ".chart .trace" };
     window.shownAtMs = {};
     new MutationObserver((_, seen) => {
       for (const [name, what] of Object.entries(shows)) {

@@ -1,1 +1,1 @@
-"""How a system stands, for `hip3 status` and `hip3 up`: what Redis, the feed and the tails of the files say."""
+"""The state of a system for `hip3 status`, `hip3 up` and the page, read from Redis and the ends of the files."""

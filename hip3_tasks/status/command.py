@@ -1,4 +1,4 @@
-"""`hip3 status`: the same picture as `hip3 up` shows, from outside."""
+"""`hip3 status`: the panel of `hip3 up`, for a system that runs elsewhere."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ from hip3_tasks.run_file import RunFile, located
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import WorkerStart, recent
-from hip3_tasks.status.market_rows import Markets, seen_markets
+from hip3_tasks.status.market_rows import MarketTable, markets_or_empty
 from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.panel import panel, plain
-from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.view import View
-from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.store import Store
 from hip3_tasks.terminal_text import printable
 from hip3_tasks.venue import SIMULATED
 
@@ -26,7 +26,7 @@ REDIS_TIMEOUT_S = 2.0
 
 
 def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
-    """Print how things stand; with `check` only what is red, and the exit status 1 if anything is."""
+    """Print the state of the system. With `check` print only problems, and return 1 if there is one."""
     view = _view(chosen)
     if as_json:
         print(json.dumps(_as_dict(view)))
@@ -46,14 +46,14 @@ def _show(view: View, console: Console) -> None:
 
 
 def _view(chosen: Settings) -> View:
-    now_ms, found = wall_ms(), Markets(None, [])
+    now_ms, table = wall_ms(), MarketTable(None, [])
     try:
         chosen = located(chosen)
-        client, keys = connect(str(chosen.redis_url), timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
-        snapshot = Snapshot.take(client, keys)
-        found = seen_markets(client, keys, at_ms=snapshot.at_ms)
+        store = Store.from_settings(chosen, timeout_s=REDIS_TIMEOUT_S)
+        snapshot = RedisSnapshot.take(store)
+        table = markets_or_empty(store, at_ms=snapshot.at_ms)
     except Unavailable as error:
-        snapshot = Snapshot(at_ms=now_ms, fault=str(error))
+        snapshot = RedisSnapshot(at_ms=now_ms, fault=str(error))
     start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
     run = RunFile.read(chosen.data_dir)
     places = {"flower": run and run.flower_url, "data": shown(chosen.data_dir)}
@@ -63,13 +63,13 @@ def _view(chosen: Settings) -> View:
     ]
     return View(
         title=_title(chosen.feed_name, snapshot),
-        pipeline=Pipeline.of(
+        status=SystemStatus.from_parts(
             recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),
-            frames_per_s=FrameRate().of(snapshot.feed),
+            frames_per_s=FrameRate().update(snapshot.feed),
         ),
-        markets=found.rows,
+        markets=table.rows,
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
         notices=notices(snapshot),
         places={name: place for name, place in places.items() if place},
@@ -77,12 +77,12 @@ def _view(chosen: Settings) -> View:
     )
 
 
-def _title(name: str, snapshot: Snapshot) -> str:
-    """Numbers first, since a narrow terminal cuts the end. The feed knows its venue; our own settings may differ."""
+def _title(name: str, snapshot: RedisSnapshot) -> str:
+    """Numbers come first, since a narrow terminal cuts the end. The feed knows its venue; these settings may differ."""
     venue = [SIMULATED] if snapshot.feed and snapshot.feed.is_simulated else []
     return ", ".join([f"last {LOOK_BACK_MS // 60_000} minutes", *venue, name])
 
 
 def _as_dict(view: View) -> dict[str, object]:
-    """What `/api/state` has as `pipeline`, and whether all is well."""
-    return {"ok": not view.problems, "problems": list(view.problems), **view.pipeline.model_dump()}
+    """The fields of `pipeline` in `/api/state`, with `ok` and `problems`."""
+    return {"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()}

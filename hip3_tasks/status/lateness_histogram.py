@@ -1,4 +1,4 @@
-"""How late follow-ups were captured, in bounded memory."""
+"""The lateness of follow-ups, in bounded memory."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 EXACT_BELOW_MS = 1_000
 
 
-class Lateness:
-    """How late follow-ups were captured, in bounded memory: exact below 1 s, then to three digits."""
+class LatenessHistogram:
+    """Counts by lateness in ms: exact below 1 s, then to three digits. Its memory is bounded."""
 
     def __init__(self) -> None:
         self._counts: Counter[int] = Counter()
@@ -17,13 +17,13 @@ class Lateness:
         self._counts[_rounded(late_ms)] += 1
         self._max_ms = late_ms if self._max_ms is None else max(self._max_ms, late_ms)
 
-    def join(self, other: "Lateness") -> None:
+    def join(self, other: "LatenessHistogram") -> None:
         self._counts.update(other._counts)
         if other._max_ms is not None:
             self._max_ms = other._max_ms if self._max_ms is None else max(self._max_ms, other._max_ms)
 
     def at_most(self, late_ms: int) -> int:
-        """How many were not later than this."""
+        """The number of follow-ups that were not later than this."""
         return sum(count for counted_ms, count in self._all() if counted_ms <= late_ms)
 
     @property
@@ -35,15 +35,15 @@ class Lateness:
         return self._counts.total()
 
     def _all(self) -> list[tuple[int, int]]:
-        # At one go: another thread may be adding.
+        # In one call, since another thread may add meanwhile.
         return list(self._counts.items())
 
     def quantile(self, q: float) -> int | None:
-        """The least lateness in ms that a share `q` of all did not exceed; None when there were none."""
-        wanted = q * self._counts.total()
+        """The least lateness in ms that a share `q` of all did not exceed; None without follow-ups."""
+        rest = q * self._counts.total()
         for late_ms in sorted(self._counts):
-            wanted -= self._counts[late_ms]
-            if wanted <= 0:
+            rest -= self._counts[late_ms]
+            if rest <= 0:
                 return late_ms
         return None
 
@@ -51,11 +51,11 @@ class Lateness:
         return {"p50": self.quantile(0.5), "p99": self.quantile(0.99), "max": self._max_ms}
 
 
-def joined_lateness(parts: Iterable[Lateness]) -> Lateness:
-    whole = Lateness()
-    for part in parts:
-        whole.join(part)
-    return whole
+def joined(histograms: Iterable[LatenessHistogram]) -> LatenessHistogram:
+    total = LatenessHistogram()
+    for histogram in histograms:
+        total.join(histogram)
+    return total
 
 
 def _rounded(late_ms: int) -> int:

@@ -1,4 +1,4 @@
-"""What the data files say has happened: signals, follow-ups, what was missed, how late, and who was right."""
+"""Counts of the lines of data files: signals, follow-ups, missed captures, lateness and outcomes."""
 
 import os
 from collections import Counter, defaultdict
@@ -14,36 +14,40 @@ from hip3_tasks.domain.capture import DAY_MS, utc_day
 from hip3_tasks.files.day_files import KINDS, jsonl_path
 from hip3_tasks.files.line_reader import backwards, complete_length
 from hip3_tasks.files.tail import Tail
-from hip3_tasks.status.lateness_histogram import Lateness, joined_lateness
-from hip3_tasks.status.outcome_sums import Costs, OutcomeSums
+from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
+from hip3_tasks.status.outcome_sums import CostTable, OutcomeSums
 
 LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
+MAX_MAGNITUDE = 1e15
+"""The largest number that is read: beyond any time in ms, price or size, below 2^53 and within JavaScript's dates."""
+NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""The errors of reading a line that is no record: a field is missing, or has a value of another type."""
 
 
 @dataclass
 class WorkerStart:
-    """When the first worker came, as far as that is known; the tallies of one reader share it."""
+    """The time at which the first worker came, if known. The counts of one reader share it."""
 
     first_worker_at_ms: int | None = None
 
     def explains(self, *, due_at_ms: int, captured_at_ms: int) -> bool:
-        """Whether a capture was late since it fell due before there was a worker: a start, and no lateness."""
+        """Whether a capture was due before there was a worker. Such a delay is no lateness of the system."""
         return self.first_worker_at_ms is not None and due_at_ms < self.first_worker_at_ms <= captured_at_ms
 
 
-class Tally:
-    """Counts of lines. What is no record counts for nothing here; `hip3 audit` names it."""
+class LineCounts:
+    """Counts of records. A line that is no record is not counted; `hip3 audit` names it."""
 
-    def __init__(self, costs: Costs | None = None, start: WorkerStart | None = None) -> None:
-        """Both are shared by tallies that see the lines of the same signals."""
-        self._costs = Costs() if costs is None else costs
+    def __init__(self, costs: CostTable | None = None, start: WorkerStart | None = None) -> None:
+        """Counts that read lines of the same signals share `costs` and `start`."""
+        self._costs = CostTable() if costs is None else costs
         self.start = WorkerStart() if start is None else start
         self.due_before_worker = 0
-        """Follow-ups that are left out of the lateness."""
+        """The number of follow-ups that are left out of the lateness."""
         self.signals = 0
         self.followups_by_offset_ms: Counter[int] = Counter()
         self.missed_by_reason: Counter[str] = Counter()
-        self.lateness_by_offset_ms: defaultdict[int, Lateness] = defaultdict(Lateness)
+        self.lateness_by_offset_ms: defaultdict[int, LatenessHistogram] = defaultdict(LatenessHistogram)
         self.outcomes_by_offset_ms: defaultdict[int, OutcomeSums] = defaultdict(OutcomeSums)
 
     @property
@@ -55,17 +59,16 @@ class Tally:
         return self.missed_by_reason.total()
 
     @property
-    def lateness(self) -> Lateness:
-        """Of the follow-ups of every offset."""
-        return joined_lateness(self.lateness_by_offset_ms.values())
+    def lateness(self) -> LatenessHistogram:
+        """The lateness of all follow-ups, whatever their offset."""
+        return joined(self.lateness_by_offset_ms.values())
 
     def add(self, kind: str, lines: Iterable[bytes]) -> None:
-        for line in lines:
-            with suppress(ValueError):
-                self.take(kind, orjson.loads(line))
+        for record in read_records(lines):
+            self.take(kind, record)
 
-    def take(self, kind: str, record: Any) -> None:
-        with suppress(ValueError, TypeError, KeyError):
+    def take(self, kind: str, record: dict[str, Any]) -> None:
+        with suppress(*NO_RECORD):
             if kind == "signals":
                 self.signals += "timestamp_ms" in record
                 self._costs.take(record)
@@ -82,7 +85,7 @@ class Tally:
                     self.followups_by_offset_ms[offset_ms] += 1
                     self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
 
-    def join(self, other: "Tally") -> None:
+    def join(self, other: "LineCounts") -> None:
         self.signals += other.signals
         self.due_before_worker += other.due_before_worker
         self.followups_by_offset_ms.update(other.followups_by_offset_ms)
@@ -93,8 +96,8 @@ class Tally:
             self.outcomes_by_offset_ms[offset_ms].join(sums)
 
 
-class RunTally(Tally):
-    """The lines appended since its making, to files of whatever day."""
+class RunLineCounts(LineCounts):
+    """Counts the lines appended to the data files of any day after it was created."""
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__()
@@ -105,20 +108,47 @@ class RunTally(Tally):
             self.add(kind, lines)
 
 
-def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> Tally:
-    """The tally of the signals since an instant and of their captures; files are read from their ends."""
-    tally = Tally(start=start)
+def read_records(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Decode lines, except those that belong to no signal or have an impossible value; `hip3 audit` names these."""
+    for line in lines:
+        with suppress(ValueError):
+            record = orjson.loads(line)
+            if isinstance(record, dict) and _is_possible(record):
+                yield record
+
+
+def _is_possible(record: dict[str, Any]) -> bool:
+    if not (isinstance(record.get("signal_id"), str) and isinstance(record.get("market_key"), str)):
+        return False
+    # In a loop, since a day has millions of lines: a call for each value takes four times as long.
+    for value in record.values():
+        kind = type(value)
+        if kind is float or kind is int:
+            if not -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE:
+                return False
+        elif kind is dict or (kind is list and not all(map(_is_possible_integer, value))):
+            return False
+    return True
+
+
+def _is_possible_integer(value: object) -> bool:
+    return type(value) is int and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE
+
+
+def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> LineCounts:
+    """Count the signals since an instant and their captures. Files are read backwards."""
+    counts = LineCounts(start=start)
     for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
-        tally.add(kind, lines)
-    return tally
+        counts.add(kind, lines)
+    return counts
 
 
 def recent_lines(
     data_dir: Path, since_ms: int, *, until_ms: int, ends: Mapping[Path, int] | None = None
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """The lines of the signals since an instant and of their captures, by kind of file, in no order.
+    """Yield a kind of file and the lines of signals since an instant and of their captures, in no order.
 
-    `ends` says where to read each file from, backwards: not from its end.
+    Each file is read backwards from its offset in `ends`, or from its end.
     """
     for day_ms in range(since_ms // DAY_MS * DAY_MS, until_ms + 1, DAY_MS):
         for kind in KINDS:
@@ -127,7 +157,7 @@ def recent_lines(
 
 
 def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[bytes]:
-    """The lines of signals since an instant; those of older ones may stand between them."""
+    """Yield the lines of signals since an instant; lines of older signals may stand between them."""
     with suppress(FileNotFoundError), path.open("rb") as file:
         if end is None:
             end = complete_length(file.fileno(), os.fstat(file.fileno()).st_size)
@@ -139,7 +169,7 @@ def _lines_since(path: Path, since_ms: int, *, end: int | None) -> Iterator[byte
 
 
 def _times_ms(line: bytes) -> tuple[int, int]:
-    """When the signal of a line was, and when the line was written."""
+    """The time of a line's signal, and the time at which the line was written; 0 if unknown."""
     try:
         record: dict[str, Any] = orjson.loads(line)
         signal_ms = int(record.get("timestamp_ms") or record["signal_timestamp_ms"])

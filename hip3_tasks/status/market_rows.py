@@ -1,4 +1,4 @@
-"""The markets as rows of a table: prices, how far each touch is priced through the oracle, what is known of each."""
+"""The markets as rows of a table: prices, edges, threshold, and whether the state is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from pydantic import ValidationError
 from hip3_tasks.domain.edge import Side, edge_bps, mid_px, moved_bps
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.errors import MalformedEntry
-from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
-from hip3_tasks.store.tape import Reading, TapeReader
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape import Reading
 
 STALE_MS = 3_000
-"""What the tape says is news no longer when its watermark is older."""
+"""With a watermark older than this the state of no market is known."""
 BPS_DIGITS = 2
 
 
-class Known(StrEnum):
+class MarketStatus(StrEnum):
     """Whether the state of a market is known."""
 
     LIVE = "live"
@@ -30,79 +30,84 @@ class Known(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketRow:
-    """One market; None is what is not known or not there. In a gap no price is."""
+    """One market; None is not known or not there. A gap has no prices."""
 
     coin: str
-    state: Known
+    state: MarketStatus
     why: str | None = None
-    """What made a gap."""
+    """The cause of a gap."""
     oracle_px: float | None = None
     mark_px: float | None = None
     bid_px: float | None = None
     ask_px: float | None = None
     spread_bps: float | None = None
-    """Of the mid."""
+    """The spread as a share of the mid."""
     buy_edge_bps: float | None = None
     sell_edge_bps: float | None = None
     threshold_bps: float | None = None
     taker_fee_bps: float | None = None
     ctx_at_ms: int | None = None
-    """When its context was last heard, as of the feed's last report a second ago."""
+    """The time at which its context was last received, by the feed's last report a second ago."""
 
     @property
     def side(self) -> Side:
-        """Of the greater edge."""
+        """The side with the greater edge."""
         buy_bps, sell_bps = self.buy_edge_bps, self.sell_edge_bps
         return Side.SELL if buy_bps is None or (sell_bps is not None and sell_bps > buy_bps) else Side.BUY
 
     @property
     def dislocation(self) -> float:
-        """The greater edge as a share of the threshold: a signal from 1 on, where the market is not silent."""
+        """The greater edge as a share of the threshold: from 1 on there is a signal, unless the market is silent."""
         edges_bps = [edge for edge in (self.buy_edge_bps, self.sell_edge_bps) if edge is not None]
         if not edges_bps or not self.threshold_bps or self.threshold_bps < 0:
             return 0.0
         return max(edges_bps) / self.threshold_bps
 
-    def shown(self) -> str:
-        """In a few words."""
+    @property
+    def label(self) -> str:
+        """Coin, side and edge."""
         edge_bps = self.buy_edge_bps if self.side is Side.BUY else self.sell_edge_bps
         return f"{self.coin} {self.side} {edge_bps:.1f}" if edge_bps is not None else self.coin
 
     def unknown(self, why: str) -> "MarketRow":
-        """The same market, of which nothing is known any more."""
-        if self.state is Known.DELISTED:
+        """The same market without a known state."""
+        if self.state is MarketStatus.DELISTED:
             return self
         kept = {"threshold_bps": self.threshold_bps, "taker_fee_bps": self.taker_fee_bps}
-        return MarketRow(coin=self.coin, state=Known.GAP, why=why, ctx_at_ms=self.ctx_at_ms, **kept)
+        return MarketRow(coin=self.coin, state=MarketStatus.GAP, why=why, ctx_at_ms=self.ctx_at_ms, **kept)
 
 
-class Markets(NamedTuple):
-    """All of them, and up to when they are known."""
+class MarketTable(NamedTuple):
+    """All markets, and the watermark up to which they are known."""
 
     watermark_ms: int | None
     rows: list[MarketRow]
 
 
-def markets_at(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
-    """Every market, by coin; none before a feed has run. Raises redis.RedisError, or ValidationError."""
-    known = FeedMarkets.read(client, keys) or FeedMarkets(markets={}, delisted=[])
-    coins = sorted(known.markets)
-    watermark_ms, readings = TapeReader(client, keys).newest(coins)
-    rows = [_row(coin, known.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
-    gone = [MarketRow(coin=coin, state=Known.DELISTED) for coin in sorted(known.delisted) if coin not in known.markets]
-    return Markets(watermark_ms, rows + gone)
+def markets_at(store: Store, *, at_ms: int) -> MarketTable:
+    """Every market, by coin; none before a feed has run. Raises redis.RedisError or ValidationError."""
+    listed = store.feed_markets() or FeedMarkets(markets={}, delisted=[])
+    coins = sorted(listed.markets)
+    watermark_ms, readings = store.tape.newest(coins)
+    rows = [_row(coin, listed.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
+    gone = [
+        MarketRow(coin=coin, state=MarketStatus.DELISTED)
+        for coin in sorted(listed.delisted)
+        if coin not in listed.markets
+    ]
+    return MarketTable(watermark_ms, rows + gone)
 
 
-def seen_markets(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
-    """The same where a look may fail: nothing, then."""
+def markets_or_empty(store: Store, *, at_ms: int) -> MarketTable:
+    """The markets, or none if Redis or its content is faulty."""
     try:
-        return markets_at(client, keys, at_ms=at_ms)
+        return markets_at(store, at_ms=at_ms)
     except (redis.RedisError, ValidationError):
-        return Markets(None, [])
+        return MarketTable(None, [])
 
 
 def dislocated(rows: Sequence[MarketRow]) -> list[MarketRow]:
-    """Those whose edge is at the threshold or beyond, the farthest first."""
+    """The markets whose edge is at the threshold or beyond, the farthest first."""
     return sorted((row for row in rows if row.dislocation >= 1), key=lambda row: -row.dislocation)
 
 
@@ -110,7 +115,7 @@ def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int) -> MarketR
     market, why = _state(reading, at_ms)
     return MarketRow(
         coin=coin,
-        state=Known.LIVE if market else Known.GAP,
+        state=MarketStatus.LIVE if market else MarketStatus.GAP,
         why=why,
         threshold_bps=round(facts.threshold_bps, BPS_DIGITS),
         taker_fee_bps=round(facts.taker_fee_bps, BPS_DIGITS),
@@ -132,15 +137,15 @@ def _prices(market: Market) -> dict[str, float | None]:
 
 
 def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
-    """What is known now; else None, and why nothing is."""
+    """The market's state; if it is not known, None and the reason."""
     if not reading.is_complete_at(at_ms - STALE_MS):
-        return None, "the tape stands"
+        return None, "the watermark stands still"
     try:
         entry = reading.due
     except MalformedEntry:
         return None, "its last entry does not decode"
     if entry is None:
-        return None, "nothing of it is on the tape"
+        return None, "the tape has no entry of it"
     return (None, entry.value.cause) if isinstance(entry.value, Gap) else (entry.value, None)
 
 

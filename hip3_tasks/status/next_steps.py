@@ -1,4 +1,4 @@
-"""What to do next, as commands that can be pasted where this one was typed."""
+"""Suggested commands, which can be pasted where this one was typed."""
 
 import shlex
 import shutil
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def report_command(data_dir: Path, *options: str) -> str:
-    """The report on a data directory."""
+    """The command for a report on a data directory."""
     return shlex.join([_program(), "report", shown(data_dir), *options])
 
 
 def shown(path: Path) -> str:
-    """A path as a person would type it: from the working directory, if it is in there."""
+    """The path to type: relative, if it is inside the working directory."""
     with suppress(OSError, ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)
@@ -25,6 +25,6 @@ def has_data(data_dir: Path) -> bool:
 
 
 def _program() -> str:
-    """A program out of a virtual environment that is not active needs its path."""
+    """The name to type; a program of a virtual environment that is not active needs its path."""
     typed = sys.argv[0]
     return typed if Path(typed).name == "hip3" and shutil.which("hip3") is None else "hip3"

@@ -1,4 +1,4 @@
-"""Were the signals right, and by how much: sums over follow-ups, kept as their lines go by, in bounded memory.
+"""Sums over follow-ups that tell whether signals were right, and by how much, in bounded memory.
 
 The definitions are the report's: a signal was right where the book came to the oracle (`hip3_tasks/domain/outcome.py`),
 the markout is the mean of the follow-ups that have one, and net of cost is markout − (raw edge − net edge of the
@@ -15,24 +15,24 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 
 COST_DIGITS = 9
-"""As the report has it: below this there is only what the subtraction leaves."""
+"""The report rounds to as many: digits beyond are rounding errors of the subtraction."""
 BPS_DIGITS = 4
 MAX_OPEN_SIGNALS = 50_000
 
 
-class Outcomes(BaseModel):
-    """What became of the signals by one offset; None is what no follow-up says."""
+class OutcomeSummary(BaseModel):
+    """The outcomes at one offset; None if no follow-up has the value."""
 
     model_config = ConfigDict(frozen=True)
 
     outcomes: dict[str, int]
-    """How many by outcome; missed ones are in none."""
+    """The number of follow-ups by outcome, without missed ones."""
     markouts: int
-    """How many follow-ups have a markout: one whose book was one-sided has none."""
+    """The number of follow-ups that have a markout; with a one-sided book there is none."""
     markout_bps: float | None
-    """The mean move of the mid since T0, positive: the taker's way."""
+    """The mean move of the mid since T0; positive in the taker's favour."""
     nets: int
-    """How many of those are of a signal whose cost is known."""
+    """The number of these whose signal has a known cost."""
     net_bps: float | None
     """The mean of markout − cost."""
 
@@ -41,7 +41,7 @@ class Outcomes(BaseModel):
         return sum(self.outcomes.values())
 
     def share(self, outcome: Outcome) -> float | None:
-        """The share of 1 that had this outcome."""
+        """The share of follow-ups with this outcome, 0 to 1; None without follow-ups."""
         return self.outcomes.get(outcome, 0) / self.followups if self.followups else None
 
 
@@ -54,7 +54,7 @@ class OutcomeSums:
         self._markout_bps = self._net_bps = 0.0
 
     def add(self, followup: dict[str, Any], cost_bps: float | None) -> None:
-        """A decoded line; raises ValueError, TypeError or KeyError, and counts nothing, if it is no follow-up."""
+        """Add a decoded line. Raises ValueError, TypeError or KeyError, and adds nothing, if it is no follow-up."""
         outcome = Outcome.from_moves(
             Side(followup["side"]),
             edge_change_bps=float(followup["edge_change_bps"]),
@@ -77,8 +77,8 @@ class OutcomeSums:
         self._markout_bps += other._markout_bps
         self._net_bps += other._net_bps
 
-    def summary(self) -> Outcomes:
-        return Outcomes(
+    def summary(self) -> OutcomeSummary:
+        return OutcomeSummary(
             outcomes={outcome: self._outcomes[outcome] for outcome in Outcome if outcome in self._outcomes},
             markouts=self._markouts,
             markout_bps=_mean(self._markout_bps, self._markouts),
@@ -87,32 +87,33 @@ class OutcomeSums:
         )
 
 
-class Costs:
-    """The cost of each signal in bps, its taker fee and slippage, until all of its follow-ups are there."""
+class CostTable:
+    """The cost of each signal in bps, taker fee and slippage, kept until all of its captures are read."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, list[float]] = OrderedDict()
-        """Of each signal: its cost, and how many of its offsets are open."""
+        """The cost of each signal, and the number of its open offsets."""
 
     def __len__(self) -> int:
         return len(self._open)
 
     def take(self, signal: dict[str, Any]) -> None:
-        """A decoded line; raises ValueError, TypeError or KeyError if it is no signal."""
+        """Add a decoded line. Raises ValueError, TypeError or KeyError if it is no signal."""
         cost_bps = round(float(signal["raw_edge_bps"]) - float(signal["net_edge_bps"]), COST_DIGITS)
         self._open[str(signal["signal_id"])] = [cost_bps, len(signal["offsets_ms"])]
         if len(self._open) > MAX_OPEN_SIGNALS:
             self._open.popitem(last=False)
 
     def answered(self, line: dict[str, Any]) -> float | None:
-        """The cost of the signal that a follow-up or missed line is of; None when that is not known."""
+        """The cost of the signal of a follow-up or missed line; None if that is not known."""
         signal_id = line.get("signal_id")
-        if not isinstance(signal_id, str) or (known := self._open.get(signal_id)) is None:
+        entry = self._open.get(signal_id) if isinstance(signal_id, str) else None
+        if entry is None:
             return None
-        known[1] -= 1
-        if known[1] <= 0:
-            del self._open[signal_id]
-        return known[0]
+        entry[1] -= 1
+        if entry[1] <= 0:
+            del self._open[line["signal_id"]]
+        return entry[0]
 
 
 def _mean(total: float, number: int) -> float | None:

@@ -13,13 +13,13 @@ FRAME_WIDTH = 4
 FRAME_HEIGHT = 2
 BETWEEN = "  "
 LEAST_NEEDED = ("memory", "venue", "workers", "feed", "flower", "watermark", "data", "lateness", "markets", "missed")
-"""Rows that are left out of a terminal too low for all, in this order."""
+"""Rows that a low terminal leaves out, in this order."""
 
 Lines = Sequence[tuple[Row, Sequence[str]]]
 
 
 def panel(view: View, *, width: int, height: int | None = None) -> Panel:
-    """At most so wide, and so high if rows can be left out for it."""
+    """A frame of this width. Rows that are needed least are left out to fit a height."""
     shown = rows(view)
     lines = _laid_out(shown, width - FRAME_WIDTH)
     if height is not None:
@@ -31,7 +31,7 @@ def panel(view: View, *, width: int, height: int | None = None) -> Panel:
 
 
 def plain(view: View) -> list[str]:
-    """A line a row, none longer than a log likes."""
+    """The view as lines of at most MAX_LINE characters."""
     shown = rows(view)
     styled = _styled(_laid_out(shown, MAX_LINE), _name_width(shown))
     return [*wrapped([view.title]), *(line.plain.rstrip() for line in styled)]
@@ -43,7 +43,7 @@ def _laid_out(shown: Sequence[Row], width: int) -> Lines:
 
 
 def _fitted(lines: Lines, height: int) -> Lines:
-    """Without the rows that are needed least, as far as the height asks for it."""
+    """Leave out the rows that are needed least, until the others fit the height."""
     for name in LEAST_NEEDED:
         if sum(len(texts) for _, texts in lines) <= height:
             break

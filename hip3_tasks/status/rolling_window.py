@@ -1,46 +1,46 @@
-"""The last minutes of the data files, kept as they go by: counts, and how late captures were at which time."""
+"""Counts of the last minutes of the data files, and lateness over time."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from hip3_tasks.status.lateness_histogram import Lateness, joined_lateness
-from hip3_tasks.status.line_counts import Tally, WorkerStart
-from hip3_tasks.status.outcome_sums import Costs
+from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
+from hip3_tasks.status.line_counts import LineCounts, WorkerStart
+from hip3_tasks.status.outcome_sums import CostTable
 
 BUCKET_MS = 15_000
 BUCKETS = 60
 
 
-class Window:
-    """Tallies of a quarter of an hour, by when a signal was and when a capture was due."""
+class RollingWindow:
+    """Line counts of the last 15 minutes in buckets, by a signal's time or a capture's due time."""
 
     def __init__(self) -> None:
-        self._buckets: dict[int, Tally] = {}
-        self._costs, self.start = Costs(), WorkerStart()
+        self._buckets: dict[int, LineCounts] = {}
+        self._costs, self.start = CostTable(), WorkerStart()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
-        """What is no record counts for nothing."""
+        """Count a decoded line. One that is no record is not counted."""
         at_ms = record.get("timestamp_ms" if kind == "signals" else "due_at_ms")
         if type(at_ms) is int:
-            self._buckets.setdefault(at_ms // BUCKET_MS, Tally(self._costs, self.start)).take(kind, record)
+            self._buckets.setdefault(at_ms // BUCKET_MS, LineCounts(self._costs, self.start)).take(kind, record)
 
     def forget_before(self, at_ms: int) -> None:
-        """Let go of what is over a quarter of an hour older than this."""
+        """Drop the buckets that are over 15 minutes older than this."""
         oldest = at_ms // BUCKET_MS - BUCKETS
-        self._buckets = {number: tally for number, tally in self._buckets.items() if number > oldest}
+        self._buckets = {number: counts for number, counts in self._buckets.items() if number > oldest}
 
-    def tally(self) -> Tally:
-        whole = Tally()
-        for tally in self._buckets.values():
-            whole.join(tally)
-        return whole
+    def counts(self) -> LineCounts:
+        total = LineCounts()
+        for bucket in self._buckets.values():
+            total.join(bucket)
+        return total
 
-    def lateness_since(self, at_ms: int) -> Lateness:
-        """Of what fell due since about then."""
-        young = [tally for number, tally in self._buckets.items() if number >= at_ms // BUCKET_MS]
-        return joined_lateness(tally.lateness for tally in young)
+    def lateness_since(self, at_ms: int) -> LatenessHistogram:
+        """The lateness of captures that were due since then, by whole buckets."""
+        recent = [counts for number, counts in self._buckets.items() if number >= at_ms // BUCKET_MS]
+        return joined(counts.lateness for counts in recent)
 
-    def lateness(self) -> Iterator[tuple[int, dict[int, Lateness]]]:
-        """The start of each stretch of 15 s, and the lateness by offset of what fell due in it; oldest first."""
+    def lateness(self) -> Iterator[tuple[int, dict[int, LatenessHistogram]]]:
+        """Yield the start of each bucket and the lateness by offset of the captures due in it, oldest first."""
         for number in sorted(self._buckets):
             yield number * BUCKET_MS, self._buckets[number].lateness_by_offset_ms

@@ -1,17 +1,15 @@
-"""How the machinery stands, as one record: `hip3 status --json`, `/api/state` and the page show the same."""
+"""The state of the whole system in one record: `hip3 status --json`, `/api/state`, `/metrics` and the page show it."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.tail import data_files
-from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.status.outcome_sums import Outcomes
-from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.status.line_counts import LineCounts
+from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.redis_snapshot import Gauge, QueueStatus, RedisSnapshot
 
 
 class DayFile(BaseModel):
@@ -23,10 +21,8 @@ class DayFile(BaseModel):
     bytes: int
 
 
-class Pipeline(BaseModel):
-    """Counts are of the last 15 minutes, the feed's own from its start; None is what cannot be known now."""
-
-    model_config = ConfigDict(frozen=True)
+class SystemStatus(QueueStatus):
+    """Line counts cover the last 15 minutes, the feed's counters run from its start. None is not known now."""
 
     signals: int
     followups: int
@@ -36,75 +32,56 @@ class Pipeline(BaseModel):
     lateness_ms: dict[str, int | None]
     """p50, p99 and max of captured_at_ms − due_at_ms."""
     lateness_ms_by_offset_ms: dict[int, dict[str, int | None]]
-    pending: int | None
-    overdue: int | None
-    queued: int | None
-    """Tasks that no worker has taken in."""
-    quarantined: int | None
-    watermark_age_ms: int | None
-    markets_live: int | None
-    markets_followed: int | None
-    detecting: bool | None
+    outcomes_by_offset_ms: dict[int, OutcomeSummary]
+    """Whether signals were right, and by how much; only offsets that have a follow-up."""
+    due_before_worker: int
+    """Follow-ups that were due before the first worker came. They are in no lateness."""
+    watermark_age_ms: Annotated[int | None, Gauge("Age of the watermark.", "watermark_age_seconds", per_unit=1000)]
+    markets_live: Annotated[int | None, Gauge("Markets whose state is known.")] = None
+    markets_followed: Annotated[int | None, Gauge("Markets that are subscribed.")] = None
+    detecting: bool | None = None
     """False while the feed drains before it stops."""
-    sockets: int | None
-    reconnects: int | None
+    sockets: Annotated[int | None, Gauge("Connections to the venue that bring data.")] = None
+    reconnects: int | None = None
     frames: dict[str, int]
     frames_per_s: float | None
-    workers: list[WorkerNote]
     files_today: list[DayFile]
-    server_bytes: int | None
-    """What Redis uses of its memory."""
-    outcomes_by_offset_ms: dict[int, Outcomes]
-    """Were the signals right, and by how much; only offsets that have a follow-up."""
-    due_before_worker: int
-    """Follow-ups that fell due before the first worker was there: in no lateness."""
 
     @property
-    def decisive(self) -> tuple[int, Outcomes] | None:
-        """The longest offset in ms that has a follow-up, with what became of the signals by then."""
+    def decisive(self) -> tuple[int, OutcomeSummary] | None:
+        """The longest offset in ms that has a follow-up, and the outcomes at that offset."""
         return max(self.outcomes_by_offset_ms.items(), default=None, key=lambda item: item[0])
 
     @classmethod
-    def of(cls, tally: Tally, snapshot: Snapshot, *, files: list[DayFile], frames_per_s: float | None) -> Self:
-        feed = snapshot.feed
-        return cls(
-            signals=tally.signals,
-            followups=tally.followups,
-            followups_by_offset_ms=dict(sorted(tally.followups_by_offset_ms.items())),
-            missed=tally.missed,
-            missed_by_reason=dict(tally.missed_by_reason.most_common()),
-            lateness_ms=tally.lateness.summary(),
-            lateness_ms_by_offset_ms={ms: late.summary() for ms, late in sorted(tally.lateness_by_offset_ms.items())},
-            pending=snapshot.pending,
-            overdue=snapshot.overdue,
-            queued=snapshot.queued,
-            quarantined=snapshot.quarantined,
-            watermark_age_ms=snapshot.watermark_age_ms,
-            markets_live=feed.markets_live if feed else None,
-            markets_followed=feed.markets_followed if feed else None,
-            detecting=feed.detecting if feed else None,
-            sockets=feed.sockets if feed else None,
-            reconnects=feed.reconnects if feed else None,
-            frames=feed.frames if feed else {},
-            frames_per_s=frames_per_s,
-            workers=list(snapshot.workers),
-            files_today=files,
-            server_bytes=snapshot.server_bytes,
-            outcomes_by_offset_ms=_summaries(tally),
-            due_before_worker=tally.due_before_worker,
-        )
-
-
-def _summaries(tally: Tally) -> dict[int, Outcomes]:
-    summaries = {ms: sums.summary() for ms, sums in sorted(tally.outcomes_by_offset_ms.items())}
-    return {ms: outcomes for ms, outcomes in summaries.items() if outcomes.followups}
+    def from_parts(
+        cls, counts: LineCounts, snapshot: RedisSnapshot, *, files: list[DayFile], frames_per_s: float | None
+    ) -> Self:
+        """Take the counts of the lines; every other field has the same name in the snapshot or the feed's status."""
+        sources = (snapshot.feed, snapshot)
+        values = {
+            name: getattr(source, name) for source in sources for name in cls.model_fields if hasattr(source, name)
+        }
+        outcomes = {ms: sums.summary() for ms, sums in sorted(counts.outcomes_by_offset_ms.items())}
+        values |= {
+            "frames": snapshot.feed.frames if snapshot.feed else {},
+            "signals": counts.signals,
+            "followups": counts.followups,
+            "followups_by_offset_ms": dict(sorted(counts.followups_by_offset_ms.items())),
+            "missed": counts.missed,
+            "missed_by_reason": dict(counts.missed_by_reason.most_common()),
+            "lateness_ms": counts.lateness.summary(),
+            "lateness_ms_by_offset_ms": {ms: n.summary() for ms, n in sorted(counts.lateness_by_offset_ms.items())},
+            "outcomes_by_offset_ms": {ms: summary for ms, summary in outcomes.items() if summary.followups},
+            "due_before_worker": counts.due_before_worker,
+        }
+        return cls(**values, files_today=files, frames_per_s=frames_per_s)
 
 
 def files_today(data_dir: Path, *, at_ms: int) -> list[DayFile]:
     """Today's files, in the order in which they are written; none where there is no directory."""
-    end = f"_{utc_day(at_ms)}.jsonl"
+    suffix = f"_{utc_day(at_ms)}.jsonl"
     try:
-        found: Sequence[tuple[str, Path, int]] = data_files(data_dir)
+        files = data_files(data_dir)
     except OSError:
         return []
-    return [DayFile(name=path.name, bytes=size) for _, path, size in found if path.name.endswith(end)]
+    return [DayFile(name=path.name, bytes=size) for _, path, size in files if path.name.endswith(suffix)]

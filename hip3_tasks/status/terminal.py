@@ -1,7 +1,7 @@
-"""How a running system is shown: a live panel on a terminal, short lines elsewhere."""
+"""Shows a running system: a live panel on a terminal, short lines elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from typing import Self
 
@@ -10,20 +10,20 @@ from rich.live import Live
 from rich.text import Text
 
 from hip3_tasks.status.panel import panel
-from hip3_tasks.status.problem_changes import Changes
+from hip3_tasks.status.redis_snapshot import subject
 from hip3_tasks.status.view import View, essence
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, wrapped
 from hip3_tasks.terminal_text import printable_lines
 
-PANEL_EVERY_S = 0.5
-LOOK_EVERY_S = 1.0
-LINE_EVERY_S = 5.0
+PANEL_INTERVAL_S = 0.5
+VIEW_INTERVAL_S = 1.0
+LINE_INTERVAL_S = 5.0
 
 
 class Display:
-    """Shows views as often as is good for the reader, and says what happens in between.
+    """Shows views at readable intervals, and messages in between.
 
-    Quiet, it shows no view, and says only what is a problem or asked for at the end.
+    A quiet display shows no views, only problems and what is printed at the end.
     """
 
     def __init__(self, console: Console, *, is_quiet: bool = False) -> None:
@@ -33,18 +33,18 @@ class Display:
         self._stack = ExitStack()
         self._live: Live | None = None
         self._view: View | None = None
-        self._changes = Changes()
-        self._looked_at_s = self._line_at_s = float("-inf")
+        self._changes = ProblemChanges()
+        self._shown_at_s = self._line_at_s = float("-inf")
 
     def __enter__(self) -> Self:
         if self._is_live:
-            # No thread of its own: `hip3 up` forks.
+            # Without a thread of its own, because `hip3 up` forks.
             live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
             self._live = self._stack.enter_context(live)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the last view whole, as high as it is."""
+        """Leave the last view on the terminal in full height."""
         live, self._live = self._live, None
         with suppress(OSError):
             if live and self._view:
@@ -53,52 +53,67 @@ class Display:
 
     @property
     def width(self) -> int:
-        """The longest line that is good for the reader."""
+        """The longest readable line."""
         return min(self._console.width, MAX_LINE) if self._console.is_terminal else MAX_LINE
 
     def is_due(self) -> bool:
-        every_s = PANEL_EVERY_S if self._live else LOOK_EVERY_S
-        return time.monotonic() - self._looked_at_s >= every_s
+        interval_s = PANEL_INTERVAL_S if self._live else VIEW_INTERVAL_S
+        return time.monotonic() - self._shown_at_s >= interval_s
 
     def show(self, view: View) -> None:
-        self._looked_at_s = time.monotonic()
+        self._shown_at_s = time.monotonic()
         self._view = view
         if self._live:
             with suppress(OSError):
                 self._live.update(self._frame(view), refresh=True)
         else:
-            self._tell(view)
+            self._print_lines(view)
 
     def announce(self, places: Mapping[str, str]) -> None:
-        """Where to look, said once where no panel says it all the time."""
+        """Print the addresses and directories once, unless a panel shows them."""
         if not self._live:
             for name, place in places.items():
                 self.note(f"{name} {place}")
 
     def note(self, text: str) -> None:
-        """What is good to know, unless nobody asked for it."""
+        """Print a message, unless the display is quiet."""
         if not self._is_quiet:
             self.say(text)
 
     def say(self, text: str) -> None:
+        """Print a message, even if the display is quiet."""
         for line in printable_lines(text).split("\n"):
             self._print([line] if self._is_live else wrapped(line.split(" "), width=self.width, hanging=HANGING))
 
-    def _tell(self, view: View) -> None:
-        for change in self._changes.told(view.problems):
+    def _print_lines(self, view: View) -> None:
+        for change in self._changes.update(view.problems):
             self.say(change)
-        if self._looked_at_s - self._line_at_s >= LINE_EVERY_S and not self._is_quiet:
-            self._line_at_s = self._looked_at_s
+        if self._shown_at_s - self._line_at_s >= LINE_INTERVAL_S and not self._is_quiet:
+            self._line_at_s = self._shown_at_s
             self._print(essence(view))
 
     def _frame(self, view: View) -> Group:
-        # The cursor stands on an empty line below the frame: there a terminal echoes ^C, and the next frame erases it.
-        # At the end of the frame's own last line it would go over to a new one, and the frame be drawn a line too low.
+        # The cursor stays on an empty line below the frame: there a terminal echoes ^C, and the next frame erases it.
+        # On the last line of the frame, ^C would begin a new line, and the next frame would be one line too low.
         height = self._console.height - 1
         return Group(panel(view, width=self._console.width, height=height), Text())
 
     def _print(self, lines: list[str]) -> None:
-        # A closed terminal must not keep anything from ending in order.
+        # A closed terminal must not prevent an orderly end.
         with suppress(OSError):
             for line in lines:
                 self._console.print(Text(line), soft_wrap=True)
+
+
+class ProblemChanges:
+    """Reports each problem once when it begins and once when it ends."""
+
+    def __init__(self) -> None:
+        self._red: dict[Sequence[str], str] = {}
+
+    def update(self, problems: Sequence[str]) -> list[str]:
+        """Take the problems of now, and return messages about those that began or ended."""
+        before, self._red = self._red, {subject(problem): problem for problem in problems}
+        begun = [f"red: {problem}" for key, problem in self._red.items() if key not in before]
+        ended = [f"over: {problem}" for key, problem in before.items() if key not in self._red]
+        return begun + ended

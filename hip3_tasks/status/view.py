@@ -1,4 +1,4 @@
-"""Everything `hip3 up` and `hip3 status` show at one moment, as named rows of text."""
+"""Everything that `hip3 up` and `hip3 status` show at one moment, as named rows of text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,36 +6,35 @@ from dataclasses import dataclass, field
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.plural import counted
 from hip3_tasks.status.market_rows import MarketRow, dislocated
-from hip3_tasks.status.outcome_sums import Outcomes
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
 
 UNKNOWN = "?"
 MINUS = "\N{MINUS SIGN}"
-MAX_NAMED = 3
-"""Of the dislocated markets."""
+MAX_NAMED_MARKETS = 3
 MAX_PROBLEMS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One moment of a system."""
+    """The state of a system at one moment."""
 
     title: str
-    pipeline: Pipeline
+    status: SystemStatus
     markets: Sequence[MarketRow] = ()
     problems: Sequence[str] = ()
     notices: Sequence[str] = ()
-    """What an operator should know, and is no problem."""
+    """Texts that an operator should know although they are no problems."""
     places: Mapping[str, str] = field(default_factory=dict)
-    """Where else to look: pages, directories."""
+    """Addresses and directories by name."""
     next_steps: Sequence[str] = ()
-    """What to do next, as commands or addresses."""
+    """Suggested commands or addresses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A name, empty where the row goes on with the one above, and the pieces of its text."""
+    """A name, empty if the row continues the one above, and the pieces of its text."""
 
     name: str
     pieces: Sequence[str]
@@ -43,9 +42,9 @@ class Row:
 
 
 def rows(view: View) -> list[Row]:
-    """The answer first, then the machinery, what is red, and what to do next."""
+    """All rows: outcomes first, then the parts of the system, problems, and suggested next steps."""
     return [
-        *_named(_answer(view.pipeline) | _counts(view.pipeline) | _machinery(view)),
+        *_named(_outcomes(view.status) | _counts(view.status) | _system(view)),
         *_repeated("red", _at_most(view.problems), style="red"),
         *_repeated("note", view.notices, style="yellow"),
         *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
@@ -54,13 +53,13 @@ def rows(view: View) -> list[Row]:
 
 
 def essence(view: View) -> list[str]:
-    """One line for a log, two when it is long."""
-    now = view.pipeline
+    """One line for a log, or two if it is long."""
+    now = view.status
     red = [f"RED: {counted(len(view.problems), 'problem')}"] if view.problems else []
     parts = [
         view.title,
         f"signals {now.signals:,}",
-        *_answer_in_short(now.decisive),
+        *_outcomes_in_short(now.decisive),
         f"missed {now.missed:,}",
         f"late p99 {_or_unknown(now.lateness_ms['p99'], ' ms')}",
         f"pending {_or_unknown(now.pending)}",
@@ -70,20 +69,20 @@ def essence(view: View) -> list[str]:
     return wrapped(listed(parts, separator=" |"), hanging=HANGING)
 
 
-def summary(pipeline: Pipeline, *, width: int = MAX_LINE) -> list[str]:
-    """What a run did, in lines."""
-    values = _answer(pipeline) | _counts(pipeline) | {"pending": [_or_unknown(pipeline.pending)]}
+def summary(status: SystemStatus, *, width: int = MAX_LINE) -> list[str]:
+    """The counts of a run, in lines."""
+    values = _outcomes(status) | _counts(status) | {"pending": [_or_unknown(status.pending)]}
     pieces = [piece for name, texts in values.items() for piece in _run_on(name, texts)]
     pieces[-1] = pieces[-1].removesuffix(" |")
     return wrapped(["this run:", *pieces], width=width, hanging=HANGING)
 
 
-def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
-    """Were the signals right, and by how much."""
-    signals = {"signals": [f"{pipeline.signals:,}"]}
-    if pipeline.decisive is None:
+def _outcomes(status: SystemStatus) -> dict[str, list[str]]:
+    """Whether signals were right, and by how much."""
+    signals = {"signals": [f"{status.signals:,}"]}
+    if status.decisive is None:
         return signals | {"right": ["none yet"]}
-    offset_ms, outcomes = pipeline.decisive
+    offset_ms, outcomes = status.decisive
     after = f"after {offset_ms / 1000:g} s:"
     shares = [f"{name} came {_percent(outcomes.share(verdict))}" for name, verdict in CAME.items()]
     shares[-1] += f" of {outcomes.followups:,}"
@@ -94,7 +93,7 @@ def _answer(pipeline: Pipeline) -> dict[str, list[str]]:
 CAME = {"the book": Outcome.BOOK_CAME, "the oracle": Outcome.ORACLE_CAME}
 
 
-def _answer_in_short(decisive: tuple[int, Outcomes] | None) -> list[str]:
+def _outcomes_in_short(decisive: tuple[int, OutcomeSummary] | None) -> list[str]:
     if decisive is None:
         return ["right: none yet"]
     offset_ms, outcomes = decisive
@@ -108,14 +107,14 @@ def _after(after: str, parts: Sequence[str]) -> list[str]:
     return listed([f"{after} {parts[0]}", *parts[1:]])
 
 
-def _counts(pipeline: Pipeline) -> dict[str, list[str]]:
-    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in pipeline.followups_by_offset_ms.items()]
-    reasons = [f"{reason}: {count:,}" for reason, count in pipeline.missed_by_reason.items()]
-    lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in pipeline.lateness_ms.items()]
+def _counts(status: SystemStatus) -> dict[str, list[str]]:
+    offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in status.followups_by_offset_ms.items()]
+    reasons = [f"{reason}: {count:,}" for reason, count in status.missed_by_reason.items()]
+    lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in status.lateness_ms.items()]
     return {
-        "follow-ups": _sum(pipeline.followups, offsets),
-        "missed": _sum(pipeline.missed, reasons),
-        "lateness": listed([*lateness, *_late_starts(pipeline.due_before_worker)]),
+        "follow-ups": _sum(status.followups, offsets),
+        "missed": _sum(status.missed, reasons),
+        "lateness": listed([*lateness, *_late_starts(status.due_before_worker)]),
     }
 
 
@@ -123,8 +122,8 @@ def _late_starts(number: int) -> list[str]:
     return [f"without {number:,} that fell due before the first worker"] if number else []
 
 
-def _machinery(view: View) -> dict[str, list[str]]:
-    now = view.pipeline
+def _system(view: View) -> dict[str, list[str]]:
+    now = view.status
     frames = UNKNOWN if now.frames_per_s is None else f"{now.frames_per_s:,.0f}"
     reconnects = f"{UNKNOWN} reconnects" if now.reconnects is None else counted(now.reconnects, "reconnect")
     workers = [f"{note.processes} of {counted(note.most_processes, 'process', 'processes')}" for note in now.workers]
@@ -141,12 +140,12 @@ def _machinery(view: View) -> dict[str, list[str]]:
 
 
 def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
-    found = dislocated(markets)
-    if not found:
+    rows = dislocated(markets)
+    if not rows:
         return ["0"]
-    named = listed([row.shown() for row in found[:MAX_NAMED]])
-    more = [f"and {len(found) - MAX_NAMED} more"] if len(found) > MAX_NAMED else []
-    return [f"{len(found)}: {named[0]}", *named[1:], *more]
+    named = listed([row.label for row in rows[:MAX_NAMED_MARKETS]])
+    more = [f"and {len(rows) - MAX_NAMED_MARKETS} more"] if len(rows) > MAX_NAMED_MARKETS else []
+    return [f"{len(rows)}: {named[0]}", *named[1:], *more]
 
 
 def _at_most(problems: Sequence[str]) -> list[str]:
@@ -182,7 +181,7 @@ def _bps(value: float | None) -> str:
 
 
 def _run_on(name: str, pieces: Sequence[str]) -> list[str]:
-    """A row as pieces of a line that goes on with the next row."""
+    """The pieces of a row within a line that continues with the next row."""
     named = [f"{name} {pieces[0]}", *pieces[1:]]
     return [*named[:-1], f"{named[-1]} |"]
 

@@ -1,4 +1,4 @@
-"""Lines of at most some width, broken between pieces and never inside a number."""
+"""Breaks lines to a width, between pieces and never inside a number."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -7,19 +7,19 @@ from rich.cells import cell_len
 from hip3_tasks.terminal_text import printable
 
 MAX_LINE = 159
-"""Of what is written where there is no terminal: a log, a pipe."""
+"""The longest line without a terminal, in a log or a pipe."""
 HANGING = "    "
 
 
 def listed(parts: Sequence[str], *, separator: str = ",") -> list[str]:
-    """Parts as pieces of a list, each but the last with its separator."""
+    """The pieces of a list; each but the last ends with the separator."""
     return [*(part + separator for part in parts[:-1]), *parts[-1:]]
 
 
 def wrapped(pieces: Iterable[str], *, width: int = MAX_LINE, hanging: str = "") -> list[str]:
-    """Pieces joined by spaces into lines, all but the first of which begin with `hanging`.
+    """Join pieces by spaces into lines; all lines but the first begin with `hanging`.
 
-    A piece is kept whole if it fits a line; a longer one is broken between its words, and a longer word anywhere.
+    A piece that fits a line is not broken. A longer one is broken between its words, and a longer word anywhere.
     """
     lines: list[str] = []
     line, is_empty = "", True

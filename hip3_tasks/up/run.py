@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -17,17 +16,17 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.frame_rate import FrameRate
-from hip3_tasks.status.line_counts import RunTally
-from hip3_tasks.status.market_rows import seen_markets
+from hip3_tasks.status.line_counts import RunLineCounts
+from hip3_tasks.status.market_rows import markets_or_empty
 from hip3_tasks.status.next_steps import report_command, shown
-from hip3_tasks.status.redis_snapshot import Snapshot, notices, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import View
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.redis_url import place as redis_place
+from hip3_tasks.store.store import Store
 from hip3_tasks.up.child_process import Child, Part
 from hip3_tasks.up.embedded_redis import answers
 from hip3_tasks.up.plan import Plan
@@ -48,12 +47,12 @@ class Run:
     """What happened is in `tally`; what was left open is known at the end, or None if Redis was away."""
 
     def __init__(self, chosen: Settings, plan: Plan, *, household: Household, display: Display) -> None:
-        self.tally = RunTally(chosen.data_dir)
+        self.tally = RunLineCounts(chosen.data_dir)
         self._rate = FrameRate()
         self.left_open: int | None = None
         self.fault: str | None = None
         self._chosen, self._plan, self._household, self._display = chosen, plan, household, display
-        self._client, self._keys = connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
+        self._store = Store(connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name))
         self._feed: Child | None = None
         self._others: list[Child] = []
         self._urls: dict[str, str] = {}
@@ -84,7 +83,7 @@ class Run:
         venue = plan.venue and self._start(plan.venue)
         self._write_run_file()
         patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
-        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
+        yield from _wait(lambda: answers(self._store.client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
         # The feed has more to load than the venue, and asks again if it is early.
         self._feed = self._household.start(plan.feed)
         if self._count_open():
@@ -158,9 +157,9 @@ class Run:
 
     def _look(self) -> None:
         self._looked_at_s = time.monotonic()
-        snapshot = Snapshot.take(self._client, self._keys)
+        snapshot = RedisSnapshot.take(self._store)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
-            snapshot = replace(snapshot, feed=None)  # what an earlier one said
+            snapshot = snapshot.model_copy(update={"feed": None})  # what an earlier one said
         if snapshot.feed:
             self.tally.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
             self._hear(snapshot.feed, at_ms=snapshot.at_ms)
@@ -175,13 +174,13 @@ class Run:
             self._detecting_since_s = time.monotonic() - (at_ms - feed.detection_began_at_ms) / 1000
             self._state = "running"
 
-    def _view(self, snapshot: Snapshot) -> View:
+    def _view(self, snapshot: RedisSnapshot) -> View:
         is_settling = self._detecting_since_s is None and self._age_s() < SETTLING_S
         is_judged = self._state != "stopping" and not is_settling
         return View(
             title=f"hip3 up, {venue_in_words(self._chosen)}, {self._age_s():,.0f} s, {self._state}",
-            pipeline=self._pipeline(snapshot),
-            markets=seen_markets(self._client, self._keys, at_ms=snapshot.at_ms).rows,
+            status=self._status(snapshot),
+            markets=markets_or_empty(self._store, at_ms=snapshot.at_ms).rows,
             problems=self._problems(snapshot) if is_judged else [],
             notices=notices(snapshot),
             places=self._places(("flower", "venue", "data")),
@@ -197,11 +196,11 @@ class Run:
         page_url = self._urls.get("page") if self._state in ("starting", "running") else None
         return [*([f"open {page_url}"] if page_url else []), report_command(self._chosen.data_dir)]
 
-    def _pipeline(self, snapshot: Snapshot) -> Pipeline:
+    def _status(self, snapshot: RedisSnapshot) -> SystemStatus:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
-        return Pipeline.of(self.tally, snapshot, files=files, frames_per_s=self._rate.of(snapshot.feed))
+        return SystemStatus.from_parts(self.tally, snapshot, files=files, frames_per_s=self._rate.update(snapshot.feed))
 
-    def _problems(self, snapshot: Snapshot) -> list[str]:
+    def _problems(self, snapshot: RedisSnapshot) -> list[str]:
         return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
 
     def _end(self) -> None:
@@ -220,13 +219,15 @@ class Run:
         self._household.end(child for child in self._others if not child.part.ends_last)
         self.tally.update()
 
-    def summary(self) -> Pipeline:
+    def summary(self) -> SystemStatus:
         """What happened, and what was left open."""
-        return Pipeline.of(self.tally, Snapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None)
+        return SystemStatus.from_parts(
+            self.tally, RedisSnapshot(at_ms=wall_ms(), pending=self.left_open), files=[], frames_per_s=None
+        )
 
     def _count_open(self) -> int | None:
         try:
-            return Pending(self._client, self._keys).size()
+            return self._store.pending.size()
         except redis.RedisError:
             return None
 

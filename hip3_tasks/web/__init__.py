@@ -1,1 +1,1 @@
-"""The live page: one look at everything twice a second, shown to however many watch."""
+"""The live page: one poll twice a second serves all viewers."""

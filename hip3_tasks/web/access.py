@@ -1,4 +1,4 @@
-"""Who may ask the page what, and with which headers it answers: before anything else sees a request."""
+"""Access to the page: host names, password, same-origin checks, and the security headers of every answer."""
 
 import asyncio
 import base64
@@ -16,7 +16,7 @@ PLOTLY_STYLES = (
     "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
     "'sha256-ji27qzEtxXZW+7dun6UwjHXJ18e6WAin1VvNtkzIE/o='",
 )
-"""What plotly's script puts into the page by itself: an empty sheet, and one that changes with its version."""
+"""Digests of the style sheets that plotly's script adds: an empty one, and one that changes with its version."""
 HEADERS = {
     "content-security-policy": "; ".join(
         (
@@ -41,8 +41,8 @@ OPEN_TO_ALL = ("/livez", "/healthz")
 WRONG_PASSWORD_PAUSE_S = 0.5
 
 
-class Guard:
-    """Lets a request through that asks by a name of this page, with its password, and changes things only from it."""
+class AccessControl:
+    """Refuses requests for a foreign host name, without the password, or with a change from another site's page."""
 
     def __init__(self, app: ASGIApp, *, password: str | None, hosts: Collection[str]) -> None:
         self._app, self._password, self._hosts = app, password, frozenset(host.lower() for host in hosts)
@@ -65,20 +65,20 @@ class Guard:
 
     async def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if not self._is_ours(headers.get("host", "")):
-            # A name of somebody else's that was made to point here: DNS rebinding.
+        if not self._is_own_host(headers.get("host", "")):
+            # DNS rebinding: a foreign name that was made to point here.
             return PlainTextResponse("not a name of this page; see HIP3_PAGE_HOSTS\n", 421)
-        if scope["method"] not in ("GET", "HEAD") and not _comes_from_here(headers):
+        if scope["method"] not in ("GET", "HEAD") and not _is_same_origin(headers):
             return PlainTextResponse("only the page itself may ask for that\n", 403)
         if self._password and scope["path"] not in OPEN_TO_ALL and not self._knows_password(headers):
             if "authorization" in headers:
                 await asyncio.sleep(WRONG_PASSWORD_PAUSE_S)
             return PlainTextResponse(
-                "password, please\n", 401, {"www-authenticate": 'Basic realm="hip3", charset="UTF-8"'}
+                "a password is needed\n", 401, {"www-authenticate": 'Basic realm="hip3", charset="UTF-8"'}
             )
         return None
 
-    def _is_ours(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         try:
             name = (urlsplit(f"//{host}").hostname or "").lower()
         except ValueError:
@@ -94,8 +94,8 @@ class Guard:
         return scheme.lower() == "basic" and hmac.compare_digest(password, str(self._password).encode())
 
 
-def _comes_from_here(headers: Headers) -> bool:
-    """Not from another site's page. A form cannot send JSON, and a script of another origin would have to ask first."""
+def _is_same_origin(headers: Headers) -> bool:
+    """Whether the page itself sent it. A form cannot send JSON, and a script of another origin needs a preflight."""
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return False
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":

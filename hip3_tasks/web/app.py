@@ -1,4 +1,4 @@
-"""The page's routes. All of them only read, but `/api/recapture`, which does what `hip3 recapture` does."""
+"""The page's routes. All only read, except `/api/recapture`, which does what `hip3 recapture` does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,41 +9,44 @@ import orjson
 import redis
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
 from hip3_tasks.recapture.recapture import MAX_QUEUED, recapture
 from hip3_tasks.settings import Settings
-from hip3_tasks.web import assets
-from hip3_tasks.web.access import Guard
-from hip3_tasks.web.decay_cache import Decays
-from hip3_tasks.web.event_stream import Board
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.access import AccessControl
+from hip3_tasks.web.assets import Assets, plotly_gzipped
+from hip3_tasks.web.decay_cache import DecayCache
+from hip3_tasks.web.event_stream import Broadcast
+from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.metrics import TYPE, Metrics
-from hip3_tasks.web.poller import Watcher
+from hip3_tasks.web.poller import Poller
 from hip3_tasks.web.signal_detail import signal_detail
-from hip3_tasks.web.system_locator import Source
+from hip3_tasks.web.system_locator import SystemLocator
 
-BODY_MOST = 1_000
+MAX_BODY_BYTES = 1_000
 
 
 class Page:
-    """One page over one system."""
+    """The page of one system."""
 
-    def __init__(self, asked: Settings) -> None:
-        self.board = Board()
-        self._asked, self._source, self._files = asked, Source(asked), Files(asked.data_dir)
-        self._watcher = Watcher(self._source, self._files)
-        self._decays = Decays(self._files)
-        self._metrics = Metrics(self.board, self._files.totals)
+    def __init__(self, settings: Settings) -> None:
+        self.broadcast = Broadcast()
+        self._settings, self._files = settings, FileFeed(settings.data_dir)
+        self._locator = SystemLocator(settings)
+        self._assets = Assets()
+        self._poller = Poller(self._locator, self._files)
+        self._decay_cache = DecayCache(self._files)
+        self._metrics = Metrics(self.broadcast, self._files.totals)
 
     def app(self) -> Starlette:
         get: dict[str, Callable[[Request], Any]] = {
-            "/": assets.page,
-            "/static/{name}": assets.static,
+            "/": self._assets.page,
+            "/static/plotly.js": self._assets.plotly,
             "/events": self.events,
             "/api/state": self.state,
             "/api/signal": self.signal,
@@ -52,57 +55,57 @@ class Page:
             "/healthz": self.healthz,
             "/livez": self.livez,
         }
-        routes = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
+        routes: list[BaseRoute] = [Route(path, answer, methods=["GET"]) for path, answer in get.items()]
         routes.append(Route("/api/recapture", self.recapture, methods=["POST"]))
-        guard = Middleware(Guard, password=self._asked.page_password, hosts=self._asked.page_hosts)
-        return Starlette(routes=routes, middleware=[guard], lifespan=self._living)
+        routes.append(Mount("/static", GZipMiddleware(self._assets)))
+        guard = Middleware(AccessControl, password=self._settings.page_password, hosts=self._settings.page_hosts)
+        return Starlette(routes=routes, middleware=[guard], lifespan=self._lifespan)
 
     @asynccontextmanager
-    async def _living(self, _: Starlette) -> AsyncIterator[None]:
-        watching = asyncio.create_task(self._watcher.watch(self.board))
-        preparing = asyncio.create_task(asyncio.to_thread(assets.prepare))
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        polling = asyncio.create_task(self._poller.run(self.broadcast))
+        preparing = asyncio.create_task(asyncio.to_thread(plotly_gzipped))
         yield
-        watching.cancel()
-        await asyncio.gather(watching, preparing, return_exceptions=True)
+        polling.cancel()
+        await asyncio.gather(polling, preparing, return_exceptions=True)
 
     async def events(self, _: Request) -> Response:
-        # Not to be gathered up by a proxy on the way.
+        # The header keeps a proxy from buffering the stream.
         return StreamingResponse(
-            self.board.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+            self.broadcast.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
         )
 
     async def state(self, _: Request) -> Response:
-        return Response(self.board.document(), media_type="application/json")
+        return Response(self.broadcast.document(), media_type="application/json")
 
     async def signal(self, request: Request) -> Response:
-        row = self._files.recents.find(request.query_params.get("id", ""))
+        row = self._files.recent_signals.find(request.query_params.get("id", ""))
         if row is None:
-            return _json({"error": "the page does not remember this signal"}, 404)
-        return _json(await asyncio.to_thread(signal_detail, self._source, row))
+            return _json({"error": "the page has only the last 2,000 signals"}, 404)
+        return _json(await asyncio.to_thread(signal_detail, self._locator, row))
 
     async def decay(self, request: Request) -> Response:
         coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
         if side not in (None, *Side):
             return _json({"error": "side: expected buy or sell"}, 400)
-        return _json(await self._decays.document(coin, Side(side) if side else None))
+        return _json(await self._decay_cache.document(coin, Side(side) if side else None))
 
     async def metrics(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type=TYPE)
 
     async def healthz(self, _: Request) -> Response:
-        """Red when the system is, or nobody could look at it lately: 503."""
-        return PlainTextResponse("ok\n", 200) if self.board.is_well else PlainTextResponse("red\n", 503)
+        """503 if health is red or the last state is too old."""
+        return PlainTextResponse("ok\n", 200) if self.broadcast.is_well else PlainTextResponse("red\n", 503)
 
     async def livez(self, _: Request) -> Response:
-        """Whether this process works, however the system stands."""
-        if self.board.is_live:
+        """503 if this process publishes no state, whatever the state says."""
+        if self.broadcast.is_live:
             return PlainTextResponse("ok\n", 200)
-        return PlainTextResponse("stalled\n" if self.board.state else "starting\n", 503)
+        return PlainTextResponse("stalled\n" if self.broadcast.state else "starting\n", 503)
 
     async def recapture(self, request: Request) -> Response:
         try:
-            asked = orjson.loads(await _body(request))
-            signal_id = asked["signal_id"]
+            signal_id = orjson.loads(await _body(request))["signal_id"]
         except (ValueError, TypeError, KeyError):
             return _json({"error": 'expected {"signal_id": "DEX:COIN-MILLISECONDS"}'}, 400)
         try:
@@ -114,18 +117,19 @@ class Page:
         return _json({"queued_ms": offsets_ms})
 
     def _recapture(self, signal_id: str) -> list[int]:
-        client, keys = self._source.client, self._source.keys
-        if client.llen(keys.queue) > MAX_QUEUED:
+        store = self._locator.store
+        if store.queue_length() > MAX_QUEUED:
             raise Unavailable("too many captures are queued already; try again")
-        return list(recapture(signal_id, data_dir=self._asked.data_dir, client=client, keys=keys).offsets_ms)
+        signal = recapture(signal_id, data_dir=self._settings.data_dir, client=store.client, keys=store.keys)
+        return list(signal.offsets_ms)
 
 
 async def _body(request: Request) -> bytes:
-    """Raises ValueError when it is too long to be a question of ours."""
+    """Raises ValueError for a body longer than MAX_BODY_BYTES."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > BODY_MOST:
+        if len(body) > MAX_BODY_BYTES:
             raise ValueError("too long")
     return bytes(body)
 

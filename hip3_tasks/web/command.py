@@ -1,4 +1,4 @@
-"""`hip3 page`: the live page alone, over a system that runs elsewhere, or will."""
+"""`hip3 page`: the live page alone, for a system that runs elsewhere or starts later."""
 
 import asyncio
 import ipaddress
@@ -17,12 +17,12 @@ from hip3_tasks.web.assets import plotly_script
 log = structlog.get_logger()
 
 BACKLOG = 128
-LONGEST_END_S = 1
-"""An event stream never ends by itself."""
+SHUTDOWN_TIMEOUT_S = 1
+"""Short, since an event stream never ends by itself."""
 
 
 def page_command(chosen: Settings) -> int:
-    """Serve until told to stop. Raises BadSetting or Unavailable."""
+    """Serve until a signal to stop. Raises BadSetting or Unavailable."""
     configure_logs(chosen.log_level)
     if not chosen.page_password and not is_loopback(chosen.page_host):
         raise BadSetting(f"HIP3_PAGE_PASSWORD: expected one, for {chosen.page_host} can be reached from elsewhere")
@@ -34,7 +34,7 @@ def page_command(chosen: Settings) -> int:
         log.warning(
             "no_data_dir",
             data_dir=str(chosen.data_dir),
-            why="it is not there yet; the page shows what is in it as soon as it is",
+            why="it does not exist yet; the page shows its files as soon as it does",
         )
     page = Page(chosen)
     config = uvicorn.Config(
@@ -43,7 +43,7 @@ def page_command(chosen: Settings) -> int:
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=LONGEST_END_S,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
@@ -52,15 +52,15 @@ def page_command(chosen: Settings) -> int:
 
 
 class _Server(uvicorn.Server):
-    """Ends its streams before it waits for them."""
+    """A uvicorn server that closes the event streams before it waits for connections."""
 
     def __init__(self, config: uvicorn.Config, page: Page) -> None:
         super().__init__(config)
         self._page = page
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        # Uvicorn's own raises the signal again at the end, and an end in order would look like a death.
-        self._page.board.close()
+        # Uvicorn's own handler raises the signal again, and an orderly end would look like a crash.
+        self._page.broadcast.close()
         self.should_exit, self.force_exit = True, self.should_exit
 
 
@@ -72,11 +72,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """On a port that was not chosen, the usual one or any. Raises Unavailable."""
-    for wanted in (port,) if port else (PAGE_PORT, 0):
+    """Listen on the port; for port 0 on the usual one, or else any. Raises Unavailable."""
+    for candidate in (port,) if port else (PAGE_PORT, 0):
         try:
-            family = socket.getaddrinfo(host, wanted, type=socket.SOCK_STREAM)[0][0]
-            return socket.create_server((host, wanted), family=family, backlog=BACKLOG)
+            family = socket.getaddrinfo(host, candidate, type=socket.SOCK_STREAM)[0][0]
+            return socket.create_server((host, candidate), family=family, backlog=BACKLOG)
         except OSError as error:
             fault = error
     raise Unavailable(f"the page cannot listen on {host}:{port or PAGE_PORT}: {fault.strerror or fault}")

@@ -1,4 +1,4 @@
-"""What viewers ask for of the decay, each answer made once in a while for all of them."""
+"""Cached answers of `/api/decay`, each computed at most every 10 s for all viewers."""
 
 import asyncio
 import time
@@ -10,37 +10,37 @@ from typing import Any
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.web.decay_table import decay_table
 from hip3_tasks.web.figures import decay_figure
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.file_feed import FileFeed
 
 FRESH_S = 10.0
-SHARE = 0.005
-"""Of a core, at most, for one answer however large the day has become: it then stays for longer."""
-MOST = 400
-"""Markets x sides, about; a name that nobody trades must not fill the memory."""
+MAX_CPU_SHARE = 0.005
+"""The share of a core that one answer may take: an answer that took T s is kept for T / MAX_CPU_SHARE."""
+MAX_ANSWERS = 400
+"""About markets times sides. Requests for names that do not exist must not fill the memory."""
 
 Document = dict[str, Any]
 
 
-class Decays:
-    """Belongs to the event loop; the reckoning is done beside it, one at a time."""
+class DecayCache:
+    """Belongs to the event loop. Answers are computed in a thread, one at a time."""
 
-    def __init__(self, files: Files, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, files: FileFeed, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._files, self._monotonic_s = files, monotonic_s
-        self._made: OrderedDict[tuple[str | None, Side | None], tuple[float, Document]] = OrderedDict()
-        self._turn = asyncio.Lock()
+        self._answers: OrderedDict[tuple[str | None, Side | None], tuple[float, Document]] = OrderedDict()
+        self._lock = asyncio.Lock()
 
     async def document(self, coin: str | None, side: Side | None) -> Document:
-        """The table and its figure, as they were up to FRESH_S ago, or a little longer."""
-        async with self._turn:
+        """The table and its figure, at most FRESH_S old, or older if they take long to compute."""
+        async with self._lock:
             now_s, key = self._monotonic_s(), (coin, side)
-            good_until_s, document = self._made.get(key, (now_s, {}))
-            if now_s >= good_until_s:
+            valid_until_s, document = self._answers.get(key, (now_s, {}))
+            if now_s >= valid_until_s:
                 document = await asyncio.to_thread(self._document, coin, side)
                 took_s = self._monotonic_s() - now_s
-                self._made[key] = now_s + max(FRESH_S, took_s / SHARE), document
-                self._made.move_to_end(key)
-                if len(self._made) > MOST:
-                    self._made.popitem(last=False)
+                self._answers[key] = now_s + max(FRESH_S, took_s / MAX_CPU_SHARE), document
+                self._answers.move_to_end(key)
+                if len(self._answers) > MAX_ANSWERS:
+                    self._answers.popitem(last=False)
             return document
 
     def _document(self, coin: str | None, side: Side | None) -> Document:

@@ -1,6 +1,6 @@
-"""The decay of edges by horizon with its bands, as the report of the same day has it.
+"""The decay of edges by horizon with bands, equal to the report of the same day.
 
-A minute of a dex is one event, for one oracle update moves all its markets at once: bands are taken over those.
+A minute of a dex is one event of the bootstrap, because one oracle update moves all its markets at once.
 """
 
 from collections.abc import Mapping
@@ -13,54 +13,54 @@ import numpy.typing as npt
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
-from hip3_tasks.web.decay_sums import SUMS, Decay, DexSums
+from hip3_tasks.web.decay_sums import SUMS, DecaySums, DexSums
 
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Horizon:
-    """One horizon: the edge that is left, and the move of the mid in the taker's favour since the signal."""
+class DecayRow:
+    """One horizon: the mean edge then, and the mean move of the mid in the taker's favour since the signal."""
 
     offset_ms: int
-    """0 is the signal itself, of those that the next horizon has."""
+    """0 stands for the signals themselves that have the next horizon."""
     edge_bps: Estimate
     markout_bps: Estimate
     n: int
     clusters: int
 
 
-def decay_table(decay: Decay, *, coin: str | None, side: Side | None) -> list[Horizon]:
-    """The nearest horizon first; none before anything was captured."""
-    found = decay.sums(coin, side)
-    offsets_ms = sorted({offset_ms for of_dex in found for offset_ms, _, _ in of_dex.parts})
-    key_at = {offset_ms: at for at, offset_ms in enumerate(offsets_ms)}
-    dexes = ((_draws(one.dex, len(one.minutes)).astype(np.float64), _cells(one, key_at)) for one in found)
+def decay_table(decay: DecaySums, *, coin: str | None, side: Side | None) -> list[DecayRow]:
+    """The rows, nearest horizon first; none before the first capture."""
+    sums = decay.sums(coin, side)
+    offsets_ms = sorted({offset_ms for dex in sums for offset_ms, _, _ in dex.series})
+    indices = {offset_ms: index for index, offset_ms in enumerate(offsets_ms)}
+    dexes = ((_draws(dex.dex, len(dex.minutes)).astype(np.float64), _cells(dex, indices)) for dex in sums)
     totals = totals_by_key(dexes, SumSpec(SUMS), offsets_ms)
-    table = [_horizon(offset_ms, of, "edge", of.ratio("markout", "markout_n")) for offset_ms, of in totals.items()]
-    signal = [_horizon(0, of, "edge_t0", UNMOVED) for of in totals.values()][:1]
+    table = [_row(ms, total, "edge", total.ratio("markout", "markout_n")) for ms, total in totals.items()]
+    signal = [_row(0, total, "edge_t0", UNMOVED) for total in totals.values()][:1]
     return signal + table
 
 
-def _horizon(offset_ms: int, of: Totals, edge: str, markout_bps: Estimate) -> Horizon:
-    return Horizon(
+def _row(offset_ms: int, total: Totals, edge: str, markout_bps: Estimate) -> DecayRow:
+    return DecayRow(
         offset_ms=offset_ms,
-        edge_bps=of.ratio(edge, "n"),
+        edge_bps=total.ratio(edge, "n"),
         markout_bps=markout_bps,
-        n=round(of["n"]),
-        clusters=of.clusters,
+        n=round(total["n"]),
+        clusters=total.clusters,
     )
 
 
 @lru_cache(maxsize=8)
 def _draws(dex: str, clusters: int) -> npt.NDArray[np.uint8]:
-    """The report's, in an eighth of their space: a cluster is drawn a few times at most, and a day has 1,440."""
+    """The report's bootstrap weights in an eighth of the space: a day has 1,440 clusters, each drawn a few times."""
     return weights(dex, clusters).astype(np.uint8)
 
 
-def _cells(of_dex: DexSums, key_at: Mapping[int, int]) -> Array:
-    """Clusters x offsets x SUMS."""
-    cells = np.zeros((len(of_dex.minutes), len(key_at), len(SUMS)))
-    for offset_ms, minute, sums in of_dex.parts:
-        cells[np.searchsorted(of_dex.minutes, minute), key_at[offset_ms]] += sums
+def _cells(dex: DexSums, indices: Mapping[int, int]) -> Array:
+    """The sums by cluster: float64, (minutes, offsets, len(SUMS))."""
+    cells = np.zeros((len(dex.minutes), len(indices), len(SUMS)))
+    for offset_ms, minute, sums in dex.series:
+        cells[np.searchsorted(dex.minutes, minute), indices[offset_ms]] += sums
     return cells

@@ -1,4 +1,4 @@
-"""The page's charts, drawn as the report draws: dictionaries as plotly takes them."""
+"""The page's charts in the style of the report, as dictionaries for plotly."""
 
 from collections.abc import Sequence
 
@@ -17,32 +17,32 @@ from hip3_tasks.charts.plotly_parts import (
     line,
 )
 from hip3_tasks.domain.market import Entry, Market
-from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.web.decay_table import Horizon
+from hip3_tasks.status.rolling_window import RollingWindow
+from hip3_tasks.web.decay_table import DecayRow
 from hip3_tasks.web.recent_signals import SignalRow
 
-MEDIAN, SLOWEST = 0.5, 0.99
+MEDIAN, P99 = 0.5, 0.99
 
 
-def lateness_figure(window: Window) -> Figure:
-    """p50 and p99 by offset, over the last quarter of an hour."""
-    stretches = list(window.lateness())
-    offsets_ms = sorted({offset_ms for _, by_offset in stretches for offset_ms in by_offset})
+def lateness_figure(window: RollingWindow) -> Figure:
+    """p50 and p99 by offset, over the last 15 minutes."""
+    buckets = list(window.lateness())
+    offsets_ms = sorted({offset_ms for _, by_offset in buckets for offset_ms in by_offset})
     traces: list[Trace] = []
     for number, offset_ms in enumerate(offsets_ms):
-        found = [(at_ms, by_offset[offset_ms]) for at_ms, by_offset in stretches if offset_ms in by_offset]
-        for q, dash in ((MEDIAN, "dot"), (SLOWEST, "solid")):
-            # A logarithm has no place for what came within the same millisecond.
-            late_ms = [max(1, late.quantile(q) or 0) for _, late in found]
+        points = [(at_ms, by_offset[offset_ms]) for at_ms, by_offset in buckets if offset_ms in by_offset]
+        for q, dash in ((MEDIAN, "dot"), (P99, "solid")):
+            # 1 ms at least, since a logarithmic axis has no 0.
+            late_ms = [max(1, late.quantile(q) or 0) for _, late in points]
             name, colour = f"T+{offset_ms / 1000:g}, p{q * 100:g}", OFFSETS[number % len(OFFSETS)]
             looks = {"mode": "lines", "line": {"color": colour, "width": 1.5, "dash": dash}}
-            group = {"legendgroup": offset_ms, "showlegend": q == SLOWEST}
-            traces.append(line([at_ms for at_ms, _ in found], late_ms, colour, name, **looks, **group))
+            group = {"legendgroup": offset_ms, "showlegend": q == P99}
+            traces.append(line([at_ms for at_ms, _ in points], late_ms, colour, name, **looks, **group))
     scale = {"title": "ms late, p50 dotted", "type": "log", "dtick": 1}
     return figure(traces, xaxis={"type": "date"}, yaxis=scale, hovermode="x unified")
 
 
-def decay_figure(horizons: Sequence[Horizon]) -> Figure:
+def decay_figure(horizons: Sequence[DecayRow]) -> Figure:
     """Mean edge and markout by horizon, each with its band."""
     seconds = [horizon.offset_ms / 1000 for horizon in horizons]
     return figure(
@@ -57,7 +57,7 @@ def decay_figure(horizons: Sequence[Horizon]) -> Figure:
 
 
 def signal_figure(row: SignalRow, entries: Sequence[Entry], *, from_ms: int, until_ms: int) -> Figure:
-    """Both sides and the oracle around a signal, in seconds from it; broken where nothing is known."""
+    """Bid, ask and oracle around a signal, in seconds from it. Lines break where the state is not known."""
     instants_ms = [*(max(entry.at_ms, from_ms) for entry in entries), *([until_ms] if entries else [])]
     seconds = [(at_ms - row.at_ms) / 1000 for at_ms in instants_ms]
     states = [entry.value if isinstance(entry.value, Market) else None for entry in entries]
@@ -74,7 +74,7 @@ def signal_figure(row: SignalRow, entries: Sequence[Entry], *, from_ms: int, unt
         hovermode="x unified",
         shapes=[_mark(offset_ms) for offset_ms in instants],
         annotations=[_label(offset_ms, text) for offset_ms, text in instants.items()],
-        # Above the names of the instants.
+        # Above the labels of the instants.
         legend={"orientation": "h", "x": 0, "y": 1.1, "yanchor": "bottom"},
         margin={"t": 48},
     )

@@ -1,6 +1,6 @@
-"""All that the page shows of the data files, from their tails: signals, counts, lateness and today's decay.
+"""Reads the ends of the data files for the page: signals, counts, lateness and today's decay.
 
-What was there before is read backwards: the last quarter of an hour at once, the rest of the day bit by bit.
+Older lines are read backwards: the last 15 minutes at once, the rest of the day in small steps.
 """
 
 import time
@@ -9,44 +9,40 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.line_reader import backwards
 from hip3_tasks.files.tail import Tail
-from hip3_tasks.status.line_counts import Tally, recent_lines
-from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
-from hip3_tasks.web.decay_sums import Decay
-from hip3_tasks.web.recent_signals import Recents
+from hip3_tasks.status.line_counts import LineCounts, read_records, recent_lines
+from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
+from hip3_tasks.web.decay_sums import DecaySums
+from hip3_tasks.web.recent_signals import RecentSignals
 
 CATCH_UP_S = 0.05
-"""Of each look, until the whole day is read: a tenth of a core."""
-MOST = 1e15
-"""Beyond any time in ms, price or size that there is, and within what a browser counts exactly and has a date for."""
+"""The time per poll for older lines, until the day is read: a tenth of a core."""
 
 
-class Files:
-    """One data directory, which need not be there yet."""
+class FileFeed:
+    """The lines of one data directory, which need not exist yet."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.recents, self.window, self.decay = Recents(), Window(), Decay()
-        self.totals = Tally(start=self.window.start)
-        """Of the lines appended since this began: what only ever grows."""
+        self.recent_signals, self.window, self.decay = RecentSignals(), RollingWindow(), DecaySums()
+        self.totals = LineCounts(start=self.window.start)
+        """Counts of the lines appended since the page started. They only grow."""
         self._data_dir = data_dir
         self._tail: Tail | None = None
         self._backlog: Iterator[None] = iter(())
         self.is_caught_up = False
 
     def update(self, at_ms: int) -> None:
-        """Read what is new, and some of what is old. A directory that is not there has nothing new."""
+        """Read new lines, and some older ones. A directory that does not exist has none."""
         with suppress(OSError):
             self.decay.turn_to(at_ms)
             if self._tail is None:
                 self._begin(at_ms)
             assert self._tail is not None
             for kind, lines in self._tail.new_lines():
-                for record in _records(lines):
+                for record in read_records(lines):
                     self.totals.take(kind, record)
                     self._take(kind, record)
                     self.decay.take(kind, record)
@@ -57,25 +53,25 @@ class Files:
         tail = Tail(self._data_dir)
         ends = dict(tail.read_to)
         since_ms = at_ms - BUCKET_MS * BUCKETS
-        found = [
-            (kind, list(_records(lines)))
+        recent = [
+            (kind, list(read_records(lines)))
             for kind, lines in recent_lines(self._data_dir, since_ms, until_ms=at_ms, ends=ends)
         ]
-        for kind, records in sorted(found, key=lambda part: part[0] != "signals"):
+        for kind, records in sorted(recent, key=lambda item: item[0] != "signals"):
             for record in sorted(records, key=_written_at_ms):
                 self._take(kind, record)
         self._backlog = self._rest_of_the_day(ends, utc_day(at_ms))
         self._tail = tail
 
     def _take(self, kind: str, record: dict[str, Any]) -> None:
-        self.recents.take(kind, record)
+        self.recent_signals.take(kind, record)
         self.window.take(kind, record)
 
     def _rest_of_the_day(self, ends: dict[Path, int], day: str) -> Iterator[None]:
         path = jsonl_path(self._data_dir, "followups", day)
         with suppress(FileNotFoundError), path.open("rb") as file:
             for lines in backwards(file.fileno(), ends.get(path, 0)):
-                for record in _records(lines):
+                for record in read_records(lines):
                     self.decay.take("followups", record)
                 yield
 
@@ -85,30 +81,6 @@ class Files:
             self.is_caught_up = next(self._backlog, self) is self
 
 
-def _records(lines: Any) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        with suppress(ValueError):
-            record = orjson.loads(line)
-            if isinstance(record, dict) and _can_be_shown(record):
-                yield record
-
-
-def _can_be_shown(record: dict[str, Any]) -> bool:
-    """Whether it belongs to a signal and nothing in it is beyond bounds; what it lacks besides is found later."""
-    if not (isinstance(record.get("signal_id"), str) and isinstance(record.get("market_key"), str)):
-        return False
-    for value in record.values():
-        kind = type(
-            value
-        )  # in a loop, since a day has millions of lines: a call for each value takes four times as long
-        if kind is float or kind is int:
-            if not -MOST <= value <= MOST:
-                return False
-        elif kind is dict or (kind is list and not all(type(part) is int and -MOST <= part <= MOST for part in value)):
-            return False
-    return True
-
-
 def _written_at_ms(record: dict[str, Any]) -> int:
-    found = record.get("captured_at_ms") or record.get("timestamp_ms")
-    return found if type(found) is int else 0
+    at_ms = record.get("captured_at_ms") or record.get("timestamp_ms")
+    return at_ms if type(at_ms) is int else 0

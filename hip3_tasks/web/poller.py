@@ -1,7 +1,8 @@
-"""The one who looks, for all viewers together: at Redis and the ends of the files, twice a second."""
+"""Reads Redis and the ends of the files twice a second, for all viewers together."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
@@ -13,134 +14,131 @@ from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
-from hip3_tasks.status.redis_snapshot import Snapshot, problems
-from hip3_tasks.status.system_status import Pipeline, files_today
-from hip3_tasks.web.event_stream import Board
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
+from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.recent_signals import SignalRow
-from hip3_tasks.web.snapshot import State, Verdicts, verdicts_of
-from hip3_tasks.web.system_locator import Source
+from hip3_tasks.web.snapshot import PageState, recent_outcomes
+from hip3_tasks.web.system_locator import SystemLocator
 
-EVERY_S = 0.5
-PIPELINE_EVERY = 2
-"""Looks: what says how the machinery stands is asked once a second."""
-FIGURES_EVERY = 10
-SIGNALS_SHOWN = 100
-NOW_MS = 120_000
-UNSAID = "the feed does not say what it follows"
+POLL_INTERVAL_S = 0.5
+SYSTEM_INTERVAL_S = 1.0
+FIGURES_INTERVAL_S = 5.0
+MAX_SIGNALS = 100
+LATE_NOW_MS = 120_000
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look found."""
+class Poll:
+    """The state after one poll, and what changed: signals, and figures that were drawn again."""
 
-    state: State
+    state: PageState
     changed: list[SignalRow]
     figures: dict[str, Any]
 
 
-class Watcher:
-    """One thread at a time may look."""
+class Interval:
+    """Tells at which polls something is done that is not done at each."""
 
-    def __init__(self, source: Source, files: Files) -> None:
-        self._source, self._chosen, self._files = source, source.asked, files
-        self._rate = FrameRate()
-        self._snapshot = Snapshot(at_ms=wall_ms(), fault="nothing was looked at yet")
-        self._pipeline: Pipeline | None = None
-        self._late_now_ms: dict[str, int | None] = {}
-        self._problems: list[str] = []
-        self._verdicts = Verdicts()
-        self._markets: list[MarketRow] = []
-        self._known_until_ms: int | None = None
-        self._is_simulated: bool | None = None
-        self._looks = 0
+    def __init__(self, interval_s: float) -> None:
+        # A poll that comes a little early counts: to wait for the next one would be late by a whole poll.
+        self._interval_s, self._next_s = interval_s - POLL_INTERVAL_S / 2, float("-inf")
 
-    async def watch(self, board: Board) -> None:
-        """Look and publish, until cancelled."""
+    def is_over(self) -> bool:
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + self._interval_s
+        return True
+
+
+class Poller:
+    """Only one thread at a time may poll. The last state has the values that are kept when Redis is away."""
+
+    def __init__(self, locator: SystemLocator, files: FileFeed) -> None:
+        self._locator, self._settings, self._files = locator, locator.settings, files
+        self._frame_rate = FrameRate()
+        self._system_interval, self._figures_interval = Interval(SYSTEM_INTERVAL_S), Interval(FIGURES_INTERVAL_S)
+        now_ms = wall_ms()
+        self._snapshot = RedisSnapshot(at_ms=now_ms, fault="Redis was not read yet")
+        self._state = PageState(name=locator.name, venue=self._settings.venue, at_ms=now_ms, session=session_at(now_ms))
+
+    async def run(self, broadcast: Broadcast) -> None:
+        """Poll and publish until cancelled."""
         loop = asyncio.get_running_loop()
         next_s = loop.time()
-        said = ""
+        last_fault = ""
         while True:
             try:
-                look = await asyncio.to_thread(self.look)
-                board.publish(look.state, changed=look.changed, figures=look.figures)
-                said = ""
-            except Exception as fault:  # whatever it was, the next look may find it gone; until then the page is red
-                if said != (said := repr(fault)):
-                    log.exception("look_failed", fault=said)
-            next_s = max(next_s + EVERY_S, loop.time())
+                poll = await asyncio.to_thread(self.poll)
+                broadcast.publish(poll.state, changed=poll.changed, figures=poll.figures)
+                last_fault = ""
+            except Exception as error:  # whatever it is, the next poll may succeed; until then the page is red
+                if last_fault != (fault := repr(error)):
+                    log.exception("poll_failed", fault=fault)
+                last_fault = fault
+            next_s = max(next_s + POLL_INTERVAL_S, loop.time())
             await asyncio.sleep(next_s - loop.time())
 
-    def look(self) -> Look:
-        """Never raises for what is wrong with Redis or the files: that is a thing to show."""
-        now_ms = wall_ms()
-        looks_at_machinery = self._looks % PIPELINE_EVERY == 0
-        if looks_at_machinery:
-            self._snapshot = self._take_snapshot()
+    def poll(self) -> Poll:
+        """Read everything that is new. Errors of Redis and of the files become problems, and are not raised."""
+        now_ms, is_system_read = wall_ms(), self._system_interval.is_over()
+        if is_system_read:
+            self._snapshot = self._read_redis()
         self._files.update(now_ms)
-        if looks_at_machinery:
-            self._sum_up()
-        at_ms = now_ms - (self._snapshot.feed.clock_behind_wall_ms if self._snapshot.feed else 0)
-        self._look_at_the_markets(at_ms)
-        figures = self._figures() if self._looks % FIGURES_EVERY == 0 else {}
-        self._looks += 1
-        if changed := self._files.recents.changed():
-            self._verdicts = verdicts_of(self._files.recents.newest(2 * SIGNALS_SHOWN))
-        return Look(self._state(at_ms), changed, figures)
+        feed, signals = self._snapshot.feed, self._files.recent_signals
+        at_ms = now_ms - (feed.clock_behind_wall_ms if feed else 0)
+        changes = self._markets(at_ms) | (self._system() if is_system_read else {})
+        changed = signals.changed()
+        if changed:
+            changes["verdicts"] = recent_outcomes(signals.newest(2 * MAX_SIGNALS))
+        changes |= {"at_ms": at_ms, "session": session_at(at_ms), "signals": signals.newest(MAX_SIGNALS)}
+        self._state = replace(self._state, **changes)
+        figures = {"lateness": lateness_figure(self._files.window)} if self._figures_interval.is_over() else {}
+        return Poll(self._state, changed, figures)
 
-    def _take_snapshot(self) -> Snapshot:
+    def _read_redis(self) -> RedisSnapshot:
         try:
-            self._source.find()
-            snapshot = Snapshot.take(self._source.client, self._source.keys)
+            snapshot = RedisSnapshot.take(self._locator.find())
         except Unavailable as error:
-            return Snapshot(at_ms=wall_ms(), fault=str(error))
+            return RedisSnapshot(at_ms=wall_ms(), fault=str(error))
         if snapshot.feed:
             self._files.window.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
-            self._is_simulated = snapshot.feed.is_simulated
         return snapshot
 
-    def _sum_up(self) -> None:
-        self._late_now_ms = self._files.window.lateness_since(self._snapshot.at_ms - NOW_MS).summary()
-        data_dir = self._chosen.data_dir
-        self._problems = problems(self._snapshot, data_dir=data_dir, min_free_mb=self._chosen.min_free_mb)
-        self._pipeline = Pipeline.of(
-            self._files.window.tally(),
-            self._snapshot,
-            files=files_today(data_dir, at_ms=self._snapshot.at_ms),
-            frames_per_s=self._rate.of(self._snapshot.feed),
-        )
+    def _system(self) -> dict[str, Any]:
+        """The fields of the state that tell about the system."""
+        snapshot, settings, window = self._snapshot, self._settings, self._files.window
+        red = problems(snapshot, data_dir=settings.data_dir, min_free_mb=settings.min_free_mb)
+        return {
+            "name": self._locator.name,
+            "flower_url": self._locator.flower_url,
+            "ok": not red,
+            "problems": red,
+            "notices": notices(snapshot),
+            "is_simulated": snapshot.feed.is_simulated if snapshot.feed else self._state.is_simulated,
+            "late_now_ms": window.lateness_since(snapshot.at_ms - LATE_NOW_MS).summary(),
+            "pipeline": SystemStatus.from_parts(
+                window.counts(),
+                snapshot,
+                files=files_today(settings.data_dir, at_ms=snapshot.at_ms),
+                frames_per_s=self._frame_rate.update(snapshot.feed),
+            ),
+        }
 
-    def _look_at_the_markets(self, at_ms: int) -> None:
+    def _markets(self, at_ms: int) -> dict[str, Any]:
+        """The fields of the state that tell about the markets; without new rows the last ones stay, as gaps."""
+        known_until_ms, rows, why = self._state.known_until_ms, list[MarketRow](), ""
         try:
-            found = markets_at(self._source.client, self._source.keys, at_ms=at_ms)
-            self._known_until_ms = found.watermark_ms or self._known_until_ms
-            self._markets = found.rows or [row.unknown(UNSAID) for row in self._markets]
+            watermark_ms, rows = markets_at(self._locator.store, at_ms=at_ms)
+            known_until_ms = watermark_ms or known_until_ms
+            why = "the feed does not say which markets it follows"
         except (redis.RedisError, Unavailable):
-            self._markets = [row.unknown("Redis does not answer") for row in self._markets]
+            why = "Redis does not answer"
         except ValidationError:
-            self._markets = [row.unknown("what the feed follows is not understood") for row in self._markets]
-
-    def _figures(self) -> dict[str, Any]:
-        return {"lateness": lateness_figure(self._files.window)}
-
-    def _state(self, at_ms: int) -> State:
-        newest = self._files.recents.newest(SIGNALS_SHOWN)
-        return State(
-            name=self._source.name,
-            venue=self._chosen.venue,
-            at_ms=at_ms,
-            known_until_ms=self._known_until_ms,
-            ok=not self._problems,
-            problems=self._problems,
-            session=session_at(at_ms),
-            flower_url=self._source.flower_url,
-            late_now_ms=self._late_now_ms,
-            verdicts=self._verdicts,
-            pipeline=self._pipeline,
-            markets=self._markets,
-            signals=newest,
-            is_simulated=self._is_simulated,
-        )
+            why = "the feed's list of markets is not understood"
+        return {"known_until_ms": known_until_ms, "markets": rows or [row.unknown(why) for row in self._state.markets]}

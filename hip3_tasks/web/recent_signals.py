@@ -1,32 +1,33 @@
-"""The newest signals and what became of each, as its captures come in."""
+"""The newest signals and the outcome of each capture."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
+from hip3_tasks.status.line_counts import NO_RECORD
 
-MOST = 2_000
+MAX_SIGNALS = 2_000
 BPS_DIGITS = 2
 
 
 @dataclass(slots=True, kw_only=True)
-class Cell:
+class HorizonCell:
     """One horizon of a signal; `outcome` is None until it is captured or missed."""
 
     offset_ms: int
     outcome: str | None = None
-    """How the edge was found (see Outcome), or `missed`."""
+    """The outcome of the follow-up, or `missed`."""
     edge_change_bps: float | None = None
-    """Negative: the edge shrank."""
+    """The change of the edge; negative if it shrank."""
     raw_edge_bps: float | None = None
     markout_bps: float | None = None
     late_ms: int | None = None
     why: str | None = None
-    """For what was missed."""
+    """The reason why the capture was missed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,44 +41,41 @@ class SignalRow:
     raw_edge_bps: float
     net_edge_bps: float
     threshold_bps: float
-    cells: list[Cell] = field(default_factory=list)
+    cells: list[HorizonCell] = field(default_factory=list)
 
 
-class Recents:
-    """The last signals of the files, and a count that says which of them changed since."""
+class RecentSignals:
+    """The last MAX_SIGNALS signals of the files, and which of them changed."""
 
     def __init__(self) -> None:
         self._rows: OrderedDict[str, SignalRow] = OrderedDict()
         self._changed: dict[str, None] = {}
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
-        """What is no record, or belongs to no signal that is kept, is left out."""
-        with suppress(ValueError, TypeError, KeyError, AttributeError):
+        """Take a decoded line. One that is no record, or whose signal is not kept, is left out."""
+        with suppress(*NO_RECORD):
             if kind == "signals":
                 row = _signal(record)
                 self._rows[row.signal_id] = row
-                if len(self._rows) > MOST:
+                if len(self._rows) > MAX_SIGNALS:
                     self._changed.pop(self._rows.popitem(last=False)[0], None)
             else:
                 row = self._rows[record["signal_id"]]
-                (number,) = (n for n, cell in enumerate(row.cells) if cell.offset_ms == record["offset_ms"])
+                number = [cell.offset_ms for cell in row.cells].index(record["offset_ms"])
                 row.cells[number] = _missed(record) if kind == "missed" else _captured(row.side, record)
             self._changed[row.signal_id] = None
 
     def changed(self) -> list[SignalRow]:
-        """Those that changed since this was asked last."""
+        """The signals that changed since the last call."""
         changed, self._changed = self._changed, {}
         return [self._rows[signal_id] for signal_id in changed]
 
-    def newest(self, most: int) -> list[SignalRow]:
-        """Newest first."""
-        return [row for row, _ in zip(self._newest_first(), range(most), strict=False)]
+    def newest(self, limit: int) -> list[SignalRow]:
+        """The last signals, newest first."""
+        return list(islice(reversed(self._rows.values()), limit))
 
     def find(self, signal_id: str) -> SignalRow | None:
         return self._rows.get(signal_id)
-
-    def _newest_first(self) -> Iterator[SignalRow]:
-        return (self._rows[signal_id] for signal_id in reversed(self._rows))
 
 
 def _signal(record: dict[str, Any]) -> SignalRow:
@@ -89,22 +87,22 @@ def _signal(record: dict[str, Any]) -> SignalRow:
         raw_edge_bps=_bps(record["raw_edge_bps"]),
         net_edge_bps=_bps(record["net_edge_bps"]),
         threshold_bps=_bps(record["threshold_bps"]),
-        cells=[Cell(offset_ms=int(offset_ms)) for offset_ms in sorted(record["offsets_ms"])],
+        cells=[HorizonCell(offset_ms=int(offset_ms)) for offset_ms in sorted(record["offsets_ms"])],
     )
 
 
-def _captured(side: Side, record: dict[str, Any]) -> Cell:
+def _captured(side: Side, record: dict[str, Any]) -> HorizonCell:
     change_bps = float(record["edge_change_bps"])
-    found = Outcome.from_moves(
+    outcome = Outcome.from_moves(
         side,
         edge_change_bps=change_bps,
         market_moved_bps=record["market_moved_bps"],
         oracle_moved_bps=record["oracle_moved_bps"],
     )
     markout_bps = record["markout_bps"]
-    return Cell(
+    return HorizonCell(
         offset_ms=int(record["offset_ms"]),
-        outcome=found,
+        outcome=outcome,
         edge_change_bps=_bps(change_bps),
         raw_edge_bps=_bps(record["raw_edge_bps"]),
         markout_bps=None if markout_bps is None else _bps(markout_bps),
@@ -112,10 +110,10 @@ def _captured(side: Side, record: dict[str, Any]) -> Cell:
     )
 
 
-def _missed(record: dict[str, Any]) -> Cell:
+def _missed(record: dict[str, Any]) -> HorizonCell:
     detail = record.get("detail")
     why = str(record["reason"]) + (f": {detail}" if detail else "")
-    return Cell(offset_ms=int(record["offset_ms"]), outcome="missed", why=why)
+    return HorizonCell(offset_ms=int(record["offset_ms"]), outcome="missed", why=why)
 
 
 def _bps(number: Any) -> float:

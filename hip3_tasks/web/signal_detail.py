@@ -1,4 +1,4 @@
-"""One signal in full: what became of it, the prices around it from the tape, and where its tasks are shown."""
+"""One signal in full: its outcomes, the prices around it from the tape, and links to its tasks in Flower."""
 
 from typing import Any
 from urllib.parse import quote
@@ -8,34 +8,34 @@ import redis
 from hip3_tasks.errors import MalformedEntry, Unavailable
 from hip3_tasks.web.figures import signal_figure
 from hip3_tasks.web.recent_signals import SignalRow
-from hip3_tasks.web.system_locator import Source
+from hip3_tasks.web.system_locator import SystemLocator
 
 BEFORE_MS = 5_000
 AFTER_MS = 2_000
-ENTRIES_MOST = 5_000
+MAX_ENTRIES = 5_000
 
 
-def signal_detail(source: Source, row: SignalRow) -> dict[str, Any]:
-    """For the page. Without a chart, and saying why, where the tape cannot be read or has forgotten it."""
+def signal_detail(locator: SystemLocator, row: SignalRow) -> dict[str, Any]:
+    """The document of `/api/signal`. If the tape has no prices for a figure, the reason is in `why_no_figure`."""
     tasks = [f"{row.signal_id}:{cell.offset_ms}" for cell in row.cells]
-    flower = source.flower_url
+    flower = locator.flower_url
     links = [f"{flower}/task/{quote(task, safe='')}" for task in tasks] if flower else []
     detail: dict[str, Any] = {"signal": row, "tasks": tasks, "links": links, "figure": None, "why_no_figure": None}
     try:
-        detail["figure"] = _figure(source, row)
+        detail["figure"] = _figure(locator, row)
     except (redis.RedisError, Unavailable, MalformedEntry) as error:
         detail["why_no_figure"] = str(error)
     if detail["figure"] is None and detail["why_no_figure"] is None:
-        detail["why_no_figure"] = "the tape no longer reaches back to it"
+        detail["why_no_figure"] = "the tape no longer has the prices around it"
     return detail
 
 
-def _figure(source: Source, row: SignalRow) -> dict[str, Any] | None:
+def _figure(locator: SystemLocator, row: SignalRow) -> dict[str, Any] | None:
     from_ms = row.at_ms - BEFORE_MS
     until_ms = row.at_ms + max((cell.offset_ms for cell in row.cells), default=0) + AFTER_MS
-    tape = source.tape()
+    tape = locator.store.tape
     watermark_ms = tape.watermark_ms()
-    entries = tape.between(row.coin, from_ms, until_ms, most=ENTRIES_MOST)
+    entries = tape.between(row.coin, from_ms, until_ms, most=MAX_ENTRIES)
     if watermark_ms is None or not entries:
         return None
     return signal_figure(row, entries, from_ms=from_ms, until_ms=min(until_ms, watermark_ms))

@@ -1,4 +1,4 @@
-"""The one snapshot that everything on the page, `/api/state` and `/metrics` is made of."""
+"""The one state that the page, `/api/state` and `/metrics` show."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,80 +7,70 @@ from typing import Any
 
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import MarketRow
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.web.recent_signals import SignalRow
 
-VERDICTS_OF = 100
-"""So many of the last signals whose last horizon is decided tell whether signals are right."""
+MAX_DECIDED_SIGNALS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdicts:
-    """Of the last signals at their last horizon."""
+class RecentOutcomes:
+    """The outcomes of the last signals at their last horizon."""
 
     signals: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
-    """How many by outcome: a verdict, or `missed`."""
+    """The number of signals by outcome, `missed` included."""
     mean_markout_bps: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """Everything at one moment. The JSON of `/api/state` is this, field by field."""
+@dataclass(frozen=True, kw_only=True)
+class PageState:
+    """Everything at one moment. The JSON of `/api/state` has the same fields."""
 
     name: str
-    """Of the feed."""
+    """The feed's name."""
     venue: str
     at_ms: int
-    """On the feed's clock."""
-    known_until_ms: int | None
-    """The watermark, as far as it was ever seen: all of the market is known up to here."""
-    ok: bool
-    """As `hip3 status --check` has it."""
-    problems: Sequence[str]
+    """The time of the feed's clock."""
     session: Session
-    flower_url: str | None
-    late_now_ms: dict[str, int | None]
-    """p50, p99 and max of the captures that fell due in the last two minutes."""
-    verdicts: Verdicts
-    pipeline: Pipeline | None
-    markets: Sequence[MarketRow]
-    signals: Sequence[SignalRow]
-    """Newest first."""
-    is_simulated: bool | None
-    """Whether the venue's prices are made up, as the feed said last; None before it said so."""
-
-    def head(self) -> dict[str, Any]:
-        """What is so small that it is said each time."""
-        return {
-            "name": self.name,
-            "at_ms": self.at_ms,
-            "known_until_ms": self.known_until_ms,
-            "ok": self.ok,
-            "problems": list(self.problems),
-            "session": self.session,
-            "late_now_ms": self.late_now_ms,
-            "is_simulated": self.is_simulated,
-        }
-
-    def document(self) -> dict[str, Any]:
-        """For orjson, which writes dataclasses by itself."""
-        return {
-            "venue": self.venue,
-            **self.head(),
-            "flower_url": self.flower_url,
-            "verdicts": self.verdicts,
-            "pipeline": self.pipeline.model_dump() if self.pipeline else None,
-            "markets": self.markets,
-            "signals": self.signals,
-        }
+    ok: bool = False
+    """Whether `hip3 status --check` succeeds."""
+    problems: Sequence[str] = ()
+    notices: Sequence[str] = ()
+    """The feed's notices, such as coins in the settings that the venue does not list. They turn nothing red."""
+    flower_url: str | None = None
+    is_simulated: bool | None = None
+    """Whether the venue's prices are made up, by the feed's last report; None before the first."""
+    known_until_ms: int | None = None
+    """The last watermark that was read: the whole market is known up to here."""
+    late_now_ms: dict[str, int | None] = field(default_factory=dict)
+    """p50, p99 and max of the captures that were due in the last two minutes."""
+    verdicts: RecentOutcomes = RecentOutcomes()
+    pipeline: SystemStatus | None = None
+    markets: Sequence[MarketRow] = ()
+    signals: Sequence[SignalRow] = ()
+    """The last signals, newest first."""
 
 
-def verdicts_of(newest_first: Sequence[SignalRow]) -> Verdicts:
-    """Were the last signals right? Those whose last horizon is still open say nothing yet."""
-    decided = [row.cells[-1] for row in newest_first if row.cells and row.cells[-1].outcome][:VERDICTS_OF]
+def diff(before: PageState, now: PageState) -> dict[str, Any]:
+    """The fields that changed: of the markets the changed rows, and all `coins` if markets came or went.
+
+    `signals` is left out, because their rows change in place.
+    """
+    old = vars(before)
+    changes = {name: value for name, value in vars(now).items() if name != "signals" and value != old[name]}
+    rows = {row.coin: row for row in before.markets}
+    if "markets" in changes:
+        changes["markets"] = [row for row in now.markets if rows.get(row.coin) != row]
+    coins = [row.coin for row in now.markets]
+    return {"at_ms": now.at_ms} | changes | ({} if rows.keys() == {*coins} else {"coins": coins})
+
+
+def recent_outcomes(newest_first: Sequence[SignalRow]) -> RecentOutcomes:
+    """Sum up the last signals whose last horizon is captured or missed."""
+    decided = [row.cells[-1] for row in newest_first if row.cells and row.cells[-1].outcome][:MAX_DECIDED_SIGNALS]
     markouts_bps = [cell.markout_bps for cell in decided if cell.markout_bps is not None]
-    return Verdicts(
+    return RecentOutcomes(
         signals=len(decided),
         outcomes=dict(Counter(str(cell.outcome) for cell in decided)),
         mean_markout_bps=round(sum(markouts_bps) / len(markouts_bps), 2) if markouts_bps else None,

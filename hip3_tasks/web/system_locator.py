@@ -1,47 +1,36 @@
-"""Where the page finds its system: HIP3_REDIS_URL, or the `hip3 up` that runs in the data directory now."""
-
-import redis
+"""Finds the system that the page shows: HIP3_REDIS_URL, or the `hip3 up` that runs in the data directory."""
 
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.run_file import RunFile, located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.store import Store
 
 TIMEOUT_S = 1.0
 
 
-class Source:
-    """Systems come and go while a page stays open; each start of `hip3 up` may have another server."""
+class SystemLocator:
+    """Locates the system again and again, since each start of `hip3 up` may have another server."""
 
-    def __init__(self, asked: Settings) -> None:
-        self.asked = asked
-        self.name, self.keys = asked.feed_name, Keys(asked.feed_name)
-        self.flower_url = asked.flower_url
-        self._url: str | None = None
-        self._client: redis.Redis | None = None
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.name, self.flower_url = settings, settings.feed_name, settings.flower_url
+        self._located: Settings | None = None
+        self._store: Store | None = None
 
     @property
-    def client(self) -> redis.Redis:
-        """Of the system that was found last. Raises Unavailable when there was none."""
-        if self._client is None:
-            self.find()
-        assert self._client is not None
-        return self._client
+    def store(self) -> Store:
+        """The Redis of the system found last. Raises Unavailable when there is none."""
+        return self._store or self.find()
 
-    def tape(self) -> TapeReader:
-        """Raises Unavailable."""
-        return TapeReader(self.client, self.keys)
-
-    def find(self) -> None:
-        """Look for the system anew. Raises Unavailable when there is none."""
+    def find(self) -> Store:
+        """Look for the system again. Raises Unavailable when there is none."""
         try:
-            chosen = located(self.asked)
+            located_settings = located(self.settings)
         except Unavailable:
-            self._url = self._client = None
+            self._store = None
             raise
-        self.name, self.keys = chosen.feed_name, Keys(chosen.feed_name)
-        if chosen.redis_url != self._url:
-            self._url, self._client = chosen.redis_url, connect(str(chosen.redis_url), timeout_s=TIMEOUT_S)
-        run = None if self.asked.flower_url else RunFile.read(self.asked.data_dir)
-        self.flower_url = self.asked.flower_url or (run.flower_url if run else None)
+        if self._store is None or located_settings != self._located:
+            self._store = Store.from_settings(located_settings, timeout_s=TIMEOUT_S)
+        self.name, self._located = located_settings.feed_name, located_settings
+        run = None if self.settings.flower_url else RunFile.read(self.settings.data_dir)
+        self.flower_url = self.settings.flower_url or (run.flower_url if run else None)
+        return self._store

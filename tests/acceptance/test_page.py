@@ -77,7 +77,7 @@ def opened(tab: Tab, url: str) -> None:
     tab.until(f"{ROWS} > 0 && {CHARTS} > 0")
 
 
-def test_a_trader_sees_the_market_move_and_signals_answered(system: System, tab: Tab) -> None:
+def test_a_trader_sees_markets_move_and_signals_captured(system: System, tab: Tab) -> None:
     wait_until(lambda: part_of(system, "cli page"))
     opened(tab, url_of(system))
     assert tab.run(ROWS) >= 55
@@ -132,7 +132,7 @@ def a_signal_opens(tab: Tab) -> None:
     tab.until("document.querySelectorAll('#signal-chart .scatterlayer .trace').length === 3")
     assert tab.run("document.querySelectorAll('#signal-cells tr').length") == 3
     tab.click("#recapture")
-    tab.until("document.querySelector('#recapture-said').textContent === 'queued for T+1, T+3, T+5'")
+    tab.until("document.querySelector('#recapture-result').textContent === 'queued for T+1, T+3, T+5'")
     tab.click("#signal-close")
     tab.until("!document.querySelector('#signal').open")
 
@@ -147,19 +147,22 @@ def it_fits_phone_and_night(tab: Tab) -> None:
             tab.until(FITS)
 
 
-def charts_are_sketched_until_plotly_has_come(system: System, tab: Tab) -> None:
+def charts_have_a_preview_until_plotly_has_come(system: System, tab: Tab) -> None:
     tab.send("Network.setBlockedURLs", urls=["*/plotly.js"])
     tab.open(url_of(system))
     for chart in ("lateness", "decay"):
-        tab.until(f"document.querySelectorAll('#{chart}-chart .sketch path').length >= 4")
+        tab.until(f"document.querySelectorAll('#{chart}-chart .preview path').length >= 4")
     tab.send("Network.setBlockedURLs", urls=[])
     opened(tab, url_of(system))
-    assert tab.run("document.querySelectorAll('.sketch').length") == 0
+    assert tab.run("document.querySelectorAll('.preview').length") == 0
 
 
-def test_it_says_when_what_it_shows_is_old_and_goes_on(system: System, tab: Tab) -> None:
-    charts_are_sketched_until_plotly_has_come(system, tab)
-    for words, said in (("cli page", "No word from the page's server"), ("-m feed", "The market is not known since")):
+def test_the_page_marks_old_data_and_recovers(system: System, tab: Tab) -> None:
+    charts_have_a_preview_until_plotly_has_come(system, tab)
+    for words, said in (
+        ("cli page", "No update from the page's server"),
+        ("-m feed", "The state of the market is not known since"),
+    ):
         stopped = part_of(system, words)
         stopped.suspend()
         tab.until(f"!{BANNER}.hidden && {BANNER}.textContent.includes({orjson.dumps(said).decode()})")
@@ -181,7 +184,7 @@ def test_it_says_when_what_it_shows_is_old_and_goes_on(system: System, tab: Tab)
 
 def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: Tab) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
-    rig.feed_says(problems=[HOSTILE])
+    rig.feed_says(problems=[HOSTILE], notices=[HOSTILE, "xyz:NONE is not listed"])
     rig.markets(**{HOSTILE.removeprefix("xyz:"): a_market(), "GOOD": a_market()})
     line = orjson.loads(a_signal(at_ms=wall_ms()).line()) | {"market_key": HOSTILE, "signal_id": HOSTILE}
     rig.append(a_signal(at_ms=wall_ms()))
@@ -194,6 +197,8 @@ def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: 
         shown = "[...document.querySelectorAll('#market-rows td, #signal-rows td')].map((cell) => cell.textContent)"
         assert tab.run(shown).count(HOSTILE) == 2
         assert HOSTILE in tab.text("#banner")
+        assert tab.text("#notices") == f"{HOSTILE}; xyz:NONE is not listed"
+        assert tab.run("document.querySelector('#notices').checkVisibility()")
         tab.run("[...document.querySelectorAll('#signal-rows tr')].find((row) => row.dataset.id.includes('<')).click()")
         tab.until("document.querySelector('#signal').open")
         tab.until("[...document.querySelectorAll('#decay-coin option')].length === 3")
@@ -202,7 +207,7 @@ def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: 
     assert [said for said in tab.console if "ERR_CONNECTION" not in said] == []
 
 
-def test_a_row_in_a_gap_says_why_and_delisted_ones_are_shown_when_asked_for(
+def test_a_gap_has_its_reason_and_delisted_rows_are_shown_on_request(
     redis_url: str, name: str, tmp_path: Path, tab: Tab
 ) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
@@ -216,14 +221,14 @@ def test_a_row_in_a_gap_says_why_and_delisted_ones_are_shown_when_asked_for(
         assert tab.text("#market-rows tr[data-coin='xyz:OLD'] .state") == "delisted"
         rig.client.delete(rig.keys.tape("xyz:GOOD"))
         state = "document.querySelector(\"#market-rows tr[data-coin='xyz:GOOD'] .state\")"
-        tab.until(f"{state}.textContent === 'gap' && {state}.title === 'nothing of it is on the tape'")
+        tab.until(f"{state}.textContent === 'gap' && {state}.title === 'the tape has no entry of it'")
         tab.run("document.querySelector('#decay-coin').value = 'xyz:GOOD'")
         rig.client.set(rig.keys.markets, FeedMarkets(markets={}, delisted=["xyz:OLD"]).model_dump_json())
         tab.until(f"{ROWS} === 1")
         assert tab.run("document.querySelector('#decay-coin').value") == "xyz:GOOD"
 
 
-def test_the_same_again_is_no_news_and_a_server_that_is_away_is_said(
+def test_a_repeated_state_is_no_news_and_a_server_that_is_away_is_reported(
     redis_url: str, name: str, tmp_path: Path, tab: Tab
 ) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
@@ -234,7 +239,7 @@ def test_the_same_again_is_no_news_and_a_server_that_is_away_is_said(
         tab.open(f"http://127.0.0.1:{rig.port}")
         tab.until(f"document.querySelectorAll('#signal-rows tr').length === 1 && {BANNER}.hidden")
         rig.feed_says(frames={"bbo": 10**30})  # which cannot be shown: whoever asks anew gets what there was
-        tab.until(f"{BANNER}.textContent.includes('No word from the page')")
+        tab.until(f"{BANNER}.textContent.includes('No update from the page')")
         seconds = f"Number({BANNER}.textContent.match(/for ([0-9]+) s/)?.[1] ?? 0)"
         tab.until(f"{seconds} >= 13", within_s=20)
     tab.run("document.querySelector('#signal-rows tr').click()")

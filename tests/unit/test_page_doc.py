@@ -8,21 +8,24 @@ import pytest
 
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.sessions import Session
-from hip3_tasks.status.market_rows import Known, MarketRow
-from hip3_tasks.status.outcome_sums import Outcomes
-from hip3_tasks.status.system_status import DayFile, Pipeline
+from hip3_tasks.status.market_rows import MarketRow, MarketStatus
+from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.redis_snapshot import Gauge
+from hip3_tasks.status.system_status import DayFile, SystemStatus
 from hip3_tasks.store.worker_status import WorkerNote
-from hip3_tasks.web.recent_signals import Cell, SignalRow
-from hip3_tasks.web.snapshot import State, Verdicts
+from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
+from hip3_tasks.web.snapshot import PageState, RecentOutcomes
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "page.md").read_text()
 METRIC = re.compile(r'(CounterMetricFamily\(\s*)?"(hip3_\w+)"')
-DATACLASS_FIELDS = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
-MODEL_FIELDS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
+DATACLASS_FIELDS = {
+    field.name for kind in (PageState, RecentOutcomes, MarketRow, SignalRow, HorizonCell) for field in fields(kind)
+}
+MODEL_FIELDS = {name for kind in (SystemStatus, DayFile, OutcomeSummary, WorkerNote) for name in kind.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*Known, *Session, *Outcome}))
+@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*MarketStatus, *Session, *Outcome}))
 def test_every_field_and_every_word_is_described(name: str) -> None:
     assert f"`{name}`" in DOC
 
@@ -30,4 +33,10 @@ def test_every_field_and_every_word_is_described(name: str) -> None:
 def test_every_metric_is_described_and_no_other() -> None:
     code = (ROOT / "hip3_tasks" / "web" / "metrics.py").read_text()
     metrics = {name + ("_total" if counter else "") for counter, name in METRIC.findall(code)}
+    metrics |= {
+        gauge.metric(name)
+        for name, field in SystemStatus.model_fields.items()
+        for gauge in field.metadata
+        if isinstance(gauge, Gauge)
+    }
     assert set(re.findall(r"`(hip3_\w+)`", DOC)) == metrics

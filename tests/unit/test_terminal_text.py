@@ -11,11 +11,11 @@ from rich.console import Console
 
 from hip3_tasks.audit.audit import audit, audit_command
 from hip3_tasks.audit.findings import show
-from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.status.market_rows import Known, MarketRow
+from hip3_tasks.status.line_counts import LineCounts
+from hip3_tasks.status.market_rows import MarketRow, MarketStatus
 from hip3_tasks.status.panel import panel, plain
-from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import View, essence
 from hip3_tasks.terminal_text import printable, printable_lines
@@ -56,15 +56,15 @@ def a_terminal() -> tuple[Console, io.StringIO]:
 
 
 def an_evil_view() -> View:
-    tally = Tally()
-    tally.add("missed", [json.dumps({"reason": EVIL}).encode()])
-    snapshot = Snapshot(at_ms=T0_MS, fault=EVIL)
-    pipeline = Pipeline.of(tally, snapshot, files=[], frames_per_s=None)
-    markets = [MarketRow(coin=EVIL, state=Known.LIVE, buy_edge_bps=9.0, threshold_bps=1.0)]
+    counts = LineCounts()
+    counts.add("missed", [json.dumps({"signal_id": "a", "market_key": "b", "reason": EVIL}).encode()])
+    snapshot = RedisSnapshot(at_ms=T0_MS, fault=EVIL)
+    status = SystemStatus.from_parts(counts, snapshot, files=[], frames_per_s=None)
+    markets = [MarketRow(coin=EVIL, state=MarketStatus.LIVE, buy_edge_bps=9.0, threshold_bps=1.0)]
     texts = [EVIL]
     return View(
         title=EVIL,
-        pipeline=pipeline,
+        status=status,
         markets=markets,
         problems=texts,
         notices=texts,

@@ -1,18 +1,18 @@
-// Plotly, dressed in the page's own colours. The figures come drawn from the server, as the report draws them.
+// Plotly in the page's own colours. The server makes the figures, in the style of the report.
 
-import { sketch } from "./sketch.js";
+import { drawPreview } from "./chart_preview.js";
 
 const CONFIG = { displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: true, doubleClick: "reset" };
 const drawn = new Map();
 
-let isAskedFor = false;
+let isRequested = false;
 let resolve;
-const loaded = new Promise((found) => { resolve = found; });
+const loaded = new Promise((callback) => { resolve = callback; });
 
-// Called once there is something to look at: to run plotly's script, which is fetched by then, holds a browser up for a second or two.
+// Called after the first drawing, because running plotly's script blocks the browser for a second or two.
 export function load() {
-  if (isAskedFor) return;
-  isAskedFor = true;
+  if (isRequested) return;
+  isRequested = true;
   const script = Object.assign(document.createElement("script"), { src: "static/plotly.js" });
   script.addEventListener("load", () => resolve(window.Plotly));
   setTimeout(() => document.head.append(script));
@@ -20,20 +20,20 @@ export function load() {
 
 export async function draw(node, figure) {
   drawn.set(node, figure);
-  if (!window.Plotly) sketch(node, figure);
+  if (!window.Plotly) drawPreview(node, figure);
   const Plotly = await loaded;
-  node.querySelector(".sketch")?.remove();
-  if (drawn.get(node) === figure) await Plotly.react(node, figure.data, dressed(figure.layout), CONFIG);
+  node.querySelector(".preview")?.remove();
+  if (drawn.get(node) === figure) await Plotly.react(node, figure.data, withColours(figure.layout), CONFIG);
 }
 
-function dressed(layout) {
+function withColours(layout) {
   const style = getComputedStyle(document.documentElement);
   const [text, line] = [style.getPropertyValue("--quiet").trim(), style.getPropertyValue("--line").trim()];
   const panel = style.getPropertyValue("--panel").trim();
   const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, tickcolor: line, automargin: true, fixedrange: true };
   return {
     ...layout,
-    height: undefined, // the style sheet's
+    height: undefined, // the style sheet has it
     font: { family: getComputedStyle(document.body).fontFamily, size: 11, color: text },
     hoverlabel: { bgcolor: panel, bordercolor: line, font: { color: text } },
     margin: { ...layout.margin, l: 8, r: 8, b: 8, t: Math.max(30, layout.margin.t) },

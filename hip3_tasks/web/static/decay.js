@@ -1,36 +1,36 @@
-// How edges decay by horizon, of today: asked for now and then, and when another market or side is chosen.
+// The decay of today's edges by horizon, requested every 10 s and when another market or side is chosen.
 
 import { draw as drawChart } from "./charts.js";
 import { $, element } from "./dom.js";
 import { NONE, clock, count, horizon, signed } from "./format.js";
 
-const EVERY_MS = 10000;
-let known = "";
+const INTERVAL_MS = 10000;
+let listed = "";
 
 export function setUp() {
-  for (const id of ["decay-coin", "decay-side"]) $(id).addEventListener("change", ask);
-  setInterval(() => { if (!document.hidden) ask(); }, EVERY_MS);
-  ask();
+  for (const id of ["decay-coin", "decay-side"]) $(id).addEventListener("change", update);
+  setInterval(() => { if (!document.hidden) update(); }, INTERVAL_MS);
+  update();
 }
 
 export function coins(names) {
   const text = names.join();
-  if (text === known) return;
-  known = text;
+  if (text === listed) return;
+  listed = text;
   const select = $("decay-coin");
   const chosen = select.value;
-  if (chosen && !names.includes(chosen)) names = [...names, chosen]; // it may come back; nobody chose another
+  if (chosen && !names.includes(chosen)) names = [...names, chosen]; // it stays chosen, since it may come back
   select.replaceChildren(element("option", { value: "", text: "all markets" }), ...names.map((text) => element("option", { text })));
   select.value = chosen;
 }
 
-async function ask() {
-  const wanted = new URLSearchParams({ coin: $("decay-coin").value, side: $("decay-side").value });
+async function update() {
+  const query = new URLSearchParams({ coin: $("decay-coin").value, side: $("decay-side").value });
   let answer;
   try {
-    answer = await fetch(`api/decay?${wanted}`);
+    answer = await fetch(`api/decay?${query}`);
   } catch {
-    return; // the banner says it
+    return; // the banner tells it
   }
   if (!answer.ok) return;
   const { since_ms: sinceMs, is_complete: isComplete, horizons, figure } = await answer.json();

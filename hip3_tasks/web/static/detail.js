@@ -1,4 +1,4 @@
-// One signal: prices around it, what became of it, and how to capture it again.
+// One signal: the prices around it, its outcomes, and a button to capture it again.
 
 import { draw } from "./charts.js";
 import { $, element } from "./dom.js";
@@ -15,13 +15,13 @@ export function setUp() {
 
 export async function open(id) {
   shown = id;
-  $("recapture-said").textContent = "";
+  $("recapture-result").textContent = "";
   $("recapture-command").textContent = `hip3 recapture ${id}`;
   await refresh(id);
   if (shown === id && !$("signal").open) $("signal").showModal();
 }
 
-// While it is open its cells fill in, too.
+// Cells fill in also while the dialog is open.
 export async function changed(ids) {
   if (shown !== null && ids.has(shown)) await refresh(shown);
 }
@@ -74,10 +74,10 @@ async function recapture() {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ signal_id: id }),
     });
-    const said = await answer.json();
-    $("recapture-said").textContent = answer.ok ? `queued for ${said.queued_ms.map(horizon).join(", ")}` : said.error;
+    const result = await answer.json();
+    $("recapture-result").textContent = answer.ok ? `queued for ${result.queued_ms.map(horizon).join(", ")}` : result.error;
   } catch {
-    $("recapture-said").textContent = "the page's server does not answer";
+    $("recapture-result").textContent = "the page's server does not answer";
   } finally {
     $("recapture").disabled = false;
   }

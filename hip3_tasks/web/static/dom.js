@@ -1,26 +1,26 @@
-// Elements without markup: what comes from elsewhere becomes text, and never anything else.
+// Makes elements without markup: values from outside become text and nothing else.
 
 export const $ = (id) => document.getElementById(id);
 
 export function element(tag, { text, title, className, ...more } = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), more);
-  if (text !== undefined) made.textContent = text;
-  if (title) made.title = title;
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), more);
+  if (text !== undefined) node.textContent = text;
+  if (title) node.title = title;
+  if (className) node.className = className;
+  node.append(...children);
+  return node;
 }
 
-// Touched only where it differs: a table of 150 rows is repainted twice a second.
-export function say(node, text) {
+// These change a node only if the value differs: a table of 150 rows is updated twice a second.
+export function setText(node, text) {
   if (!node.firstChild) node.textContent = text;
   else if (node.firstChild.data !== text) node.firstChild.data = text;
 }
 
-export function dress(node, className) {
+export function setClass(node, className) {
   if (node.className !== className) node.className = className;
 }
 
-export function hint(node, title) {
+export function setTitle(node, title) {
   if (node.title !== (title ?? "")) node.title = title ?? "";
 }

@@ -1,10 +1,10 @@
-// Numbers as a trader reads them. What is missing is a dash, never a zero.
+// Numbers as a trader reads them. A missing value is a dash, never a zero.
 
 export const NONE = "–";
 const decimals = new Map();
-const GROUPED = new Intl.NumberFormat("en"); // made once: toLocaleString makes one a call
+const GROUPED = new Intl.NumberFormat("en"); // created once: toLocaleString creates one per call
 
-// A coin's prices stand under each other: with as many decimals as any of them ever had.
+// All prices of a coin get as many decimals as any of them ever had, so that columns align.
 export function px(coin, value) {
   if (value === null || value === undefined) return NONE;
   const text = String(value);
@@ -28,8 +28,8 @@ export const age = (value) => (value === null || value === undefined ? NONE : `$
 export const horizon = (offsetMs) => (offsetMs ? `T+${offsetMs / 1000}` : "T0");
 
 export function clock(atMs) {
-  const at = new Date(atMs);
-  return Number.isNaN(at.getTime()) ? NONE : at.toISOString().slice(11, 19);
+  const date = new Date(atMs);
+  return Number.isNaN(date.getTime()) ? NONE : date.toISOString().slice(11, 19);
 }
 
 export function bytes(value) {

@@ -1,9 +1,9 @@
-// The table of markets: rows are made once and changed in place; their order changes rarely, and never under the pointer.
+// The table of markets. Rows are created once and changed in place; their order changes rarely, and never under the pointer.
 
-import { $, dress, element, hint, say } from "./dom.js";
+import { $, setClass, element, setTitle, setText } from "./dom.js";
 import { NONE, age, bps, px } from "./format.js";
 
-const REORDER_EVERY_MS = 2000;
+const REORDER_INTERVAL_MS = 2000;
 const BAR_SPANS = 1.5; // thresholds
 const SILENT_MS = 8000;
 
@@ -17,12 +17,12 @@ const COLUMNS = [
   { key: "buy_edge_bps", name: "Buy edge" },
   { key: "sell_edge_bps", name: "Sell edge" },
   { key: "threshold_bps", name: "Thr.", title: "threshold in bps", className: "wide" },
-  { key: "age_ms", name: "Heard", className: "wide" },
+  { key: "age_ms", name: "Received", title: "age of the last context", className: "wide" },
   { key: "session", name: "Session", className: "wide wider" },
   { key: "state", name: "State" },
 ];
 
-const made = new Map();
+const rowParts = new Map();
 const sorting = { key: "dislocation", direction: "descending" };
 let showsDelisted = false;
 let orderedAtMs = 0;
@@ -61,10 +61,10 @@ export function setUp(redraw) {
 
 export function draw(state) {
   const rows = [...state.markets.values()];
-  for (const [coin, parts] of made) if (!state.markets.has(coin)) { parts.row.remove(); made.delete(coin); }
-  for (const row of rows) fill(made.get(row.coin) ?? make(row.coin), row, state);
+  for (const [coin, parts] of rowParts) if (!state.markets.has(coin)) { parts.row.remove(); rowParts.delete(coin); }
+  for (const row of rows) fill(rowParts.get(row.coin) ?? make(row.coin), row, state);
   const now = performance.now();
-  if (made.size !== $("market-rows").childElementCount || (!isHovered && now - orderedAtMs > REORDER_EVERY_MS) || !orderedAtMs) {
+  if (rowParts.size !== $("market-rows").childElementCount || (!isHovered && now - orderedAtMs > REORDER_INTERVAL_MS) || !orderedAtMs) {
     order(rows, state);
     orderedAtMs = now;
   }
@@ -81,7 +81,7 @@ function sortBy(key, direction) {
 }
 
 function order(rows, state) {
-  const wanted = $("filter").value.trim().toLowerCase();
+  const filter = $("filter").value.trim().toLowerCase();
   const value = (row) => {
     if (sorting.key === "dislocation") return dislocation(row);
     if (sorting.key === "age_ms") return row.ctx_at_ms === null ? null : state.at_ms - row.ctx_at_ms;
@@ -91,21 +91,21 @@ function order(rows, state) {
   rows.sort((a, b) => compare(value(a), value(b), sign) || compare(a.coin, b.coin, 1));
   let shown = 0;
   rows.forEach((row) => {
-    const parts = made.get(row.coin);
-    const isShown = row.coin.toLowerCase().includes(wanted) && (row.state !== "delisted" || showsDelisted);
+    const parts = rowParts.get(row.coin);
+    const isShown = row.coin.toLowerCase().includes(filter) && (row.state !== "delisted" || showsDelisted);
     parts.row.hidden = !isShown;
     shown += isShown;
   });
   const body = $("market-rows");
   rows.forEach((row, place) => {
-    const node = made.get(row.coin).row;
+    const node = rowParts.get(row.coin).row;
     if (body.children[place] !== node) body.insertBefore(node, body.children[place] ?? null);
   });
   const live = rows.filter((row) => row.state === "live").length;
-  say($("markets-count"), shown === rows.length ? `${live} live` : `${shown} shown, ${live} live`);
+  setText($("markets-count"), shown === rows.length ? `${live} live` : `${shown} shown, ${live} live`);
 }
 
-// What is missing comes last, whichever way.
+// Missing values come last in both directions.
 function compare(a, b, sign) {
   const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
   if (noA || noB) return noA - noB;
@@ -115,7 +115,7 @@ function compare(a, b, sign) {
 function make(coin) {
   const cells = Object.fromEntries(COLUMNS.map(({ key, className }) => [key, element("td", { className })]));
   cells.coin.textContent = coin;
-  hint(cells.coin, coin);
+  setTitle(cells.coin, coin);
   const edges = {};
   for (const key of ["buy_edge_bps", "sell_edge_bps"]) {
     edges[key] = { text: element("span"), bar: element("i") };
@@ -125,28 +125,28 @@ function make(coin) {
   cells.state.append(state);
   const parts = { cells, edges, state, row: element("tr", {}, ...COLUMNS.map(({ key }) => cells[key])) };
   parts.row.dataset.coin = coin;
-  made.set(coin, parts);
+  rowParts.set(coin, parts);
   return parts;
 }
 
 function fill({ cells, edges, state, row: node }, row, { at_ms: atMs, session }) {
-  for (const key of ["oracle_px", "mark_px", "bid_px", "ask_px"]) say(cells[key], px(row.coin, row[key]));
-  say(cells.spread_bps, bps(row.spread_bps));
-  say(cells.threshold_bps, bps(row.threshold_bps));
+  for (const key of ["oracle_px", "mark_px", "bid_px", "ask_px"]) setText(cells[key], px(row.coin, row[key]));
+  setText(cells.spread_bps, bps(row.spread_bps));
+  setText(cells.threshold_bps, bps(row.threshold_bps));
   for (const [key, { text, bar }] of Object.entries(edges)) {
     const share = row[key] === null || !(row.threshold_bps > 0) ? 0 : row[key] / row.threshold_bps;
-    say(text, bps(row[key]));
-    dress(cells[key], `edge ${share >= 1 ? "over" : share <= 0 ? "under" : ""}`);
+    setText(text, bps(row[key]));
+    setClass(cells[key], `edge ${share >= 1 ? "over" : share <= 0 ? "under" : ""}`);
     bar.style.transform = `scaleX(${Math.min(1, Math.max(0, share / BAR_SPANS)).toFixed(3)})`;
-    hint(cells[key], `threshold ${bps(row.threshold_bps)} bps, taker fee ${bps(row.taker_fee_bps)}`);
+    setTitle(cells[key], `threshold ${bps(row.threshold_bps)} bps, taker fee ${bps(row.taker_fee_bps)}`);
   }
-  const heardMs = row.ctx_at_ms === null ? null : atMs - row.ctx_at_ms;
-  say(cells.age_ms, row.state === "delisted" ? NONE : age(heardMs));
-  dress(cells.age_ms, heardMs > SILENT_MS ? "wide bad" : "wide");
-  say(cells.session, row.state === "delisted" ? NONE : session.slice(0, 3));
-  hint(cells.session, session);
-  say(state, row.state);
-  dress(state, `state ${row.state}`);
-  hint(state, row.why);
-  dress(node, row.state);
+  const receivedMs = row.ctx_at_ms === null ? null : atMs - row.ctx_at_ms;
+  setText(cells.age_ms, row.state === "delisted" ? NONE : age(receivedMs));
+  setClass(cells.age_ms, receivedMs > SILENT_MS ? "wide bad" : "wide");
+  setText(cells.session, row.state === "delisted" ? NONE : session.slice(0, 3));
+  setTitle(cells.session, session);
+  setText(state, row.state);
+  setClass(state, `state ${row.state}`);
+  setTitle(state, row.why);
+  setClass(node, row.state);
 }

@@ -1,10 +1,10 @@
-// One stream of events, kept as one state, drawn when the browser draws. What is old is said to be old.
+// One stream of events updates one state, which is drawn with the browser's frames. Old data is marked as old.
 
-import * as answers from "./answers.js";
+import * as summary from "./summary.js";
 import * as charts from "./charts.js";
 import * as decay from "./decay.js";
 import * as detail from "./detail.js";
-import { $, say } from "./dom.js";
+import { $, setText } from "./dom.js";
 import { clock } from "./format.js";
 import * as markets from "./markets.js";
 import * as pipeline from "./pipeline.js";
@@ -15,24 +15,24 @@ const DEAD_MS = 10000;
 const SIGNALS_KEPT = 300;
 
 let state = null;
-let heardAtMs = performance.now();
-let askedAtMs = 0;
+let receivedAtMs = performance.now();
+let connectedAtMs = 0;
 let refusal = "";
 let source = null;
 let isDirty = false;
 
 function listen() {
   source?.close();
-  askedAtMs = performance.now();
+  connectedAtMs = performance.now();
   source = new EventSource("events");
   source.addEventListener("message", (event) => {
-    const found = JSON.parse(event.data);
-    // A server that came back, or stands, may say once more what it said before: that is no news.
-    if (found.at_ms !== state?.at_ms) heardAtMs = performance.now();
+    const changes = JSON.parse(event.data);
+    // A server that restarted or stands still may send the last state again: that is no news.
+    if (changes.at_ms !== state?.at_ms) receivedAtMs = performance.now();
     refusal = "";
-    take(found);
+    take(changes);
   });
-  source.addEventListener("full", (event) => { refusal = ` ${event.data} watch already, and no more can.`; });
+  source.addEventListener("full", (event) => { refusal = ` The page has ${event.data} viewers, and takes no more.`; });
 }
 
 function take({ whole, markets: rows, coins, signals: changed, figures, ...head }) {
@@ -54,40 +54,42 @@ function redraw() {
   isDirty = true;
   requestAnimationFrame(() => {
     isDirty = false;
-    say($("name"), state.name);
+    setText($("name"), state.name);
+    $("notices").hidden = !state.notices.length;
+    setText($("notices"), state.notices.join("; "));
     $("simulated").hidden = !state.is_simulated;
-    say($("session"), `${state.session} session`);
-    say($("clock"), `${clock(state.at_ms)} UTC`);
-    answers.draw(state);
+    setText($("session"), `${state.session} session`);
+    setText($("clock"), `${clock(state.at_ms)} UTC`);
+    summary.draw(state);
     markets.draw(state);
     signals.draw(state);
     pipeline.draw(state);
-    judge();
+    checkAge();
     charts.load();
   });
 }
 
-function judge() {
-  const silentMs = performance.now() - heardAtMs;
+function checkAge() {
+  const silentMs = performance.now() - receivedAtMs;
   const unknownMs = state && state.known_until_ms !== null ? state.at_ms - state.known_until_ms : 0;
-  let said = "";
-  if (silentMs > OLD_MS) said = `No word from the page's server for ${(silentMs / 1000).toFixed(0)} s. What you see is old.${refusal}`;
-  else if (unknownMs > OLD_MS) said = `The market is not known since ${clock(state.known_until_ms)} UTC, for ${(unknownMs / 1000).toFixed(0)} s.`;
+  let warning = "";
+  if (silentMs > OLD_MS) warning = `No update from the page's server for ${(silentMs / 1000).toFixed(0)} s. All values are old.${refusal}`;
+  else if (unknownMs > OLD_MS) warning = `The state of the market is not known since ${clock(state.known_until_ms)} UTC, for ${(unknownMs / 1000).toFixed(0)} s.`;
   const problems = state && !state.ok && silentMs <= OLD_MS ? state.problems.join("; ") : "";
-  $("banner").hidden = !said && !problems;
-  say($("banner"), [said, problems].filter(Boolean).join(" "));
-  document.body.classList.toggle("stale", Boolean(said));
-  show(said ? "#888888" : state?.ok === false ? "#c0392b" : "#2f8f6b");
-  // A browser gives up on a stream that was refused, and may not notice one that died in its sleep.
-  const triedMs = performance.now() - askedAtMs;
-  if (triedMs > DEAD_MS && silentMs > DEAD_MS && !refusal) listen();
-  else if (triedMs > OLD_MS && source.readyState === EventSource.CLOSED) listen();
+  $("banner").hidden = !warning && !problems;
+  setText($("banner"), [warning, problems].filter(Boolean).join(" "));
+  document.body.classList.toggle("stale", Boolean(warning));
+  show(warning ? "#888888" : state?.ok === false ? "#c0392b" : "#2f8f6b");
+  // A browser gives up on a refused stream, and may not notice that a stream ended while the computer slept.
+  const connectingMs = performance.now() - connectedAtMs;
+  if (connectingMs > DEAD_MS && silentMs > DEAD_MS && !refusal) listen();
+  else if (connectingMs > OLD_MS && source.readyState === EventSource.CLOSED) listen();
 }
 
 let shownColour = "";
 function show(colour) {
-  const found = $("dislocated").textContent;
-  document.title = colour === "#2f8f6b" ? `${found.split(" ")[0]} dislocated – hip3` : "! hip3";
+  const dislocated = $("dislocated").textContent;
+  document.title = colour === "#2f8f6b" ? `${dislocated.split(" ")[0]} dislocated – hip3` : "! hip3";
   if (colour === shownColour) return;
   shownColour = colour;
   const circle = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="${colour}"/></svg>`;
@@ -99,4 +101,4 @@ signals.setUp(detail.open);
 detail.setUp();
 decay.setUp();
 listen();
-setInterval(judge, 500);
+setInterval(checkAge, 500);

@@ -1,9 +1,9 @@
-// How the machinery stands, in facts and one chart.
+// The state of the system, in facts and one chart.
 
-import { $, element, say } from "./dom.js";
+import { $, element, setText } from "./dom.js";
 import { NONE, bytes, count, horizon, ms, words } from "./format.js";
 
-const made = new Map();
+const nodes = new Map();
 
 export function draw(state) {
   const pipeline = state.pipeline;
@@ -13,12 +13,12 @@ export function draw(state) {
 }
 
 function fact(name, text) {
-  if (!made.has(name)) {
+  if (!nodes.has(name)) {
     const value = element("dd");
-    made.set(name, value);
+    nodes.set(name, value);
     $("pipeline-facts").append(element("dt", { text: name }), value);
   }
-  say(made.get(name), text);
+  setText(nodes.get(name), text);
 }
 
 function facts(p) {
@@ -32,12 +32,12 @@ function facts(p) {
     Feed: `${count(p.sockets)} connected, ${count(p.reconnects)} reconnects${p.detecting === false ? ", draining" : ""}`,
     Frames: `${p.frames_per_s ?? NONE} a second`,
     Pending: `${count(p.pending)}, ${count(p.overdue)} overdue`,
-    Queue: `${count(p.queued)} waiting, ${count(p.quarantined)} put aside`,
+    Queue: `${count(p.queued)} waiting, ${count(p.quarantined)} in quarantine`,
     Signals: `${count(p.signals)} in 15 min`,
     "Follow-ups": count(p.followups),
     Missed: count(p.missed) + (missed.length ? ` (${missed.join(", ")})` : ""),
     "Late p50 / p99": late.length ? `${late.join(", ")} ms` : NONE,
-    Workers: workers.length ? workers.join("; ") : "none heard of",
+    Workers: workers.length ? workers.join("; ") : "none reported",
     Redis: bytes(p.server_bytes),
     "Files today": p.files_today.map((f) => `${f.name.split("_")[0]} ${bytes(f.bytes)}`).join(", ") || NONE,
     "Frames by kind": frames.join(", ") || NONE,

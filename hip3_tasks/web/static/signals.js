@@ -1,30 +1,30 @@
-// The newest signals; their cells fill in as they are captured.
+// The newest signals. Their cells fill in as they are captured.
 
-import { $, dress, element, hint, say } from "./dom.js";
+import { $, setClass, element, setTitle, setText } from "./dom.js";
 import { bps, clock, horizon, signed, words } from "./format.js";
 
-const MOST = 100;
-const NEW_MS = 2000; // shown plainly: an animation would have the browser paint sixty times a second
-const made = new Map();
+const MAX_ROWS = 100;
+const NEW_MS = 2000; // without an animation, which would make the browser paint sixty times per second
+const rowParts = new Map();
 let offsets = "";
 
 export function setUp(open) {
   const body = $("signal-rows");
-  const wanted = (event) => event.target.closest("tr")?.dataset.id;
-  body.addEventListener("click", (event) => { const id = wanted(event); if (id) open(id); });
-  body.addEventListener("keydown", (event) => { const id = wanted(event); if (id && event.key === "Enter") open(id); });
+  const signalId = (event) => event.target.closest("tr")?.dataset.id;
+  body.addEventListener("click", (event) => { const id = signalId(event); if (id) open(id); });
+  body.addEventListener("keydown", (event) => { const id = signalId(event); if (id && event.key === "Enter") open(id); });
 }
 
 export function draw(state) {
-  const newest = [...state.signals.values()].sort((a, b) => b.at_ms - a.at_ms || (a.coin < b.coin ? -1 : 1)).slice(0, MOST);
+  const newest = [...state.signals.values()].sort((a, b) => b.at_ms - a.at_ms || (a.coin < b.coin ? -1 : 1)).slice(0, MAX_ROWS);
   const wanted = [...new Set(newest.flatMap((row) => row.cells.map((cell) => cell.offset_ms)))].sort((a, b) => a - b);
   if (offsets !== String(wanted)) columns(wanted);
   const kept = new Set(newest.map((row) => row.signal_id));
-  for (const [id, parts] of made) if (!kept.has(id)) { parts.row.remove(); made.delete(id); }
+  for (const [id, parts] of rowParts) if (!kept.has(id)) { parts.row.remove(); rowParts.delete(id); }
   const body = $("signal-rows");
   newest.forEach((row, place) => {
-    const parts = made.get(row.signal_id) ?? make(row, wanted);
-    dress(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
+    const parts = rowParts.get(row.signal_id) ?? make(row, wanted);
+    setClass(parts.row, state.at_ms - row.at_ms < NEW_MS ? "new" : "");
     fill(parts, row);
     if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
   });
@@ -37,8 +37,8 @@ function columns(wanted) {
       element("th", { text, scope: "col", className: { Market: "name", Side: "wide wider" }[text] ?? "" }),
     ),
   );
-  for (const parts of made.values()) parts.row.remove();
-  made.clear();
+  for (const parts of rowParts.values()) parts.row.remove();
+  rowParts.clear();
 }
 
 function make(row, wanted) {
@@ -56,16 +56,16 @@ function make(row, wanted) {
   );
   node.dataset.id = row.signal_id;
   const parts = { row: node, cells };
-  made.set(row.signal_id, parts);
+  rowParts.set(row.signal_id, parts);
   return parts;
 }
 
 function fill(parts, row) {
   for (const cell of row.cells) {
     const node = parts.cells.get(cell.offset_ms);
-    dress(node, `cell ${cell.outcome ?? "open"}`);
-    say(node, outcome(cell));
-    hint(node, explained(cell));
+    setClass(node, `cell ${cell.outcome ?? "open"}`);
+    setText(node, outcome(cell));
+    setTitle(node, explanation(cell));
   }
 }
 
@@ -74,8 +74,8 @@ export function outcome(cell) {
   return cell.outcome === "missed" ? words(cell.why ?? "missed").split(":")[0] : signed(cell.edge_change_bps);
 }
 
-function explained(cell) {
-  if (cell.outcome === null) return "not due yet, or on its way";
+function explanation(cell) {
+  if (cell.outcome === null) return "not due yet, or not captured yet";
   if (cell.outcome === "missed") return `missed, ${words(cell.why ?? "")}`;
   return `${words(cell.outcome)}: edge now ${bps(cell.raw_edge_bps)} bps, markout ${signed(cell.markout_bps)} bps`;
 }

@@ -4,11 +4,11 @@ import pytest
 import redis
 
 from hip3_tasks.domain.market import Gap, Market
-from hip3_tasks.status.market_rows import Known, dislocated, markets_at
-from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.status.market_rows import MarketStatus, dislocated, markets_at
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
 from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerNote
 from tests.support.factories import T0_MS, a_calm_market, a_market
@@ -23,7 +23,8 @@ def put(client: redis.Redis, keys: Keys, coin: str, value: Market | Gap, *, at_m
 
 
 def say(client: redis.Redis, keys: Keys, *coins: str, delisted: tuple[str, ...] = ()) -> None:
-    FeedMarkets(markets=dict.fromkeys(coins, FACTS), delisted=list(delisted)).write(client, keys)
+    markets = FeedMarkets(markets=dict.fromkeys(coins, FACTS), delisted=list(delisted))
+    Store(client, keys).write_feed_markets(markets)
     client.set(keys.watermark, T0_MS)
 
 
@@ -32,59 +33,58 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
     put(client, keys, "xyz:TSLA", a_calm_market(), at_ms=T0_MS - 9)
     put(client, keys, "xyz:TSLA", a_market())
     put(client, keys, "xyz:AAPL", Gap("stalled"))
-    watermark_ms, (apple, tesla, old) = markets_at(client, keys, at_ms=T0_MS + 10)
+    watermark_ms, (apple, tesla, old) = markets_at(Store(client, keys), at_ms=T0_MS + 10)
     assert watermark_ms == T0_MS
-    assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", Known.LIVE, T0_MS - 400)
+    assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", MarketStatus.LIVE, T0_MS - 400)
     assert (tesla.bid_px, tesla.ask_px, tesla.oracle_px, tesla.mark_px) == (249.0, 249.5, 250.0, 249.75)
     assert (tesla.buy_edge_bps, tesla.sell_edge_bps, tesla.spread_bps) == (20.0, -40.0, 20.06)
-    assert (apple.state, apple.why, apple.ask_px, apple.threshold_bps) == (Known.GAP, "stalled", None, 15.0)
-    assert (old.coin, old.state) == ("xyz:OLD", Known.DELISTED)
-    assert [row.shown() for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
+    assert (apple.state, apple.why, apple.ask_px, apple.threshold_bps) == (MarketStatus.GAP, "stalled", None, 15.0)
+    assert (old.coin, old.state) == ("xyz:OLD", MarketStatus.DELISTED)
+    assert [row.label for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
 
 
-def test_an_empty_side_has_no_edge_and_no_oracle_none_at_all(client: redis.Redis, keys: Keys) -> None:
+def test_an_empty_side_has_no_edge_and_a_market_without_oracle_has_none(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA", "xyz:AAPL")
     put(client, keys, "xyz:TSLA", a_market(ask_px=None, ask_sz=None))
     put(client, keys, "xyz:AAPL", a_market(oracle_px=None))
-    apple, tesla = markets_at(client, keys, at_ms=T0_MS).rows
+    apple, tesla = markets_at(Store(client, keys), at_ms=T0_MS).rows
     assert (tesla.buy_edge_bps, tesla.sell_edge_bps, tesla.spread_bps) == (None, -40.0, None)
     assert (apple.buy_edge_bps, apple.sell_edge_bps, apple.dislocation) == (None, None, 0.0)
 
 
-def test_nothing_is_known_of_a_market_when_the_tape_stands(client: redis.Redis, keys: Keys) -> None:
+def test_no_state_is_known_when_the_watermark_stands_still(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA")
     put(client, keys, "xyz:TSLA", a_market())
-    (row,) = markets_at(client, keys, at_ms=T0_MS + 3_001).rows
-    assert (row.state, row.why, row.ask_px) == (Known.GAP, "the tape stands", None)
+    (row,) = markets_at(Store(client, keys), at_ms=T0_MS + 3_001).rows
+    assert (row.state, row.why, row.ask_px) == (MarketStatus.GAP, "the watermark stands still", None)
 
 
 def test_an_entry_that_does_not_decode_and_an_empty_tape_are_gaps(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA", "xyz:AAPL")
     client.xadd(keys.tape("xyz:TSLA"), {"s": "rubbish"}, id=f"{T0_MS}-0")
-    apple, tesla = markets_at(client, keys, at_ms=T0_MS).rows
-    assert (apple.why, tesla.why) == ("nothing of it is on the tape", "its last entry does not decode")
+    apple, tesla = markets_at(Store(client, keys), at_ms=T0_MS).rows
+    assert (apple.why, tesla.why) == ("the tape has no entry of it", "its last entry does not decode")
 
 
 def test_before_a_feed_has_run_there_is_no_market(client: redis.Redis, keys: Keys) -> None:
-    assert markets_at(client, keys, at_ms=T0_MS) == (None, [])
+    assert markets_at(Store(client, keys), at_ms=T0_MS) == (None, [])
 
 
-def test_what_the_feed_says_of_itself_is_read_back_and_forgotten_within_a_minute(
-    client: redis.Redis, keys: Keys
-) -> None:
-    assert FeedStatus.read(client, keys) is None
+def test_the_feeds_status_is_read_back_and_expires_within_a_minute(client: redis.Redis, keys: Keys) -> None:
+    store = Store(client, keys)
+    assert store.feed_status() is None
     status = a_feed_status(problems=["the tape stands"])
-    status.write(client, keys)
-    assert FeedStatus.read(client, keys) == status
+    store.write_feed_status(status)
+    assert store.feed_status() == status
     assert 0 < client.ttl(keys.status) <= 60
 
 
 @pytest.mark.fakeredis_differs(reason="fakeredis does not know INFO memory", raises=AssertionError)
-def test_one_look_at_the_server_sees_feed_watermark_and_pending_set(client: redis.Redis, keys: Keys) -> None:
+def test_a_snapshot_has_the_feed_the_watermark_and_the_pending_set(client: redis.Redis, keys: Keys) -> None:
     status = a_feed_status()
-    status.write(client, keys)
+    Store(client, keys).write_feed_status(status)
     client.set(keys.watermark, T0_MS)
-    snapshot = Snapshot.take(client, keys)
+    snapshot = RedisSnapshot.take(Store(client, keys))
     assert (snapshot.feed, snapshot.watermark_ms, snapshot.pending) == (status, T0_MS, 0)
 
 
@@ -94,12 +94,12 @@ def note(name: str, **changes: int) -> WorkerNote:
     )
 
 
-def test_workers_are_found_by_their_notes_and_the_long_silent_are_forgotten(client: redis.Redis, keys: Keys) -> None:
-    old, young = note("old", at_ms=T0_MS - FORGOTTEN_MS - 1), note("young")
-    for one in (young, old):
-        one.write(client, keys)
+def test_workers_are_read_back_and_long_silent_ones_removed(client: redis.Redis, keys: Keys) -> None:
+    store, old, young = Store(client, keys), note("old", at_ms=T0_MS - FORGOTTEN_MS - 1), note("young")
+    for worker in (young, old):
+        store.write_worker(worker)
     client.hset(keys.workers, "odd", b"rubbish")
-    assert WorkerNote.read_all(client, keys) == [old, young]
-    WorkerNote.forget_silent(client, keys, at_ms=T0_MS)
-    assert WorkerNote.read_all(client, keys) == [young]
+    assert store.workers() == [old, young]
+    store.remove_silent_workers(at_ms=T0_MS)
+    assert store.workers() == [young]
     assert 0 < client.ttl(keys.workers) <= 60

@@ -22,7 +22,7 @@ from tests.support.screen import Screen
 from tests.support.waiting import eventually
 from tests.unit.status.test_panel import LONG, a_view
 
-PATIENCE_S = 30
+TIMEOUT_S = 30
 
 # Shows view after view until Ctrl-C, then some more, as `hip3 up` does while it drains.
 SHOWING = """
@@ -72,7 +72,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
             # Ctrl-C throws away what a terminal has not shown yet.
             eventually("both frames are there", lambda: written.count("╯".encode()) == 2)
             os.write(ours, b"\x03")
-            assert (shown, process.wait(PATIENCE_S)) == (b"SHOWN\n", 0), shown + process.stderr.read()
+            assert (shown, process.wait(TIMEOUT_S)) == (b"SHOWN\n", 0), shown + process.stderr.read()
         finally:
             process.kill()
     reader.join()
@@ -89,7 +89,7 @@ def read_all(terminal_fd: int, written: bytearray) -> None:
 
 @pytest.mark.parametrize("height", [24, 50])
 @pytest.mark.parametrize("width", [60, 80, 120])
-def test_ctrl_c_leaves_one_whole_frame(width: int, height: int) -> None:
+def test_ctrl_c_leaves_one_complete_frame(width: int, height: int) -> None:
     written = written_on_terminal("9", width=width, height=height)
     assert "^C" in written, "the terminal shows what is typed"
     screen = Screen(width=width, height=height)
@@ -97,7 +97,7 @@ def test_ctrl_c_leaves_one_whole_frame(width: int, height: int) -> None:
     lines = screen.lines
     assert lines[:9] == [f"before {number}" for number in range(9)]
     assert lines[9].startswith("no new signals; what is pending is waited for.")
-    tops, bottoms = ([at for at, line in enumerate(lines) if line.startswith(corner)] for corner in "╭╰")
+    tops, bottoms = ([index for index, line in enumerate(lines) if line.startswith(corner)] for corner in "╭╰")
     assert len(tops) == len(bottoms) == 1, "\n".join(lines)
     frame = lines[tops[0] : bottoms[0] + 1]
     assert all(len(line) == width for line in frame)
@@ -122,7 +122,7 @@ WELL = a_view(problems=[])
 RED, REDDER = (a_view(problems=[f"the watermark has stood for {number} s"]) for number in (6, 7))
 
 
-def test_without_a_terminal_addresses_are_said_once_and_problems_as_they_come_and_go() -> None:
+def test_without_a_terminal_addresses_are_printed_once_and_problems_as_they_begin_and_end() -> None:
     lines = written_elsewhere([WELL, RED, REDDER, WELL])
     assert lines[:2] == ["page http://127.0.0.1:8700", "flower http://127.0.0.1:46281"]
     assert "\n".join(lines).count("http://") == 2
@@ -136,12 +136,12 @@ def test_without_a_terminal_addresses_are_said_once_and_problems_as_they_come_an
 
 
 def test_without_a_terminal_a_view_is_a_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINE_EVERY_S", 1e9)
+    monkeypatch.setattr(module, "LINE_INTERVAL_S", 1e9)
     titles = [line for line in written_elsewhere([WELL] * 4) if line.startswith("hip3 up")]
     assert len(titles) == 1
 
 
-def test_quiet_says_problems_alone() -> None:
+def test_a_quiet_display_prints_only_problems() -> None:
     assert written_elsewhere([WELL, RED, REDDER, WELL], is_quiet=True) == [
         "red: the watermark has stood for 6 s",
         "over: the watermark has stood for 7 s",
@@ -149,7 +149,7 @@ def test_quiet_says_problems_alone() -> None:
     ]
 
 
-def test_whatever_is_said_without_a_terminal_is_in_short_lines() -> None:
+def test_without_a_terminal_every_line_is_short() -> None:
     views = [a_view(title=LONG, problems=[f"{name} {LONG}" for name in "abcdefgh"]), WELL]
     for is_quiet in (False, True):
         assert all(len(line) < 160 for line in written_elsewhere(views, is_quiet=is_quiet))

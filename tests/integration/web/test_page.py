@@ -1,4 +1,4 @@
-"""The page as a process: what it answers to whom, and how it goes on while things break around it."""
+"""The page as a process: its answers, and its behaviour while other parts fail."""
 
 import base64
 import json
@@ -22,7 +22,7 @@ from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Record
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.embedded_redis import free_port
-from hip3_tasks.web.event_stream import VIEWERS_MOST
+from hip3_tasks.web.event_stream import MAX_VIEWERS
 from tests.support.factories import a_followup, a_market, a_missed, a_signal
 from tests.support.page import PageRig
 from tests.support.waiting import eventually
@@ -37,7 +37,7 @@ def rig(redis_url: str, name: str, tmp_path: Path) -> PageRig:
 
 @pytest.fixture(scope="module")
 def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
-    """One page for all that need it as it is by default; each test has coins of its own."""
+    """One page for all tests that need the defaults; each test has its own coins."""
     rig = PageRig(redis_url, f"test-{uuid.uuid4().hex[:16]}", tmp_path_factory.mktemp("page") / "data")
     rig.feed_says(frames={"bbo": 100, "ctx": 200}, reconnects=3)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
@@ -45,7 +45,7 @@ def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def rows_of(events: Iterator[Any], kind: str) -> list[Any]:
-    """The next ones of a stream."""
+    """The next rows of a kind in a stream."""
     return next(rows for event in events if not event.get("whole") and (rows := event.get(kind)))
 
 
@@ -53,14 +53,14 @@ def until(what: str, is_so: Callable[[], Any]) -> Any:
     return eventually(what, is_so, within_s=10, every_s=0.05)
 
 
-def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
-    rig.feed_says(reconnects=2)
+def test_the_state_has_markets_signals_and_the_system(rig: PageRig) -> None:
+    rig.feed_says(reconnects=2, notices=["xyz:NONE is not listed"])
     rig.markets(TSLA=a_market(), AAPL=Gap("stalled"))
     signal_ = a_signal(at_ms=wall_ms() - 4_000)
     rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
     rig.worker_says(processes=2, held=7)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
-        state = until("all is well", lambda: (found := rig.state())["ok"] and found)
+        state = until("all is well", lambda: (state := rig.state())["ok"] and state)
         assert [(row["coin"], row["state"]) for row in state["markets"]] == [
             ("xyz:AAPL", "gap"),
             ("xyz:TSLA", "live"),
@@ -68,6 +68,7 @@ def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
         ]
         (row,) = state["signals"]
         assert [cell["outcome"] for cell in row["cells"]] == ["book_came", "missed", None]
+        assert state["notices"] == ["xyz:NONE is not listed"]
         pipeline = state["pipeline"]
         assert (pipeline["signals"], pipeline["followups"], pipeline["missed"]) == (1, 1, 1)
         assert pipeline["reconnects"] == 2
@@ -78,19 +79,19 @@ def test_the_state_holds_markets_signals_and_machinery(rig: PageRig) -> None:
         assert rig.ask("/healthz").status == 200
 
 
-def test_it_says_what_the_feed_says_of_the_venue_and_nothing_before(rig: PageRig) -> None:
+def test_the_venue_is_simulated_by_the_feeds_last_report(rig: PageRig) -> None:
     with rig.running():
         assert rig.state()["is_simulated"] is None
         for is_simulated in (True, False):
             rig.feed_says(is_simulated=is_simulated)
-            until("it is said", lambda said=is_simulated: rig.state()["is_simulated"] is said)
+            until("it is shown", lambda expected=is_simulated: rig.state()["is_simulated"] is expected)
         rig.client.delete(rig.keys.status)
         until("the feed is gone", lambda: "no status of the feed" in "".join(rig.state()["problems"]))
         assert rig.state()["is_simulated"] is False
         assert b'id="simulated"' in rig.ask("/").body
 
 
-def test_a_viewer_gets_the_whole_and_then_what_changed(served: PageRig) -> None:
+def test_a_viewer_gets_the_full_state_and_then_changes(served: PageRig) -> None:
     served.markets(TSLA=a_market(), AAPL=a_market())
     until("both are there", lambda: len(served.state()["markets"]) == 3)
     with served.stream() as events:
@@ -100,7 +101,7 @@ def test_a_viewer_gets_the_whole_and_then_what_changed(served: PageRig) -> None:
         assert [(row["coin"], row["ask_px"]) for row in rows_of(events, "markets")] == [("xyz:AAPL", 249.75)]
 
 
-def test_a_signal_and_its_cells_come_as_they_are_written(served: PageRig) -> None:
+def test_a_signal_and_its_cells_are_sent_as_they_are_written(served: PageRig) -> None:
     signal_ = a_signal("xyz:CELLS", at_ms=wall_ms())
     with served.stream() as events:
         next(events)
@@ -116,17 +117,17 @@ def test_a_signal_and_its_cells_come_as_they_are_written(served: PageRig) -> Non
             assert time.monotonic() - written_s < 2
 
 
-def test_what_was_there_before_counts_once_with_what_comes(rig: PageRig) -> None:
+def test_older_lines_are_counted_once_with_new_ones(rig: PageRig) -> None:
     now_ms = wall_ms()
     before = [a_signal(at_ms=now_ms - 100 * n) for n in range(50)]
-    rig.append(*reversed(before), *[a_followup(one) for one in reversed(before)])
+    rig.append(*reversed(before), *[a_followup(signal_) for signal_ in reversed(before)])
     with rig.running():
         later = a_signal(at_ms=now_ms + 1)
         rig.append(later, a_followup(later))
         until("the later one", lambda: len(rig.state()["signals"]) == 51)
         until("its follow-up", lambda: rig.state()["pipeline"]["followups"] == 51)
         decay = rig.ask("/api/decay?coin=xyz:TSLA&side=buy").json()
-        # Of yesterday, if midnight has just passed, nothing counts.
+        # Lines of yesterday, if midnight has just passed, are not counted.
         assert [row["n"] for row in decay["horizons"]] in ([51, 51], [1, 1])
         assert decay["is_complete"]
         assert rig.ask("/api/decay?coin=xyz:NONE").json()["horizons"] == []
@@ -147,7 +148,7 @@ def test_a_signal_opens_with_the_prices_around_it(served: PageRig) -> None:
     assert served.ask("/api/signal?id=xyz:NONE-1").status == 404
 
 
-def test_a_capture_is_queued_again_by_the_page_alone(served: PageRig) -> None:
+def test_only_the_page_itself_can_queue_a_capture_again(served: PageRig) -> None:
     signal_ = a_signal("xyz:AGAIN", at_ms=wall_ms())
     served.append(signal_)
     asked = {"signal_id": signal_.signal_id}
@@ -165,7 +166,7 @@ def test_a_capture_is_queued_again_by_the_page_alone(served: PageRig) -> None:
     assert served.client.llen(served.keys.queue) == 3
 
 
-def test_with_a_password_it_shows_nothing_without(rig: PageRig) -> None:
+def test_a_page_with_a_password_shows_nothing_without_it(rig: PageRig) -> None:
     with rig.running(PAGE_PASSWORD="s3cret"):
         for path in ("/", "/events", "/api/state", "/metrics", "/static/page.js", "/api/decay", "/nowhere"):
             assert rig.ask(path).status == 401, path
@@ -175,7 +176,7 @@ def test_with_a_password_it_shows_nothing_without(rig: PageRig) -> None:
         assert "s3cret" not in rig.log
 
 
-def test_metrics_are_as_prometheus_wants_them(rig: PageRig) -> None:
+def test_metrics_are_in_the_format_of_prometheus(rig: PageRig) -> None:
     def metrics() -> dict[tuple[str, ...], float]:
         families = text_string_to_metric_families(rig.ask("/metrics").body.decode())
         samples = [sample for family in families for sample in family.samples]
@@ -186,15 +187,15 @@ def test_metrics_are_as_prometheus_wants_them(rig: PageRig) -> None:
         signal_ = a_signal(at_ms=wall_ms())
         rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
         until("all is counted", lambda: metrics().get(("hip3_captures_total", "feed_gap")) == 1)
-        found = metrics()
-    assert found["hip3_signals_total",] == found["hip3_captures_total", "captured"] == 1
-    assert found["hip3_lateness_seconds_count", "1000"] == found["hip3_lateness_seconds_bucket", "0.005", "1000"] == 1
-    assert found["hip3_lateness_seconds_bucket", "0.002", "1000"] == 0
-    assert (found["hip3_frames_total", "ctx"], found["hip3_reconnects_total",]) == (200, 3)
-    assert {"hip3_pending", "hip3_overdue", "hip3_watermark_age_seconds", "hip3_up"} <= {name for name, *_ in found}
+        values = metrics()
+    assert values["hip3_signals_total",] == values["hip3_captures_total", "captured"] == 1
+    assert values["hip3_lateness_seconds_count", "1000"] == values["hip3_lateness_seconds_bucket", "0.005", "1000"] == 1
+    assert values["hip3_lateness_seconds_bucket", "0.002", "1000"] == 0
+    assert (values["hip3_frames_total", "ctx"], values["hip3_reconnects_total",]) == (200, 3)
+    assert {"hip3_pending", "hip3_overdue", "hip3_watermark_age_seconds", "hip3_up"} <= {name for name, *_ in values}
 
 
-def test_a_viewer_who_does_not_read_holds_nobody_up(served: PageRig) -> None:
+def test_a_viewer_who_does_not_read_delays_no_other(served: PageRig) -> None:
     sleepers = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(20)]
     for sleeper in sleepers:
         sleeper.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -207,7 +208,7 @@ def test_a_viewer_who_does_not_read_holds_nobody_up(served: PageRig) -> None:
         sleeper.close()
 
 
-def test_it_ends_at_once_though_many_watch(rig: PageRig) -> None:
+def test_the_page_stops_at_once_although_viewers_are_connected(rig: PageRig) -> None:
     with rig.running(), rig.stream() as events, rig.stream() as others:
         next(events), next(others)
         assert rig.process is not None
@@ -218,7 +219,7 @@ def test_it_ends_at_once_though_many_watch(rig: PageRig) -> None:
     assert "Traceback" not in rig.log
 
 
-def test_without_a_system_it_says_so_and_finds_one_that_comes(rig: PageRig, redis_url: str) -> None:
+def test_a_page_without_a_system_is_red_and_finds_one_that_starts(rig: PageRig, redis_url: str) -> None:
     with rig.running(REDIS_URL="", NAME=""):
         state = rig.state()
         assert not state["ok"] and "no Redis" in state["problems"][0]
@@ -228,13 +229,11 @@ def test_without_a_system_it_says_so_and_finds_one_that_comes(rig: PageRig, redi
         name = rig.keys.prefix.split(":")[1]
         note = {"pid": rig.process.pid, "started_at_ms": 0, "name": name, "redis_url": redis_url, "venue_url": ""}  # type: ignore[union-attr]
         RunFile.model_validate(note).write(rig.data_dir)
-        assert until("it is found", lambda: (found := rig.state())["ok"] and found)["name"] == name
+        assert until("it is found", lambda: (state := rig.state())["ok"] and state)["name"] == name
         assert [row["coin"] for row in rig.state()["markets"]] == ["xyz:TSLA", "xyz:OLD"]
 
 
-def test_a_directory_that_is_not_there_yet_is_said_once_in_the_log_and_shown_until_it_is(
-    rig: PageRig, tmp_path: Path
-) -> None:
+def test_a_missing_directory_is_logged_once_and_shown_until_it_exists(rig: PageRig, tmp_path: Path) -> None:
     rig.feed_says()
     absent = tmp_path / "absent"
     with rig.running(DATA_DIR=str(absent)):
@@ -250,20 +249,20 @@ def test_a_directory_that_is_not_there_yet_is_said_once_in_the_log_and_shown_unt
         rig.data_dir = log_dir
 
 
-def test_a_server_that_is_away_is_shown_as_such(rig: PageRig) -> None:
+def test_an_unreachable_server_is_a_problem(rig: PageRig) -> None:
     with rig.running(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0"):
         assert "Redis" in until("it is red", lambda: rig.state()["problems"])[0]
         assert rig.post("/api/recapture", {"signal_id": "xyz:TSLA-1795338701358"}).status == 503
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"PAGE_HOST": "0.0.0.0"}, "HIP3_PAGE_PASSWORD: expected one"),
         ({"PAGE_HOST": "nowhere.invalid", "PAGE_PASSWORD": "x"}, "the page cannot listen on nowhere.invalid"),
     ],
 )
-def test_it_does_not_open_itself_to_others_by_accident(rig: PageRig, settings: dict[str, str], said: str) -> None:
+def test_the_page_is_not_opened_to_others_by_accident(rig: PageRig, settings: dict[str, str], message: str) -> None:
     environment = {"PATH": "/usr/bin", "HIP3_DATA_DIR": str(rig.data_dir)}
     environment |= {f"HIP3_{name}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "hip3_tasks.cli", "page"]
@@ -271,15 +270,23 @@ def test_it_does_not_open_itself_to_others_by_accident(rig: PageRig, settings: d
         command, env=environment, capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[3]
     )
     assert done.returncode == 2
-    assert said in done.stderr
+    assert message in done.stderr
 
 
-def test_files_are_sent_zipped_and_only_when_they_changed(served: PageRig) -> None:
+def test_static_files_are_zipped_and_sent_only_if_changed(served: PageRig) -> None:
     first = served.ask("/static/plotly.js", accept_encoding="gzip")
     assert first.headers["content-encoding"] == "gzip" and len(first.body) < 2_000_000
     again = served.ask("/static/plotly.js", accept_encoding="gzip", if_none_match=first.headers["etag"])
     assert (again.status, again.body) == (304, b"")
+    for path in ("/static/plotly.js", "/static/page.js", "/"):
+        plain = served.ask(path)
+        assert (plain.status, plain.headers["cache-control"]) == (200, "no-cache")
+        again = served.ask(path, if_none_match=plain.headers["etag"])
+        assert (again.status, again.body, again.headers["cache-control"]) == (304, b"", "no-cache")
     assert served.ask("/static/page.js").body.startswith(b"//")
+    zipped = served.ask("/static/page.js", accept_encoding="gzip")
+    assert zipped.headers["content-encoding"] == "gzip"
+    assert zipped.headers["content-type"].startswith("text/javascript")
     for path in (
         "/static/..%2fapp.py",
         "/static/index.html",
@@ -290,7 +297,7 @@ def test_files_are_sent_zipped_and_only_when_they_changed(served: PageRig) -> No
         assert served.ask(path).status == 404, path
 
 
-def test_a_line_that_is_no_record_is_no_harm(served: PageRig) -> None:
+def test_a_line_that_is_no_record_does_no_harm(served: PageRig) -> None:
     served.append(a_signal("xyz:FIRST", at_ms=wall_ms()))
     (path,) = served.data_dir.glob("signals_*")
     with served.stream() as events, path.open("ab") as file:
@@ -312,14 +319,14 @@ def test_a_line_that_is_no_record_is_no_harm(served: PageRig) -> None:
 
 
 def beyond(record: Record, *names: str) -> Iterator[bytes]:
-    """Its line with each of these values in turn as no record has it."""
+    """Lines of the record in which one of these fields has an impossible value."""
     values = orjson.loads(record.line())
     for name in names:
         for value in (1e300, -1e300, 10**18, [1e300], {"a": 1}):
             yield orjson.dumps(values | {name: value}) + b"\n"
 
 
-def test_what_cannot_be_shown_makes_it_red_until_it_can_again(rig: PageRig) -> None:
+def test_a_state_that_cannot_be_encoded_is_red_until_it_can(rig: PageRig) -> None:
     rig.feed_says()
     with rig.running():
         until("it is well", lambda: rig.ask("/healthz").status == 200)
@@ -327,14 +334,14 @@ def test_what_cannot_be_shown_makes_it_red_until_it_can_again(rig: PageRig) -> N
         until("it is red", lambda: rig.ask("/healthz").status == 503)
         until("it has stood still for long", lambda: rig.ask("/livez").body == b"stalled\n")
         assert b"hip3_up 0.0" in rig.ask("/metrics").body
-        assert rig.log.count("look_failed") == 1
+        assert rig.log.count("poll_failed") == 1
         rig.feed_says()
         until("it is well again", lambda: rig.ask("/healthz").status == rig.ask("/livez").status == 200)
 
 
 @pytest.mark.parametrize(("value", "why"), [(None, "does not say"), ("{", "is not understood")])
-def test_markets_stay_while_it_is_not_known_what_the_feed_follows(value: str | None, why: str, rig: PageRig) -> None:
-    """As while it starts again: their rows must not come and go."""
+def test_markets_stay_as_gaps_without_the_feeds_list(value: str | None, why: str, rig: PageRig) -> None:
+    """Rows must not come and go while the feed restarts."""
     rig.feed_says()
     rig.markets(TSLA=a_market())
     with rig.running():
@@ -344,11 +351,11 @@ def test_markets_stay_while_it_is_not_known_what_the_feed_follows(value: str | N
         assert row["coin"] == "xyz:TSLA" and why in row["why"]
 
 
-def test_one_viewer_too_many_is_told_so(rig: PageRig) -> None:
+def test_a_viewer_too_many_gets_the_event_full(rig: PageRig) -> None:
     rig.feed_says()
     with rig.running(), ExitStack() as viewers:
-        for _ in range(VIEWERS_MOST):
+        for _ in range(MAX_VIEWERS):
             viewer = viewers.enter_context(closing(socket.create_connection(("127.0.0.1", rig.port))))
             viewer.sendall(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        until("all watch", lambda: f"hip3_page_viewers {VIEWERS_MOST}.0".encode() in rig.ask("/metrics").body)
+        until("all watch", lambda: f"hip3_page_viewers {MAX_VIEWERS}.0".encode() in rig.ask("/metrics").body)
         assert rig.ask("/events").body == b"retry: 10000\nevent: full\ndata: 200\n\n"

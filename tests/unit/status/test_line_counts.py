@@ -1,4 +1,4 @@
-"""Counting what the files say, while others append to them."""
+"""Counts of lines, while others append to the files."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.domain.records import MissedReason, Record, Signal
-from hip3_tasks.status.lateness_histogram import Lateness
-from hip3_tasks.status.line_counts import RunTally, recent
+from hip3_tasks.status.lateness_histogram import LatenessHistogram
+from hip3_tasks.status.line_counts import RunLineCounts, recent
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
 MINUTE_MS = 60_000
@@ -24,134 +24,134 @@ def append(data_dir: Path, *records: Record, day: str = "2026-11-22", torn: byte
 
 def test_a_run_counts_only_what_was_appended_since_its_start(tmp_path: Path) -> None:
     append(tmp_path, a_signal(), a_followup(), a_missed(offset_ms=3000))
-    tally = RunTally(tmp_path)
+    counts = RunLineCounts(tmp_path)
     later = a_signal(at_ms=T0_MS + 10)
     append(tmp_path, later, a_followup(later), a_followup(later, 3000), a_missed(later, 5000))
-    tally.update()
-    tally.update()
-    assert (tally.signals, tally.followups, tally.missed) == (1, 2, 1)
-    assert tally.followups_by_offset_ms == {1000: 1, 3000: 1}
-    assert tally.missed_by_reason == {MissedReason.FEED_GAP: 1}
-    assert tally.lateness.summary() == {"p50": 3, "p99": 3, "max": 3}
+    counts.update()
+    counts.update()
+    assert (counts.signals, counts.followups, counts.missed) == (1, 2, 1)
+    assert counts.followups_by_offset_ms == {1000: 1, 3000: 1}
+    assert counts.missed_by_reason == {MissedReason.FEED_GAP: 1}
+    assert counts.lateness.summary() == {"p50": 3, "p99": 3, "max": 3}
 
 
 def test_a_day_that_begins_during_the_run_is_counted_from_its_first_line(tmp_path: Path) -> None:
-    tally = RunTally(tmp_path)
+    counts = RunLineCounts(tmp_path)
     append(tmp_path, a_signal(), day="2026-11-22")
-    tally.update()
+    counts.update()
     append(tmp_path, a_signal(at_ms=MIDNIGHT_MS), day="2026-11-23")
-    tally.update()
-    assert tally.signals == 2
+    counts.update()
+    assert counts.signals == 2
 
 
-def test_a_line_is_counted_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_line_is_counted_once_it_is_complete(tmp_path: Path) -> None:
     line = a_signal().line()
     path = tmp_path / "signals_2026-11-22.jsonl"
     path.write_bytes(line[:100])
-    tally = RunTally(tmp_path)
+    counts = RunLineCounts(tmp_path)
     with path.open("ab") as file:
         file.write(line[100:200])
         file.flush()
-        tally.update()
-        assert tally.signals == 0
+        counts.update()
+        assert counts.signals == 0
         file.write(line[200:])
-    tally.update()
-    assert tally.signals == 1
+    counts.update()
+    assert counts.signals == 1
 
 
-def test_lines_that_a_writer_took_back_do_not_hide_those_that_follow(tmp_path: Path) -> None:
+def test_truncated_lines_do_not_hide_later_ones(tmp_path: Path) -> None:
     path = tmp_path / "signals_2026-11-22.jsonl"
     append(tmp_path, a_signal())
-    tally = RunTally(tmp_path)
+    counts = RunLineCounts(tmp_path)
     size = path.stat().st_size
     append(tmp_path, a_signal(at_ms=T0_MS + 1), a_signal(at_ms=T0_MS + 2))
-    tally.update()
+    counts.update()
     with path.open("r+b") as file:
         file.truncate(size)
-    tally.update()
+    counts.update()
     append(tmp_path, a_signal(at_ms=T0_MS + 3))
-    tally.update()
-    assert tally.signals == 3
+    counts.update()
+    assert counts.signals == 3
 
 
-NO_OFFSET = b'{"captured_at_ms": 2, "due_at_ms": 1, "offset_ms": "\\u001b[2J"}'
+NO_OFFSET = b'{"signal_id": "a", "market_key": "b", "captured_at_ms": 2, "due_at_ms": 1, "offset_ms": "\\u001b[2J"}'
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"offset_ms": 1000}', b"\xff", NO_OFFSET])
 def test_what_is_no_record_counts_for_nothing(tmp_path: Path, line: bytes) -> None:
-    tally = RunTally(tmp_path)
+    counts = RunLineCounts(tmp_path)
     for kind in ("signals", "followups", "missed"):
         (tmp_path / f"{kind}_2026-11-22.jsonl").write_bytes(line + b"\n")
-    tally.update()
-    assert (tally.signals, tally.followups, tally.missed) == (0, 0, 0)
-    assert tally.lateness.summary() == {"p50": None, "p99": None, "max": None}
+    counts.update()
+    assert (counts.signals, counts.followups, counts.missed) == (0, 0, 0)
+    assert counts.lateness.summary() == {"p50": None, "p99": None, "max": None}
 
 
-def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
-    tally = RunTally(tmp_path)
+def test_other_files_are_not_read(tmp_path: Path) -> None:
+    counts = RunLineCounts(tmp_path)
     for name in ("run.json", "signals.txt", "other_2026-11-22.jsonl"):
         (tmp_path / name).write_bytes(a_signal().line())
-    tally.update()
-    assert tally.signals == 0
+    counts.update()
+    assert counts.signals == 0
 
 
-def test_looking_back_counts_the_signals_since_an_instant_over_midnight(tmp_path: Path) -> None:
+def test_recent_counts_the_signals_since_an_instant_over_midnight(tmp_path: Path) -> None:
     old, before, after = (a_signal(at_ms=MIDNIGHT_MS + minutes * MINUTE_MS) for minutes in (-30, -5, 2))
     for signal, day in ((old, "2026-11-22"), (before, "2026-11-22"), (after, "2026-11-23")):
         append(tmp_path, signal, a_followup(signal), a_missed(signal, 3000), day=day)
     since_ms = MIDNIGHT_MS - 10 * MINUTE_MS
-    tally = recent(tmp_path, since_ms, until_ms=MIDNIGHT_MS + 5 * MINUTE_MS)
-    assert (tally.signals, tally.followups, tally.missed) == (2, 2, 2)
+    counts = recent(tmp_path, since_ms, until_ms=MIDNIGHT_MS + 5 * MINUTE_MS)
+    assert (counts.signals, counts.followups, counts.missed) == (2, 2, 2)
 
 
-def test_looking_back_passes_over_late_captures_of_old_signals(tmp_path: Path) -> None:
+def test_recent_skips_late_captures_of_old_signals(tmp_path: Path) -> None:
     old = a_signal(at_ms=T0_MS - 60 * MINUTE_MS)
     young = a_signal()
     recovered = a_followup(old, captured_at_ms=T0_MS + 5)
     append(tmp_path, old, young, a_followup(young), *[recovered] * 2_000, torn=b"")
-    tally = recent(tmp_path, T0_MS - MINUTE_MS, until_ms=T0_MS + MINUTE_MS)
-    assert (tally.signals, tally.followups) == (1, 1)
+    counts = recent(tmp_path, T0_MS - MINUTE_MS, until_ms=T0_MS + MINUTE_MS)
+    assert (counts.signals, counts.followups) == (1, 1)
 
 
-def test_looking_back_stops_where_all_is_old(tmp_path: Path) -> None:
+def test_recent_stops_at_old_lines(tmp_path: Path) -> None:
     append(tmp_path, *[a_signal(at_ms=T0_MS - 60 * MINUTE_MS)] * 3_000, a_signal())
     assert recent(tmp_path, T0_MS - MINUTE_MS, until_ms=T0_MS).signals == 1
 
 
-def test_looking_back_into_an_empty_directory_finds_nothing(tmp_path: Path) -> None:
+def test_recent_counts_nothing_in_an_empty_directory(tmp_path: Path) -> None:
     assert recent(tmp_path, T0_MS, until_ms=T0_MS + 1).signals == 0
 
 
 @given(st.lists(st.integers(-5, 999), min_size=1), st.sampled_from([0.5, 0.99, 1.0]))
 def test_a_quantile_is_the_least_lateness_that_its_share_does_not_exceed(late_ms: list[int], q: float) -> None:
-    lateness = Lateness()
+    lateness = LatenessHistogram()
     for late in late_ms:
         lateness.add(late)
-    found = lateness.quantile(q)
-    assert found in late_ms
-    assert sum(late <= found for late in late_ms) >= q * len(late_ms) - 1e-9
-    assert sum(late < found for late in late_ms) < q * len(late_ms) + 1e-9
+    quantile_ms = lateness.quantile(q)
+    assert quantile_ms in late_ms
+    assert sum(late <= quantile_ms for late in late_ms) >= q * len(late_ms) - 1e-9
+    assert sum(late < quantile_ms for late in late_ms) < q * len(late_ms) + 1e-9
 
 
 @given(st.integers(1_000, 10**9))
-def test_great_lateness_keeps_three_digits_and_its_maximum_all(late_ms: int) -> None:
-    lateness = Lateness()
+def test_large_lateness_keeps_three_digits_and_an_exact_maximum(late_ms: int) -> None:
+    lateness = LatenessHistogram()
     lateness.add(late_ms)
-    found = lateness.quantile(0.5)
-    assert found is not None and 0 <= late_ms - found < late_ms / 99
+    quantile_ms = lateness.quantile(0.5)
+    assert quantile_ms is not None and 0 <= late_ms - quantile_ms < late_ms / 99
     assert lateness.summary()["max"] == late_ms
 
 
 @pytest.mark.parametrize(
     ("first_worker_at_ms", "left_out"), [(None, 0), (T0_MS + 999, 0), (T0_MS + 1003, 1), (T0_MS + 1004, 0)]
 )
-def test_what_fell_due_before_the_first_worker_and_was_captured_after_it_is_in_no_lateness(
+def test_captures_due_before_the_first_worker_are_in_no_lateness(
     first_worker_at_ms: int | None, left_out: int, tmp_path: Path
 ) -> None:
-    tally = RunTally(tmp_path)
-    tally.start.first_worker_at_ms = first_worker_at_ms
+    counts = RunLineCounts(tmp_path)
+    counts.start.first_worker_at_ms = first_worker_at_ms
     # Due at T0 + 1000, captured 3 ms later.
     append(tmp_path, a_signal(), a_followup())
-    tally.update()
-    assert (tally.followups, tally.due_before_worker) == (1, left_out)
-    assert tally.lateness.count == 1 - left_out
+    counts.update()
+    assert (counts.followups, counts.due_before_worker) == (1, left_out)
+    assert counts.lateness.count == 1 - left_out

@@ -1,4 +1,4 @@
-"""What the panel says of the signals is what the report says of the same files."""
+"""The panel's outcomes equal those of the report of the same files."""
 
 import random
 from pathlib import Path
@@ -13,29 +13,29 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.records import Record
 from hip3_tasks.status import outcome_sums as module
-from hip3_tasks.status.line_counts import RunTally, Tally, recent
-from hip3_tasks.status.outcome_sums import BPS_DIGITS, Costs, Outcomes, OutcomeSums
-from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.line_counts import LineCounts, RunLineCounts, recent
+from hip3_tasks.status.outcome_sums import BPS_DIGITS, CostTable, OutcomeSummary, OutcomeSums
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
+from hip3_tasks.status.rolling_window import RollingWindow
+from hip3_tasks.status.system_status import SystemStatus
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import KINDS, Directory, outcomes, signals
 
 
-def taken(*records: Record) -> dict[int, Outcomes]:
-    tally = Tally()
+def taken(*records: Record) -> dict[int, OutcomeSummary]:
+    counts = LineCounts()
     for record in records:
-        tally.add(KINDS[type(record)], [record.line()])
-    return pipeline(tally).outcomes_by_offset_ms
+        counts.take(KINDS[type(record)], record.model_dump(mode="json"))
+    return status(counts).outcomes_by_offset_ms
 
 
-def pipeline(tally: Tally) -> Pipeline:
-    return Pipeline.of(tally, Snapshot(at_ms=T0_MS), files=[], frames_per_s=None)
+def status(counts: LineCounts) -> SystemStatus:
+    return SystemStatus.from_parts(counts, RedisSnapshot(at_ms=T0_MS), files=[], frames_per_s=None)
 
 
-def test_the_figures_are_those_of_the_report(tmp_path: Path) -> None:
+def test_the_sums_equal_those_of_the_report(tmp_path: Path) -> None:
     chance = random.Random(7)
-    run, directory = RunTally(tmp_path), Directory(tmp_path)
+    run, directory = RunLineCounts(tmp_path), Directory(tmp_path)
     for coin, cost_bps in (("xyz:TSLA", 1.9), ("para:BANKS", 10.0)):
         for signal in signals(chance, [coin], from_ms=T0_MS, minutes=10):
             signal = signal.model_copy(update={"net_edge_bps": signal.raw_edge_bps - cost_bps})
@@ -45,12 +45,12 @@ def test_the_figures_are_those_of_the_report(tmp_path: Path) -> None:
     assert_as_reported(recent(tmp_path, T0_MS - 1, until_ms=T0_MS + 3_600_000), directory.path)
 
 
-def assert_as_reported(tally: Tally, path: Path) -> None:
+def assert_as_reported(counts: LineCounts, path: Path) -> None:
     total = build_report(load(path), by=By.MARKET, cost_bps=None, at_ms=T0_MS).total
-    found = pipeline(tally).outcomes_by_offset_ms
-    assert list(found) == [horizon.offset_ms for horizon in total.horizons]
+    summaries = status(counts).outcomes_by_offset_ms
+    assert list(summaries) == [horizon.offset_ms for horizon in total.horizons]
     for horizon in total.horizons:
-        ours = found[horizon.offset_ms]
+        ours = summaries[horizon.offset_ms]
         assert (ours.followups, ours.markouts, ours.nets) == (horizon.n, horizon.markout_n, horizon.markout_n)
         assert ours.share(Outcome.BOOK_CAME) == pytest.approx(horizon.book_came.value)
         assert ours.share(Outcome.ORACLE_CAME) == pytest.approx(horizon.oracle_came.value)
@@ -58,7 +58,7 @@ def assert_as_reported(tally: Tally, path: Path) -> None:
         assert ours.net_bps == pytest.approx(horizon.net_bps.value, abs=10**-BPS_DIGITS)
 
 
-def test_what_no_follow_up_says_is_none_and_never_zero() -> None:
+def test_a_value_that_no_follow_up_has_is_none_and_never_zero() -> None:
     signal, stranger = a_signal(), a_signal("xyz:STRANGER")
     assert taken(signal, a_missed(signal)) == {}
     one_sided = taken(signal, a_followup(signal, markout_bps=None))[1000]
@@ -67,46 +67,46 @@ def test_what_no_follow_up_says_is_none_and_never_zero() -> None:
     assert (costless.markout_bps, costless.net_bps, costless.nets) == (2.0, None, 0)
 
 
-def test_the_longest_offset_with_a_follow_up_decides() -> None:
-    signal, tally = a_signal(), Tally()
-    assert pipeline(tally).decisive is None
+def test_the_longest_offset_with_a_follow_up_is_decisive() -> None:
+    signal, counts = a_signal(), LineCounts()
+    assert status(counts).decisive is None
     for offset_ms in (1000, 3000):
-        tally.add("followups", [a_followup(signal, offset_ms).line()])
-        decisive = pipeline(tally).decisive
+        counts.add("followups", [a_followup(signal, offset_ms).line()])
+        decisive = status(counts).decisive
         assert decisive is not None and decisive[0] == offset_ms
-    tally.add("missed", [a_missed(signal, 5000).line()])
-    assert pipeline(tally).decisive == decisive
+    counts.add("missed", [a_missed(signal, 5000).line()])
+    assert status(counts).decisive == decisive
 
 
 @pytest.mark.parametrize(
     "damage", [{"side": "hold"}, {"edge_change_bps": "x"}, {"market_moved_bps": None}, {"markout_bps": []}]
 )
-def test_what_is_no_follow_up_counts_for_nothing(damage: dict[str, Any]) -> None:
+def test_a_faulty_follow_up_is_not_counted(damage: dict[str, Any]) -> None:
     sums = OutcomeSums()
     with pytest.raises((ValueError, TypeError)):
         sums.add(a_followup().model_dump(mode="json") | damage, 10.0)
     assert sums.summary() == OutcomeSums().summary()
 
 
-def test_moves_beyond_all_bounds_leave_no_mean() -> None:
+def test_an_overflow_leaves_no_mean() -> None:
     outcome = taken(*[a_followup(markout_bps=1e308), a_followup(markout_bps=1e308)])[1000]
     assert (outcome.followups, outcome.markout_bps) == (2, None)
 
 
-def test_a_window_knows_the_cost_of_a_signal_whose_follow_up_is_due_in_a_later_stretch() -> None:
-    window = Window()
+def test_a_cost_is_known_to_follow_ups_of_a_later_bucket() -> None:
+    window = RollingWindow()
     for number in range(100):
         signal = a_signal(at_ms=T0_MS + number * 1_000, side=Side.SELL)
         window.take("signals", signal.model_dump(mode="json"))
         window.take("followups", a_followup(signal, 5000, markout_bps=12.0).model_dump(mode="json"))
-    decisive = pipeline(window.tally()).decisive
+    decisive = status(window.counts()).decisive
     assert decisive is not None
     assert (decisive[1].nets, decisive[1].net_bps) == (100, 2.0)
 
 
-def test_a_signal_is_forgotten_once_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cost_of_a_signal_is_dropped_after_its_last_capture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_OPEN_SIGNALS", 3)
-    costs, signal = Costs(), a_signal()
+    costs, signal = CostTable(), a_signal()
     costs.take(signal.model_dump(mode="json"))
     lines = [a_followup(signal, 1000), a_missed(signal, 3000), a_followup(signal, 5000), a_followup(signal, 5000)]
     answers = [costs.answered(line.model_dump(mode="json")) for line in lines]

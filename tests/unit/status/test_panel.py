@@ -1,4 +1,4 @@
-"""What `hip3 up` and `hip3 status` show, at every width."""
+"""The panel of `hip3 up` and `hip3 status` at every width."""
 
 import io
 import re
@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from hip3_tasks.status.line_counts import Tally
-from hip3_tasks.status.market_rows import Known, MarketRow
-from hip3_tasks.status.outcome_sums import Outcomes
+from hip3_tasks.status.line_counts import LineCounts
+from hip3_tasks.status.market_rows import MarketRow, MarketStatus
+from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.panel import panel, plain
-from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.status.system_status import Pipeline
+from hip3_tasks.status.redis_snapshot import RedisSnapshot
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.view import View, essence, summary
 from hip3_tasks.status.wrapping import MAX_LINE
 from hip3_tasks.store.worker_status import WorkerNote
@@ -22,16 +22,16 @@ from tests.support.factories import T0_MS
 
 NUMBER = re.compile(r"[−+]?\d[\d,.]*\d|\d")
 MARKETS = [
-    MarketRow(coin=coin, state=Known.LIVE, buy_edge_bps=edge_bps, threshold_bps=6.9)
+    MarketRow(coin=coin, state=MarketStatus.LIVE, buy_edge_bps=edge_bps, threshold_bps=6.9)
     for coin, edge_bps in (("para:BANKS", 16.2), ("xyz:DELL", 16.1), ("xyz:INTC", 12.1), ("xyz:TSLA", 9.5))
 ]
-NOTHING_YET = Pipeline.of(Tally(), Snapshot(at_ms=T0_MS), files=[], frames_per_s=None)
+NOTHING_YET = SystemStatus.from_parts(LineCounts(), RedisSnapshot(at_ms=T0_MS), files=[], frames_per_s=None)
 
 
-def a_pipeline(**changes: Any) -> Pipeline:
-    """One whose every number is long."""
+def a_status(**changes: Any) -> SystemStatus:
+    """A status with long numbers only."""
     offsets_ms = (1000, 3000, 5000, 60_000)
-    outcomes = Outcomes(
+    outcomes = OutcomeSummary(
         outcomes={"book_came": 765_432, "oracle_came": 222_222, "widened": 246_913},
         markouts=1_234_567,
         markout_bps=-1_203.456,
@@ -63,7 +63,7 @@ def a_pipeline(**changes: Any) -> Pipeline:
 def a_view(**changes: Any) -> View:
     values: dict[str, Any] = {
         "title": "hip3 up, simulated venue, 86,433 s, draining",
-        "pipeline": a_pipeline(),
+        "status": a_status(),
         "markets": MARKETS,
         "problems": ["the watermark has stood for 1,234 s", "no market is live: http://127.0.0.1:43363/ws: no answer"],
         "notices": ["markets are heard 3.2 s late"],
@@ -85,7 +85,7 @@ def numbers(lines: Sequence[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 500])
-def test_every_number_stands_whole_on_a_line_of_the_panel(width: int) -> None:
+def test_no_number_is_broken_between_lines_of_the_panel(width: int) -> None:
     lines = on_terminal(a_view(), width)
     assert {len(line) for line in lines} == {width}
     assert numbers(lines) == numbers(on_terminal(a_view(), 2_000))
@@ -93,12 +93,12 @@ def test_every_number_stands_whole_on_a_line_of_the_panel(width: int) -> None:
 
 
 @pytest.mark.parametrize("width", range(20, 60, 7))
-def test_a_terminal_too_narrow_for_anything_breaks_no_frame(width: int) -> None:
+def test_a_very_narrow_terminal_breaks_no_frame(width: int) -> None:
     assert {len(line) for line in on_terminal(a_view(), width)} == {width}
 
 
 @pytest.mark.parametrize("height", [16, 20, 24, 30, 50])
-def test_in_a_low_terminal_rows_are_left_out_and_the_answer_stays(height: int) -> None:
+def test_a_low_terminal_leaves_out_rows_but_not_the_outcomes(height: int) -> None:
     whole, lines = on_terminal(a_view(), 120), on_terminal(a_view(), 120, height)
     assert len(lines) <= height
     assert set(lines) <= set(whole)
@@ -108,7 +108,7 @@ def test_in_a_low_terminal_rows_are_left_out_and_the_answer_stays(height: int) -
     assert (lines == whole) == (height >= len(whole))
 
 
-def test_the_panel_answers_whether_signals_were_right_and_ends_with_what_to_do() -> None:
+def test_the_panel_begins_with_outcomes_and_ends_with_next_steps() -> None:
     lines = [line.strip("│ ") for line in on_terminal(a_view(problems=[]), 120)]
     assert "simulated venue" in lines[0]
     assert lines[1:4] == [
@@ -122,21 +122,21 @@ def test_the_panel_answers_whether_signals_were_right_and_ends_with_what_to_do()
     ]
 
 
-def test_what_is_not_known_yet_is_said_and_is_no_zero() -> None:
-    view = a_view(pipeline=NOTHING_YET)
+def test_an_unknown_value_is_shown_as_unknown_and_never_as_zero() -> None:
+    view = a_view(status=NOTHING_YET)
     assert "right       none yet" in plain(view)
     assert any(line.startswith("lateness    p50 ?") for line in plain(view))
     (line,) = essence(replace(view, title="hip3 up"))
     assert "right: none yet" in line and "pending ? " in line
-    one_sided = Outcomes(outcomes={"widened": 3}, markouts=0, markout_bps=None, nets=0, net_bps=None)
-    view = a_view(pipeline=a_pipeline(outcomes_by_offset_ms={1000: one_sided}))
+    one_sided = OutcomeSummary(outcomes={"widened": 3}, markouts=0, markout_bps=None, nets=0, net_bps=None)
+    view = a_view(status=a_status(outcomes_by_offset_ms={1000: one_sided}))
     assert "right       after 1 s: the book came 0 %, the oracle came 0 % of 3" in plain(view)
     assert "markout     after 1 s: ? bps, net of cost ? bps" in plain(view)
 
 
 def test_numbers_agree_with_their_nouns() -> None:
-    for reconnects, said in ((0, "0 reconnects"), (1, "1 reconnect,"), (None, "? reconnects")):
-        assert said in "\n".join(plain(a_view(pipeline=a_pipeline(reconnects=reconnects))))
+    for reconnects, text in ((0, "0 reconnects"), (1, "1 reconnect,"), (None, "? reconnects")):
+        assert text in "\n".join(plain(a_view(status=a_status(reconnects=reconnects))))
     assert "RED: 1 problem" in essence(a_view(title="", problems=["x"]))[-1]
 
 
@@ -151,23 +151,23 @@ MANY = [f"problem {number} of many, which is told at some length so that it need
         {"title": LONG, "places": {"data": LONG}, "next_steps": [f"hip3 report {LONG}"]},
         {"problems": MANY, "notices": MANY},
         {"problems": ["x" * 3_000]},
-        {"pipeline": a_pipeline(missed_by_reason={f"reason_{number}": 1_000 for number in range(40)})},
+        {"status": a_status(missed_by_reason={f"reason_{number}": 1_000 for number in range(40)})},
     ],
 )
 def test_without_a_terminal_every_line_is_short_and_no_number_is_cut(changes: dict[str, Any]) -> None:
     view = a_view(**changes)
-    for lines in (plain(view), essence(view), summary(view.pipeline)):
+    for lines in (plain(view), essence(view), summary(view.status)):
         assert all(len(line) <= MAX_LINE < 160 for line in lines)
         assert not any("\n" in line for line in lines)
-    assert numbers(summary(view.pipeline)) == numbers([" ".join(summary(view.pipeline))])
+    assert numbers(summary(view.status)) == numbers([" ".join(summary(view.status))])
     assert f"and {len(view.problems) - 5} more" in "\n".join(plain(view)) or len(view.problems) <= 5
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_summary_fits_the_terminal_and_cuts_no_number(width: int) -> None:
-    lines = summary(a_pipeline(), width=width)
+    lines = summary(a_status(), width=width)
     assert all(len(line) <= width for line in lines)
-    assert numbers(lines) == numbers(summary(a_pipeline(), width=10_000))
+    assert numbers(lines) == numbers(summary(a_status(), width=10_000))
 
 
 def test_the_summary_of_a_run() -> None:
@@ -176,11 +176,13 @@ def test_the_summary_of_a_run() -> None:
     ]
 
 
-def test_an_ordinary_moment_is_one_line() -> None:
-    outcomes = Outcomes(outcomes={"book_came": 50, "widened": 29}, markouts=79, markout_bps=3.0, nets=79, net_bps=1.1)
+def test_an_ordinary_view_is_one_line() -> None:
+    outcomes = OutcomeSummary(
+        outcomes={"book_came": 50, "widened": 29}, markouts=79, markout_bps=3.0, nets=79, net_bps=1.1
+    )
     ordinary = {"signals": 81, "missed": 1, "pending": 3, "markets_live": 60, "markets_followed": 60}
-    pipeline = a_pipeline(**ordinary, lateness_ms={"p99": 1_430}, outcomes_by_offset_ms={5000: outcomes})
-    view = a_view(title="hip3 up, simulated venue, 33 s, running", problems=[], pipeline=pipeline)
+    status = a_status(**ordinary, lateness_ms={"p99": 1_430}, outcomes_by_offset_ms={5000: outcomes})
+    view = a_view(title="hip3 up, simulated venue, 33 s, running", problems=[], status=status)
     (line,) = essence(view)
     assert line.split(" | ") == [
         "hip3 up, simulated venue, 33 s, running",

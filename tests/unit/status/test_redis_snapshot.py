@@ -1,12 +1,11 @@
-"""When health is red, and what is said then."""
+"""The problems that make health red."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hip3_tasks.status.redis_snapshot import Snapshot, problems, subject
+from hip3_tasks.status.redis_snapshot import RedisSnapshot, problems, subject
 from hip3_tasks.store.feed_status import FeedStatus
 from tests.support.factories import T0_MS
 
@@ -35,7 +34,7 @@ def a_feed_status(**changes: Any) -> FeedStatus:
     return FeedStatus(**(values | changes))
 
 
-HEALTHY = Snapshot(
+HEALTHY = RedisSnapshot(
     at_ms=T0_MS,
     feed=a_feed_status(),
     watermark_ms=T0_MS - 4,
@@ -45,12 +44,12 @@ HEALTHY = Snapshot(
 )
 
 
-def said(data_dir: Path, **changes: Any) -> list[str]:
-    return problems(replace(HEALTHY, **changes), data_dir=data_dir, min_free_mb=0)
+def problems_of(data_dir: Path, **changes: Any) -> list[str]:
+    return problems(HEALTHY.model_copy(update=changes), data_dir=data_dir, min_free_mb=0)
 
 
 def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
-    assert said(tmp_path) == []
+    assert problems_of(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -66,20 +65,20 @@ def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
         ({"fault": "Redis: Connection refused"}, ["Redis: Connection refused"]),
     ],
 )
-def test_what_is_red_is_said_in_words(changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
-    assert said(tmp_path, **changes) == expected
+def test_problems_are_in_words(changes: dict[str, Any], expected: list[str], tmp_path: Path) -> None:
+    assert problems_of(tmp_path, **changes) == expected
 
 
-def test_what_the_feed_finds_too_is_said_once(tmp_path: Path) -> None:
+def test_a_problem_that_the_feed_reports_too_is_shown_once(tmp_path: Path) -> None:
     feed = a_feed_status(problems=["the watermark has stood for 6 s", "the moon is blue"])
-    assert said(tmp_path, feed=feed, watermark_ms=T0_MS - 7_000) == [
+    assert problems_of(tmp_path, feed=feed, watermark_ms=T0_MS - 7_000) == [
         "the watermark has stood for 7 s",
         "the moon is blue",
     ]
 
 
 def test_a_late_capture_is_not_red_until_it_is_ten_seconds_overdue(tmp_path: Path) -> None:
-    assert said(tmp_path, oldest_due_at_ms=T0_MS - 10_000, overdue=1) == []
+    assert problems_of(tmp_path, oldest_due_at_ms=T0_MS - 10_000, overdue=1) == []
 
 
 def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
@@ -89,16 +88,16 @@ def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
     ]
 
 
-def test_a_status_that_a_feed_without_notices_wrote_is_understood() -> None:
+def test_a_status_without_notices_is_understood() -> None:
     written = a_feed_status().model_dump(exclude={"notices"})
     assert FeedStatus.model_validate(written).notices == []
 
 
-def test_a_feed_that_has_just_begun_has_no_watermark_of_its_own_yet(tmp_path: Path) -> None:
+def test_the_watermark_of_a_feed_that_has_just_started_is_no_problem(tmp_path: Path) -> None:
     for watermark_ms in (None, T0_MS - 600_000):
         young, older = (a_feed_status(started_at_ms=T0_MS - age_ms) for age_ms in (999, 1_000))
-        assert said(tmp_path, feed=young, watermark_ms=watermark_ms) == []
-        assert len(said(tmp_path, feed=older, watermark_ms=watermark_ms)) == 1
+        assert problems_of(tmp_path, feed=young, watermark_ms=watermark_ms) == []
+        assert len(problems_of(tmp_path, feed=older, watermark_ms=watermark_ms)) == 1
 
 
 @pytest.mark.parametrize(
@@ -108,7 +107,7 @@ def test_a_feed_that_has_just_begun_has_no_watermark_of_its_own_yet(tmp_path: Pa
         ("the watermark has stood for 6 s", "the watermark has stood for 1,000 s"),
     ],
 )
-def test_a_problem_has_the_same_subject_at_every_look(first: str, second: str) -> None:
+def test_a_problem_has_the_same_subject_each_time(first: str, second: str) -> None:
     assert subject(first) == subject(second) != subject("the watermark is missing")
 
 
@@ -125,4 +124,4 @@ def test_a_queue_that_no_worker_consumes_is_red_once_the_start_is_over(
     consumers: int | None, age_ms: int, expected: list[str], tmp_path: Path
 ) -> None:
     feed = a_feed_status(started_at_ms=T0_MS - age_ms)
-    assert said(tmp_path, feed=feed, consumers=consumers, queue="hip3:x:captures") == expected
+    assert problems_of(tmp_path, feed=feed, consumers=consumers, queue="hip3:x:captures") == expected

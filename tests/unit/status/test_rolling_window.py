@@ -1,28 +1,28 @@
-"""The last quarter of an hour, kept as it goes by."""
+"""Counts of the last 15 minutes."""
 
 from hip3_tasks.domain.records import Record
-from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, Window
+from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
 
-def taken(window: Window, kind: str, record: Record) -> None:
+def taken(window: RollingWindow, kind: str, record: Record) -> None:
     window.take(kind, record.model_dump(mode="json"))
 
 
-def test_it_counts_what_was_due_in_a_quarter_of_an_hour_and_forgets_the_rest() -> None:
-    window = Window()
+def test_the_window_counts_fifteen_minutes() -> None:
+    window = RollingWindow()
     old, young = a_signal(at_ms=T0_MS), a_signal(at_ms=T0_MS + BUCKETS * BUCKET_MS)
     for signal in (old, young):
         taken(window, "signals", signal)
         taken(window, "followups", a_followup(signal))
         taken(window, "missed", a_missed(signal, 3000))
-    assert (window.tally().signals, window.tally().followups, window.tally().missed) == (2, 2, 2)
+    assert (window.counts().signals, window.counts().followups, window.counts().missed) == (2, 2, 2)
     window.forget_before(young.timestamp_ms)
-    assert (window.tally().signals, window.tally().followups, window.tally().missed) == (1, 1, 1)
+    assert (window.counts().signals, window.counts().followups, window.counts().missed) == (1, 1, 1)
 
 
-def test_lateness_stands_by_offset_where_it_fell_due() -> None:
-    window = Window()
+def test_lateness_is_by_offset_in_the_bucket_of_the_due_time() -> None:
+    window = RollingWindow()
     signal = a_signal(at_ms=T0_MS // BUCKET_MS * BUCKET_MS)
     taken(window, "followups", a_followup(signal, 1000))
     taken(window, "followups", a_followup(signal, 3000, captured_at_ms=signal.timestamp_ms + 3_040))
@@ -34,8 +34,8 @@ def test_lateness_stands_by_offset_where_it_fell_due() -> None:
 
 
 def test_what_is_no_record_counts_for_nothing() -> None:
-    window = Window()
+    window = RollingWindow()
     for record in ({}, {"timestamp_ms": "now"}, {"due_at_ms": T0_MS, "offset_ms": "x"}, {"due_at_ms": None}):
         for kind in ("signals", "followups", "missed"):
             window.take(kind, record)
-    assert window.tally().followups == 0
+    assert window.counts().followups == 0

@@ -1,4 +1,4 @@
-"""Where lines are broken."""
+"""Lines are broken between pieces."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,13 +17,13 @@ def test_no_line_is_longer_and_no_text_is_lost(pieces: list[str], width: int, ha
 
 
 @given(numbers=st.lists(st.integers(0, 10**9).map("{:,}".format), min_size=1), width=st.integers(14, 40))
-def test_what_fits_a_line_stands_whole_on_one(numbers: list[str], width: int) -> None:
+def test_a_piece_that_fits_a_line_is_not_broken(numbers: list[str], width: int) -> None:
     lines = wrapped(listed(numbers), width=width)
     assert [word.rstrip(",") for line in lines for word in line.split(" ")] == numbers
 
 
 @given(text=st.text(alphabet="ab 1", max_size=40))
-def test_a_short_text_stays_as_it_is(text: str) -> None:
+def test_a_short_text_is_not_changed(text: str) -> None:
     assert wrapped(text.split(" "), width=40) == [text]
 
 

@@ -1,4 +1,4 @@
-"""Who may ask the page what."""
+"""Access to the page: host names, origin, password, headers."""
 
 import base64
 
@@ -6,29 +6,29 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from hip3_tasks.web import access
-from hip3_tasks.web.access import Guard
+from hip3_tasks.web.access import AccessControl
 from tests.support.asgi import ask
 
-OPEN = Guard(PlainTextResponse("let in"), password=None, hosts=["page", "Hip3.Example"])
-LOCKED = Guard(PlainTextResponse("let in"), password="pässword", hosts=[])
+OPEN = AccessControl(PlainTextResponse("let in"), password=None, hosts=["page", "Hip3.Example"])
+LOCKED = AccessControl(PlainTextResponse("let in"), password="pässword", hosts=[])
 JSON = {"content_type": "application/json"}
 
 
-def basic(said: str) -> str:
-    return f"Basic {base64.b64encode(said.encode()).decode()}"
+def basic(credentials: str) -> str:
+    return f"Basic {base64.b64encode(credentials.encode()).decode()}"
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1:8700", "localhost:8700", "[::1]:8700", "10.1.2.3", "LOCALHOST", "page:80", "hip3.example"]
 )
-def test_it_answers_to_addresses_and_to_its_own_names(host: str) -> None:
+def test_addresses_and_own_host_names_are_accepted(host: str) -> None:
     assert ask(OPEN, host=host).status == 200
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "evil.example:8700", "127.0.0.1.evil.example", "", "[", "localhost.evil"]
 )
-def test_a_name_that_was_made_to_point_here_is_refused(host: str) -> None:
+def test_a_foreign_host_name_is_refused(host: str) -> None:
     assert ask(OPEN, host=host).status == 421
     assert ask(OPEN, host=host, method="POST", **JSON).status == 421
 
@@ -61,7 +61,7 @@ def test_the_page_itself_and_a_command_line_may(headers: dict[str, str]) -> None
     "authorization",
     ["", basic("hip3:wrong"), basic("pässword"), "Basic !!!", "Bearer pässword", basic("hip3:pässwor"), "Basic"],
 )
-def test_without_the_password_nobody_is_let_in(authorization: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_without_the_password_is_refused(authorization: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "WRONG_PASSWORD_PAUSE_S", 0)
     answer = ask(LOCKED, "/api/state", **({"authorization": authorization} if authorization else {}))
     assert answer.status == 401
@@ -70,15 +70,15 @@ def test_without_the_password_nobody_is_let_in(authorization: str, monkeypatch: 
 
 
 @pytest.mark.parametrize("user", ["hip3", "", "anyone"])
-def test_whoever_knows_the_password_is_let_in(user: str) -> None:
+def test_the_password_is_enough_with_any_user_name(user: str) -> None:
     assert ask(LOCKED, authorization=basic(f"{user}:pässword")).status == 200
 
 
-def test_whether_it_is_well_may_be_asked_without_the_password() -> None:
+def test_health_needs_no_password() -> None:
     assert [ask(LOCKED, path).status for path in ("/healthz", "/livez")] == [200, 200]
 
 
-def test_every_answer_is_told_to_load_nothing_from_elsewhere() -> None:
+def test_every_answer_has_the_security_headers() -> None:
     for answer in (ask(OPEN), ask(LOCKED), ask(OPEN, host="evil.example")):
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
         assert "unsafe" not in answer.headers["content-security-policy"]

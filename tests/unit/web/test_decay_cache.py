@@ -1,17 +1,17 @@
-"""The answers about the decay that all viewers share."""
+"""All viewers share the answers about the decay."""
 
 import asyncio
 from pathlib import Path
 
-from hip3_tasks.web.decay_cache import FRESH_S, Decays
-from hip3_tasks.web.file_feed import Files
+from hip3_tasks.web.decay_cache import FRESH_S, DecayCache
+from hip3_tasks.web.file_feed import FileFeed
 from tests.support.factories import T0_MS, a_followup, a_signal
 
 
-def test_an_answer_is_made_once_for_all_who_ask(tmp_path: Path) -> None:
-    now_s, files = [0.0], Files(tmp_path)
+def test_an_answer_is_computed_once_for_all_viewers(tmp_path: Path) -> None:
+    now_s, files = [0.0], FileFeed(tmp_path)
     files.decay.turn_to(T0_MS)
-    answers = Decays(files, monotonic_s=lambda: now_s[0])
+    answers = DecayCache(files, monotonic_s=lambda: now_s[0])
 
     async def counts(coin: str | None = None) -> list[int]:
         return [row["n"] for row in (await answers.document(coin, None))["horizons"]]

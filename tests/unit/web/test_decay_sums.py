@@ -1,4 +1,4 @@
-"""Today's edges by horizon, from sums that are kept as lines go by."""
+"""Today's edges by horizon, from running sums."""
 
 import threading
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay_sums import Decay
-from hip3_tasks.web.decay_table import Horizon, decay_table
+from hip3_tasks.web.decay_sums import DecaySums
+from hip3_tasks.web.decay_table import DecayRow, decay_table
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
@@ -28,8 +28,8 @@ lines = st.lists(
 )
 
 
-def of(*records: Record) -> Decay:
-    decay = Decay()
+def summed(*records: Record) -> DecaySums:
+    decay = DecaySums()
     decay.turn_to(T0_MS)
     for record in records:
         decay.take("followups" if hasattr(record, "offset_ms") else "signals", record.model_dump(mode="json"))
@@ -37,18 +37,18 @@ def of(*records: Record) -> Decay:
 
 
 def followups(drawn: Sequence[tuple[str, Side, int, float, float | None]]) -> list[Record]:
-    found: list[Record] = []
+    records: list[Record] = []
     for coin, side, minute, edge_bps, markout_bps in drawn:
         signal = a_signal(coin, side=side, at_ms=T0_MS + minute * MINUTE_MS)
-        found.append(a_followup(signal, raw_edge_bps=edge_bps, markout_bps=markout_bps))
-    return found
+        records.append(a_followup(signal, raw_edge_bps=edge_bps, markout_bps=markout_bps))
+    return records
 
 
 @given(lines, st.sampled_from([None, *COINS]), st.sampled_from([None, *Side]))
-def test_means_and_counts_are_those_of_the_lines(
+def test_means_and_counts_equal_those_of_the_lines(
     drawn: list[tuple[str, Side, int, float, float | None]], coin: str | None, side: Side | None
 ) -> None:
-    table = decay_table(of(*followups(drawn)), coin=coin, side=side)
+    table = decay_table(summed(*followups(drawn)), coin=coin, side=side)
     wanted = [line for line in drawn if coin in (None, line[0]) and side in (None, line[1])]
     assert [row.offset_ms for row in table] == ([0, 1000] if wanted else [])
     for row in table[1:]:
@@ -60,9 +60,9 @@ def test_means_and_counts_are_those_of_the_lines(
         assert row.markout_bps.value == (expected if expected is None else pytest.approx(expected, abs=1e-9))
 
 
-def band(*edges_bps: float, minutes: Sequence[int]) -> Horizon:
+def band(*edges_bps: float, minutes: Sequence[int]) -> DecayRow:
     drawn = [("xyz:TSLA", Side.BUY, minute, edge, 0.0) for minute, edge in zip(minutes, edges_bps, strict=True)]
-    return decay_table(of(*followups(drawn)), coin=None, side=None)[1]
+    return decay_table(summed(*followups(drawn)), coin=None, side=None)[1]
 
 
 def test_few_minutes_have_no_band() -> None:
@@ -76,15 +76,15 @@ def test_lines_of_one_minute_are_one_event() -> None:
     assert alone.low is not None and alone.high is not None and 3 < alone.low < 4.0 < alone.high < 5
 
 
-def test_the_signal_itself_is_horizon_nought() -> None:
+def test_horizon_zero_is_the_signal_itself() -> None:
     signal = a_signal()
-    first, second = decay_table(of(signal, a_followup(signal)), coin=None, side=None)
+    first, second = decay_table(summed(signal, a_followup(signal)), coin=None, side=None)
     assert (first.offset_ms, first.edge_bps.value, first.markout_bps.value) == (0, signal.raw_edge_bps, 0.0)
     assert second.offset_ms == 1000
 
 
-def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
-    """All of it, bands too: of all markets, of one, of a side."""
+def test_the_table_equals_the_report_of_the_same_files(tmp_path: Path) -> None:
+    """Means and bands are equal for all markets, one market and one side."""
     chance, signals, captured = Random(1), list[Record](), list[Record]()
     for n in range(400):
         at_ms = T0_MS + chance.randrange(60) * MINUTE_MS + n
@@ -97,7 +97,7 @@ def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
         (tmp_path / f"{kind}_{DAY}.jsonl").write_bytes(b"".join(record.line() for record in records))
     of_market, of_side = (build_report(load(tmp_path), by=by, cost_bps=None, at_ms=0) for by in (By.MARKET, By.SIDE))
     assert all(row.markout_bps.low is not None for row in of_market.total.horizons)
-    decay = of(*signals, *captured)
+    decay = summed(*signals, *captured)
     assert_same(decay_table(decay, coin=None, side=None), of_market.total)
     for group in of_market.groups:
         assert_same(decay_table(decay, coin=group.name, side=None), group)
@@ -105,26 +105,26 @@ def test_it_is_the_reports_of_the_same_files(tmp_path: Path) -> None:
         assert_same(decay_table(decay, coin=None, side=Side(group.name)), group)
 
 
-def assert_same(table: Sequence[Horizon], group: Group) -> None:
+def assert_same(table: Sequence[DecayRow], group: Group) -> None:
     nearest = group.horizons[0]
     expected = [(0, nearest.n, nearest.clusters, nearest.edge_t0_bps, Estimate(value=0, low=0, high=0))]
-    expected += [(of.offset_ms, of.n, of.clusters, of.edge_bps, of.markout_bps) for of in group.horizons]
-    found = [(of.offset_ms, of.n, of.clusters, of.edge_bps, of.markout_bps) for of in table]
-    for row, (*counts, edge_bps, markout_bps) in zip(found, expected, strict=True):
+    expected += [(row.offset_ms, row.n, row.clusters, row.edge_bps, row.markout_bps) for row in group.horizons]
+    rows = [(row.offset_ms, row.n, row.clusters, row.edge_bps, row.markout_bps) for row in table]
+    for row, (*counts, edge_bps, markout_bps) in zip(rows, expected, strict=True):
         assert row[:3] == tuple(counts)
         assert row[3].model_dump() == pytest.approx(edge_bps.model_dump())
         assert row[4].model_dump() == pytest.approx(markout_bps.model_dump())
 
 
-def test_a_new_day_begins_with_nothing_and_other_days_count_for_nothing() -> None:
-    decay = of(a_followup(), a_followup(a_signal(at_ms=T0_MS - DAY_MS)))
+def test_a_new_day_clears_the_sums_and_other_days_are_not_counted() -> None:
+    decay = summed(a_followup(), a_followup(a_signal(at_ms=T0_MS - DAY_MS)))
     assert decay_table(decay, coin=None, side=None)[0].n == 1
     decay.turn_to(T0_MS + DAY_MS)
     assert decay_table(decay, coin=None, side=None) == []
 
 
-def test_one_may_ask_while_another_adds() -> None:
-    decay, line, is_over = of(), a_followup().model_dump(mode="json"), threading.Event()
+def test_one_thread_may_read_while_another_adds() -> None:
+    decay, line, is_over = summed(), a_followup().model_dump(mode="json"), threading.Event()
 
     def add() -> None:
         for n in range(3_000):

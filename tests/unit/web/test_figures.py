@@ -1,14 +1,14 @@
-"""The live page's charts, which plotly must accept."""
+"""The page's charts are valid figures of plotly."""
 
 import plotly.graph_objects as go
 
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.status.rolling_window import Window
-from hip3_tasks.web.decay_table import Horizon
+from hip3_tasks.status.rolling_window import RollingWindow
+from hip3_tasks.web.decay_table import DecayRow
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
-from hip3_tasks.web.recent_signals import Cell, SignalRow
+from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
 from tests.support.factories import T0_MS, a_followup, a_market
 
 ROW = SignalRow(
@@ -19,11 +19,11 @@ ROW = SignalRow(
     raw_edge_bps=20.0,
     net_edge_bps=10.0,
     threshold_bps=15.0,
-    cells=[Cell(offset_ms=1000), Cell(offset_ms=3000)],
+    cells=[HorizonCell(offset_ms=1000), HorizonCell(offset_ms=3000)],
 )
 
 
-def test_prices_around_a_signal_are_steps_broken_at_gaps() -> None:
+def test_prices_are_steps_that_break_in_a_gap() -> None:
     entries = [
         Entry(T0_MS - 9_000, a_market(ask_px=100.0)),
         Entry(T0_MS, a_market(ask_px=101.0)),
@@ -47,8 +47,8 @@ def test_prices_around_a_signal_are_steps_broken_at_gaps() -> None:
 def test_a_decay_chart_shows_a_band_only_where_there_is_one() -> None:
     sure, unsure = Estimate(value=4.0, low=3.0, high=5.0), Estimate(value=2.0)
     horizons = [
-        Horizon(offset_ms=0, edge_bps=sure, markout_bps=unsure, n=9, clusters=3),
-        Horizon(offset_ms=1000, edge_bps=unsure, markout_bps=unsure, n=9, clusters=1),
+        DecayRow(offset_ms=0, edge_bps=sure, markout_bps=unsure, n=9, clusters=3),
+        DecayRow(offset_ms=1000, edge_bps=unsure, markout_bps=unsure, n=9, clusters=1),
     ]
     figure = decay_figure(horizons)
     edge_band, edge_whiskers, edge, markout_band, _, _ = figure["data"]
@@ -59,7 +59,7 @@ def test_a_decay_chart_shows_a_band_only_where_there_is_one() -> None:
 
 
 def test_lateness_is_drawn_by_offset() -> None:
-    window = Window()
+    window = RollingWindow()
     for offset_ms in (1000, 3000):
         window.take("followups", a_followup(offset_ms=offset_ms).model_dump(mode="json"))
     figure = lateness_figure(window)
@@ -68,6 +68,6 @@ def test_lateness_is_drawn_by_offset() -> None:
     go.Figure(figure)
 
 
-def test_a_chart_without_data_is_empty() -> None:
-    assert lateness_figure(Window())["data"] == []
+def test_a_figure_without_data_is_empty() -> None:
+    assert lateness_figure(RollingWindow())["data"] == []
     assert all(line["x"] == [] for line in decay_figure([])["data"])

@@ -1,4 +1,4 @@
-"""What is advised can be typed, and problems are told once."""
+"""Suggested commands can be typed."""
 
 import shlex
 import sys
@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.status.next_steps import has_data, report_command, shown
-from hip3_tasks.status.problem_changes import Changes
 
 
 @pytest.fixture(autouse=True)
 def no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No `hip3` is found by name alone."""
+    """No `hip3` is on the PATH."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 
@@ -20,7 +19,7 @@ def no_program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"), [(".venv/bin/hip3", ".venv/bin/hip3"), ("/x/cli.py", "hip3"), ("-c", "hip3")]
 )
-def test_the_report_is_advised_as_it_can_be_typed_here(
+def test_the_suggested_report_command_can_be_typed_here(
     typed: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "argv", [typed])
@@ -28,7 +27,7 @@ def test_the_report_is_advised_as_it_can_be_typed_here(
     assert shlex.split(command) == [expected, "report", "a b/sim", "--html", "report.html"]
 
 
-def test_a_directory_elsewhere_keeps_its_whole_path() -> None:
+def test_a_directory_elsewhere_keeps_its_full_path() -> None:
     assert shown(Path("/srv/data")) == "/srv/data"
 
 
@@ -37,12 +36,3 @@ def test_only_a_signal_is_data(tmp_path: Path) -> None:
     assert not has_data(tmp_path)
     (tmp_path / "signals_2026-11-22.parquet").touch()
     assert has_data(tmp_path)
-
-
-def test_each_problem_is_told_when_it_comes_and_when_it_goes() -> None:
-    changes = Changes()
-    assert changes.told(["the feed is silent for 6 s"]) == ["red: the feed is silent for 6 s"]
-    assert changes.told(["the feed is silent for 7 s", "Redis: away"]) == ["red: Redis: away"]
-    assert changes.told(["Redis: away"]) == ["over: the feed is silent for 7 s"]
-    assert changes.told([]) == ["over: Redis: away"]
-    assert changes.told([]) == []
