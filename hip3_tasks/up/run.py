@@ -1,4 +1,4 @@
-"""One run of a plan: start its parts, watch them, drain, stop in order."""
+"""One run of a plan: start its processes, watch them, drain, stop them in order."""
 
 import os
 import signal
@@ -28,46 +28,46 @@ from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.redis_url import place as redis_place
-from hip3_tasks.up.child_process import Child, Part
-from hip3_tasks.up.embedded_redis import answers
+from hip3_tasks.up.child_process import ChildProcess, ProcessSpec
+from hip3_tasks.up.embedded_redis import is_ready
 from hip3_tasks.up.plan import Plan
-from hip3_tasks.up.supervisor import Household
+from hip3_tasks.up.supervisor import Supervisor
 from hip3_tasks.venue import venue_in_words
 
 TICK_S = 0.05
-LOOK_EVERY_S = 0.5
+POLL_INTERVAL_S = 0.5
 SETTLING_S = 15.0
-"""For this long it is no problem that the feed has not spoken yet, or that no worker consumes."""
-START_PATIENCE_S = 60.0
-FOREIGN_PATIENCE_S = 5.0
-LIVE_PATIENCE_S = 60.0
+"""For this long, a missing feed status or a missing worker is no problem yet."""
+START_TIMEOUT_S = 60.0
+EXTERNAL_REDIS_TIMEOUT_S = 5.0
+LIVE_TIMEOUT_S = 60.0
 REDIS_TIMEOUT_S = 1.0
 
 
 class Run:
     """What happened is in `tally`; what was left open is known at the end, or None if Redis was away."""
 
-    def __init__(self, chosen: Settings, plan: Plan, *, household: Household, display: Display) -> None:
+    def __init__(self, chosen: Settings, plan: Plan, *, supervisor: Supervisor, display: Display) -> None:
         self.tally = RunTally(chosen.data_dir)
         self._rate = FrameRate()
         self.left_open: int | None = None
         self.fault: str | None = None
-        self._chosen, self._plan, self._household, self._display = chosen, plan, household, display
+        self._chosen, self._plan, self._supervisor, self._display = chosen, plan, supervisor, display
         self._client, self._keys = connect(plan.redis_url, timeout_s=REDIS_TIMEOUT_S), Keys(chosen.feed_name)
-        self._feed: Child | None = None
-        self._others: list[Child] = []
+        self._feed: ChildProcess | None = None
+        self._others: list[ChildProcess] = []
         self._urls: dict[str, str] = {}
         self._state = "starting"
         self._is_live = False
-        self._began_at_s = self._looked_at_s = time.monotonic()
+        self._started_at_s = self._polled_at_s = time.monotonic()
         self._detecting_since_s: float | None = None
 
-    def go_on_until(self, is_stopped: Callable[[], bool], *, duration_s: float | None) -> None:
+    def run_until(self, is_stopped: Callable[[], bool], *, duration_s: float | None) -> None:
         """Until stopped, or for a time from when detection begins; then drain and end all but the server.
 
         Raises Unavailable when a part cannot live, or when there is a duration and detection does not begin.
         """
-        for _ in self._steps_of_start():
+        for _ in self._start_steps():
             if is_stopped():
                 break
             self._tick()
@@ -75,7 +75,7 @@ class Run:
             self._tick()
         self._end()
 
-    def _steps_of_start(self) -> Iterator[None]:
+    def _start_steps(self) -> Iterator[None]:
         """Start what can be, and yield while waiting for what the next ones need."""
         plan = self._plan
         if plan.server:
@@ -83,16 +83,16 @@ class Run:
             self._start(plan.server)
         venue = plan.venue and self._start(plan.venue)
         self._write_run_file()
-        patience_s = START_PATIENCE_S if plan.server else FOREIGN_PATIENCE_S
-        yield from _wait(lambda: answers(self._client), patience_s, f"no Redis at {redis_place(plan.redis_url)}")
+        timeout_s = START_TIMEOUT_S if plan.server else EXTERNAL_REDIS_TIMEOUT_S
+        yield from _wait(lambda: is_ready(self._client), timeout_s, f"no Redis at {redis_place(plan.redis_url)}")
         # The feed has more to load than the venue, and asks again if it is early.
-        self._feed = self._household.start(plan.feed)
+        self._feed = self._supervisor.start(plan.feed)
         if self._count_open():
             # What an earlier run left behind cannot be captured before the feed has said what became of it.
             yield from self._until_settled(lambda: self._is_live)
         self._start(plan.worker)
         if venue:
-            yield from _wait(lambda: _listens(plan.venue_url), START_PATIENCE_S, f"no venue at {plan.venue_url}")
+            yield from _wait(lambda: _listens(plan.venue_url), START_TIMEOUT_S, f"no venue at {plan.venue_url}")
         # Page and Flower cost a second of work that the others have better use for now.
         yield from self._until_settled(lambda: self._detecting_since_s is not None)
         for part in (plan.page, plan.flower):
@@ -104,15 +104,15 @@ class Run:
         while not is_met() and self._age_s() < SETTLING_S:
             yield
 
-    def _start(self, part: Part) -> Child:
-        child = self._household.start(part.renewed())
+    def _start(self, spec: ProcessSpec) -> ChildProcess:
+        child = self._supervisor.start(spec.renewed())
         self._others.append(child)
         return child
 
     def _urls_now(self) -> dict[str, str]:
         """Where the parts for people listen, by name; those that are not started yet will listen there."""
         parts = {part.name: part for part in (self._plan.page, self._plan.flower) if part}
-        parts |= {child.part.name: child.part for child in self._others if child.part.url}
+        parts |= {child.spec.name: child.spec for child in self._others if child.spec.url}
         return {name: part.url for name, part in parts.items() if part.url}
 
     def _write_run_file(self) -> None:
@@ -132,22 +132,22 @@ class Run:
         if duration_s is None:
             return False
         if self._detecting_since_s is None:
-            if self._age_s() > LIVE_PATIENCE_S:
-                raise Unavailable(f"no market became live within {LIVE_PATIENCE_S:.0f} s, see logs/feed.log")
+            if self._age_s() > LIVE_TIMEOUT_S:
+                raise Unavailable(f"no market became live within {LIVE_TIMEOUT_S:.0f} s, see logs/feed.log")
             return False
         return now_s - self._detecting_since_s >= duration_s
 
     def _age_s(self) -> float:
-        return time.monotonic() - self._began_at_s
+        return time.monotonic() - self._started_at_s
 
     def _tick(self) -> None:
         """Keep everything alive, look now and then, and wait a little."""
-        for said in self._household.tend():
+        for said in self._supervisor.poll():
             self._log(said)
         if self._urls != self._urls_now():
             self._write_run_file()
-        if time.monotonic() - self._looked_at_s >= LOOK_EVERY_S:
-            self._look()
+        if time.monotonic() - self._polled_at_s >= POLL_INTERVAL_S:
+            self._poll()
         time.sleep(TICK_S)
 
     def _log(self, said: str, *, is_problem: bool = True) -> None:
@@ -156,19 +156,19 @@ class Run:
         with suppress(OSError), (self._chosen.data_dir / "logs" / "up.log").open("a") as log:
             log.write(f"{at:%Y-%m-%d %H:%M:%S} {said}\n")
 
-    def _look(self) -> None:
-        self._looked_at_s = time.monotonic()
+    def _poll(self) -> None:
+        self._polled_at_s = time.monotonic()
         snapshot = Snapshot.take(self._client, self._keys)
         if snapshot.feed and (self._feed is None or snapshot.feed.pid != self._feed.pid):
             snapshot = replace(snapshot, feed=None)  # what an earlier one said
         if snapshot.feed:
             self.tally.start.first_worker_at_ms = snapshot.feed.first_worker_at_ms
-            self._hear(snapshot.feed, at_ms=snapshot.at_ms)
+            self._update_progress(snapshot.feed, at_ms=snapshot.at_ms)
         self.tally.update()
         if self._display.is_due():
             self._display.show(self._view(snapshot))
 
-    def _hear(self, feed: FeedStatus, *, at_ms: int) -> None:
+    def _update_progress(self, feed: FeedStatus, *, at_ms: int) -> None:
         """Note how far the feed has come."""
         self._is_live = self._is_live or feed.markets_live > 0
         if self._detecting_since_s is None and feed.detection_began_at_ms is not None:
@@ -209,7 +209,7 @@ class Run:
         if self._feed:
             self._state = "draining"
             self._log("no new signals; what is pending is waited for. Ctrl-C stops at once", is_problem=False)
-            self._household.end([self._feed], meanwhile=self._tick)
+            self._supervisor.stop([self._feed], meanwhile=self._tick)
             self.left_open = self._count_open()
             # Of SIGTERM itself it dies only when it has not begun.
             if self._feed.exit_code not in (0, -signal.SIGTERM):
@@ -217,7 +217,7 @@ class Run:
             elif self.left_open is None:
                 self.fault = "Redis does not say how many captures are left open"
         self._state = "stopping"
-        self._household.end(child for child in self._others if not child.part.ends_last)
+        self._supervisor.stop(child for child in self._others if not child.spec.stop_last)
         self.tally.update()
 
     def summary(self) -> Pipeline:
@@ -231,11 +231,11 @@ class Run:
             return None
 
 
-def _wait(is_met: Callable[[], bool], patience_s: float, fault: str) -> Iterator[None]:
-    until_s = time.monotonic() + patience_s
+def _wait(is_met: Callable[[], bool], timeout_s: float, fault: str) -> Iterator[None]:
+    until_s = time.monotonic() + timeout_s
     while not is_met():
         if time.monotonic() > until_s:
-            raise Unavailable(f"{fault} within {patience_s:.0f} s")
+            raise Unavailable(f"{fault} within {timeout_s:.0f} s")
         yield
 
 
