@@ -31,7 +31,7 @@ def up(chosen: Settings, options: UpOptions, *, make_plan: Callable[[Settings, U
                 run.run_until(lambda: stop.is_set, duration_s=options.duration_s)
         finally:
             supervisor.stop_all(timeout_s=STOP_TIMEOUT_S)
-        return _report(run, display, chosen, as_json=options.as_json)
+        return _print_summary(run, display, chosen, as_json=options.as_json)
     except KeyboardInterrupt:
         supervisor.stop_all(timeout_s=0)
         return 130
@@ -56,21 +56,18 @@ class StopRequest:
         self.is_set = True
 
 
-def _report(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
-    tally = run.tally
-    display.say("\n".join(summary(run.summary(), width=display.width)))
+def _print_summary(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
+    tally = run.monitor.tally
+    display.say("\n".join(summary(run.monitor.summary(left_open=run.left_open), width=display.width)))
     display.note(f"data in {shown(chosen.data_dir)}")
     if has_data(chosen.data_dir):
         display.note(f"next: {report_command(chosen.data_dir, '--html', 'report.html')}")
     if as_json:
         counts = {"signals": tally.signals, "followups": tally.followups, "missed": tally.missed}
-        print(
-            json.dumps({**counts, "pending": run.left_open, "lateness_ms": tally.lateness.summary()}),
-            flush=True,
-        )
+        document = {**counts, "pending": run.left_open, "lateness_ms": tally.lateness.summary()}
+        print(json.dumps(document), flush=True)
     if run.left_open:
-        open_ones = counted(run.left_open, "capture is", "captures are")
-        display.say(f"{open_ones} left open for the next `hip3 up` here")
+        display.say(f"{counted(run.left_open, 'capture is', 'captures are')} left open for the next `hip3 up` here")
     elif run.fault:
         display.say(run.fault)
     return 1 if run.left_open or run.fault else 0

@@ -43,9 +43,8 @@ def main(
     found = _together(out / "faults.json", now_found)
     if not found:
         raise typer.Exit(1)
-    server = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout.split(
-        " sha"
-    )[0]
+    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True)
+    server = version.stdout.split(" sha")[0]
     for path in (out / "RELIABILITY.md", ROOT / "docs/RELIABILITY.md") if publish else (out / "RELIABILITY.md",):
         path.parent.mkdir(exist_ok=True)
         path.write_text(markdown(found, server=server))

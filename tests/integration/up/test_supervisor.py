@@ -161,7 +161,7 @@ def test_a_feed_that_says_it_left_something_open_is_believed(start: Start) -> No
     code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).finish()
     assert code == 1
     assert json.loads(out)["pending"] == 0
-    assert "the feed ended with 1, see" in err
+    assert "the feed ended with exit status 1, see" in err
 
 
 def test_a_dead_child_is_started_again(start: Start, tmp_path: Path) -> None:
