@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.peers import Peer
-from hip3_tasks.up.embedded_redis import binary
+from hip3_tasks.up.embedded_redis import find_server
 
 LIBRARIES = "kombu", "redis", "hiredis", "orjson", "pydantic"
 
@@ -49,5 +49,5 @@ def _processor() -> str:
 
 
 def _server() -> str:
-    said = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
     return " ".join(said.split()[:3]).replace(" server v=", " ")

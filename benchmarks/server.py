@@ -18,7 +18,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import Stamped, TapeWriter
-from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 
 START_S = 10
 SIGNALS_AT_ONCE = 200
@@ -29,13 +29,13 @@ ENTRIES_AT_ONCE = 1_000
 def server(folder: Path, *, persistent: bool = False) -> Iterator[tuple[Tree, str]]:
     """A server of this run's own, as the product starts it, and its URL."""
     port = free_port()
-    parts = command(binary(), port=port, directory=folder)
+    parts = command(find_server(), port=port, directory=folder)
     if not persistent:
         parts += ["--appendonly", "no"]
     url = f"redis://127.0.0.1:{port}/0"
     with started(parts, log=folder / "server.log") as tree, connect(url) as client:
         until_s = time.monotonic() + START_S
-        while not answers(client):
+        while not is_ready(client):
             tree.must_run()
             if time.monotonic() > until_s:
                 raise RuntimeError(f"the server does not answer within {START_S} s")

@@ -105,7 +105,7 @@ def up(
     """Run everything: server, simulated venue, feed, workers, Flower. Ctrl-C ends it in order."""
     from hip3_tasks import services, settings
     from hip3_tasks.up.command import up as run_up
-    from hip3_tasks.up.plan import Wishes, runs_venue
+    from hip3_tasks.up.plan import UpOptions, runs_venue
 
     if duration is not None and not 0 < duration < float("inf"):
         raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
@@ -115,7 +115,7 @@ def up(
     arguments = [word for name, value in simulated.items() if value is not None for word in (name, str(value))]
     if arguments and not runs_venue(chosen):
         raise typer.BadParameter(f"only the simulated venue has that, not {chosen.venue}", param_hint=arguments[0])
-    wishes = Wishes(
+    options = UpOptions(
         duration_s=duration,
         as_json=as_json,
         quiet=quiet,
@@ -123,7 +123,7 @@ def up(
         page=page,
         venue_arguments=tuple(arguments),
     )
-    return run_up(chosen, wishes)
+    return run_up(chosen, options)
 
 
 @app.command()

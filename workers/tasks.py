@@ -22,7 +22,7 @@ from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
-from workers.due_batches.pool_job import Call
+from workers.due_batches.pool_job import CallArgs
 from workers.due_batches.strategy import DueBatchTask
 from workers.health import note_health
 from workers.status import Notes
@@ -37,7 +37,7 @@ class CaptureFollowup(DueBatchTask):
     throws = (Hip3Error, redis.RedisError)
     """Logged without a traceback."""
 
-    def run_many(self, calls: Sequence[Call]) -> list[object]:
+    def run_many(self, calls: Sequence[CallArgs]) -> list[object]:
         wanted = [_wanted(call) for call in calls]
         captures = [want for want in wanted if isinstance(want, Capture)]
         answers = dict(zip(captures, _capturer().capture_all(captures), strict=True))
@@ -57,7 +57,7 @@ def _register(app: Celery) -> None:
     app.register_task(CaptureFollowup())
 
 
-def _wanted(call: Call) -> Capture | BadCapture:
+def _wanted(call: CallArgs) -> Capture | BadCapture:
     args, kwargs = call
     try:
         return Capture.from_ids(*args, **kwargs)

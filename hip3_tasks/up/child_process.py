@@ -1,4 +1,4 @@
-"""A process that `hip3 up` keeps running, in a session of its own."""
+"""A child process of `hip3 up`, in a session of its own, that is started again when it dies."""
 
 import os
 import signal
@@ -12,121 +12,125 @@ from pathlib import Path
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.terminal_text import printable
 
-AT_ONCE_S = 5.0
-"""A child that lived no longer than this died at once."""
-STEADY_S = 60.0
-"""A child that lived longer than this is forgiven its earlier deaths."""
-MOST_DEATHS_AT_ONCE = 4
-LONGEST_PAUSE_S = 10.0
-LOG_BYTES = 8_000_000
+MIN_UPTIME_S = 5.0
+"""A process that dies sooner counts as a failed start."""
+BACKOFF_RESET_S = 60.0
+"""A process that ran for longer starts again with the shortest pause."""
+MAX_FAILED_STARTS = 4
+MAX_BACKOFF_S = 10.0
+MAX_LOG_BYTES = 8_000_000
 TAIL_LINES = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """What a child is to run, and how long it may take to end when asked to."""
+class ProcessSpec:
+    """A process to run, and how it is stopped."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
-    ends_within_s: float = 10.0
-    ends_last: bool = False
-    is_needed: bool = True
-    """False: the others go on without it when it cannot live."""
+    stop_timeout_s: float = 10.0
+    stop_last: bool = False
+    is_required: bool = True
+    """False: `hip3 up` goes on without it when every start fails."""
     url: str | None = None
-    """Where it listens, for people."""
-    renew: Callable[[], "Part"] | None = None
-    """Makes the part anew before a start: the port that it had may be taken by then."""
+    """The address for a browser."""
+    renew: Callable[[], "ProcessSpec"] | None = None
+    """Makes the spec again before a start, because another program may have taken its port."""
 
-    def renewed(self) -> "Part":
+    def renewed(self) -> "ProcessSpec":
         return self.renew() if self.renew else self
 
 
-class Child:
-    """One part, started again whenever it dies before it was asked to end."""
+class ChildProcess:
+    """Runs one spec, and starts it again whenever it dies before `stop`."""
 
-    def __init__(self, part: Part, *, log_dir: Path, announce: Callable[[int], None]) -> None:
-        """`announce` is called with the group's id by the child itself, before anything of it runs."""
-        self.part, self._announce = part, announce
-        self.log = log_dir / f"{part.name}.log"
+    def __init__(self, spec: ProcessSpec, *, log_dir: Path, register: Callable[[int], None]) -> None:
+        """The child calls `register` with the id of its process group before it runs its program."""
+        self.spec, self._register = spec, register
+        self.log = log_dir / f"{spec.name}.log"
         self.exit_code: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._ends_by_s: float | None = None
-        self._born_at_s = self._again_at_s = 0.0
-        self._deaths = self._deaths_at_once = 0
-        self._is_on_trial = False
+        self._kill_at_s: float | None = None
+        self._started_at_s = self._restart_at_s = 0.0
+        self._deaths = self._failed_starts = 0
+        self._is_restarting = False
 
     @property
     def pid(self) -> int | None:
-        """Also the id of its session and group; None while it is dead."""
+        """The id of the process, of its session and of its group; None while it does not run."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Raises Unavailable when there is no such program or its log cannot be written."""
+        """Start the process. Raises Unavailable when there is no such program or its log cannot be written."""
         try:
-            if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
                 os.truncate(self.log, 0)
             with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    self.part.command,
-                    env=self.part.environment,
+                    self.spec.command,
+                    env=self.spec.environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
-                    # So it never runs unknown. Safe, as `hip3 up` has but one thread.
-                    preexec_fn=lambda: self._announce(os.getpid()),  # noqa: PLW1509
+                    # Before exec, so that the reaper knows every process that runs. Safe: `hip3 up` has one thread.
+                    preexec_fn=lambda: self._register(os.getpid()),  # noqa: PLW1509
                 )
         except OSError as error:
-            raise Unavailable(f"{self.part.name} cannot be started: {error}") from error
-        self._born_at_s = time.monotonic()
+            raise Unavailable(f"{self.spec.name} cannot be started: {error}") from error
+        self._started_at_s = time.monotonic()
 
-    def tend(self, *, bury: Callable[[int], None]) -> str | None:
-        """Bury or revive it where due; what happened, in words. Raises Unavailable when it is hopeless."""
+    def poll(self, *, unregister: Callable[[int], None]) -> str | None:
+        """Reap, kill or start the process again if it is time; return what happened, in words.
+
+        Raises Unavailable when a required process failed at every start.
+        """
         now_s = time.monotonic()
         if self._process is None:
-            if self._ends_by_s is None and now_s >= self._again_at_s:
-                self.part = self.part.renewed()
+            if self._kill_at_s is None and now_s >= self._restart_at_s:
+                self.spec = self.spec.renewed()
                 self.start()
-                self._is_on_trial = True
+                self._is_restarting = True
         elif self._process.poll() is None:
-            if self._ends_by_s is not None and now_s > self._ends_by_s:
+            if self._kill_at_s is not None and now_s > self._kill_at_s:
                 _kill_group(self._process.pid)
-            if self._is_on_trial and now_s - self._born_at_s > AT_ONCE_S:
-                self._is_on_trial = False
-                return f"{self.part.name} started again"
+            if self._is_restarting and now_s - self._started_at_s > MIN_UPTIME_S:
+                self._is_restarting = False
+                return f"{self.spec.name} started again"
         else:
-            bury(self._end_of(self._process))
-            if self._ends_by_s is None:
-                return self._died(lived_s=now_s - self._born_at_s)
+            unregister(self._reap(self._process))
+            if self._kill_at_s is None:
+                return self._after_death(uptime_s=now_s - self._started_at_s)
         return None
 
-    def ask_to_end(self, *, within_s: float | None = None) -> None:
-        """It is not started again, and killed if it takes longer than this, or than its part allows."""
-        by_s = time.monotonic() + (self.part.ends_within_s if within_s is None else within_s)
-        if self._ends_by_s is None and self._process:
+    def stop(self, *, timeout_s: float | None = None) -> None:
+        """Ask the process to end, and kill it after `timeout_s`, or after its own timeout. It never starts again."""
+        kill_at_s = time.monotonic() + (self.spec.stop_timeout_s if timeout_s is None else timeout_s)
+        if self._kill_at_s is None and self._process:
             self._process.terminate()
-        self._ends_by_s = by_s if self._ends_by_s is None else min(by_s, self._ends_by_s)
+        self._kill_at_s = kill_at_s if self._kill_at_s is None else min(kill_at_s, self._kill_at_s)
 
-    def _end_of(self, process: "subprocess.Popen[bytes]") -> int:
-        # Whatever it started and left behind goes with it.
+    def _reap(self, process: "subprocess.Popen[bytes]") -> int:
+        # Processes that it started and left behind end with it.
         _kill_group(process.pid)
         self.exit_code, self._process = process.returncode, None
         return process.pid
 
-    def _died(self, *, lived_s: float) -> str:
-        self._deaths = 1 if lived_s > STEADY_S else self._deaths + 1
-        self._deaths_at_once = self._deaths_at_once + 1 if lived_s <= AT_ONCE_S else 0
-        said = f"{self.part.name} died ({_reason(self.exit_code)})"
-        if self._deaths_at_once >= MOST_DEATHS_AT_ONCE:
-            said = f"{said} at once, {self._deaths_at_once} times in a row; the end of {self.log}:\n{self._tail()}"
-            if self.part.is_needed:
-                raise Unavailable(said)
-            self.ask_to_end()
-            return f"{said}\nit stays away, the others go on"
-        pause_s = min(2.0 ** (self._deaths - 1), LONGEST_PAUSE_S)
-        self._again_at_s = time.monotonic() + pause_s
-        return f"{said}, see {self.log}; it starts again in {pause_s:.0f} s"
+    def _after_death(self, *, uptime_s: float) -> str:
+        """Plan the next start, or give up after too many failed ones."""
+        self._deaths = 1 if uptime_s > BACKOFF_RESET_S else self._deaths + 1
+        self._failed_starts = self._failed_starts + 1 if uptime_s <= MIN_UPTIME_S else 0
+        message = f"{self.spec.name} died ({_reason(self.exit_code)})"
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            message += f" at once, {self._failed_starts} times in a row; the end of {self.log}:\n{self._tail()}"
+            if self.spec.is_required:
+                raise Unavailable(message)
+            self.stop()
+            return f"{message}\n{self.spec.name} is not started again, the other processes keep running"
+        backoff_s = min(2.0 ** (self._deaths - 1), MAX_BACKOFF_S)
+        self._restart_at_s = time.monotonic() + backoff_s
+        return f"{message}, see {self.log}; it starts again in {backoff_s:.0f} s"
 
     def _tail(self) -> str:
         with self.log.open("rb") as log:

@@ -1,4 +1,4 @@
-"""Which processes a `hip3 up` runs, with which arguments, and where they listen."""
+"""The plan of a `hip3 up`: its processes, their arguments and where they listen."""
 
 import os
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ from hip3_tasks import services, settings
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import PAGE_PORT, Settings
 from hip3_tasks.up import embedded_redis
-from hip3_tasks.up.child_process import Part
+from hip3_tasks.up.child_process import ProcessSpec
 
 DRAIN_MARGIN_S = 10.0
-"""How much longer than the longest offset the feed may take to drain."""
-PATIENCE_S = 10.0
-FLOWER_TASKS = 10_000
+"""The feed may take this much longer than the longest offset to drain."""
+STOP_TIMEOUT_S = 10.0
+MAX_FLOWER_TASKS = 10_000
 LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What the command line of `hip3 up` asks for, beyond settings."""
+class UpOptions:
+    """The options of `hip3 up` that are no settings."""
 
     duration_s: float | None = None
     as_json: bool = False
@@ -36,27 +36,27 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """None is what this run does not need: there is one already, or it is not wanted."""
+    """The processes of a run. None: this run does not need the process, or it runs elsewhere."""
 
     redis_url: str
     venue_url: str
-    server: Part | None
-    venue: Part | None
-    feed: Part
-    worker: Part
-    flower: Part | None
-    page: Part | None
+    server: ProcessSpec | None
+    venue: ProcessSpec | None
+    feed: ProcessSpec
+    worker: ProcessSpec
+    flower: ProcessSpec | None
+    page: ProcessSpec | None
 
 
 def runs_venue(chosen: Settings) -> bool:
-    """Whether the venue is one that `hip3 up` runs itself."""
+    """Whether `hip3 up` runs the venue."""
     return chosen.venue == "sim" and chosen.venue_url is None
 
 
-def make(chosen: Settings, wishes: Wishes) -> Plan:
-    """Take ports and write commands; starts nothing. Raises Unavailable when a port or a program is not to be had."""
-    _check_programs(chosen, wishes)
-    _check_ports(chosen, wishes)
+def make_plan(chosen: Settings, options: UpOptions) -> Plan:
+    """Choose ports and write commands; starts nothing. Raises Unavailable when a port or a program is missing."""
+    _check_programs(chosen, options)
+    _check_ports(chosen, options)
     port = embedded_redis.free_port()
     redis_url = chosen.redis_url or f"redis://127.0.0.1:{embedded_redis.free_port()}/0"
     venue_url = f"http://127.0.0.1:{port}" if runs_venue(chosen) else chosen.base_url
@@ -67,77 +67,77 @@ def make(chosen: Settings, wishes: Wishes) -> Plan:
         redis_url=redis_url,
         venue_url=venue_url,
         server=None if chosen.redis_url else _server(chosen.data_dir, redis_url, environment),
-        venue=_part("venue", environment, *simulator, *wishes.venue_arguments) if runs_venue(chosen) else None,
-        feed=_part("feed", environment, "feed", ends_within_s=drain_s + PATIENCE_S),
-        worker=_part("worker", environment, "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
-        flower=_flower(chosen, environment) if wishes.flower else None,
-        page=_page(chosen, environment) if wishes.page else None,
+        venue=_service("venue", environment, *simulator, *options.venue_arguments) if runs_venue(chosen) else None,
+        feed=_service("feed", environment, "feed", stop_timeout_s=drain_s + STOP_TIMEOUT_S),
+        worker=_service("worker", environment, "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
+        flower=_flower(chosen, environment) if options.flower else None,
+        page=_page(chosen, environment) if options.page else None,
     )
 
 
-def _check_programs(chosen: Settings, wishes: Wishes) -> None:
-    """All that is wanted is installed, or nothing is started. Raises Unavailable."""
+def _check_programs(chosen: Settings, options: UpOptions) -> None:
+    """Raise Unavailable when a program that this run needs is not installed."""
     missing = {
-        "Flower (extra flower, or --no-flower)": wishes.flower and find_spec("flower") is None,
-        "the page's server (extra web, or --no-page)": wishes.page and find_spec("uvicorn") is None,
+        "Flower (extra flower, or --no-flower)": options.flower and find_spec("flower") is None,
+        "the page's server (extra web, or --no-page)": options.page and find_spec("uvicorn") is None,
         "a Redis-compatible server (extra server, or HIP3_REDIS_URL)": not chosen.redis_url
-        and not embedded_redis.is_there(),
+        and not embedded_redis.is_installed(),
     }
     names = [name for name, is_missing in missing.items() if is_missing]
     if names:
         raise Unavailable(f"not installed: {', '.join(names)}; `make run` installs everything")
 
 
-def _check_ports(chosen: Settings, wishes: Wishes) -> None:
-    """A port that somebody chose is taken, or nothing is started. Raises Unavailable."""
-    asked = (
-        ("HIP3_PAGE_PORT", wishes.page, chosen.page_host, chosen.page_port),
-        ("HIP3_FLOWER_PORT", wishes.flower, LOOPBACK, chosen.flower_port),
+def _check_ports(chosen: Settings, options: UpOptions) -> None:
+    """Raise Unavailable when a port that a setting names is taken."""
+    ports = (
+        ("HIP3_PAGE_PORT", options.page, chosen.page_host, chosen.page_port),
+        ("HIP3_FLOWER_PORT", options.flower, LOOPBACK, chosen.flower_port),
     )
-    for name, is_wanted, host, port in asked:
+    for name, is_wanted, host, port in ports:
         if is_wanted and port and not embedded_redis.is_free(port, host):
-            raise Unavailable(f"{name}: port {port} of {host} is taken; choose another, or leave it out for any")
+            raise Unavailable(f"{name}: port {port} of {host} is taken; set another port, or none for any free one")
 
 
-def _part(name: str, environment: Mapping[str, str], *arguments: str, **more: Any) -> Part:
-    return Part(name=name, command=services.command(*arguments), environment=environment, **more)
+def _service(name: str, environment: Mapping[str, str], *arguments: str, **more: Any) -> ProcessSpec:
+    return ProcessSpec(name=name, command=services.command(*arguments), environment=environment, **more)
 
 
-def _flower(chosen: Settings, environment: Mapping[str, str], wished: int = 0) -> Part:
-    port = chosen.flower_port or embedded_redis.free_port(wished)
-    return _part(
+def _flower(chosen: Settings, environment: Mapping[str, str], preferred: int = 0) -> ProcessSpec:
+    port = chosen.flower_port or embedded_redis.free_port(preferred)
+    return _service(
         "flower",
         environment,
         "hip3_tasks.celery_command",
         "flower",
         *_flower_options(port),
-        is_needed=False,
+        is_required=False,
         url=f"http://{LOOPBACK}:{port}",
         renew=lambda: _flower(chosen, environment, port),
     )
 
 
-def _page(chosen: Settings, environment: Mapping[str, str], wished: int = PAGE_PORT) -> Part:
-    port = chosen.page_port or embedded_redis.free_port(wished, chosen.page_host)
-    return _part(
+def _page(chosen: Settings, environment: Mapping[str, str], preferred: int = PAGE_PORT) -> ProcessSpec:
+    port = chosen.page_port or embedded_redis.free_port(preferred, chosen.page_host)
+    return _service(
         "page",
         {**environment, "HIP3_PAGE_PORT": str(port)},
         "hip3_tasks.cli",
         "page",
-        is_needed=False,
-        url=f"http://{_shown(chosen.page_host)}:{port}",
+        is_required=False,
+        url=f"http://{_browser_host(chosen.page_host)}:{port}",
         renew=lambda: _page(chosen, environment, port),
     )
 
 
-def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> Part:
+def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> ProcessSpec:
     directory = data_dir / "redis"
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
-    return Part(
+    return ProcessSpec(
         name="redis",
-        command=embedded_redis.command(embedded_redis.binary(), port=port, directory=directory),
+        command=embedded_redis.command(embedded_redis.find_server(), port=port, directory=directory),
         environment=environment,
-        ends_last=True,
+        stop_last=True,
     )
 
 
@@ -145,22 +145,22 @@ def _worker_options(chosen: Settings) -> list[str]:
     return [
         f"--autoscale={chosen.autoscale}",
         f"--hostname={chosen.feed_name}@%h",
-        # Mingling costs a second at each start, and one worker has nobody to gossip with.
+        # Mingling costs a second at each start, and one worker has no other to gossip with.
         "--without-gossip",
         "--without-mingle",
         "--task-events",
-        # At info Celery writes two lines a task.
+        # At INFO, Celery writes two lines per task.
         f"--loglevel={'DEBUG' if chosen.log_level == 'debug' else 'WARNING'}",
     ]
 
 
 def _flower_options(port: int) -> list[str]:
-    # By default it keeps 100,000 tasks, 4.4 kB each.
-    return [f"--address={LOOPBACK}", f"--port={port}", "--logging=warning", f"--max_tasks={FLOWER_TASKS}"]
+    # The default is 100,000 tasks, 4.4 kB each.
+    return [f"--address={LOOPBACK}", f"--port={port}", "--logging=warning", f"--max_tasks={MAX_FLOWER_TASKS}"]
 
 
-def _shown(host: str) -> str:
-    """An address to listen on, as one to ask."""
+def _browser_host(host: str) -> str:
+    """A host for a URL that reaches a server on this address."""
     with suppress(ValueError):
         if ip_address(host).is_unspecified:
             return "[::1]" if ":" in host else "127.0.0.1"

@@ -1,9 +1,9 @@
-"""What ends the processes of a `hip3 up` that was killed: a tiny process in a session of its own.
+"""The reaper: a small process in a session of its own that ends all others when `hip3 up` is killed.
 
-Its standard input is a pipe whose other end only `hip3 up` holds, so the end of `hip3 up`, however it comes,
-is the end of that pipe. Up to then it notes the process groups announced there: `+PGID` has started (`+PGID
-last` is the server, which the others need until they have ended), `-PGID` is gone. It runs as a file with
-nothing but the standard library, for it must outlive everything else.
+Its standard input is a pipe whose other end only `hip3 up` holds, so the pipe ends whenever `hip3 up` ends. Until then
+it reads process groups from the pipe: `+PGID` has started (`+PGID last` is the server, which the others need until
+they have ended), `-PGID` has ended. It runs as a file and imports the standard library alone, so that nothing else
+can make it fail.
 """
 
 import os
@@ -13,57 +13,58 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-PATIENCE_S = 5.0
-KILLED_PATIENCE_S = 1.0
-"""What was killed is gone or a zombie, for which some containers have nobody."""
-POLL_S = 0.02
+STOP_TIMEOUT_S = 5.0
+KILL_TIMEOUT_S = 1.0
+"""After SIGKILL a process is gone or a zombie. Some containers have no init that reaps zombies, so wait no longer."""
+POLL_INTERVAL_S = 0.02
 
 
 def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    first, last = left_behind(sys.stdin.buffer)
-    end_groups(first)
-    end_groups(last)
+    first, last = running_groups(sys.stdin.buffer)
+    stop_groups(first)
+    stop_groups(last)
 
 
-def left_behind(announcements: Iterable[bytes]) -> tuple[list[int], list[int]]:
-    """The groups not gone when the announcements end: those to end first, those last; youngest first."""
-    is_last: dict[int, bool] = {}
-    for line in announcements:
-        sign, group = line[:1], line[1:].split()
+def running_groups(lines: Iterable[bytes]) -> tuple[list[int], list[int]]:
+    """The groups that still run when the lines end, youngest first: those to stop first, and those to stop last."""
+    stop_last: dict[int, bool] = {}
+    for line in lines:
+        sign, words = line[:1], line[1:].split()
         # `hip3 up` may have died in the middle of a line.
         if line.endswith(b"\n") and sign == b"+":
-            is_last[int(group[0])] = len(group) > 1
+            stop_last[int(words[0])] = len(words) > 1
         elif line.endswith(b"\n"):
-            is_last.pop(int(group[0]), None)
-    youngest_first = [*is_last][::-1]
-    return [group for group in youngest_first if not is_last[group]], [g for g in youngest_first if is_last[g]]
+            stop_last.pop(int(words[0]), None)
+    youngest_first = [*stop_last][::-1]
+    first = [group for group in youngest_first if not stop_last[group]]
+    return first, [group for group in youngest_first if stop_last[group]]
 
 
-def end_groups(groups: Sequence[int], *, patience_s: float = PATIENCE_S) -> None:
-    """Ask the leader of each group to end, in this order; after `patience_s` kill what is left of them."""
+def stop_groups(groups: Sequence[int], *, timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """Ask the leader of each group to end, in this order, and kill what is left of the groups after `timeout_s`."""
     for group in groups:
-        # The leader alone: a pool whose members are told to end, too, cannot finish what it has begun.
+        # The leader alone: a worker cannot finish its tasks when its pool processes are asked to end as well.
         with suppress(ProcessLookupError, PermissionError):
             os.kill(group, signal.SIGTERM)
-    if not _are_gone(groups, within_s=patience_s):
+    if not _wait_until_gone(groups, timeout_s=timeout_s):
         for group in groups:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGKILL)
-        _are_gone(groups, within_s=KILLED_PATIENCE_S)
+        _wait_until_gone(groups, timeout_s=KILL_TIMEOUT_S)
 
 
-def _are_gone(groups: Sequence[int], *, within_s: float) -> bool:
-    until_s = time.monotonic() + within_s
-    while any(_lives(group) for group in groups):
+def _wait_until_gone(groups: Sequence[int], *, timeout_s: float) -> bool:
+    until_s = time.monotonic() + timeout_s
+    while any(map(_exists, groups)):
         if time.monotonic() > until_s:
             return False
-        time.sleep(POLL_S)
+        time.sleep(POLL_INTERVAL_S)
     return True
 
 
-def _lives(group: int) -> bool:
+def _exists(group: int) -> bool:
     try:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):  # macOS: not permitted, for a group of zombies

@@ -1,4 +1,4 @@
-"""All processes of one `hip3 up`: kept running, ended in order; by the reaper if `hip3 up` is killed."""
+"""The supervisor of one `hip3 up`: it keeps the processes running, and stops them in order."""
 
 import os
 import subprocess
@@ -12,77 +12,81 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.lock import lock
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up import reaper
-from hip3_tasks.up.child_process import Child, Part
+from hip3_tasks.up.child_process import ChildProcess, ProcessSpec
 
-CLEARING_PATIENCE_S = 15.0
+LOCK_TIMEOUT_S = 15.0
 POLL_S = 0.05
 
 
-class Household:
-    """The children of one data directory, which belongs to it from its making to its close."""
+class Supervisor:
+    """The child processes of one data directory, which it holds locked until `close`."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises Unavailable when the directory cannot be used or another `hip3 up` runs in it."""
+        """Lock the directory. Raises Unavailable when it cannot be used or another `hip3 up` runs in it."""
         self._log_dir = data_dir / "logs"
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
             self._lock_fd = _lock(data_dir)
         except OSError as error:
             raise Unavailable(f"{error.filename or data_dir}: {error.strerror}; choose another --data-dir") from None
-        self._children: list[Child] = []
-        self._warden = _Warden(self._lock_fd)
+        self._children: list[ChildProcess] = []
+        self._reaper = _Reaper(self._lock_fd)
 
-    def start(self, part: Part) -> Child:
-        child = Child(
-            part,
+    def start(self, spec: ProcessSpec) -> ChildProcess:
+        """Start a process. Raises Unavailable when that fails."""
+        child = ChildProcess(
+            spec,
             log_dir=self._log_dir,
-            announce=lambda group: self._warden.announce(group, ends_last=part.ends_last),
+            register=lambda group: self._reaper.register(group, stop_last=spec.stop_last),
         )
         self._children.append(child)
         child.start()
         return child
 
-    def tend(self) -> list[str]:
-        """Bury the dead and revive those who should live; what happened, in words. Raises Unavailable."""
-        happened = []
-        if not self._warden.is_alive():
-            self._warden.close()
-            self._warden = _Warden(self._lock_fd)
+    def poll(self) -> list[str]:
+        """Reap dead processes and start them again; return what happened, in words.
+
+        Raises Unavailable when a required process fails at every start.
+        """
+        events = []
+        if not self._reaper.is_alive():
+            self._reaper.close()
+            self._reaper = _Reaper(self._lock_fd)
             for child in self._children:
                 if child.pid is not None:
-                    self._warden.announce(child.pid, ends_last=child.part.ends_last)
-            happened.append("reaper died; another one has taken over")
-        happened += [said for child in self._children if (said := child.tend(bury=self._warden.forget))]
-        return happened
+                    self._reaper.register(child.pid, stop_last=child.spec.stop_last)
+            events.append("reaper died and was replaced")
+        return events + self._poll(self._children)
 
-    def end(self, children: Iterable[Child], *, meanwhile: Callable[[], None] = lambda: time.sleep(POLL_S)) -> None:
-        """Ask them to end and wait until they have; who takes too long is killed. `meanwhile` waits a little."""
-        ending = list(children)
-        for child in ending:
-            child.ask_to_end()
-        while any(child.pid is not None for child in ending):
+    def stop(
+        self, children: Iterable[ChildProcess], *, meanwhile: Callable[[], None] = lambda: time.sleep(POLL_S)
+    ) -> None:
+        """Ask processes to end, wait, and kill those that exceed their timeout. `meanwhile` has to wait a little."""
+        stopping = list(children)
+        for child in stopping:
+            child.stop()
+        while any(child.pid is not None for child in stopping):
             meanwhile()
-            self._bury(ending)
+            self._poll(stopping)
 
-    def end_all(self, *, within_s: float) -> None:
-        """End every child, those last that the others need; twice `within_s` is the longest it takes."""
-        for ending in ([child for child in self._children if not child.part.ends_last], self._children):
-            for child in ending:
-                child.ask_to_end(within_s=within_s)
-            self.end(ending)
+    def stop_all(self, *, timeout_s: float) -> None:
+        """Stop every process, the server after those that need it; takes twice `timeout_s` at most."""
+        for stopping in ([child for child in self._children if not child.spec.stop_last], self._children):
+            for child in stopping:
+                child.stop(timeout_s=timeout_s)
+            self.stop(stopping)
 
     def close(self) -> None:
-        """Give the directory back. Whatever still runs is ended."""
-        self._warden.close()
+        """End what still runs, and release the directory."""
+        self._reaper.close()
         os.close(self._lock_fd)
 
-    def _bury(self, children: Iterable[Child]) -> None:
-        for child in children:
-            child.tend(bury=self._warden.forget)
+    def _poll(self, children: Iterable[ChildProcess]) -> list[str]:
+        return list(filter(None, (child.poll(unregister=self._reaper.unregister) for child in children)))
 
 
-class _Warden:
-    """Our end of the pipe to `reaper.py`."""
+class _Reaper:
+    """The process of `reaper.py`, and our end of its pipe."""
 
     def __init__(self, lock_fd: int) -> None:
         read_fd, self._fd = os.pipe()
@@ -93,15 +97,15 @@ class _Warden:
             stderr=subprocess.DEVNULL,
             cwd="/",
             start_new_session=True,
-            # A killed household keeps its directory until the last of it is gone.
+            # After a kill of `hip3 up`, the directory stays locked until its last process is gone.
             pass_fds=[lock_fd],
         )
         os.close(read_fd)
 
-    def announce(self, group: int, *, ends_last: bool) -> None:
-        os.write(self._fd, b"+%d%s\n" % (group, b" last" if ends_last else b""))
+    def register(self, group: int, *, stop_last: bool) -> None:
+        os.write(self._fd, b"+%d%s\n" % (group, b" last" if stop_last else b""))
 
-    def forget(self, group: int) -> None:
+    def unregister(self, group: int) -> None:
         with suppress(BrokenPipeError):
             os.write(self._fd, b"-%d\n" % group)
 
@@ -109,21 +113,21 @@ class _Warden:
         return self._process.poll() is None
 
     def close(self) -> None:
-        """Let it end what is left, and wait for that."""
+        """Let it end the groups that are left, and wait for that."""
         os.close(self._fd)
         self._process.wait()
 
 
 def _lock(data_dir: Path) -> int:
     fd = os.open(data_dir / ".up.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    until_s = time.monotonic() + CLEARING_PATIENCE_S
+    until_s = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
             lock(fd, timeout_s=POLL_S)
             return fd
         except BlockingIOError:
             running = RunFile.read(data_dir)
-            # One that was killed holds it for as long as its reaper needs.
+            # The reaper of a killed `hip3 up` holds the lock until it has ended all processes.
             if running or time.monotonic() > until_s:
                 os.close(fd)
                 who = f" with process id {running.pid}" if running else ""

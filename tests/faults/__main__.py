@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from hip3_tasks.logs import configure_logs
-from hip3_tasks.up.embedded_redis import binary
+from hip3_tasks.up.embedded_redis import find_server
 from tests.faults.report import markdown
 from tests.faults.row import Found, Row
 from tests.faults.rows import ROWS, run
@@ -43,7 +43,8 @@ def main(
     found = _together(out / "faults.json", now_found)
     if not found:
         raise typer.Exit(1)
-    server = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout.split(" sha")[0]
+    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True)
+    server = version.stdout.split(" sha")[0]
     for path in (out / "reliability.md", ROOT / "docs/reliability.md") if publish else (out / "reliability.md",):
         path.parent.mkdir(exist_ok=True)
         path.write_text(markdown(found, server=server))

@@ -10,7 +10,7 @@ import redis
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.task_message import task_message
-from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import NAME, OFFSETS, System
@@ -28,11 +28,11 @@ def frozen_receiver(setting: Setting) -> Found:
     found, tries, lost = Found(), setting.share(TRIES), dict[str, int]()
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
-    server = Part("server", command(binary(), port=port, directory=setting.folder), folder=setting.folder)
+    server = Part("server", command(find_server(), port=port, directory=setting.folder), folder=setting.folder)
     server.start()
     try:
         with connect(url) as client:
-            eventually("the server answers", lambda: answers(client))
+            eventually("the server answers", lambda: is_ready(client))
             for name in OURS, STOCK:
                 survived = [_survives(client, url, name, number) for number in setting.some(range(TRIES))]
                 lost[name] = survived.count(False)

@@ -20,7 +20,7 @@ from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
-from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
+from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 from tests.faults.lines import judge
 from tests.faults.part import Part
 from tests.faults.row import Found
@@ -105,7 +105,7 @@ class System(DataFiles):
         self._environment = environment(Settings(venue_url=venue_url, redis_url=url, **self._settings))
         (self._folder / "server").mkdir()
         acl = acl_file(self._folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
-        server = command(binary(), port=self._port, directory=self._folder / "server")
+        server = command(find_server(), port=self._port, directory=self._folder / "server")
         self.server = self.part("server", *server, "--aclfile", str(acl))
         self.start_server()
         self.feed = self.part("feed", sys.executable, "-m", "feed")
@@ -127,7 +127,7 @@ class System(DataFiles):
     def start_server(self) -> None:
         """Start it on what is in its directory."""
         self.server.start()
-        eventually("the server answers", lambda: answers(self.client))
+        eventually("the server answers", lambda: is_ready(self.client))
 
     def start_worker(self) -> Part:
         self._workers_started += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
-from workers.due_batches.pool_job import Call
+from workers.due_batches.pool_job import CallArgs
 from workers.due_batches.strategy import DueBatchTask
 
 QUEUE = os.environ["BATCH_QUEUE"]
@@ -41,7 +41,7 @@ class Note(DueBatchTask):
 
     name = "note"
 
-    def run_many(self, calls: Sequence[Call]) -> list[object]:
+    def run_many(self, calls: Sequence[CallArgs]) -> list[object]:
         asked = [[*args, "", 0.0][:3] for args, _ in calls]
         note(os.getpid(), time.time_ns(), [name for name, *_ in asked])
         for _, wish, seconds in asked:

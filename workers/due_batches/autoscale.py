@@ -1,4 +1,4 @@
-"""How many processes the work at hand is worth."""
+"""Autoscaler that counts a batch as one job."""
 
 from celery.worker import state
 from celery.worker.autoscale import Autoscaler
@@ -7,7 +7,7 @@ from workers.due_batches.strategy import DueBatches
 
 
 class BatchAutoscaler(Autoscaler):
-    """Counts a batch as the one job that it is, and only when it has to wait; Celery's own counts its members."""
+    """Counts each batch as one job, and only once it has to wait; Celery's own counts every member."""
 
     @property
     def qty(self) -> int:

@@ -1,4 +1,4 @@
-"""What a pool process does with a batch: run it, and report for each member as Celery's tracer does for a task."""
+"""The job of a pool process: run a batch, and log and return the result of each member as Celery does for a task."""
 
 import logging
 import time
@@ -14,53 +14,53 @@ from celery.utils.saferepr import saferepr
 
 logger = get_logger("celery.app.trace")
 
-Call = tuple[Sequence[Any], dict[str, Any]]
-"""The arguments of one member: args and kwargs."""
-Member = tuple[str, Sequence[Any], dict[str, Any]]
+CallArgs = tuple[Sequence[Any], dict[str, Any]]
+"""The args and kwargs of one member."""
+BatchMember = tuple[str, Sequence[Any], dict[str, Any]]
 """Task id, args and kwargs."""
-Report = tuple[bool, Any, float]
-"""Whether it failed; the repr of its result, or what is known of its exception; the batch's runtime in s."""
+MemberResult = tuple[bool, Any, float]
+"""Whether it failed; the repr of its result, or Celery's record of its exception; the batch's runtime in s."""
 
 
-def run_batch(name: str, members: Sequence[Member]) -> list[Report]:
-    """Run the members of a batch. Raises what `run_many` raises, unless it is plain whose fault it is."""
+def run_batch(name: str, members: Sequence[BatchMember]) -> list[MemberResult]:
+    """Run the members of a batch. Raises what `run_many` raises, unless the batch has only one member."""
     task = current_app.tasks[name]
     began_s = time.monotonic()
     try:
-        answers = task.run_many([(args, kwargs) for _, args, kwargs in members])
+        results = task.run_many([(args, kwargs) for _, args, kwargs in members])
     except Exception as error:
         if len(members) > 1:
             raise
-        answers = [error]
+        results = [error]
     runtime_s = time.monotonic() - began_s
-    return [_report(task, member, answer, runtime_s) for member, answer in zip(members, answers, strict=True)]
+    return [_member_result(task, member, result, runtime_s) for member, result in zip(members, results, strict=True)]
 
 
-def unwrapped(error: BaseException) -> BaseException:
-    """The exception itself, of one that came from another process."""
+def unwrap(error: BaseException) -> BaseException:
+    """The original exception of one that another process raised."""
     return error.exc if isinstance(error, ExceptionWithTraceback) else error
 
 
-def _report(task: Any, member: Member, answer: object, runtime_s: float) -> Report:
+def _member_result(task: Any, member: BatchMember, result: object, runtime_s: float) -> MemberResult:
     task_id, args, kwargs = member
-    if isinstance(answer, Exception):
-        return True, _failure(task, member, answer), runtime_s
-    result = saferepr(answer, task.resultrepr_maxsize)
+    if isinstance(result, Exception):
+        return True, _failure(task, member, result), runtime_s
+    text = saferepr(result, task.resultrepr_maxsize)
     if logger.isEnabledFor(logging.INFO):
-        said = {"id": task_id, "name": task.name, "args": args, "kwargs": kwargs}
-        logger.info(LOG_SUCCESS, said | {"return_value": result, "runtime": runtime_s}, extra={"data": said})
-    return False, result, runtime_s
+        log_fields = {"id": task_id, "name": task.name, "args": args, "kwargs": kwargs}
+        logger.info(LOG_SUCCESS, log_fields | {"return_value": text, "runtime": runtime_s}, extra={"data": log_fields})
+    return False, text, runtime_s
 
 
-def _failure(task: Any, member: Member, answer: Exception) -> Any:
-    """Log it and send its signals as for a task that raised; what the parent is told of it."""
+def _failure(task: Any, member: BatchMember, error: Exception) -> Any:
+    """Log the exception, send its signals as for a task that raised, and return the record for the parent process."""
     task_id, args, kwargs = member
     context = Context(id=task_id, task=task.name, args=args, kwargs=kwargs, hostname=None, ignore_result=True)
-    origin = answer.__traceback__
+    origin = error.__traceback__
     try:
-        raise answer
-    except Exception as error:  # noqa: BLE001  whatever it is, this member has failed with it
-        return TraceInfo(states.FAILURE, error).handle_error_state(task, context)
+        raise error
+    except Exception as raised:  # noqa: BLE001  any exception is the failure of this member
+        return TraceInfo(states.FAILURE, raised).handle_error_state(task, context)
     finally:
-        # It may be the answer to others as well; each raise makes its traceback longer.
-        answer.__traceback__ = origin
+        # Other members may share the exception, and each raise makes its traceback longer.
+        error.__traceback__ = origin

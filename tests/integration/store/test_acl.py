@@ -58,13 +58,13 @@ def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
     """A server under the rules: the URL of its user, and a client that may see what was refused."""
     port = free_port()
     acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
-    command = embedded_redis.command(embedded_redis.binary(), port=port, directory=folder)
+    command = embedded_redis.command(embedded_redis.find_server(), port=port, directory=folder)
     process = subprocess.Popen(
         [*command, "--aclfile", str(acl)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         with connect(f"redis://auditor:auditor@127.0.0.1:{port}/0") as auditor:
-            asyncio.run(eventually("the server answers", lambda: embedded_redis.answers(auditor)))
+            asyncio.run(eventually("the server answers", lambda: embedded_redis.is_ready(auditor)))
             yield f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0", auditor
     finally:
         process.kill()

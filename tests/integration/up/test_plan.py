@@ -12,9 +12,9 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
 from hip3_tasks.up import plan
 from hip3_tasks.up.embedded_redis import free_port
-from hip3_tasks.up.plan import Wishes
+from hip3_tasks.up.plan import UpOptions
 
-HAS_NOTHING = Wishes(flower=False, page=False)
+HAS_NOTHING = UpOptions(flower=False, page=False)
 
 
 @contextmanager
@@ -28,14 +28,14 @@ def test_a_chosen_port_that_is_taken_is_named(name: str, tmp_path: Path) -> None
     with taken(free_port()) as port:
         chosen = Settings(data_dir=tmp_path, **{name: port})
         with pytest.raises(Unavailable, match=f"^HIP3_{name.upper()}: port {port} of 127.0.0.1 is taken"):
-            plan.make(chosen, Wishes())
+            plan.make_plan(chosen, UpOptions())
         # What is not wanted needs no port.
-        plan.make(chosen, HAS_NOTHING)
+        plan.make_plan(chosen, HAS_NOTHING)
 
 
 @pytest.mark.parametrize("name", ["page", "flower"])
 def test_a_port_that_nobody_chose_is_another_when_it_was_lost(name: str, tmp_path: Path) -> None:
-    part = getattr(plan.make(Settings(data_dir=tmp_path), Wishes()), name)
+    part = getattr(plan.make_plan(Settings(data_dir=tmp_path), UpOptions()), name)
     with taken(urlsplit(part.url).port):
         again = part.renewed()
     assert again.url != part.url
@@ -45,24 +45,24 @@ def test_a_port_that_nobody_chose_is_another_when_it_was_lost(name: str, tmp_pat
 
 @pytest.mark.parametrize("name", ["page", "flower"])
 def test_a_port_that_is_free_again_is_kept_for_the_browsers_that_know_it(name: str, tmp_path: Path) -> None:
-    part = getattr(plan.make(Settings(data_dir=tmp_path), Wishes()), name)
+    part = getattr(plan.make_plan(Settings(data_dir=tmp_path), UpOptions()), name)
     assert part.renewed().url == part.url
 
 
 @pytest.mark.parametrize("name", ["page", "flower"])
 def test_a_chosen_port_stays(name: str, tmp_path: Path) -> None:
     port = free_port()
-    part = getattr(plan.make(Settings(data_dir=tmp_path, **{f"{name}_port": port}), Wishes()), name)
+    part = getattr(plan.make_plan(Settings(data_dir=tmp_path, **{f"{name}_port": port}), UpOptions()), name)
     with taken(port):
         assert part.renewed().url == part.url
 
 
 def test_what_is_not_installed_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
-    monkeypatch.setattr(plan.embedded_redis, "is_there", lambda: False)
+    monkeypatch.setattr(plan.embedded_redis, "is_installed", lambda: False)
     with pytest.raises(Unavailable, match="not installed: ") as refusal:
-        plan.make(Settings(data_dir=tmp_path), Wishes())
+        plan.make_plan(Settings(data_dir=tmp_path), UpOptions())
     for way_out in ("--no-flower", "--no-page", "HIP3_REDIS_URL"):
         assert way_out in str(refusal.value)
     chosen = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:6379/0")
-    assert plan.make(chosen, HAS_NOTHING).server is None
+    assert plan.make_plan(chosen, HAS_NOTHING).server is None

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hip3_tasks.up.reaper import left_behind
+from hip3_tasks.up.reaper import running_groups
 
 PATIENCE_S = 30
 
@@ -22,24 +22,26 @@ UP = """
 import dataclasses, sys
 from hip3_tasks import cli, settings
 from hip3_tasks.up import child_process, plan
-from hip3_tasks.up.child_process import Part
+from hip3_tasks.up.child_process import ProcessSpec
 from hip3_tasks.up.command import up
 
-child_process.LONGEST_PAUSE_S = 0.1
+child_process.MAX_BACKOFF_S = 0.1
 data_dir, duration, *codes = sys.argv[1:]
 chosen = settings.load(data_dir=data_dir, venue="http://127.0.0.1:1")
 
-def make(chosen, wishes):
-    real = plan.make(chosen, wishes)
+def make(chosen, options):
+    real = plan.make_plan(chosen, options)
     def stand_in(name, code):
         command = [sys.executable, "-c", code]
         environment = real.feed.environment
-        return Part(name=name, command=command, environment=environment, ends_within_s=1.0, is_needed=name != "flower")
+        return ProcessSpec(
+            name=name, command=command, environment=environment, stop_timeout_s=1.0, is_required=name != "flower"
+        )
     parts = {name: stand_in(name, code) for name, code in (pair.split("=", 1) for pair in codes)}
     return dataclasses.replace(real, venue=None, **parts)
 
-wishes = plan.Wishes(duration_s=float(duration) if duration else None, as_json=True, flower=False)
-sys.exit(cli.exit_status(lambda: up(chosen, wishes, make_plan=make)))
+options = plan.UpOptions(duration_s=float(duration) if duration else None, as_json=True, flower=False)
+sys.exit(cli.exit_status(lambda: up(chosen, options, make_plan=make)))
 """
 
 IDLE = "import signal; signal.pause()"
@@ -107,8 +109,8 @@ Start = Callable[..., Up]
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[Up] = []
 
-    def run(**wishes: str) -> Up:
-        started.append(Up(tmp_path / "data", **wishes))
+    def run(**options: str) -> Up:
+        started.append(Up(tmp_path / "data", **options))
         return started[-1]
 
     yield run
@@ -159,7 +161,7 @@ def test_a_feed_that_says_it_left_something_open_is_believed(start: Start) -> No
     code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).finish()
     assert code == 1
     assert json.loads(out)["pending"] == 0
-    assert "the feed ended with 1, see" in err
+    assert "the feed ended with exit status 1, see" in err
 
 
 def test_a_dead_child_is_started_again(start: Start, tmp_path: Path) -> None:
@@ -186,7 +188,7 @@ def test_a_child_that_cannot_live_ends_all_with_the_end_of_its_log(start: Start)
 
 def test_flower_is_not_needed(start: Start) -> None:
     up = start(flower="raise SystemExit('no petals')")
-    wait_until(lambda: "the others go on" in log_of(up, "up"))
+    wait_until(lambda: "the other processes keep running" in log_of(up, "up"))
     up.process.send_signal(signal.SIGINT)
     assert up.finish()[0] == 0
 
@@ -256,18 +258,18 @@ def test_one_directory_has_one_of_them(start: Start) -> None:
     assert first.finish()[0] == 0
 
 
-def test_a_dead_warden_is_replaced(start: Start) -> None:
+def test_a_dead_reaper_is_replaced(start: Start) -> None:
     up = start()
     wait_until(lambda: is_up(up))
     (old,) = [process for process in up.descendants() if "reaper.py" in " ".join(process.cmdline())]
     old.kill()
-    wait_until(lambda: "another one has taken over" in log_of(up, "up"))
+    wait_until(lambda: "reaper died and was replaced" in log_of(up, "up"))
     up.process.kill()
     up.finish()
     wait_until(lambda: not up.descendants())
 
 
-def test_the_warden_knows_what_is_left_and_what_ends_last() -> None:
+def test_the_reaper_knows_which_groups_run_and_which_stop_last() -> None:
     said = [b"+10 last\n", b"+11\n", b"+12\n", b"-11\n", b"+13\n", b"-10\n", b"+14 last\n", b"+15\n", b"+1"]
-    assert left_behind(said) == ([15, 13, 12], [14])
-    assert left_behind([]) == ([], [])
+    assert running_groups(said) == ([15, 13, 12], [14])
+    assert running_groups([]) == ([], [])

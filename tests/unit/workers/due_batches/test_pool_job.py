@@ -15,7 +15,7 @@ class AllFailAlike(DueBatchTask):
     name = "all_fail_alike"
     throws = (Refused,)
 
-    def run_many(self, calls: Sequence[batch.Call]) -> list[object]:
+    def run_many(self, calls: Sequence[batch.CallArgs]) -> list[object]:
         try:
             raise Refused("for all of them")
         except Refused as error:
