@@ -14,7 +14,7 @@ include = ["workers.tasks"]
 
 broker_transport_options = {
     # Where a message goes that would stop a worker.
-    "quarantine_key": Keys(_settings.feed_name).quarantine,
+    "dead_letter_key": Keys(_settings.feed_name).quarantine,
     # A killed worker's tasks come back soon, but never while one may still be waiting for its countdown.
     "visibility_timeout": max(_settings.offsets_ms) // 1000 + 10,
     "unacked_restore_interval": 1,

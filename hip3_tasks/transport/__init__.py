@@ -1,1 +1,1 @@
-"""A Redis transport for kombu that loses and doubles no message. It knows nothing of markets."""
+"""A Redis transport for kombu that neither loses nor duplicates messages. It knows nothing of markets."""

@@ -1,4 +1,4 @@
-"""What a message must be so that neither kombu nor Celery stumbles over it."""
+"""Checks of received messages, so that neither kombu nor Celery fails at them."""
 
 from datetime import datetime
 from types import NoneType
@@ -11,58 +11,58 @@ from hip3_tasks.terminal_text import printable
 
 JSON = "application/json"
 RAW_OR_JSON = {JSON, None, "application/data", "application/text"}
-"""The content types that a consumer cannot refuse, and JSON."""
+"""JSON, and the content types that a consumer always accepts."""
 
 TEXT = (str, NoneType)
-COUNT = (int, NoneType)
+INTEGER = (int, NoneType)
 
 IDS = ("id", "root_id", "parent_id", "group")
-PRINTED = (*IDS, "task", "shadow", "origin", "eta", "expires")
-"""Celery may write these into its log as they are: a line feed in them would begin a line of the sender's own."""
-SHOWN = ("argsrepr", "kwargsrepr")
-"""These, too, but an honest sender may have put a line feed there: its arguments are for the task to refuse."""
+LOGGED = (*IDS, "task", "shadow", "origin", "eta", "expires")
+"""Celery may log these unescaped: with a line feed, the sender could forge a log line."""
+ESCAPED = ("argsrepr", "kwargsrepr")
+"""Logged unescaped as well, but a line feed is legitimate here, so they are escaped. The task checks the arguments."""
 
-# What kombu and Celery take for granted; other fields may be anything.
+# The types that kombu and Celery assume; other fields may be anything.
 ENVELOPE = {"headers": dict, "properties": dict, "body": TEXT, "content-type": TEXT, "content-encoding": TEXT}
 PROPERTIES = {"delivery_info": dict, "body_encoding": TEXT, "correlation_id": TEXT, "reply_to": TEXT}
 TASK = {
     "task": str,
     "id": str,
     **dict.fromkeys(("lang", "shadow", "root_id", "parent_id", "group", "argsrepr", "kwargsrepr", "origin"), TEXT),
-    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), COUNT),
+    **dict.fromkeys(("retries", "group_index", "replaced_task_nesting"), INTEGER),
     **dict.fromkeys(("eta", "expires"), (*TEXT, datetime)),
     **dict.fromkeys(("args", "timelimit", "stamped_headers"), (list, NoneType)),
     **dict.fromkeys(("kwargs", "stamps"), (dict, NoneType)),
 }
 
 
-def decoded(raw: bytes) -> Any:
-    """JSON nested no deeper than a pool can pickle; kombu's typed values as it decodes them."""
+def decode(raw: bytes) -> Any:
+    """Decode JSON, nested no deeper than a pool can pickle, with kombu's typed values. Raises ValueError."""
     value = from_json(raw)
     return loads(raw) if b"__type__" in raw else value
 
 
 def check_envelope(payload: Any) -> None:
-    """Raise what kombu would stumble over."""
+    """Check what kombu assumes. Raises TypeError that names the field."""
     _check(payload, ENVELOPE)
     _check(payload["properties"], PROPERTIES)
 
 
-def _check(what: Any, types: dict[str, Any]) -> None:
-    if not isinstance(what, dict):
-        raise TypeError(f"not an object: {type(what).__name__}")
+def _check(value: Any, types: dict[str, Any]) -> None:
+    if not isinstance(value, dict):
+        raise TypeError(f"not an object: {type(value).__name__}")
     for name, expected in types.items():
-        if not isinstance(what.get(name), expected):
-            raise TypeError(f"{name}: {type(what.get(name)).__name__}")
+        if not isinstance(value.get(name), expected):
+            raise TypeError(f"{name}: {type(value.get(name)).__name__}")
 
 
 def check_task(message: Any) -> None:
-    """Raise what says why Celery would stumble over a message that is, or claims to be, a task."""
+    """Check what Celery assumes of a message that is a task. Raises the reason why Celery would fail."""
     if message.errors:
         raise message.errors[0][1]
     task, body = message.headers, None
     if message.content_type == JSON:
-        body = message.parsed = decoded(message.body)
+        body = message.parsed = decode(message.body)
     if isinstance(body, dict) and ("args" in body or "task" not in task):
         task = body | task  # protocol 1, or its mixture with 2
     elif "task" in task and message.content_type in RAW_OR_JSON and not _is_body(body):
@@ -70,7 +70,7 @@ def check_task(message: Any) -> None:
     if "task" in task:
         _check(task, TASK)
         _check_values(task)
-        task.update({name: printable(task[name]) for name in SHOWN if task.get(name)})
+        task.update({name: printable(task[name]) for name in ESCAPED if task.get(name)})
 
 
 def _is_body(body: Any) -> bool:
@@ -81,7 +81,7 @@ def _is_body(body: Any) -> bool:
 
 
 def _check_values(task: dict[str, Any]) -> None:
-    for name in PRINTED:
+    for name in LOGGED:
         value = task.get(name)
         if isinstance(value, str) and not value.isprintable():
             raise ValueError(f"{name}: not printable")

