@@ -27,7 +27,7 @@ from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import Verdict
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Report
-from simulator.history import SMALL, Plan, frames, truths
+from simulator.history import SMALL, HistoryPlan, frames, truths
 
 Band = tuple[float, float, float]
 """Value, low and high."""
@@ -92,7 +92,7 @@ class Tally:
         return stdev(self.held) / len(self.held) ** 0.5 if len(self.held) > 1 else float("nan")
 
 
-def coverage(estimator: Estimator, plans: Iterable[Plan]) -> dict[str, Tally]:
+def coverage(estimator: Estimator, plans: Iterable[HistoryPlan]) -> dict[str, Tally]:
     """The tally of each kind of market and offset, `kind, offset`, and of all."""
     tallies: dict[str, Tally] = {}
     for plan in plans:
@@ -101,7 +101,7 @@ def coverage(estimator: Estimator, plans: Iterable[Plan]) -> dict[str, Tally]:
     return dict(sorted(tallies.items()))
 
 
-def _by_name(estimator: Estimator, plan: Plan) -> dict[str, list[tuple[Band, float]]]:
+def _by_name(estimator: Estimator, plan: HistoryPlan) -> dict[str, list[tuple[Band, float]]]:
     made, known = frames(plan), truths(plan)
     found: dict[str, list[tuple[Band, float]]] = {}
     for (market_key, offset_ms), band in estimator(made.signals, made.followups).items():
@@ -121,7 +121,7 @@ def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
         yield f"| {name} | {tally.bands} | {tally.coverage:.1%} ± {tally.error:.1%} | {shares} | {means} |"
 
 
-def verdicts(plans: Iterable[Plan]) -> Iterator[str]:
+def verdicts(plans: Iterable[HistoryPlan]) -> Iterator[str]:
     """What became of the markets of each kind, as a Markdown table."""
     rows: dict[str, Counter[str]] = {}
     for plan in plans:
@@ -151,7 +151,7 @@ def main(
 ) -> None:
     module, _, name = estimator.partition(":")
     function = getattr(importlib.import_module(module), name)
-    like = Plan(signals=signals, hours=hours, markets=markets, copies=copies)
+    like = HistoryPlan(signals=signals, hours=hours, markets=markets, copies=copies)
     plans = track([replace(like, seed=seed) for seed in range(seeds)], description="", transient=True)
     print("\n".join(verdicts(plans) if are_verdicts else table(coverage(function, plans))))
 

@@ -14,13 +14,13 @@ import structlog
 import typer
 
 from simulator.catalogue import default_listings, with_spare_markets
-from simulator.listing import Listing, universe
+from simulator.listing import MarketListing, universe
 from simulator.model import VenueModel
 from simulator.pacing import expire_regularly, play
 from simulator.server import VenueServer
 from simulator.snapshot import SnapshotError, listings_from_frame
 
-PARENT_CHECK_S = 0.5
+PARENT_CHECK_INTERVAL_S = 0.5
 
 app = typer.Typer(add_completion=False)
 
@@ -55,7 +55,7 @@ def main(
     asyncio.run(_serve(venue, model, expire_every_s=expire_every, parent_pid=parent_pid))
 
 
-def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[Listing]:
+def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[MarketListing]:
     if from_file is None:
         return default_listings(rate_per_s=rate_per_s, seed=seed)
     try:
@@ -71,16 +71,16 @@ async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float
         await venue.start()
     except OSError as error:
         raise typer.TyperException(f"cannot listen: {error.strerror or error}") from error
-    told_to_stop = asyncio.Event()
+    stop_requested = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     print(venue.base_url, flush=True)
-    endings = [play(model.pushes(), venue), told_to_stop.wait()]
+    coroutines = [play(model.pushes(), venue), stop_requested.wait()]
     if expire_every_s:
-        endings.append(expire_regularly(venue, every_s=expire_every_s))
+        coroutines.append(expire_regularly(venue, interval_s=expire_every_s))
     if parent_pid is not None:
-        endings.append(_parent_gone(parent_pid))
-    tasks = [asyncio.ensure_future(ending) for ending in endings]
+        coroutines.append(_parent_gone(parent_pid))
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task in pending:
         task.cancel()
@@ -93,7 +93,7 @@ async def _parent_gone(parent_pid: int) -> None:
     while True:
         if os.getppid() != parent_pid:
             return
-        await asyncio.sleep(PARENT_CHECK_S)
+        await asyncio.sleep(PARENT_CHECK_INTERVAL_S)
 
 
 def run() -> int:

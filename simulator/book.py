@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 
-class Side(IntEnum):
+class SignalSide(IntEnum):
     """What a signal on it would do; the value is the sign of the edge."""
 
     BUY = 1
@@ -25,9 +25,9 @@ class Book(NamedTuple):
     bid: Touch | None
     ask: Touch | None
 
-    def edge_bps(self, side: Side, *, oracle_ticks: int) -> float | None:
+    def edge_bps(self, side: SignalSide, *, oracle_ticks: int) -> float | None:
         """How far the touch is priced through the oracle; None unless both sides are quoted."""
         if self.bid is None or self.ask is None:
             return None
-        touch = self.ask if side is Side.BUY else self.bid
+        touch = self.ask if side is SignalSide.BUY else self.bid
         return side * (oracle_ticks - touch.ticks) / oracle_ticks * 1e4

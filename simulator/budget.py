@@ -10,29 +10,29 @@ STANDING_SHARE = 0.15
 HEAD_START_S = 2.0
 
 
-class Budget:
+class SignalBudget:
     """Income is the rate, each signal that the rule counts is spent; what is left saves up for a burst."""
 
     def __init__(self, *, rate_per_s: float, rng: Random) -> None:
         self.rate_per_s = rate_per_s
         self._rng = rng
-        self._owed = rate_per_s * HEAD_START_S
+        self._balance = rate_per_s * HEAD_START_S
         self._accrued_at_ms = 0.0
         self._burst_size = self._next_burst_size()
 
     def spend(self, signals: int) -> None:
-        self._owed -= signals
+        self._balance -= signals
 
-    def for_oracle_update(self, at_ms: float, *, at_most: int) -> int:
+    def for_oracle_update(self, at_ms: float, *, limit: int) -> int:
         """Signals that the oracle update of this instant shall set off."""
         income = self.rate_per_s * (at_ms - self._accrued_at_ms) / 1e3
         self._accrued_at_ms = at_ms
-        self._owed += income
-        burst_size = min(self._burst_size, at_most)
-        if self._owed >= burst_size:
+        self._balance += income
+        burst_size = min(self._burst_size, limit)
+        if self._balance >= burst_size:
             self._burst_size = self._next_burst_size()
             return burst_size
-        return min(at_most, self._poisson(ORDINARY_SHARE * income))
+        return min(limit, self._poisson(ORDINARY_SHARE * income))
 
     def gap_between_updates_ms(self) -> float:
         """Time to the next signal that no oracle update sets off."""

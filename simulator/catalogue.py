@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from random import Random
 
-from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, Listing, px_decimals
+from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, MarketListing, px_decimals
 
 # coin, oracle price, szDecimals
 LIVE = """
@@ -35,7 +35,7 @@ SPARE_DEX = "mkts"
 SIGNALS_PER_MARKET_S = 0.27
 
 
-def default_listings(*, rate_per_s: float, seed: int) -> list[Listing]:
+def default_listings(*, rate_per_s: float, seed: int) -> list[MarketListing]:
     """About sixty live markets on `xyz` and `para`, a delisted coin in `xyz`, and `gone`, wholly delisted.
 
     A rate beyond what they can carry is met by listing more markets, not by a faster oracle than the real.
@@ -46,7 +46,7 @@ def default_listings(*, rate_per_s: float, seed: int) -> list[Listing]:
     return with_spare_markets(listings, rate_per_s=rate_per_s, rng=rng)
 
 
-def with_spare_markets(listings: list[Listing], *, rate_per_s: float, rng: Random) -> list[Listing]:
+def with_spare_markets(listings: list[MarketListing], *, rate_per_s: float, rng: Random) -> list[MarketListing]:
     """The listings, and as many quietly quoted `mkts:N000`... as it takes to carry the rate."""
     live = sum(1 for listing in listings if not listing.is_delisted)
     missing = max(0, math.ceil(rate_per_s / SIGNALS_PER_MARKET_S) - live)
@@ -56,7 +56,7 @@ def with_spare_markets(listings: list[Listing], *, rate_per_s: float, rng: Rando
 
 def _rows(table: str) -> list[tuple[str, float, int]]:
     words = table.split()
-    return [(words[at], float(words[at + 1]), int(words[at + 2])) for at in range(0, len(words), 3)]
+    return [(words[index], float(words[index + 1]), int(words[index + 2])) for index in range(0, len(words), 3)]
 
 
 def _listing(
@@ -67,12 +67,12 @@ def _listing(
     rng: Random,
     bbo_per_s: float | None = None,
     is_delisted: bool = False,
-) -> Listing:
+) -> MarketListing:
     decimals = px_decimals(oracle_px, sz_decimals=sz_decimals)
     tick = 10.0**-decimals
     half_spread = max(tick / 2, oracle_px * rng.uniform(0.3, 1.5) / 1e4)
     own_rate = rng.uniform(*(QUIET_BBO_PER_S if coin in QUIET else BUSY_BBO_PER_S))
-    return Listing(
+    return MarketListing(
         coin=coin,
         oracle_px=oracle_px,
         mark_px=oracle_px,

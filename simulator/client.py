@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 from simulator.limits import Usage
 from simulator.wire import Subscription
 
-GRACE_S = 1.0
+CLOSE_TIMEOUT_S = 1.0
 
 
 class Client:
@@ -28,13 +28,13 @@ class Client:
         self._transport = transport
         self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue(outbox_limit)
         self._close_reason = b""
-        self.touch()
+        self.restart_idle_timer()
 
     def send(self, frame: bytes) -> bool:
         """Queue a frame; False when the client had to be dropped for it."""
         return self._put(frame)
 
-    def touch(self) -> None:
+    def restart_idle_timer(self) -> None:
         """Start the idle time anew."""
         self.sent_at_s = asyncio.get_running_loop().time()
 
@@ -53,8 +53,8 @@ class Client:
         try:
             while (frame := await self._outbox.get()) is not None:
                 await self.socket.send_frame(frame, WSMsgType.TEXT)
-                self.touch()
-            async with asyncio.timeout(GRACE_S):
+                self.restart_idle_timer()
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.socket.close(message=self._close_reason)
         except (ConnectionError, TimeoutError):
             self.abort()

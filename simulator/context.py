@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from simulator.book import Book, Touch
-from simulator.listing import Listing
+from simulator.listing import MarketListing
 from simulator.numerals import numeral
 from simulator.wire import asset_ctx
 
@@ -16,7 +16,7 @@ TRADE_CHANCE = 0.3
 class Context:
     """Volumes grow and the mark follows when the market has changed; else the last context repeats."""
 
-    def __init__(self, listing: Listing, *, rng: Random) -> None:
+    def __init__(self, listing: MarketListing, *, rng: Random) -> None:
         self._decimals = listing.px_decimals
         self._mark_px = listing.mark_px
         self._prev_day_px = listing.oracle_px * (1 + rng.gauss(0.0, 0.01))
@@ -38,7 +38,7 @@ class Context:
         return self._ctx
 
     @classmethod
-    def frozen(cls, listing: Listing, *, rng: Random) -> dict[str, Any]:
+    def frozen(cls, listing: MarketListing, *, rng: Random) -> dict[str, Any]:
         """The context of a delisted market: its last oracle, no book."""
         return cls(listing, rng=rng).ctx(oracle_ticks=listing.oracle_ticks, book=Book(None, None))
 

@@ -6,8 +6,8 @@ import asyncio
 from collections import Counter
 from typing import Protocol
 
-from simulator.board import Board
 from simulator.client import Client
+from simulator.venue_state import VenueState
 from simulator.wire import PONG, RequestError, Subscription, ack_frame, error_frame, quoted, read_request
 
 
@@ -18,18 +18,18 @@ class Venue(Protocol):
     ack_delay_s: float
     unknown: set[str]
 
-    def say(self, client: Client, frame: bytes) -> None: ...
+    def send(self, client: Client, frame: bytes) -> None: ...
 
 
 class Conversation:
     """Requests of one client; each limit it exceeds is counted by name and answered with an error frame."""
 
-    def __init__(self, client: Client, board: Board, *, venue: Venue) -> None:
+    def __init__(self, client: Client, state: VenueState, *, venue: Venue) -> None:
         self._client = client
-        self._board = board
+        self._state = state
         self._venue = venue
 
-    def hear(self, text: str, *, at_s: float) -> None:
+    def on_text(self, text: str, *, at_s: float) -> None:
         if not self._allowed(self._client.usage.take_message(at_s=at_s)):
             return
         try:
@@ -38,8 +38,8 @@ class Conversation:
             self._error(f"Error parsing JSON into valid websocket request: {text}")
             return
         if subscription is None:
-            self._venue.say(self._client, PONG)
-        elif not self._board.lists(subscription.coin) or subscription.coin in self._venue.unknown:
+            self._venue.send(self._client, PONG)
+        elif not self._state.has(subscription.coin) or subscription.coin in self._venue.unknown:
             # The venue's harshest habit: one unknown coin costs the whole socket, without a close frame.
             self._client.abort()
         elif method == "subscribe":
@@ -50,8 +50,8 @@ class Conversation:
     def end(self) -> None:
         """Forget the client's subscriptions."""
         for subscription in self._client.subscriptions:
-            self._board.remove(self._client, subscription)
-        self._client.usage.give_back(subscriptions=len(self._client.subscriptions))
+            self._state.remove(self._client, subscription)
+        self._client.usage.release(subscriptions=len(self._client.subscriptions))
         self._client.subscriptions.clear()
 
     def _subscribe(self, subscription: Subscription) -> None:
@@ -67,18 +67,18 @@ class Conversation:
     def _acknowledge(self, subscription: Subscription) -> None:
         if subscription not in self._client.subscriptions:
             return
-        self._venue.say(self._client, ack_frame("subscribe", subscription))
-        if state := self._board.add(self._client, subscription):
-            self._venue.say(self._client, state)
+        self._venue.send(self._client, ack_frame("subscribe", subscription))
+        if state := self._state.add(self._client, subscription):
+            self._venue.send(self._client, state)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
         if subscription not in self._client.subscriptions:
             self._error(f"Already unsubscribed: {quoted(subscription)}")
             return
         self._client.subscriptions.discard(subscription)
-        self._client.usage.give_back(subscriptions=1)
-        self._board.remove(self._client, subscription)
-        self._venue.say(self._client, ack_frame("unsubscribe", subscription))
+        self._client.usage.release(subscriptions=1)
+        self._state.remove(self._client, subscription)
+        self._venue.send(self._client, ack_frame("unsubscribe", subscription))
 
     def _allowed(self, exceeded: str | None) -> bool:
         if exceeded is not None:
@@ -87,4 +87,4 @@ class Conversation:
         return exceeded is None
 
     def _error(self, message: str) -> None:
-        self._venue.say(self._client, error_frame(message))
+        self._venue.send(self._client, error_frame(message))

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from random import Random
 
-from simulator.book import Side
-from simulator.budget import Budget
-from simulator.listing import Listing
+from simulator.book import SignalSide
+from simulator.budget import SignalBudget
+from simulator.listing import MarketListing
 from simulator.live import LiveMarket
 from simulator.pushes import CtxPush
 
 UPDATE_GAP_MS = 3_350.0
 UPDATE_GAP_SPREAD_MS = 350.0
-LEAST_UPDATE_GAP_MS = 2_500.0
+MIN_UPDATE_GAP_MS = 2_500.0
 CHANGE_CHANCE = 0.6
 # News moves most markets of a dex the same way.
 SAME_WAY_CHANCE = 0.8
-MOST_IN_A_BURST = 0.85
+MAX_BURST_SHARE = 0.85
 MEAN_EXCESS_BPS = 3.5
-MOST_EXCESS_BPS = 40.0
+MAX_EXCESS_BPS = 40.0
 STANDING_SHARE = 0.06
 STANDING_EDGE_BPS = (8.0, 20.0)
 STANDING_MS = (120_000.0, 480_000.0)
@@ -28,16 +28,16 @@ STANDING_MS = (120_000.0, 480_000.0)
 class Dex:
     """Live markets only; a dex without any has nothing to tell after its opening."""
 
-    def __init__(self, listings: list[Listing], *, rate_per_s: float, rng: Random) -> None:
+    def __init__(self, listings: list[MarketListing], *, rate_per_s: float, rng: Random) -> None:
         self._rng = rng
-        self._budget = Budget(rate_per_s=rate_per_s, rng=rng)
+        self._budget = SignalBudget(rate_per_s=rate_per_s, rng=rng)
         self.markets = [LiveMarket(listing, budget=self._budget, rng=rng) for listing in listings]
-        self._standing = [live for live in self.markets if live.market.lean_bps]
+        self._standing = [live for live in self.markets if live.market.standing_offset_bps]
         for live in self._standing:
-            live.stands_until_ms = rng.uniform(*STANDING_MS)
+            live.standoff_until_ms = rng.uniform(*STANDING_MS)
 
     def gap_to_update_ms(self) -> float:
-        return max(LEAST_UPDATE_GAP_MS, self._rng.gauss(UPDATE_GAP_MS, UPDATE_GAP_SPREAD_MS))
+        return max(MIN_UPDATE_GAP_MS, self._rng.gauss(UPDATE_GAP_MS, UPDATE_GAP_SPREAD_MS))
 
     def gap_to_book_jump_ms(self) -> float:
         return self._budget.gap_between_updates_ms()
@@ -46,9 +46,9 @@ class Dex:
         """One oracle update: a few markets jump away from their books, many drift, the rest stay."""
         self._change_standing(at_ms)
         can_jump = [live for live in self.markets if live.can_jump()]
-        count = self._budget.for_oracle_update(at_ms, at_most=int(MOST_IN_A_BURST * len(can_jump)))
+        count = self._budget.for_oracle_update(at_ms, limit=int(MAX_BURST_SHARE * len(can_jump)))
         jumping = set(self._rng.sample(can_jump, count))
-        way = self._rng.choice((Side.BUY, Side.SELL))
+        way = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
         for live in self.markets:
             if live in jumping:
                 live.market.jump_oracle(self._side(live, way), self._edge_bps(live), at_ms=at_ms)
@@ -58,36 +58,36 @@ class Dex:
 
     def jump_a_book(self, at_ms: int) -> None:
         """One book leaves its oracle between two updates; the market shows it with its next requote."""
-        side = self._rng.choice((Side.BUY, Side.SELL))
-        ready = [live for live in self.markets if live.may_fire(side)]
+        side = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
+        ready = [live for live in self.markets if live.can_fire(side)]
         if ready:
             live = self._rng.choice(ready)
             live.market.jump_book(side, self._edge_bps(live), at_ms=at_ms)
 
     def _edge_bps(self, live: LiveMarket) -> float:
-        excess_bps = min(self._rng.expovariate(1 / MEAN_EXCESS_BPS), MOST_EXCESS_BPS)
+        excess_bps = min(self._rng.expovariate(1 / MEAN_EXCESS_BPS), MAX_EXCESS_BPS)
         return live.listing.threshold_bps + 0.2 + excess_bps
 
-    def _side(self, live: LiveMarket, way: Side) -> Side:
-        if homeward := live.market.homeward_side():
-            return homeward
-        return way if self._rng.random() < SAME_WAY_CHANCE else Side(-way)
+    def _side(self, live: LiveMarket, way: SignalSide) -> SignalSide:
+        if side := live.market.return_side():
+            return side
+        return way if self._rng.random() < SAME_WAY_CHANCE else SignalSide(-way)
 
     def _change_chance(self, live: LiveMarket) -> float:
-        if not live.market.lean_bps:
+        if not live.market.standing_offset_bps:
             return CHANGE_CHANCE
         return self._budget.standing_change_chance(standing=len(self._standing), update_s=UPDATE_GAP_MS / 1e3)
 
     def _change_standing(self, at_ms: int) -> None:
         """Call back the markets that have stood off long enough, and send others."""
         for live in self._standing:
-            if at_ms >= live.stands_until_ms:
-                live.market.stand_in(at_ms=at_ms)
-        self._standing = [live for live in self._standing if live.market.lean_bps]
+            if at_ms >= live.standoff_until_ms:
+                live.market.end_standoff(at_ms=at_ms)
+        self._standing = [live for live in self._standing if live.market.standing_offset_bps]
         wanted = round(STANDING_SHARE * len(self.markets))
         candidates = [live for live in self.markets if live.can_jump()]
         for live in self._rng.sample(candidates, max(0, min(wanted - len(self._standing), len(candidates)))):
-            side = self._rng.choice((Side.BUY, Side.SELL))
-            live.market.stand_off(side, self._rng.uniform(*STANDING_EDGE_BPS), at_ms=at_ms)
-            live.stands_until_ms = at_ms + self._rng.uniform(*STANDING_MS)
+            side = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
+            live.market.start_standoff(side, self._rng.uniform(*STANDING_EDGE_BPS), at_ms=at_ms)
+            live.standoff_until_ms = at_ms + self._rng.uniform(*STANDING_MS)
             self._standing.append(live)

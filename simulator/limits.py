@@ -47,7 +47,7 @@ class Usage:
         self.subscriptions += 1
         return None
 
-    def give_back(self, *, connections: int = 0, subscriptions: int = 0) -> None:
+    def release(self, *, connections: int = 0, subscriptions: int = 0) -> None:
         self.connections -= connections
         self.subscriptions -= subscriptions
 

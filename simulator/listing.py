@@ -18,7 +18,7 @@ QUIET_BBO_PER_S = (0.03, 0.06)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class MarketListing:
     """A market as it stands before the first event; `bid_px` and `ask_px` are absent without a book."""
 
     coin: str
@@ -70,7 +70,7 @@ def px_decimals(px: float, *, sz_decimals: int) -> int:
     return max(0, min(by_figures, MAX_PX_DECIMALS - sz_decimals))
 
 
-def universe(listings: Iterable[Listing]) -> dict[str, list[dict[str, Any]]]:
+def universe(listings: Iterable[MarketListing]) -> dict[str, list[dict[str, Any]]]:
     """The `meta` entries per dex, in the order of the listings."""
     by_dex: dict[str, list[dict[str, Any]]] = {}
     for listing in listings:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from random import Random
 
-from simulator.book import Side, Touch
-from simulator.budget import Budget
+from simulator.book import SignalSide, Touch
+from simulator.budget import SignalBudget
 from simulator.context import Context
-from simulator.listing import Listing
-from simulator.market import Market
+from simulator.listing import MarketListing
+from simulator.market import SimulatedMarket
 from simulator.numerals import numeral
 from simulator.pushes import BboPush, CtxPush
 from simulator.rule import Rule
-from simulator.wire import Level
+from simulator.wire import BookLevel
 
 
 class LiveMarket:
     """Turns the market's state into pushes; every signal that a push sets off is spent from the budget."""
 
-    def __init__(self, listing: Listing, *, budget: Budget, rng: Random) -> None:
+    def __init__(self, listing: MarketListing, *, budget: SignalBudget, rng: Random) -> None:
         self.listing = listing
-        self.market = Market(listing, rng=rng)
-        self.stands_until_ms = 0.0
+        self.market = SimulatedMarket(listing, rng=rng)
+        self.standoff_until_ms = 0.0
         self._budget = budget
         self._context = Context(listing, rng=rng)
         self._rule = Rule(self.market)
@@ -38,14 +38,14 @@ class LiveMarket:
 
     def can_jump(self) -> bool:
         """Only a market quoted on both sides, and not standing off its oracle, is sent off it."""
-        return not self.market.lean_bps and None not in self.market.book
+        return not self.market.standing_offset_bps and None not in self.market.book
 
-    def may_fire(self, side: Side) -> bool:
+    def can_fire(self, side: SignalSide) -> bool:
         """Whether a touch through the oracle on that side would be a new signal."""
         return self.can_jump() and not self._rule.has_fired(side)
 
-    def _level(self, touch: Touch | None) -> Level | None:
+    def _level(self, touch: Touch | None) -> BookLevel | None:
         if touch is None:
             return None
         decimals = self.listing.px_decimals
-        return Level(numeral(touch.ticks / 10.0**decimals, decimals), touch.sz, touch.n)
+        return BookLevel(numeral(touch.ticks / 10.0**decimals, decimals), touch.sz, touch.n)

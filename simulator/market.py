@@ -6,8 +6,8 @@ import math
 from random import Random
 from typing import NamedTuple
 
-from simulator.book import Book, Side
-from simulator.listing import Listing
+from simulator.book import Book, SignalSide
+from simulator.listing import MarketListing
 from simulator.quoter import Quoter
 
 # A calm book stays within this share of its threshold: only what is meant to be a signal becomes one.
@@ -18,7 +18,7 @@ BOOK_CONVERGES_CHANCE = 0.6
 ORACLE_RETURN_CHANCE = 0.75
 # A book on its way is requoted faster than one at rest.
 CONVERGING_GAP_MS = 350.0
-FAR_FROM_HOME = 0.02
+MAX_DRIFT = 0.02
 
 
 class Convergence(NamedTuple):
@@ -29,14 +29,14 @@ class Convergence(NamedTuple):
     duration_ms: float
 
 
-class Market:
+class SimulatedMarket:
     """Prices are in ticks. At most one dislocation is open: the book converges or awaits the oracle."""
 
-    def __init__(self, listing: Listing, *, rng: Random) -> None:
+    def __init__(self, listing: MarketListing, *, rng: Random) -> None:
         self.listing = listing
         self.oracle_ticks = listing.oracle_ticks
         self.book = Book(None, None)
-        self.lean_bps = 0.0
+        self.standing_offset_bps = 0.0
         self.next_bbo_ms = math.inf
         self._rng = rng
         self._home_ticks = self.oracle_ticks
@@ -47,15 +47,15 @@ class Market:
         if listing.bid_px is not None and listing.ask_px is not None:
             self._open(listing.bid_px, listing.ask_px)
 
-    def edge_bps(self, side: Side) -> float | None:
+    def edge_bps(self, side: SignalSide) -> float | None:
         return self.book.edge_bps(side, oracle_ticks=self.oracle_ticks)
 
-    def homeward_side(self) -> Side | None:
+    def return_side(self) -> SignalSide | None:
         """The side whose oracle jump leads back to the starting price; None while the price is near it."""
         drift = self.oracle_ticks / self._home_ticks - 1
-        if abs(drift) < FAR_FROM_HOME:
+        if abs(drift) < MAX_DRIFT:
             return None
-        return Side.SELL if drift > 0 else Side.BUY
+        return SignalSide.SELL if drift > 0 else SignalSide.BUY
 
     def move_book(self, at_ms: float) -> bool:
         """Requote at this instant; False when the book came out as it was."""
@@ -70,7 +70,7 @@ class Market:
 
     def drift_oracle(self, *, change_chance: float) -> bool:
         """An oracle update without news; False when the price stays, as it often does."""
-        fair = self._mid_ticks / (1 + self.lean_bps / 1e4)
+        fair = self._mid_ticks / (1 + self.standing_offset_bps / 1e4)
         if self._awaits_oracle:
             if self._rng.random() > ORACLE_RETURN_CHANCE:
                 return False
@@ -81,18 +81,18 @@ class Market:
         noise = self._noise(ORACLE_NOISE_BPS)
         return self._set_oracle(self._calm_oracle((self.oracle_ticks + fair) / 2 + noise))
 
-    def jump_oracle(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
+    def jump_oracle(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
         """An oracle update that leaves the touch this far behind; most books follow it, some sit it out."""
         assert self.book.bid is not None
         assert self.book.ask is not None
-        if side is Side.BUY:
+        if side is SignalSide.BUY:
             oracle = math.ceil(self.book.ask.ticks / (1 - edge_bps / 1e4))
         else:
             oracle = math.floor(self.book.bid.ticks / (1 + edge_bps / 1e4))
         self.oracle_ticks = oracle + side if oracle == self.oracle_ticks else oracle
         self._dislocate(at_ms, book_converges=self._rng.random() < BOOK_CONVERGES_CHANCE)
 
-    def jump_book(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
+    def jump_book(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
         """A book that leaves the oracle by that much, at its next requote; mostly the oracle follows."""
         through = self.oracle_ticks * (1 - side * edge_bps / 1e4)
         # A quote may lie a tick and a half nearer than its mid says.
@@ -100,15 +100,15 @@ class Market:
         self.next_bbo_ms = at_ms
         self._dislocate(at_ms, book_converges=self._rng.random() > BOOK_CONVERGES_CHANCE)
 
-    def stand_off(self, side: Side, edge_bps: float, *, at_ms: float) -> None:
+    def start_standoff(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
         """Let the book go off the oracle by that much, and stay there."""
         half_spread_bps = self._quoter.spread_ticks / 2 / self.oracle_ticks * 1e4
-        self.lean_bps = -side * (edge_bps + half_spread_bps)
+        self.standing_offset_bps = -side * (edge_bps + half_spread_bps)
         self._converge(at_ms)
 
-    def stand_in(self, *, at_ms: float) -> None:
+    def end_standoff(self, *, at_ms: float) -> None:
         """Let the book come back to the oracle."""
-        self.lean_bps = 0.0
+        self.standing_offset_bps = 0.0
         self._converge(at_ms)
 
     def _open(self, bid_px: float, ask_px: float) -> None:
@@ -116,8 +116,8 @@ class Market:
         self._mid_ticks = (bid_px + ask_px) / 2 * ticks_per_px
         self._quoter.spread_ticks = max(1, round((ask_px - bid_px) * ticks_per_px))
         self.book = self._quoter.quote(self._mid_ticks)
-        if any((self.edge_bps(side) or 0.0) > CALM_SHARE * self.listing.threshold_bps for side in Side):
-            self.lean_bps = (self._mid_ticks / self.oracle_ticks - 1) * 1e4
+        if any((self.edge_bps(side) or 0.0) > CALM_SHARE * self.listing.threshold_bps for side in SignalSide):
+            self.standing_offset_bps = (self._mid_ticks / self.oracle_ticks - 1) * 1e4
         self.next_bbo_ms = self._gap_ms()
 
     def _dislocate(self, at_ms: float, *, book_converges: bool) -> None:
@@ -132,28 +132,28 @@ class Market:
         self.next_bbo_ms = min(self.next_bbo_ms, at_ms + self._gap_ms())
 
     def _next_mid(self, at_ms: float) -> float:
-        fair = self.oracle_ticks * (1 + self.lean_bps / 1e4)
+        fair = self.oracle_ticks * (1 + self.standing_offset_bps / 1e4)
         noise = self._noise(BOOK_NOISE_BPS)
         if self._awaits_oracle:
             return self._mid_ticks + noise / 5
         if self._convergence is None:
             return self._calm_mid(self._mid_ticks + 0.3 * (fair - self._mid_ticks) + noise)
-        way = self._convergence
-        progress = (at_ms - way.since_ms) / way.duration_ms
+        convergence = self._convergence
+        progress = (at_ms - convergence.since_ms) / convergence.duration_ms
         if progress >= 1:
             self._convergence = None
             return fair
-        return way.from_ticks + (fair - way.from_ticks) * max(0.0, progress)
+        return convergence.from_ticks + (fair - convergence.from_ticks) * max(0.0, progress)
 
     def _calm_mid(self, ticks: float) -> float:
-        if self.lean_bps:
+        if self.standing_offset_bps:
             return ticks
         room = self._calm_share() * self.oracle_ticks + self._quoter.spread_ticks / 2
         return min(max(ticks, self.oracle_ticks - room), self.oracle_ticks + room)
 
     def _calm_oracle(self, ticks: float) -> float:
         """The nearest oracle price that makes no signal of the book as it stands."""
-        if self.lean_bps:
+        if self.standing_offset_bps:
             return ticks
         highest = math.inf if self.book.ask is None else self.book.ask.ticks / (1 - self._calm_share())
         lowest = 0.0 if self.book.bid is None else self.book.bid.ticks / (1 + self._calm_share())

@@ -9,26 +9,26 @@ from random import Random
 
 from simulator.context import Context
 from simulator.dex import Dex
-from simulator.listing import Listing
+from simulator.listing import MarketListing
 from simulator.live import LiveMarket
 from simulator.pushes import CtxPush, Push
 
 BLOCK_MS = (65, 70)
 BLOCK_AGE_MS = 250.0
 BLOCK_AGE_SPREAD_MS = 12.0
-MOST_AGE_SPREAD_MS = 30.0
+MAX_AGE_SPREAD_MS = 30.0
 HEARTBEAT_MS = 1_008
 FIRST_UPDATE_MS = (500.0, 1_500.0)
 
-Happening = Callable[[int], Iterable[Push]]
+Event = Callable[[int], Iterable[Push]]
 
 
 class VenueModel:
     """The same listings, rate and seed give the same pushes, for ever."""
 
-    def __init__(self, listings: list[Listing], *, rate_per_s: float, seed: int) -> None:
+    def __init__(self, listings: list[MarketListing], *, rate_per_s: float, seed: int) -> None:
         self._rng = Random(seed)  # nosec B311  # no secret, a market
-        self._timeline: list[tuple[float, int, Happening]] = []
+        self._timeline: list[tuple[float, int, Event]] = []
         self._order = count()
         self._listings = listings
         live = [listing for listing in listings if not listing.is_delisted]
@@ -41,10 +41,10 @@ class VenueModel:
     def pushes(self) -> Iterator[Push]:
         """The state of every market at 0 ms, then every change and heartbeat, in order of time."""
         yield from self._opening()
-        self._schedule()
+        self._schedule_all()
         while True:
-            at_ms, _, happening = heapq.heappop(self._timeline)
-            yield from happening(int(at_ms))
+            at_ms, _, event = heapq.heappop(self._timeline)
+            yield from event(int(at_ms))
 
     def _opening(self) -> Iterator[Push]:
         for listing in self._listings:
@@ -54,51 +54,51 @@ class VenueModel:
             yield live.ctx_push(0)
             yield live.bbo_push(0, age_ms=round(BLOCK_AGE_MS))
 
-    def _schedule(self) -> None:
-        self._at(0.0, self._block)
+    def _schedule_all(self) -> None:
+        self._schedule_event(0.0, self._block)
         for dex in self._dexes:
-            self._at(self._rng.uniform(*FIRST_UPDATE_MS), self._oracle_update(dex))
-            self._at(dex.gap_to_book_jump_ms(), self._book_jump(dex))
+            self._schedule_event(self._rng.uniform(*FIRST_UPDATE_MS), self._oracle_update(dex))
+            self._schedule_event(dex.gap_to_book_jump_ms(), self._book_jump(dex))
         for live in self._markets:
-            self._at(self._rng.uniform(0.0, HEARTBEAT_MS), self._heartbeat(live))
+            self._schedule_event(self._rng.uniform(0.0, HEARTBEAT_MS), self._heartbeat(live))
 
-    def _at(self, at_ms: float, happening: Happening) -> None:
-        heapq.heappush(self._timeline, (at_ms, next(self._order), happening))
+    def _schedule_event(self, at_ms: float, event: Event) -> None:
+        heapq.heappush(self._timeline, (at_ms, next(self._order), event))
 
     def _block(self, at_ms: int) -> Iterator[Push]:
         """All books that changed since the last block leave together, and equally late."""
-        self._at(at_ms + self._rng.randint(*BLOCK_MS), self._block)
-        aside_ms = self._rng.gauss(0.0, BLOCK_AGE_SPREAD_MS)
-        age_ms = round(BLOCK_AGE_MS + max(-MOST_AGE_SPREAD_MS, min(aside_ms, MOST_AGE_SPREAD_MS)))
+        self._schedule_event(at_ms + self._rng.randint(*BLOCK_MS), self._block)
+        deviation_ms = self._rng.gauss(0.0, BLOCK_AGE_SPREAD_MS)
+        age_ms = round(BLOCK_AGE_MS + max(-MAX_AGE_SPREAD_MS, min(deviation_ms, MAX_AGE_SPREAD_MS)))
         for live in self._markets:
             if live.market.next_bbo_ms <= at_ms and live.market.move_book(at_ms):
                 yield live.bbo_push(at_ms, age_ms=age_ms)
 
-    def _oracle_update(self, dex: Dex) -> Happening:
+    def _oracle_update(self, dex: Dex) -> Event:
         def update(at_ms: int) -> Iterator[Push]:
-            self._at(at_ms + dex.gap_to_update_ms(), update)
+            self._schedule_event(at_ms + dex.gap_to_update_ms(), update)
             yield from dex.update_oracle(at_ms)
 
         return update
 
-    def _book_jump(self, dex: Dex) -> Happening:
+    def _book_jump(self, dex: Dex) -> Event:
         def jump(at_ms: int) -> Iterable[Push]:
-            self._at(at_ms + dex.gap_to_book_jump_ms(), jump)
+            self._schedule_event(at_ms + dex.gap_to_book_jump_ms(), jump)
             dex.jump_a_book(at_ms)
             return ()
 
         return jump
 
-    def _heartbeat(self, live: LiveMarket) -> Happening:
+    def _heartbeat(self, live: LiveMarket) -> Event:
         def beat(at_ms: int) -> Iterable[Push]:
-            self._at(at_ms + HEARTBEAT_MS, beat)
+            self._schedule_event(at_ms + HEARTBEAT_MS, beat)
             return (live.ctx_push(at_ms),)
 
         return beat
 
 
-def _by_dex(listings: list[Listing]) -> dict[str, list[Listing]]:
-    by_dex: dict[str, list[Listing]] = {}
+def _by_dex(listings: list[MarketListing]) -> dict[str, list[MarketListing]]:
+    by_dex: dict[str, list[MarketListing]] = {}
     for listing in listings:
         by_dex.setdefault(listing.dex, []).append(listing)
     return by_dex

@@ -15,7 +15,7 @@ from simulator.server import VenueServer
 log = structlog.get_logger()
 
 # A short delay is made up for; after a longer one the model goes on from now, and its time has stood still.
-MOST_DELAY_S = 0.25
+MAX_DELAY_S = 0.25
 
 
 async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
@@ -24,17 +24,17 @@ async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
     began_at_s = loop.time()
     for at_ms, together in groupby(pushes, key=lambda push: push.at_ms):
         wait_s = began_at_s + at_ms / 1e3 - loop.time()
-        if wait_s < -MOST_DELAY_S:
+        if wait_s < -MAX_DELAY_S:
             log.warning("simulator_fell_behind", behind_s=round(-wait_s, 3))
             began_at_s -= wait_s
         await asyncio.sleep(max(0.0, wait_s))
         _publish(together, venue, now_ms=time.time_ns() // 1_000_000)
 
 
-async def expire_regularly(venue: VenueServer, *, every_s: float, away_s: float = 1.0) -> None:
+async def expire_regularly(venue: VenueServer, *, interval_s: float, away_s: float = 1.0) -> None:
     """Close all sockets as `Expired` and let nobody in for a moment, again and again."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(interval_s)
         venue.refuse(True)
         venue.expire_connections()
         log.info("connections_expired")

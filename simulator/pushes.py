@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from simulator.wire import Level
+from simulator.wire import BookLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +14,8 @@ class BboPush:
 
     at_ms: int
     coin: str
-    bid: Level | None
-    ask: Level | None
+    bid: BookLevel | None
+    ask: BookLevel | None
     age_ms: int
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from simulator.book import Book, Touch
-from simulator.listing import Listing
+from simulator.listing import MarketListing
 from simulator.numerals import numeral
 
 HOLE_CHANCE = 0.001
@@ -16,7 +16,7 @@ TYPICAL_NOTIONAL_USD = 3_000.0
 class Quoter:
     """Quotes of one market; the spread is its typical one, give or take a tick."""
 
-    def __init__(self, listing: Listing, *, spread_ticks: int, rng: Random) -> None:
+    def __init__(self, listing: MarketListing, *, spread_ticks: int, rng: Random) -> None:
         self.spread_ticks = spread_ticks
         self.hole_until_ms = 0.0
         self._hole = (False, False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from simulator.book import Side
-from simulator.market import Market
+from simulator.book import SignalSide
+from simulator.market import SimulatedMarket
 
 COOLDOWN_MS = 500.0
 
@@ -13,24 +13,24 @@ COOLDOWN_MS = 500.0
 class Rule:
     """A side of the market fires at the threshold: once per oracle change, not twice within the cooldown."""
 
-    def __init__(self, market: Market) -> None:
+    def __init__(self, market: SimulatedMarket) -> None:
         self._market = market
         self._oracle_ticks = market.oracle_ticks
-        self._fired: set[Side] = set()
-        self._fired_at_ms = dict.fromkeys(Side, -math.inf)
+        self._fired: set[SignalSide] = set()
+        self._fired_at_ms = dict.fromkeys(SignalSide, -math.inf)
 
     def count(self, at_ms: float) -> int:
         """Signals of the market's state at this instant."""
         if self._market.oracle_ticks != self._oracle_ticks:
             self._oracle_ticks = self._market.oracle_ticks
             self._fired.clear()
-        return sum(self._fires(side, at_ms) for side in Side)
+        return sum(self._fires(side, at_ms) for side in SignalSide)
 
-    def has_fired(self, side: Side) -> bool:
+    def has_fired(self, side: SignalSide) -> bool:
         """Whether the side has to wait for the oracle's next change."""
         return side in self._fired
 
-    def _fires(self, side: Side, at_ms: float) -> bool:
+    def _fires(self, side: SignalSide, at_ms: float) -> bool:
         edge_bps = self._market.edge_bps(side)
         if edge_bps is None or edge_bps < self._market.listing.threshold_bps or side in self._fired:
             return False

@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 from aiohttp import WSMsgType, web
 
-from simulator.board import Board
 from simulator.client import Client
 from simulator.conversation import Conversation
 from simulator.info import Universe, answer
 from simulator.limits import Limits, Usage
+from simulator.venue_state import VenueState
 from simulator.wire import GREETING, AnyLevel, Subscription, bbo_frame, ctx_frame
 
-SHUTDOWN_S = 1.0
+SHUTDOWN_TIMEOUT_S = 1.0
 
 
 class VenueServer:
@@ -47,7 +47,7 @@ class VenueServer:
         self._host, self._port = host, port
         self._idle_close_s = idle_close_s
         self._outbox_limit = outbox_limit
-        self._board = Board(universe)
+        self._state = VenueState(universe)
         self._clients: set[Client] = set()
         self._usage = defaultdict[str, Usage](lambda: Usage(limits or Limits()))
         self._stalled = False
@@ -60,7 +60,7 @@ class VenueServer:
         app = web.Application()
         app.router.add_post("/info", self._info)
         app.router.add_get("/ws", self._websocket)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, self._host, self._port).start()
@@ -90,16 +90,16 @@ class VenueServer:
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
         """Send a context likewise; that of a delisted coin shows in `metaAndAssetCtxs` only."""
         self._publish(Subscription("activeAssetCtx", coin), ctx_frame(coin, ctx))
-        self._board.ctxs[coin] = ctx
+        self._state.ctxs[coin] = ctx
 
     def send_raw(self, text: str) -> None:
         """Send any text to every open socket."""
         for client in tuple(self._clients):
-            self.say(client, text.encode())
+            self.send(client, text.encode())
 
     def set_universe(self, universe: Universe) -> None:
         """New listings, delistings: of a market delisted or gone its subscribers hear nothing more."""
-        self._board.relist(universe)
+        self._state.relist(universe)
 
     def drop_connections(self) -> None:
         """Abort every socket: the clients see 1006."""
@@ -115,7 +115,7 @@ class VenueServer:
         """Keep sockets open and send nothing, not even pongs; frames of that time are lost."""
         self._stalled = stalled
         for client in self._clients:
-            client.touch()
+            client.restart_idle_timer()
 
     def refuse(self, refusing: bool) -> None:
         """Answer new websocket connections with 503; open ones and the info endpoint are untouched."""
@@ -128,13 +128,13 @@ class VenueServer:
 
     def subscriptions_by_coin(self) -> Counter[str]:
         """Acknowledged subscriptions of open connections, both types together."""
-        return self._board.subscriptions_by_coin()
+        return self._state.subscriptions_by_coin()
 
     def _publish(self, subscription: Subscription, frame: bytes) -> None:
-        for client in self._board.post(subscription, frame):
-            self.say(client, frame)
+        for client in self._state.post(subscription, frame):
+            self.send(client, frame)
 
-    def say(self, client: Client, frame: bytes) -> None:
+    def send(self, client: Client, frame: bytes) -> None:
         """Send one client a frame, unless stalled."""
         if not self._stalled and not client.send(frame):
             self.clients_dropped += 1
@@ -145,8 +145,8 @@ class VenueServer:
             body = orjson.loads(await request.read())
         if isinstance(body, dict):
             self.info_requests[str(body.get("type"))] += 1
-        status, found = answer(body, universe=self._board.universe, ctxs=self._board.ctxs)
-        return web.Response(status=status, body=orjson.dumps(found), content_type="application/json")
+        status, body_json = answer(body, universe=self._state.universe, ctxs=self._state.ctxs)
+        return web.Response(status=status, body=orjson.dumps(body_json), content_type="application/json")
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if self._refusing:
@@ -158,7 +158,7 @@ class VenueServer:
         try:
             return await self._serve(request, usage)
         finally:
-            usage.give_back(connections=1)
+            usage.release(connections=1)
 
     async def _serve(self, request: web.Request, usage: Usage) -> web.WebSocketResponse:
         # Compression would cost more than all the rest; protocol pings go unanswered while the venue stalls.
@@ -167,12 +167,12 @@ class VenueServer:
         if request.transport is None:
             raise ConnectionResetError("gone during the handshake")
         client = Client(socket, request.transport, usage=usage, outbox_limit=self._outbox_limit)
-        conversation = Conversation(client, self._board, venue=self)
+        conversation = Conversation(client, self._state, venue=self)
         writer = asyncio.create_task(client.write_out())
         self._clients.add(client)
         self.connections_opened += 1
         try:
-            self.say(client, GREETING)
+            self.send(client, GREETING)
             await self._listen(client, conversation)
         finally:
             self._clients.discard(client)
@@ -186,7 +186,7 @@ class VenueServer:
         loop = asyncio.get_running_loop()
         async for message in client.socket:
             if message.type is WSMsgType.TEXT:
-                conversation.hear(message.data, at_s=loop.time())
+                conversation.on_text(message.data, at_s=loop.time())
             elif message.type is WSMsgType.PING and not self._stalled:
                 with suppress(ConnectionError):
                     await client.socket.pong(message.data)

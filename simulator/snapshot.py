@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, Listing
+from simulator.listing import BUSY_BBO_PER_S, QUIET_BBO_PER_S, MarketListing
 
 DEX = "xyz"
 BUSY_USD = 1e5
@@ -19,7 +19,7 @@ class SnapshotError(Exception):
     """The file is not a whole-market frame that has live `xyz` markets."""
 
 
-def listings_from_frame(path: Path, *, seed: int) -> list[Listing]:
+def listings_from_frame(path: Path, *, seed: int) -> list[MarketListing]:
     """The frame's `xyz` markets, named by position: `xyz:A000`, `xyz:A001` ...
 
     The frame carries no names, only positions. A context without a book (no midPx or no impactPxs; in a real
@@ -28,7 +28,7 @@ def listings_from_frame(path: Path, *, seed: int) -> list[Listing]:
     contexts = _contexts(path)
     rng = Random(seed)  # nosec B311  # no secret, a market
     try:
-        listings = [_listing(f"{DEX}:A{at:03d}", ctx, rng) for at, ctx in enumerate(contexts)]
+        listings = [_listing(f"{DEX}:A{index:03d}", ctx, rng) for index, ctx in enumerate(contexts)]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise SnapshotError(f"{path}: a context of {DEX} cannot be read: {error!r}") from error
     if all(listing.is_delisted for listing in listings):
@@ -49,12 +49,12 @@ def _contexts(path: Path) -> list[dict[str, Any]]:
         raise SnapshotError(f"{path}: not an allDexsAssetCtxs frame with the dex {DEX}") from error
 
 
-def _listing(coin: str, ctx: dict[str, Any], rng: Random) -> Listing:
+def _listing(coin: str, ctx: dict[str, Any], rng: Random) -> MarketListing:
     oracle_px = float(ctx["oraclePx"])
     if oracle_px <= 0:
         raise ValueError(f"oraclePx {ctx['oraclePx']}")
     has_book = bool(ctx["midPx"] and ctx["impactPxs"])
-    return Listing(
+    return MarketListing(
         coin=coin,
         oracle_px=oracle_px,
         mark_px=float(ctx["markPx"]),

@@ -13,7 +13,7 @@ PONG = b'{"channel":"pong"}'
 TYPES = ("bbo", "activeAssetCtx")
 
 
-class Level(NamedTuple):
+class BookLevel(NamedTuple):
     """One side of the touch; any (px, sz) or (px, sz, n) tuple of wire strings will do in its place."""
 
     px: str
@@ -21,7 +21,7 @@ class Level(NamedTuple):
     n: int = 1
 
 
-AnyLevel = Level | tuple[str, str] | tuple[str, str, int]
+AnyLevel = BookLevel | tuple[str, str] | tuple[str, str, int]
 
 
 class Subscription(NamedTuple):
@@ -104,4 +104,4 @@ def _frame(channel: str, data: Any) -> bytes:
 
 
 def _level(level: AnyLevel | None) -> dict[str, Any] | None:
-    return None if level is None else Level(*level)._asdict()
+    return None if level is None else BookLevel(*level)._asdict()

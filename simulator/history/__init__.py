@@ -7,7 +7,7 @@ truths(SMALL)["xyz:TSLA"].markout_bps       # the expected markout by offset
 
 from simulator.history.files import write
 from simulator.history.frames import Frames, frames
-from simulator.history.markets import Kind, Market, truths
-from simulator.history.plan import SMALL, Plan
+from simulator.history.markets import MarketKind, PlantedMarket, truths
+from simulator.history.plan import SMALL, HistoryPlan
 
-__all__ = ["SMALL", "Frames", "Kind", "Market", "Plan", "frames", "truths", "write"]
+__all__ = ["SMALL", "Frames", "HistoryPlan", "MarketKind", "PlantedMarket", "frames", "truths", "write"]

@@ -11,9 +11,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from simulator.history.files import write
-from simulator.history.plan import Plan
+from simulator.history.plan import HistoryPlan
 
-LIKE = Plan()
+DEFAULTS = HistoryPlan()
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -21,16 +21,16 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(help=__doc__)
 def main(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="where the files go; made if need be")],
-    signals: Annotated[int, typer.Option(min=1)] = LIKE.signals,
-    hours: Annotated[float, typer.Option(help="the time they are spread over")] = LIKE.hours,
-    markets: Annotated[int, typer.Option(min=1)] = LIKE.markets,
-    seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same bytes")] = LIKE.seed,
-    copies: Annotated[float, typer.Option(min=1, help="signals an event")] = LIKE.copies,
+    signals: Annotated[int, typer.Option(min=1)] = DEFAULTS.signals,
+    hours: Annotated[float, typer.Option(help="the time they are spread over")] = DEFAULTS.hours,
+    markets: Annotated[int, typer.Option(min=1)] = DEFAULTS.markets,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same bytes")] = DEFAULTS.seed,
+    copies: Annotated[float, typer.Option(min=1, help="signals an event")] = DEFAULTS.copies,
 ) -> None:
     began_s = time.monotonic()
     columns = TextColumn("signals"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:
-        plan = Plan(signals=signals, hours=hours, markets=markets, seed=seed, copies=copies)
+        plan = HistoryPlan(signals=signals, hours=hours, markets=markets, seed=seed, copies=copies)
         with Progress(*columns, transient=True) as progress:
             task = progress.add_task("", total=signals)
             write(plan, directory, advance=lambda written: progress.advance(task, written))

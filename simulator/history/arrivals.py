@@ -9,21 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.history.plan import MINUTE_MS, Chunk, Plan
+from simulator.history.plan import MINUTE_MS, HistoryChunk, HistoryPlan
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-DELAY_MOST_MS = 60
-COPIES_MOST = 150
-COPY_GAP_MOST_MS = 3
-EVENT_MOST_MS = DELAY_MOST_MS + COPIES_MOST * COPY_GAP_MOST_MS
-TICK_LEAST_MS, TICK_MOST_MS = 2500, 4300
+MAX_DELAY_MS = 60
+MAX_COPIES = 150
+MAX_COPY_GAP_MS = 3
+MAX_EVENT_MS = MAX_DELAY_MS + MAX_COPIES * MAX_COPY_GAP_MS
+MIN_TICK_GAP_MS, MAX_TICK_GAP_MS = 2500, 4300
 """So the oracle has not ticked again at T+1 s, and has at T+5 s."""
-GAP_LEAST_S, GAP_MOST_S = 6, 10
+MIN_GAP_S, MAX_GAP_S = 6, 10
 GAP_SHARE = 0.9
 """Of what is missed; the rest are empty books."""
-MISSED_A_GAP_S = 6.4
+MISSED_PER_GAP_S = 6.4
 """A gap takes the follow-ups of so many seconds of signals: the sum of the offsets, less what ends before it."""
 
 
@@ -46,52 +46,54 @@ class Arrivals:
     """By signal, ascending."""
 
 
-def arrivals(plan: Plan, chunk: Chunk, activity: Floats, rng: np.random.Generator) -> Arrivals:
+def draw_arrivals(plan: HistoryPlan, chunk: HistoryChunk, activity: Floats, rng: np.random.Generator) -> Arrivals:
     """The signals of a chunk, exactly as many as it is to have."""
     ticks_ms = _ticks_ms(chunk, rng)
     gaps_ms = _gaps_ms(plan, chunk, rng)
     tick, market, copies = _events(plan, chunk, activity * _weights(ticks_ms, gaps_ms, chunk, rng)[:, None], rng)
-    delay_ms = rng.integers(0, DELAY_MOST_MS, len(tick))
+    delay_ms = rng.integers(0, MAX_DELAY_MS, len(tick))
     event = np.repeat(np.arange(len(tick)), copies)
     at_ms = (ticks_ms[tick] + delay_ms)[event] + _since_first_ms(copies, event, rng)
     order = np.argsort(at_ms, kind="stable")
     return Arrivals(ticks_ms, gaps_ms, tick, market, delay_ms, event[order], at_ms[order])
 
 
-def _ticks_ms(chunk: Chunk, rng: np.random.Generator) -> Ints:
+def _ticks_ms(chunk: HistoryChunk, rng: np.random.Generator) -> Ints:
     """From the start of the chunk until all its follow-ups are due."""
-    length_ms = chunk.end_at_ms - chunk.start_at_ms + 4 * TICK_MOST_MS
-    steps = np.minimum(TICK_LEAST_MS + rng.gamma(2, 250, length_ms // TICK_LEAST_MS), TICK_MOST_MS)
+    length_ms = chunk.end_at_ms - chunk.start_at_ms + 4 * MAX_TICK_GAP_MS
+    steps = np.minimum(MIN_TICK_GAP_MS + rng.gamma(2, 250, length_ms // MIN_TICK_GAP_MS), MAX_TICK_GAP_MS)
     ticks_ms = chunk.start_at_ms + np.cumsum(steps).astype(np.int64)
     return ticks_ms[ticks_ms < chunk.start_at_ms + length_ms]
 
 
-def _gaps_ms(plan: Plan, chunk: Chunk, rng: np.random.Generator) -> Ints:
+def _gaps_ms(plan: HistoryPlan, chunk: HistoryChunk, rng: np.random.Generator) -> Ints:
     """Stretches of which nothing is known, far from the chunk's ends and from each other."""
     minutes = (chunk.end_at_ms - chunk.start_at_ms) // MINUTE_MS
-    mean = GAP_SHARE * plan.missed_share * 3 * minutes * 60 / MISSED_A_GAP_S
+    mean = GAP_SHARE * plan.missed_share * 3 * minutes * 60 / MISSED_PER_GAP_S
     chosen = np.flatnonzero(rng.random(minutes) < mean / minutes)
     starts = chunk.start_at_ms + chosen * MINUTE_MS + rng.integers(10_000, 40_000, len(chosen))
-    ends = starts + rng.integers(GAP_LEAST_S * 1000, GAP_MOST_S * 1000, len(chosen))
+    ends = starts + rng.integers(MIN_GAP_S * 1000, MAX_GAP_S * 1000, len(chosen))
     return np.stack([starts, ends], axis=1).ravel()
 
 
-def _weights(ticks_ms: Ints, gaps_ms: Ints, chunk: Chunk, rng: np.random.Generator) -> Floats:
+def _weights(ticks_ms: Ints, gaps_ms: Ints, chunk: HistoryChunk, rng: np.random.Generator) -> Floats:
     """How lively each tick is: most hardly, a few move everything."""
     weights = rng.gamma(0.5, 1.0, len(ticks_ms))
-    ends_ms = ticks_ms + EVENT_MOST_MS
+    ends_ms = ticks_ms + MAX_EVENT_MS
     is_away = np.searchsorted(gaps_ms, ends_ms) % 2 | np.searchsorted(gaps_ms, ticks_ms) % 2
     is_split = ticks_ms // MINUTE_MS != ends_ms // MINUTE_MS
     weights[is_away.astype(bool) | is_split | (ticks_ms >= chunk.end_at_ms)] = 0.0
     return weights
 
 
-def _events(plan: Plan, chunk: Chunk, weights: Floats, rng: np.random.Generator) -> tuple[Ints, Ints, Ints]:
+def _events(
+    plan: HistoryPlan, chunk: HistoryChunk, weights: Floats, rng: np.random.Generator
+) -> tuple[Ints, Ints, Ints]:
     """Which markets have an event after which tick, and of how many copies; drawn by weight, without repeating."""
     with np.errstate(divide="ignore"):
         order = np.argsort((rng.exponential(size=weights.shape) / weights).ravel(), kind="stable")
     order = order[: np.count_nonzero(weights)]
-    copies = np.minimum(rng.geometric(1 / plan.copies, len(order)), COPIES_MOST)
+    copies = np.minimum(rng.geometric(1 / plan.copies, len(order)), MAX_COPIES)
     total = np.cumsum(copies)
     if not len(total) or total[-1] < chunk.signals:
         raise ValueError(f"{chunk.signals} signals do not fit: expected fewer, or more markets, hours or copies")
@@ -103,6 +105,6 @@ def _events(plan: Plan, chunk: Chunk, weights: Floats, rng: np.random.Generator)
 
 def _since_first_ms(copies: Ints, event: Ints, rng: np.random.Generator) -> Any:
     """From the first copy of an event to each; no two of an event in the same ms."""
-    ms = np.cumsum(rng.integers(1, COPY_GAP_MOST_MS + 1, len(event)))
+    ms = np.cumsum(rng.integers(1, MAX_COPY_GAP_MS + 1, len(event)))
     first = np.cumsum(copies) - copies
     return ms - ms[first][event]

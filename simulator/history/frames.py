@@ -9,13 +9,13 @@ import polars as pl
 
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
-from simulator.history.arrivals import arrivals
-from simulator.history.markets import Market, markets_of
-from simulator.history.outcomes import missed_reasons, outcomes_of, with_reasons
-from simulator.history.plan import Chunk, Plan
-from simulator.history.prices import prices
+from simulator.history.arrivals import draw_arrivals
+from simulator.history.markets import PlantedMarket, planted_markets
+from simulator.history.outcomes import make_outcomes, missed_reasons, with_reasons
+from simulator.history.plan import HistoryChunk, HistoryPlan
+from simulator.history.prices import draw_prices
 from simulator.history.quotes import Quotes
-from simulator.history.signals import signals_of
+from simulator.history.signals import make_signals
 
 _columns = cache(columns_of)
 
@@ -29,34 +29,34 @@ class Frames:
     missed: pl.DataFrame
 
 
-def frames(plan: Plan) -> Frames:
+def frames(plan: HistoryPlan) -> Frames:
     """A whole history at once; for small ones."""
-    markets = markets_of(plan)
-    parts = [frames_of(plan, markets, chunk) for chunk in plan.chunks()]
+    markets = planted_markets(plan)
+    parts = [chunk_frames(plan, markets, chunk) for chunk in plan.chunks()]
     return Frames(
         signals=pl.concat([part.signals for part in parts]),
-        followups=in_order_of_capture(pl.concat([part.followups for part in parts])),
-        missed=in_order_of_capture(pl.concat([part.missed for part in parts])),
+        followups=sorted_by_capture(pl.concat([part.followups for part in parts])),
+        missed=sorted_by_capture(pl.concat([part.missed for part in parts])),
     )
 
 
-def frames_of(plan: Plan, markets: Sequence[Market], chunk: Chunk) -> Frames:
+def chunk_frames(plan: HistoryPlan, markets: Sequence[PlantedMarket], chunk: HistoryChunk) -> Frames:
     """One chunk; the same plan and chunk give the same frames."""
     rng = np.random.default_rng([plan.seed, chunk.number])
-    when = arrivals(plan, chunk, np.array([market.activity for market in markets]), rng)
-    found = prices(markets, when, rng)
-    quotes = Quotes([market.decimals for market in markets], when.market[when.event], rng)
-    signals = signals_of(markets, when, found, quotes)
-    outcomes = with_reasons(outcomes_of(signals, when, found, quotes), missed_reasons(plan, when, rng))
+    arrivals = draw_arrivals(plan, chunk, np.array([market.activity for market in markets]), rng)
+    prices = draw_prices(markets, arrivals, rng)
+    quotes = Quotes([market.decimals for market in markets], arrivals.market[arrivals.event], rng)
+    signals = make_signals(markets, arrivals, prices, quotes)
+    outcomes = with_reasons(make_outcomes(signals, arrivals, prices, quotes), missed_reasons(plan, arrivals, rng))
     is_missed = pl.col("reason").is_not_null()
     return Frames(
         signals=_typed(signals, Signal),
-        followups=in_order_of_capture(_typed(outcomes.filter(~is_missed), Followup)),
-        missed=in_order_of_capture(_typed(outcomes.filter(is_missed), Missed)),
+        followups=sorted_by_capture(_typed(outcomes.filter(~is_missed), Followup)),
+        missed=sorted_by_capture(_typed(outcomes.filter(is_missed), Missed)),
     )
 
 
-def in_order_of_capture(outcomes: pl.DataFrame) -> pl.DataFrame:
+def sorted_by_capture(outcomes: pl.DataFrame) -> pl.DataFrame:
     return outcomes.sort("captured_at_ms", maintain_order=True)
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from simulator.history.plan import OFFSETS_MS, Plan
+from simulator.history.plan import OFFSETS_MS, HistoryPlan
 
 TICKERS = (
     *("TSLA", "NVDA", "XYZ100", "GOLD", "AAPL", "MSFT", "META", "AMZN", "GOOGL", "AMD", "COIN", "HOOD", "PLTR"),
@@ -22,31 +22,31 @@ TICKERS = (
     *("COPPER", "NATGAS", "JPY", "EUR", "SKHX", "SMSN"),
 )
 THRESHOLD_BPS = 6.0
-LEAST_ABOVE_BPS = 0.4
+MIN_MARGIN_BPS = 0.4
 """More than a tick, so that an edge rounded down to a tick still reaches the threshold."""
 SLIPPAGE_BPS = 1.0
 PATH = 0.4, 0.8, 1.0
 """How much of the way to T+5 s a market has gone at each offset."""
 
 
-class Kind(StrEnum):
+class MarketKind(StrEnum):
     REAL = "real"
     STRUCTURAL = "structural"
     LED = "led"
     NOISE = "noise"
 
 
-_KINDS = (Kind.REAL, Kind.STRUCTURAL, Kind.LED, *[Kind.NOISE] * 5)
-_GONE = {Kind.REAL: 0.9, Kind.STRUCTURAL: 0.0, Kind.LED: 0.8, Kind.NOISE: 0.3}
-_SHOCK = {Kind.REAL: 0.6, Kind.STRUCTURAL: 0.5, Kind.LED: 0.4, Kind.NOISE: 1.0}
+_KINDS = (MarketKind.REAL, MarketKind.STRUCTURAL, MarketKind.LED, *[MarketKind.NOISE] * 5)
+_GONE = {MarketKind.REAL: 0.9, MarketKind.STRUCTURAL: 0.0, MarketKind.LED: 0.8, MarketKind.NOISE: 0.3}
+_SHOCK = {MarketKind.REAL: 0.6, MarketKind.STRUCTURAL: 0.5, MarketKind.LED: 0.4, MarketKind.NOISE: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
+class PlantedMarket:
     """One market. What is expected is exact: no rounding, no shock and nothing that is missed changes it."""
 
     market_key: str
-    kind: Kind
+    kind: MarketKind
     fee_bps: float
     excess_bps: float
     """The mean of the exponential part of the raw edge."""
@@ -69,7 +69,7 @@ class Market:
     @property
     def raw_edge_bps(self) -> float:
         """The expected raw edge of a signal."""
-        return THRESHOLD_BPS + LEAST_ABOVE_BPS + self.excess_bps
+        return THRESHOLD_BPS + MIN_MARGIN_BPS + self.excess_bps
 
     @property
     def markout_bps(self) -> Mapping[int, float]:
@@ -119,27 +119,27 @@ class Market:
         }
 
 
-def markets_of(plan: Plan) -> list[Market]:
+def planted_markets(plan: HistoryPlan) -> list[PlantedMarket]:
     """The markets of a history: of eight, one is real, one structural and one led; eight of 32 are in growth mode."""
     rng = np.random.default_rng([plan.seed, 1 << 32])
     return [_market(number, rng) for number in range(plan.markets)]
 
 
-def truths(plan: Plan) -> dict[str, Market]:
+def truths(plan: HistoryPlan) -> dict[str, PlantedMarket]:
     """What is true of each market of a history, by name."""
-    return {market.market_key: market for market in markets_of(plan)}
+    return {market.market_key: market for market in planted_markets(plan)}
 
 
-def _market(number: int, rng: np.random.Generator) -> Market:
+def _market(number: int, rng: np.random.Generator) -> PlantedMarket:
     kind = _KINDS[number % len(_KINDS)]
     is_growth = number // len(_KINDS) % 4 == 1
-    return Market(
+    return PlantedMarket(
         market_key=f"xyz:{TICKERS[number] if number < len(TICKERS) else f'M{number}'}",
         kind=kind,
         fee_bps=0.9 if is_growth else 9.0,
         excess_bps=float(rng.uniform(4, 8)),
-        break_even_bps=(8.0 if is_growth else 12.0) if kind is Kind.REAL else None,
-        side=int(rng.choice([-1, 1])) if kind is Kind.STRUCTURAL else 0,
+        break_even_bps=(8.0 if is_growth else 12.0) if kind is MarketKind.REAL else None,
+        side=int(rng.choice([-1, 1])) if kind is MarketKind.STRUCTURAL else 0,
         activity=float(rng.uniform(0.6, 1.4)),
         decimals=int(rng.choice([1, 2, 2, 3, 4])),
         base_ticks=float(rng.uniform(32_000, 88_000)),

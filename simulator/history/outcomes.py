@@ -6,7 +6,7 @@ import polars as pl
 from hip3_tasks.domain.edge import BPS
 from hip3_tasks.domain.records import MissedReason
 from simulator.history.arrivals import GAP_SHARE, Arrivals, Floats, Ints
-from simulator.history.plan import OFFSETS_MS, Plan
+from simulator.history.plan import OFFSETS_MS, HistoryPlan
 from simulator.history.prices import Prices
 from simulator.history.quotes import Quotes
 from simulator.history.signals import BBO_AGE_MS
@@ -16,14 +16,14 @@ LATENESS_MS = 10.0
 """The median; one in two hundred is ten times as late as it would be."""
 
 
-def outcomes_of(signals: pl.DataFrame, when: Arrivals, found: Prices, quotes: Quotes) -> pl.DataFrame:
+def make_outcomes(signals: pl.DataFrame, arrivals: Arrivals, prices: Prices, quotes: Quotes) -> pl.DataFrame:
     """The columns of a follow-up's record, in any order; a row for each offset of each signal."""
     row = np.repeat(np.arange(len(signals)), len(OFFSETS_MS))
     offset_ms = np.tile(np.array(OFFSETS_MS), len(signals))
-    due_at_ms = when.at_ms[row] + offset_ms
-    oracle_age_ms = found.oracle_age_ms.ravel()
+    due_at_ms = arrivals.at_ms[row] + offset_ms
+    oracle_age_ms = prices.oracle_age_ms.ravel()
     bbo_age_ms = np.minimum(quotes.rng.exponential(BBO_AGE_MS, len(row)).astype(np.int64), offset_ms - 1)
-    quoted = quotes.of(found.due, found.sign)
+    quoted = quotes.columns(prices.due, prices.sign)
     columns = {
         "offset_ms": offset_ms,
         "captured_at_ms": due_at_ms + _lateness_ms(len(row), quotes.rng),
@@ -31,19 +31,19 @@ def outcomes_of(signals: pl.DataFrame, when: Arrivals, found: Prices, quotes: Qu
         "state_at_ms": due_at_ms - np.minimum(bbo_age_ms, oracle_age_ms),
         "bbo_age_ms": bbo_age_ms,
         "oracle_age_ms": oracle_age_ms,
-        "oracle_updates": found.updates.ravel(),
+        "oracle_updates": prices.updates.ravel(),
         **quoted,
-        **_measured(signals, quoted, row, found.sign[row]),
+        **_measured(signals, quoted, row, prices.sign[row]),
     }
-    of_signal = signals.select("signal_id", "market_key", "side", signal_timestamp_ms="timestamp_ms")
-    return of_signal[row].hstack(pl.DataFrame(columns))
+    signal_columns = signals.select("signal_id", "market_key", "side", signal_timestamp_ms="timestamp_ms")
+    return signal_columns[row].hstack(pl.DataFrame(columns))
 
 
-def missed_reasons(plan: Plan, when: Arrivals, rng: np.random.Generator) -> pl.Series:
+def missed_reasons(plan: HistoryPlan, arrivals: Arrivals, rng: np.random.Generator) -> pl.Series:
     """Why each outcome is missed, null where it is not; nothing to do with what it would have been."""
     empty_share = (1 - GAP_SHARE) * plan.missed_share
-    is_empty = (rng.random((len(when.tick), len(OFFSETS_MS))) < empty_share)[when.event]
-    in_gap = np.searchsorted(when.gaps_ms, when.at_ms[:, None] + np.array(OFFSETS_MS), side="right") % 2
+    is_empty = (rng.random((len(arrivals.tick), len(OFFSETS_MS))) < empty_share)[arrivals.event]
+    in_gap = np.searchsorted(arrivals.gaps_ms, arrivals.at_ms[:, None] + np.array(OFFSETS_MS), side="right") % 2
     names = pl.Series([None, str(MissedReason.NO_QUOTE), str(MissedReason.FEED_GAP)])
     return names[np.where(in_gap, 2, is_empty).ravel()]
 

@@ -10,7 +10,7 @@ CHUNK_SIGNALS = 15_000
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class HistoryChunk:
     """Some whole minutes of a history, made on their own."""
 
     number: int
@@ -20,7 +20,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class HistoryPlan:
     """A history. Unless said otherwise, one as long as the published live run."""
 
     signals: int = 4_402_100
@@ -46,17 +46,19 @@ class Plan:
     def minutes(self) -> int:
         return round(self.hours * 60)
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Iterator[HistoryChunk]:
         """The pieces in time order; their signals add up exactly."""
         step = max(1, self.minutes * CHUNK_SIGNALS // self.signals)
         for number, first in enumerate(range(0, self.minutes, step)):
             last = min(first + step, self.minutes)
             signals = self._signals_before(last) - self._signals_before(first)
-            yield Chunk(number, self.start_at_ms + first * MINUTE_MS, self.start_at_ms + last * MINUTE_MS, signals)
+            yield HistoryChunk(
+                number, self.start_at_ms + first * MINUTE_MS, self.start_at_ms + last * MINUTE_MS, signals
+            )
 
     def _signals_before(self, minute: int) -> int:
         return self.signals * minute // self.minutes
 
 
-SMALL = Plan(signals=6000, hours=4, markets=8, copies=6)
+SMALL = HistoryPlan(signals=6000, hours=4, markets=8, copies=6)
 """A history that is made in milliseconds, with some 125 events a market in 240 minutes."""

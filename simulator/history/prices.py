@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hip3_tasks.domain.edge import BPS
 from simulator.history.arrivals import Arrivals, Floats, Ints
-from simulator.history.markets import LEAST_ABOVE_BPS, THRESHOLD_BPS, Market
+from simulator.history.markets import MIN_MARGIN_BPS, THRESHOLD_BPS, PlantedMarket
 from simulator.history.plan import OFFSETS_MS
 from simulator.history.shocks import shocks_bps
 
@@ -48,54 +48,52 @@ class Prices:
     """By signal and offset."""
 
 
-def prices(markets: Sequence[Market], when: Arrivals, rng: np.random.Generator) -> Prices:
+def draw_prices(markets: Sequence[PlantedMarket], arrivals: Arrivals, rng: np.random.Generator) -> Prices:
     """The prices of all signals of a chunk."""
-    return _Venue(markets, when, rng).prices()
+    return _Venue(markets, arrivals, rng).prices()
 
 
 class _Venue:
     """Draws prices, by event where copies share them, else by signal."""
 
-    def __init__(self, markets: Sequence[Market], when: Arrivals, rng: np.random.Generator) -> None:
-        self._markets, self._when, self._rng = markets, when, rng
-        self._edge_bps = (
-            THRESHOLD_BPS + LEAST_ABOVE_BPS + self._trait("excess_bps") * rng.exponential(size=self._events)
-        )
-        self._sign = self._signs()[when.event]
+    def __init__(self, markets: Sequence[PlantedMarket], arrivals: Arrivals, rng: np.random.Generator) -> None:
+        self._markets, self._arrivals, self._rng = markets, arrivals, rng
+        self._edge_bps = THRESHOLD_BPS + MIN_MARGIN_BPS + self._trait("excess_bps") * rng.exponential(size=self._events)
+        self._sign = self._signs()[arrivals.event]
 
     @property
     def _events(self) -> int:
-        return len(self._when.tick)
+        return len(self._arrivals.tick)
 
     def prices(self) -> Prices:
-        when = self._when
-        heard_ms = when.at_ms[:, None] + np.array(OFFSETS_MS) - when.delay_ms[when.event][:, None]
-        last = np.searchsorted(when.ticks_ms, heard_ms, side="right") - 1
-        updates = last - when.tick[when.event][:, None]
+        arrivals = self._arrivals
+        heard_ms = arrivals.at_ms[:, None] + np.array(OFFSETS_MS) - arrivals.delay_ms[arrivals.event][:, None]
+        last = np.searchsorted(arrivals.ticks_ms, heard_ms, side="right") - 1
+        updates = last - arrivals.tick[arrivals.event][:, None]
         t0 = self._books_at_t0()
         due = self._books_at_due(t0, self._mid2_at_due(t0), has_ticked=updates > 0)
-        return Prices(self._sign, t0, due, updates, heard_ms - when.ticks_ms[last])
+        return Prices(self._sign, t0, due, updates, heard_ms - arrivals.ticks_ms[last])
 
     def _signs(self) -> Ints:
-        of_dex = self._rng.choice([-1, 1], len(self._when.ticks_ms))[self._when.tick]
-        sign = np.where(self._rng.random(self._events) < SAME_SIDE, of_dex, -of_dex)
+        dex_sign = self._rng.choice([-1, 1], len(self._arrivals.ticks_ms))[self._arrivals.tick]
+        sign = np.where(self._rng.random(self._events) < SAME_SIDE, dex_sign, -dex_sign)
         standing = self._trait("side").astype(np.int64)
         return np.where(standing, standing, sign)
 
     def _books_at_t0(self) -> Books:
-        number, hours = self._when.market, self._when.ticks_ms[self._when.tick] / HOUR_MS
+        number, hours = self._arrivals.market, self._arrivals.ticks_ms[self._arrivals.tick] / HOUR_MS
         wander = 0.012 * np.sin(hours * (0.7 + number % 5 * 0.2) + number) + 0.003 * np.sin(hours * 23 + 2 * number)
-        near = self._trait("base_ticks") * np.exp(wander + self._rng.normal(0, 5e-4, self._events))
-        oracle = np.rint(near).astype(np.int64)[self._when.event]
-        touch = oracle - self._sign * self._rounded(oracle * self._edge_bps[self._when.event] / BPS)
+        price_ticks = self._trait("base_ticks") * np.exp(wander + self._rng.normal(0, 5e-4, self._events))
+        oracle = np.rint(price_ticks).astype(np.int64)[self._arrivals.event]
+        touch = oracle - self._sign * self._rounded(oracle * self._edge_bps[self._arrivals.event] / BPS)
         return Books(oracle, touch, touch - self._sign * self._spreads(touch.shape))
 
     def _mid2_at_due(self, t0: Books) -> Ints:
         """Bid + ask at each offset: what is planted, and shocks none of which has a mean."""
         edge_bps = self._sign * (t0.oracle - t0.touch) / t0.oracle * BPS
-        slope = np.array([market.slopes for market in self._markets])[self._when.market][self._when.event]
-        planted_bps = slope * (edge_bps - self._trait("zero_bps")[self._when.event])[:, None]
-        shocks = shocks_bps(self._when, self._trait("shock") * self._edge_bps, self._rng)[self._when.event]
+        slope = np.array([market.slopes for market in self._markets])[self._arrivals.market][self._arrivals.event]
+        planted_bps = slope * (edge_bps - self._trait("zero_bps")[self._arrivals.event])[:, None]
+        shocks = shocks_bps(self._arrivals, self._trait("shock") * self._edge_bps, self._rng)[self._arrivals.event]
         moved_bps = planted_bps + shocks + self._rng.normal(0, COPY_BPS, shocks.shape)
         return self._rounded((t0.touch + t0.other)[:, None] * (1 + self._sign[:, None] * moved_bps / BPS))
 
@@ -108,18 +106,18 @@ class _Venue:
 
     def _edge_ticks_at_due(self, edge_ticks: Ints) -> Ints:
         """Gone, or grown or shrunk alike, by so much that no move of the oracle undoes it."""
-        rng, event, ticks = self._rng, self._when.event, edge_ticks[:, None]
-        gone = np.array([market.gone_share for market in self._markets])[self._when.market]
+        rng, event, ticks = self._rng, self._arrivals.event, edge_ticks[:, None]
+        gone = np.array([market.gone_share for market in self._markets])[self._arrivals.market]
         is_gone = rng.random((self._events, 1)) < gone
         rest = rng.uniform(-0.2, 0.5, (self._events, 1))
         grown = rng.choice([-1, 1], gone.shape)
-        by = 0.05 + np.abs(rng.normal(0, 0.1, gone.shape))
-        hovering = ticks + grown[event] * np.ceil(1 + by[event] * ticks)
-        return np.where(is_gone[event], rest[event] * ticks, hovering).astype(np.int64)
+        change = 0.05 + np.abs(rng.normal(0, 0.1, gone.shape))
+        kept = ticks + grown[event] * np.ceil(1 + change[event] * ticks)
+        return np.where(is_gone[event], rest[event] * ticks, kept).astype(np.int64)
 
     def _trait(self, name: str) -> Floats:
         """A number of each event's market."""
-        return np.array([getattr(market, name) for market in self._markets], dtype=float)[self._when.market]
+        return np.array([getattr(market, name) for market in self._markets], dtype=float)[self._arrivals.market]
 
     def _spreads(self, shape: tuple[int, ...]) -> Ints:
         return self._rng.integers(*SPREAD_TICKS, shape)

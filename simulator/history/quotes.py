@@ -7,7 +7,7 @@ import numpy as np
 from simulator.history.arrivals import Floats, Ints
 from simulator.history.prices import Books
 
-LEAST_SZ, MOST_SZ = 0.001, 5000.0
+MIN_SZ, MAX_SZ = 0.001, 5000.0
 
 
 class Quotes:
@@ -17,7 +17,7 @@ class Quotes:
         self.rng = rng
         self._ticks_in_1 = 10.0 ** np.array(decimals)[market]
 
-    def of(self, books: Books, sign: Ints) -> dict[str, Floats]:
+    def columns(self, books: Books, sign: Ints) -> dict[str, Floats]:
         """The columns of a record that say what the market shows; a row for each signal, or for each offset of each."""
         each = books.oracle.size // len(sign)
         ticks_in_1, is_buy = np.repeat(self._ticks_in_1, each), np.repeat(sign > 0, each)
@@ -36,4 +36,4 @@ class Quotes:
         }
 
     def _sizes(self, count: int) -> Floats:
-        return np.rint(np.clip(self.rng.lognormal(1.6, 1.2, count), LEAST_SZ, MOST_SZ) * 1000) / 1000
+        return np.rint(np.clip(self.rng.lognormal(1.6, 1.2, count), MIN_SZ, MAX_SZ) * 1000) / 1000

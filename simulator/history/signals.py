@@ -7,7 +7,7 @@ import polars as pl
 
 from hip3_tasks.domain.edge import BPS
 from simulator.history.arrivals import Arrivals
-from simulator.history.markets import SLIPPAGE_BPS, THRESHOLD_BPS, Market
+from simulator.history.markets import SLIPPAGE_BPS, THRESHOLD_BPS, PlantedMarket
 from simulator.history.plan import OFFSETS_MS
 from simulator.history.prices import Prices
 from simulator.history.quotes import Quotes
@@ -16,18 +16,18 @@ BBO_AGE_MS = 300
 """The mean."""
 
 
-def signals_of(markets: Sequence[Market], when: Arrivals, found: Prices, quotes: Quotes) -> pl.DataFrame:
+def make_signals(markets: Sequence[PlantedMarket], arrivals: Arrivals, prices: Prices, quotes: Quotes) -> pl.DataFrame:
     """The columns of a signal's record, in any order."""
-    market = when.market[when.event]
-    quoted = quotes.of(found.t0, found.sign)
-    raw_edge_bps = found.sign * (quoted["oracle_px"] - quoted["best_px"]) / quoted["oracle_px"] * BPS
-    oracle_age_ms = when.at_ms - (when.ticks_ms[when.tick] + when.delay_ms)[when.event]
+    market = arrivals.market[arrivals.event]
+    quoted = quotes.columns(prices.t0, prices.sign)
+    raw_edge_bps = prices.sign * (quoted["oracle_px"] - quoted["best_px"]) / quoted["oracle_px"] * BPS
+    oracle_age_ms = arrivals.at_ms - (arrivals.ticks_ms[arrivals.tick] + arrivals.delay_ms)[arrivals.event]
     bbo_age_ms = quotes.rng.exponential(BBO_AGE_MS, len(market)).astype(np.int64)
     return pl.DataFrame(
         {
-            "timestamp_ms": when.at_ms,
+            "timestamp_ms": arrivals.at_ms,
             "market_key": pl.Series([market.market_key for market in markets])[market],
-            "side": pl.Series(["sell", "buy"])[(found.sign + 1) // 2],
+            "side": pl.Series(["sell", "buy"])[(prices.sign + 1) // 2],
             "raw_edge_bps": raw_edge_bps,
             "net_edge_bps": raw_edge_bps - np.array([market.fee_bps for market in markets])[market] - SLIPPAGE_BPS,
             **quoted,

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.run_file import RunFile
-from simulator.history import Plan, write
+from simulator.history import HistoryPlan, write
 from tests.support.documents import DOCUMENTS, ROOT, Block, blocks_of
 from tests.support.up_system import environment
 from tests.support.waiting import eventually
@@ -33,7 +33,7 @@ SIGNAL_ID = re.compile(r"\b(?:xyz|para):[A-Z0-9]+-\d{13}\b")
 """A signal of a document; one of the running system takes its place."""
 PAGE_URL = "http://127.0.0.1:8700"
 LEFT_OUT = {".env", ".git", ".venv", "build", "data", "dist"}
-HISTORY = Plan(signals=1000, markets=4)
+HISTORY = HistoryPlan(signals=1000, markets=4)
 TIMEOUT_S = 90
 AT_ONCE = 4
 """Documents at a time; their commands wait for others as often as they compute."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.coverage import report_on
 from hip3_tasks.analysis.loading.quality import DataQuality, FileQuality
 from hip3_tasks.analysis.report.model import Report
-from simulator.history import Plan, frames
+from simulator.history import HistoryPlan, frames
 
 HOSTILE = (
     "</script><script>alert(1)</script>",
@@ -21,7 +21,7 @@ HOSTILE = (
 @cache
 def a_report() -> Report:
     """Six hours of six markets, with some missed follow-ups and some broken lines."""
-    history = frames(Plan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
+    history = frames(HistoryPlan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
     report = report_on(history.signals, history.followups)
     file = FileQuality(
         file=Path("/data/followups_2026-01-20.jsonl"), kind="followups", rows=17_700, broken=2, torn_bytes=9
@@ -34,7 +34,7 @@ def a_report() -> Report:
 @cache
 def a_report_of_a_minute() -> Report:
     """One cluster, and therefore no bands."""
-    history = frames(Plan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
+    history = frames(HistoryPlan(signals=6_000, hours=6, markets=6, copies=3.0, seed=3))
     until_ms = history.signals["timestamp_ms"].min() // 60_000 * 60_000 + 60_000
     return report_on(
         history.signals.filter(history.signals["timestamp_ms"] < until_ms),

@@ -12,12 +12,12 @@ from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
 from hip3_tasks.files.line_reader import read_from
-from simulator.history import SMALL, Frames, Kind, Plan, frames, truths, write
+from simulator.history import SMALL, Frames, HistoryPlan, MarketKind, frames, truths, write
 from simulator.history.files import lines
 
-DAYS = Plan(signals=6000, hours=26, markets=16, copies=8, missed_share=0.02, seed=3)
+DAYS = HistoryPlan(signals=6000, hours=26, markets=16, copies=8, missed_share=0.02, seed=3)
 """Small, over a midnight, in several chunks."""
-LARGE = Plan(signals=300_000, hours=48, markets=16, copies=10, seed=5)
+LARGE = HistoryPlan(signals=300_000, hours=48, markets=16, copies=10, seed=5)
 KINDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
 Z_MOST = 4.5
 """Standard errors. Of some 100 numbers with heavy tails none is farther off when they are right."""
@@ -98,8 +98,8 @@ def test_nothing_is_written_where_there_is_data_already(data_dir: Path) -> None:
         write(DAYS, data_dir)
 
 
-@pytest.mark.parametrize("plan", [SMALL, DAYS, Plan(signals=77, hours=0.1, markets=1, copies=30)])
-def test_there_are_as_many_signals_as_asked_for_each_of_its_own_market_and_ms(plan: Plan) -> None:
+@pytest.mark.parametrize("plan", [SMALL, DAYS, HistoryPlan(signals=77, hours=0.1, markets=1, copies=30)])
+def test_there_are_as_many_signals_as_asked_for_each_of_its_own_market_and_ms(plan: HistoryPlan) -> None:
     signals = frames(plan).signals
     assert len(signals) == signals["signal_id"].n_unique() == plan.signals
     assert set(signals["market_key"]) <= set(truths(plan))
@@ -107,7 +107,7 @@ def test_there_are_as_many_signals_as_asked_for_each_of_its_own_market_and_ms(pl
 
 def test_more_signals_than_the_markets_can_have_are_refused() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        frames(Plan(signals=100_000, hours=0.1, markets=1))
+        frames(HistoryPlan(signals=100_000, hours=0.1, markets=1))
 
 
 def test_prices_have_five_significant_digits_at_most_and_sizes_three_decimals() -> None:
@@ -173,7 +173,7 @@ def test_edges_shrink_as_often_as_was_planted(large: Frames) -> None:
 
 def test_a_real_market_pays_above_its_break_even_and_not_below(large: Frames) -> None:
     for market_key, market in truths(LARGE).items():
-        if market.kind is Kind.REAL:
+        if market.kind is MarketKind.REAL:
             rows = large.followups.filter(market_key=market_key, offset_ms=5000)
             wide = pl.col("t0_raw_edge_bps") > market.break_even_bps + 2
             narrow = pl.col("t0_raw_edge_bps") < market.break_even_bps - 1
@@ -192,7 +192,7 @@ def test_the_markout_of_a_real_market_grows_with_the_edge_as_planted(large: Fram
 
 def test_a_structural_market_is_always_on_one_side(large: Frames) -> None:
     for (market_key,), rows in large.signals.group_by("market_key"):
-        is_structural = truths(LARGE)[str(market_key)].kind is Kind.STRUCTURAL
+        is_structural = truths(LARGE)[str(market_key)].kind is MarketKind.STRUCTURAL
         assert rows["side"].n_unique() == (1 if is_structural else 2)
 
 
@@ -204,7 +204,7 @@ def test_the_error_of_a_mean_is_far_larger_than_if_signals_were_independent(larg
 
 
 def test_markets_of_a_minute_move_together_and_neighbouring_minutes_do_not(large: Frames) -> None:
-    noise = [name for name, market in truths(LARGE).items() if market.kind is Kind.NOISE]
+    noise = [name for name, market in truths(LARGE).items() if market.kind is MarketKind.NOISE]
     minutes = (
         large.followups.filter(pl.col("market_key").is_in(noise), offset_ms=5000)
         .group_by("market_key", minute=pl.col("signal_timestamp_ms") // 60_000)

@@ -7,19 +7,19 @@ from random import Random
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from simulator.book import Side
-from simulator.listing import Listing, px_decimals
-from simulator.market import Market
+from simulator.book import SignalSide
+from simulator.listing import MarketListing, px_decimals
+from simulator.market import SimulatedMarket
 from simulator.rule import Rule
 
 prices = st.floats(0.5, 90_000)
-sides = st.sampled_from(Side)
+sides = st.sampled_from(SignalSide)
 edges = st.floats(7.0, 50.0)
 
 
-def market_at(oracle_px: float, *, spread_bps: float = 2.0, seed: int = 0) -> Market:
+def market_at(oracle_px: float, *, spread_bps: float = 2.0, seed: int = 0) -> SimulatedMarket:
     decimals = px_decimals(oracle_px, sz_decimals=1)
-    listing = Listing(
+    listing = MarketListing(
         coin="xyz:TSLA",
         oracle_px=oracle_px,
         mark_px=oracle_px,
@@ -29,7 +29,7 @@ def market_at(oracle_px: float, *, spread_bps: float = 2.0, seed: int = 0) -> Ma
         sz_decimals=1,
         bbo_per_s=2.5,
     )
-    return Market(listing, rng=Random(seed))
+    return SimulatedMarket(listing, rng=Random(seed))
 
 
 @given(oracle_px=prices, side=sides, edge_bps=edges, seed=st.integers())
@@ -66,12 +66,12 @@ def test_a_market_left_alone_never_signals_and_never_crosses(oracle_px, seed, st
 @given(side=sides, seed=st.integers())
 def test_a_converging_book_reaches_the_new_oracle_within_five_seconds(side, seed) -> None:
     market = market_at(433.94, seed=seed)
-    market.stand_off(side, 15.0, at_ms=0)
+    market.start_standoff(side, 15.0, at_ms=0)
     for at_ms in range(0, 6_001, 200):
         market.move_book(at_ms)
     assume(None not in market.book)
     assert 10.0 < market.edge_bps(side) < 20.0
-    market.stand_in(at_ms=10_000)
+    market.end_standoff(at_ms=10_000)
     for at_ms in range(10_000, 16_001, 200):
         market.move_book(at_ms)
     assume(None not in market.book)
@@ -81,16 +81,16 @@ def test_a_converging_book_reaches_the_new_oracle_within_five_seconds(side, seed
 def test_a_side_fires_once_per_change_of_the_oracle_and_not_within_the_cooldown() -> None:
     market = market_at(433.94)
     rule = Rule(market)
-    market.jump_oracle(Side.BUY, 12.0, at_ms=0)
+    market.jump_oracle(SignalSide.BUY, 12.0, at_ms=0)
     assert [rule.count(0), rule.count(10), rule.count(5_000)] == [1, 0, 0]
-    market.jump_oracle(Side.BUY, 14.0, at_ms=5_000)
+    market.jump_oracle(SignalSide.BUY, 14.0, at_ms=5_000)
     assert rule.count(5_000) == 1
-    market.jump_oracle(Side.BUY, 16.0, at_ms=5_300)
+    market.jump_oracle(SignalSide.BUY, 16.0, at_ms=5_300)
     assert [rule.count(5_300), rule.count(5_501)] == [0, 1]
 
 
 def test_a_price_far_from_its_start_is_sent_home() -> None:
     market = market_at(100.0)
-    assert market.homeward_side() is None
-    market.jump_oracle(Side.BUY, 500.0, at_ms=0)
-    assert market.homeward_side() is Side.SELL
+    assert market.return_side() is None
+    market.jump_oracle(SignalSide.BUY, 500.0, at_ms=0)
+    assert market.return_side() is SignalSide.SELL

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.catalogue import QUIET, default_listings
-from simulator.listing import Listing
+from simulator.listing import MarketListing
 from simulator.model import VenueModel
 from simulator.pushes import BboPush, CtxPush, Push
 
@@ -21,14 +21,14 @@ WIRE_NUMBER = re.compile(r"-?\d+\.\d+")
 COOLDOWN_MS = 500
 
 
-def pushes_of(*, rate_per_s: float = 3.0, seed: int = 7, seconds: float) -> tuple[list[Listing], Iterator[Push]]:
+def pushes_of(*, rate_per_s: float = 3.0, seed: int = 7, seconds: float) -> tuple[list[MarketListing], Iterator[Push]]:
     listings = default_listings(rate_per_s=rate_per_s, seed=seed)
     pushes = VenueModel(listings, rate_per_s=rate_per_s, seed=seed).pushes()
     return listings, takewhile(lambda push: push.at_ms <= seconds * 1000, pushes)
 
 
 @cache
-def two_minutes() -> tuple[list[Listing], list[Push]]:
+def two_minutes() -> tuple[list[MarketListing], list[Push]]:
     """The default market, played once for all tests that only look at it."""
     listings, pushes = pushes_of(seconds=120)
     return listings, list(pushes)
@@ -37,7 +37,7 @@ def two_minutes() -> tuple[list[Listing], list[Push]]:
 class Observer:
     """The signal rule written a second time, on prices as the wire gives them."""
 
-    def __init__(self, listings: list[Listing]) -> None:
+    def __init__(self, listings: list[MarketListing]) -> None:
         self.signals: list[tuple[int, str, str]] = []
         self._threshold = {listing.coin: listing.threshold_bps / 1e4 for listing in listings}
         self._oracle: dict[str, float] = {}
@@ -69,7 +69,7 @@ class Observer:
                 self.signals.append((at_ms, coin, side))
 
 
-def signals_in(listings: list[Listing], pushes: Iterable[Push]) -> list[tuple[int, str, str]]:
+def signals_in(listings: list[MarketListing], pushes: Iterable[Push]) -> list[tuple[int, str, str]]:
     observer = Observer(listings)
     for push in pushes:
         observer.observe(push)

@@ -104,7 +104,7 @@ def test_limits_count_open_connections_and_those_of_the_last_minute() -> None:
     usage = Usage(Limits(connections=2, new_connections_per_minute=3))
     assert [usage.take_connection(at_s=0), usage.take_connection(at_s=1)] == [None, None]
     assert usage.take_connection(at_s=2) == "connections"
-    usage.give_back(connections=2)
+    usage.release(connections=2)
     assert usage.take_connection(at_s=3) is None
     assert usage.take_connection(at_s=59) == "new_connections_per_minute"
     assert usage.take_connection(at_s=60) is None
@@ -114,5 +114,5 @@ def test_limits_count_messages_a_minute_and_subscriptions_held() -> None:
     usage = Usage(Limits(subscriptions=1, messages_per_minute=1))
     assert [usage.take_message(at_s=at_s) for at_s in (0, 59, 60)] == [None, "messages_per_minute", None]
     assert [usage.take_subscription(), usage.take_subscription()] == [None, "subscriptions"]
-    usage.give_back(subscriptions=1)
+    usage.release(subscriptions=1)
     assert usage.take_subscription() is None

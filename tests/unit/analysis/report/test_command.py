@@ -22,11 +22,11 @@ from hip3_tasks.analysis.report.export import as_csv
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.cli import app, exit_status
-from simulator.history import Plan, write
+from simulator.history import HistoryPlan, write
 from tests.support.factories import a_followup, a_signal
 from tests.support.generators import Directory
 
-PLAN = Plan(signals=6_000, hours=4, markets=8, copies=6.0, seed=5)
+PLAN = HistoryPlan(signals=6_000, hours=4, markets=8, copies=6.0, seed=5)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from simulator.info import Universe
 from simulator.wire import Subscription
 
 
-class Board:
+class VenueState:
     """Coins not listed cannot be posted; delisted ones can, and stay silent."""
 
     def __init__(self, universe: Universe) -> None:
@@ -26,12 +26,12 @@ class Board:
         self._is_delisted = {market["name"]: bool(market.get("isDelisted")) for market in markets}
         self._frames = {key: frame for key, frame in self._frames.items() if self._is_live(key.coin)}
 
-    def lists(self, coin: str) -> bool:
+    def has(self, coin: str) -> bool:
         return coin in self._is_delisted
 
     def post(self, subscription: Subscription, frame: bytes) -> tuple[Client, ...]:
         """Keep the frame for later subscribers and return those of now; ValueError for a coin not listed."""
-        if not self.lists(subscription.coin):
+        if not self.has(subscription.coin):
             raise ValueError(f"{subscription.coin} is not in the universe")
         if not self._is_live(subscription.coin):
             return ()
