@@ -1,5 +1,5 @@
-"""A venue with Hyperliquid's own shape: a market model and a protocol server that know nothing of each other.
+"""A simulated venue with Hyperliquid's protocol: a market model and a protocol server, independent of each other.
 
-`model` says what happens and when (pure, seeded, virtual time), `server` speaks the wire, `pacing` joins them
-on real time. Tests script the server without the model.
+`model` generates the events (pure, seeded, virtual time), `server` implements the protocol, `pacing` connects them in
+real time. Tests drive the server without the model.
 """

@@ -1,4 +1,4 @@
-"""`python -m simulator`: a simulated venue on a local port, until it is told to stop."""
+"""`python -m simulator`: run a simulated venue on a local port until SIGINT or SIGTERM."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ app = typer.Typer(add_completion=False)
 def main(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8701,
-    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Signals a second, all markets together.")] = 3.0,
+    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Signals per second, all markets together.")] = 3.0,
     seed: Annotated[int, typer.Option(help="The same seed and rate give the same market.")] = 7,
     from_file: Annotated[
         Path | None,
-        typer.Option("--from", metavar="FILE", help="Start from the xyz markets of such a frame (allDexsAssetCtxs)."),
+        typer.Option("--from", metavar="FILE", help="Start from the xyz markets of a recorded allDexsAssetCtxs frame."),
     ] = None,
     expire_every: Annotated[
         float,
-        typer.Option(min=0, metavar="SECONDS", help="Close all sockets as Expired this often; 0: never."),
+        typer.Option(min=0, metavar="SECONDS", help="Close all sockets as Expired at this interval; 0: never."),
     ] = 150.0,
     parent_pid: Annotated[
-        int | None, typer.Option(metavar="PID", help="End when this process is no longer the parent.")
+        int | None, typer.Option(metavar="PID", help="Stop when this process is no longer the parent.")
     ] = None,
 ) -> None:
-    """A simulated venue with Hyperliquid's own shape: BASE/info answers POST, BASE/ws is the websocket.
+    """Run a simulated venue with Hyperliquid's protocol: BASE/info answers POST, BASE/ws is the websocket.
 
-    Prints its base URL once it listens. Ctrl-C and SIGTERM end it.
+    Prints its base URL once it listens. Ctrl-C and SIGTERM stop it.
     """
     listings = _listings(from_file, rate_per_s=rate, seed=seed)
     model = VenueModel(listings, rate_per_s=rate, seed=seed)
     venue = VenueServer(universe(listings), host=host, port=port)
-    # The base URL has stdout to itself.
+    # Logs go to stderr, so that stdout holds only the base URL.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(_serve(venue, model, expire_every_s=expire_every, parent_pid=parent_pid))
 
@@ -66,7 +66,7 @@ def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[M
 
 
 async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None) -> None:
-    """Play the model until a signal or the parent's end; the first task to fail ends all, loudly."""
+    """Play the model until a signal arrives or the parent ends. Raises the exception of the first task that fails."""
     try:
         await venue.start()
     except OSError as error:
@@ -97,7 +97,7 @@ async def _parent_gone(parent_pid: int) -> None:
 
 
 def run() -> int:
-    """The command's exit status; an error is one line on stderr, not a usage screen."""
+    """Run the command and return its exit status. An error is one line on stderr, without the usage text."""
     try:
         return int(app(standalone_mode=False) or 0)
     except typer.TyperException as error:

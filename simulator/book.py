@@ -1,4 +1,4 @@
-"""The touch of one market, in whole ticks, so that a bid always stands below its ask."""
+"""Best bid and ask of one market, in whole ticks, so that the bid is always below the ask."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class SignalSide(IntEnum):
-    """What a signal on it would do; the value is the sign of the edge."""
+    """Side that a signal trades; the value is the sign of its edge."""
 
     BUY = 1
     SELL = -1
@@ -20,13 +20,13 @@ class Touch(NamedTuple):
 
 
 class Book(NamedTuple):
-    """Either side may be missing."""
+    """The two touches of a market; a side without quotes is None."""
 
     bid: Touch | None
     ask: Touch | None
 
     def edge_bps(self, side: SignalSide, *, oracle_ticks: int) -> float | None:
-        """How far the touch is priced through the oracle; None unless both sides are quoted."""
+        """Edge of the touch against the oracle; None unless both sides are quoted."""
         if self.bid is None or self.ask is None:
             return None
         touch = self.ask if side is SignalSide.BUY else self.bid

@@ -1,4 +1,4 @@
-"""How many signals a dex owes to its rate, and how it spends them: some all the time, the rest in bursts."""
+"""Signal budget of a dex: its rate accrues credit, which it spends partly all the time and partly in bursts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEAD_START_S = 2.0
 
 
 class SignalBudget:
-    """Income is the rate, each signal that the rule counts is spent; what is left saves up for a burst."""
+    """The rate adds to the balance, each signal that the rule counts is subtracted; a large balance starts a burst."""
 
     def __init__(self, *, rate_per_s: float, rng: Random) -> None:
         self.rate_per_s = rate_per_s
@@ -24,7 +24,7 @@ class SignalBudget:
         self._balance -= signals
 
     def for_oracle_update(self, at_ms: float, *, limit: int) -> int:
-        """Signals that the oracle update of this instant shall set off."""
+        """Number of signals that the oracle update at this instant has to cause, at most `limit`."""
         income = self.rate_per_s * (at_ms - self._accrued_at_ms) / 1e3
         self._accrued_at_ms = at_ms
         self._balance += income
@@ -35,11 +35,14 @@ class SignalBudget:
         return min(limit, self._poisson(ORDINARY_SHARE * income))
 
     def gap_between_updates_ms(self) -> float:
-        """Time to the next signal that no oracle update sets off."""
+        """Time to the next signal that no oracle update causes."""
         return self._rng.expovariate(BETWEEN_UPDATES_SHARE * self.rate_per_s / 1e3)
 
     def standing_change_chance(self, *, standing: int, update_s: float) -> float:
-        """How often each of so many standing markets may change its oracle, every change being a signal."""
+        """Probability that a market with a standing offset changes its oracle in an update; each change is a signal.
+
+        `standing` is the number of these markets.
+        """
         return min(0.6, STANDING_SHARE * self.rate_per_s * update_s / max(1, standing))
 
     def _next_burst_size(self) -> int:

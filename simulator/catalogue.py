@@ -1,4 +1,4 @@
-"""The markets that a simulated venue lists by default, at the invented prices of a plausible day."""
+"""The markets that the simulated venue lists by default, at invented but plausible prices."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ WITHOUT_GROWTH_MODE = {"xyz:XYZ100", "xyz:DXY", "xyz:IBM", "para:OTHERS"}
 DELISTED = "xyz:BYND 2.6117 1    gone:ALPHA 100.0 2    gone:BETA 24.251 2"
 SPARE_DEX = "mkts"
 
-# One market gives a signal for most oracle updates (one each 3.4 s) and a few between them, but not more.
+# One market can give a signal at most oracle updates (one every 3.4 s) and a few between them, but not more.
 SIGNALS_PER_MARKET_S = 0.27
 
 
 def default_listings(*, rate_per_s: float, seed: int) -> list[MarketListing]:
-    """About sixty live markets on `xyz` and `para`, a delisted coin in `xyz`, and `gone`, wholly delisted.
+    """About sixty live markets on `xyz` and `para`, a delisted coin in `xyz`, and `gone`, a fully delisted dex.
 
-    A rate beyond what they can carry is met by listing more markets, not by a faster oracle than the real.
+    A rate above their capacity is reached by listing more markets, not by an oracle faster than the real one.
     """
     rng = Random(seed)  # nosec B311  # no secret, a market
     rows = [(row, False) for row in _rows(LIVE)] + [(row, True) for row in _rows(DELISTED)]
@@ -47,7 +47,7 @@ def default_listings(*, rate_per_s: float, seed: int) -> list[MarketListing]:
 
 
 def with_spare_markets(listings: list[MarketListing], *, rate_per_s: float, rng: Random) -> list[MarketListing]:
-    """The listings, and as many quietly quoted `mkts:N000`... as it takes to carry the rate."""
+    """The listings, plus as many slowly quoted markets `mkts:N000`, `mkts:N001` and so on as the rate needs."""
     live = sum(1 for listing in listings if not listing.is_delisted)
     missing = max(0, math.ceil(rate_per_s / SIGNALS_PER_MARKET_S) - live)
     names = (f"{SPARE_DEX}:N{number:03d}" for number in range(missing))

@@ -1,4 +1,4 @@
-"""One websocket connection of the venue: its subscriptions and its bounded outbox."""
+"""One websocket connection to the venue: its subscriptions and its bounded outbox."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CLOSE_TIMEOUT_S = 1.0
 
 
 class Client:
-    """Frames wait in the outbox and leave in order; a client that lets the outbox fill up is dropped.
+    """Frames wait in the outbox and are sent in order; a client whose outbox is full is dropped.
 
-    So a slow reader costs at most `outbox_limit` references to frames that other clients share.
+    A slow reader therefore costs at most `outbox_limit` references to frames that other clients share.
     """
 
     def __init__(
@@ -31,25 +31,25 @@ class Client:
         self.restart_idle_timer()
 
     def send(self, frame: bytes) -> bool:
-        """Queue a frame; False when the client had to be dropped for it."""
+        """Queue a frame; False when the outbox is full and the client was dropped."""
         return self._put(frame)
 
     def restart_idle_timer(self) -> None:
-        """Start the idle time anew."""
+        """Restart the time after which an idle connection is closed."""
         self.sent_at_s = asyncio.get_running_loop().time()
 
     def close(self, reason: str) -> None:
-        """Close in order (1000 and the reason), after the frames that already wait."""
+        """Close cleanly (1000 and the reason), after the frames that already wait."""
         self.is_closing = True
         self._close_reason = reason.encode()
         self._put(None)
 
     def abort(self) -> None:
-        """End the transport at once; the peer sees 1006, no close frame."""
+        """Close the transport at once; the peer sees 1006, without a close frame."""
         self._transport.abort()
 
     async def write_out(self) -> None:
-        """Send what the outbox holds until the connection ends."""
+        """Send the frames of the outbox until the connection ends."""
         try:
             while (frame := await self._outbox.get()) is not None:
                 await self.socket.send_frame(frame, WSMsgType.TEXT)

@@ -1,4 +1,4 @@
-"""One market's `activeAssetCtx` as the venue would fill it."""
+"""The `activeAssetCtx` of one market, filled as on the real venue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TRADE_CHANCE = 0.3
 
 
 class Context:
-    """Volumes grow and the mark follows when the market has changed; else the last context repeats."""
+    """When the market has changed, volumes grow and the mark price follows; otherwise the last context repeats."""
 
     def __init__(self, listing: MarketListing, *, rng: Random) -> None:
         self._decimals = listing.px_decimals
@@ -27,7 +27,7 @@ class Context:
         self._ctx: dict[str, Any] = {}
 
     def ctx(self, *, oracle_ticks: int, book: Book) -> dict[str, Any]:
-        """The context of this state; the same object as long as the state is the same."""
+        """The context of this state; the same object while the state does not change."""
         if self._shown != (oracle_ticks, book):
             oracle_px = oracle_ticks / 10.0**self._decimals
             if self._shown is not None:
@@ -39,7 +39,7 @@ class Context:
 
     @classmethod
     def frozen(cls, listing: MarketListing, *, rng: Random) -> dict[str, Any]:
-        """The context of a delisted market: its last oracle, no book."""
+        """The context of a delisted market: its last oracle price, without a book."""
         return cls(listing, rng=rng).ctx(oracle_ticks=listing.oracle_ticks, book=Book(None, None))
 
     def _fill(self, oracle_px: float, book: Book) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Context:
         return ctx
 
     def _impact_pxs(self, bid: Touch, ask: Touch) -> tuple[float, float]:
-        """What a larger order would pay: up to a few ticks worse than the touch."""
+        """Prices of a larger order (sell, buy): up to a few ticks worse than the touch."""
         depth_ticks = self._rng.choice((0.0, 0.3, 0.8, 1.9))
         ticks_per_px = 10.0**self._decimals
         return (bid.ticks - depth_ticks) / ticks_per_px, (ask.ticks + depth_ticks) / ticks_per_px

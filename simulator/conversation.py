@@ -1,4 +1,4 @@
-"""How the venue answers one client: pings, subscriptions, and what it holds against the clumsy."""
+"""The venue's replies to one client: pongs, acknowledgements, and error frames for requests that break a limit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simulator.wire import PONG, RequestError, Subscription, ack_frame, error_fr
 
 
 class Venue(Protocol):
-    """What a conversation needs of its venue."""
+    """The parts of the venue server that a conversation uses."""
 
     violations: Counter[str]
     ack_delay_s: float
@@ -22,7 +22,7 @@ class Venue(Protocol):
 
 
 class Conversation:
-    """Requests of one client; each limit it exceeds is counted by name and answered with an error frame."""
+    """Requests of one client. Each request over a limit is counted by the limit's name and gets an error frame."""
 
     def __init__(self, client: Client, state: VenueState, *, venue: Venue) -> None:
         self._client = client
@@ -40,7 +40,7 @@ class Conversation:
         if subscription is None:
             self._venue.send(self._client, PONG)
         elif not self._state.has(subscription.coin) or subscription.coin in self._venue.unknown:
-            # The venue's harshest habit: one unknown coin costs the whole socket, without a close frame.
+            # As on the real venue: one unknown coin ends the whole connection, without a close frame.
             self._client.abort()
         elif method == "subscribe":
             self._subscribe(subscription)
@@ -48,7 +48,7 @@ class Conversation:
             self._unsubscribe(subscription)
 
     def end(self) -> None:
-        """Forget the client's subscriptions."""
+        """Remove the client's subscriptions."""
         for subscription in self._client.subscriptions:
             self._state.remove(self._client, subscription)
         self._client.usage.release(subscriptions=len(self._client.subscriptions))
@@ -68,8 +68,8 @@ class Conversation:
         if subscription not in self._client.subscriptions:
             return
         self._venue.send(self._client, ack_frame("subscribe", subscription))
-        if state := self._state.add(self._client, subscription):
-            self._venue.send(self._client, state)
+        if frame := self._state.add(self._client, subscription):
+            self._venue.send(self._client, frame)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
         if subscription not in self._client.subscriptions:

@@ -1,4 +1,4 @@
-"""The markets of one dex: one oracle moves them all together, and the dex decides who is dislocated when."""
+"""The markets of one dex: one oracle moves them together, and the dex chooses which are dislocated, and when."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STANDING_MS = (120_000.0, 480_000.0)
 
 
 class Dex:
-    """Live markets only; a dex without any has nothing to tell after its opening."""
+    """The live markets of a dex; one without live markets makes no events after its opening."""
 
     def __init__(self, listings: list[MarketListing], *, rate_per_s: float, rng: Random) -> None:
         self._rng = rng
@@ -43,7 +43,7 @@ class Dex:
         return self._budget.gap_between_updates_ms()
 
     def update_oracle(self, at_ms: int) -> Iterator[CtxPush]:
-        """One oracle update: a few markets jump away from their books, many drift, the rest stay."""
+        """Make one oracle update: a few oracles jump away from their books, many drift, the rest do not move."""
         self._change_standing(at_ms)
         can_jump = [live for live in self.markets if live.can_jump()]
         count = self._budget.for_oracle_update(at_ms, limit=int(MAX_BURST_SHARE * len(can_jump)))
@@ -57,7 +57,7 @@ class Dex:
             yield live.ctx_push(at_ms)
 
     def jump_a_book(self, at_ms: int) -> None:
-        """One book leaves its oracle between two updates; the market shows it with its next requote."""
+        """Move one book away from its oracle between two updates; its next requote shows the move."""
         side = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
         ready = [live for live in self.markets if live.can_fire(side)]
         if ready:
@@ -79,7 +79,7 @@ class Dex:
         return self._budget.standing_change_chance(standing=len(self._standing), update_s=UPDATE_GAP_MS / 1e3)
 
     def _change_standing(self, at_ms: int) -> None:
-        """Call back the markets that have stood off long enough, and send others."""
+        """End the standing offsets that have lasted long enough, and start others."""
         for live in self._standing:
             if at_ms >= live.standoff_until_ms:
                 live.market.end_standoff(at_ms=at_ms)

@@ -1,4 +1,4 @@
-"""The info endpoint's answers, computed from the universe and the last known contexts."""
+"""Answers of the info endpoint, computed from the universe and the last known contexts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEPLOYER = "0x00000000000000000000000000000000000000{:02x}"
 
 
 def answer(request: Any, *, universe: Universe, ctxs: dict[str, dict[str, Any]]) -> Answer:
-    """HTTP status and JSON body for one info request; the first dex (no name) exists and lists nothing."""
+    """HTTP status and JSON body for one info request. The first dex, which has no name, lists no markets."""
     if not isinstance(request, dict):
         return UNPROCESSABLE
     if request.get("type") == "perpDexs":
@@ -36,12 +36,12 @@ def answer(request: Any, *, universe: Universe, ctxs: dict[str, dict[str, Any]])
 
 
 def _ctx(coin: str, ctxs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The last context; a market that nobody has priced yet shows a zero oracle and no book."""
+    """The last context. As on the venue, a market without a price yet shows the oracle price "0.0" and no book."""
     return ctxs.get(coin) or asset_ctx(oracle_px="0.0")
 
 
 def _dex(name: str, markets: list[dict[str, Any]], index: int) -> dict[str, Any]:
-    # Alphabetical, unlike `meta`, as on the real venue: an asset's index taken from here is wrong.
+    # Sorted by name, unlike `meta`, as on the real venue: these positions are not the assets' indices.
     coins = sorted(market["name"] for market in markets)
     return {
         "name": name,

@@ -1,4 +1,4 @@
-"""What the venue allows one IP address, and what each address has used of it."""
+"""The venue's limits per IP address, and the usage of one address."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MINUTE_S = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Per IP address; the defaults are the real venue's."""
+    """Limits per IP address; the defaults are those of the real venue."""
 
     connections: int = 10
     new_connections_per_minute: int = 30
@@ -20,7 +20,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Usage:
-    """One address against the limits; a `take_` that would exceed one changes nothing and names the limit."""
+    """Usage of one address. A `take_` method returns None, or the name of the limit that it would exceed."""
 
     limits: Limits
     connections: int = 0

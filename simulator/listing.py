@@ -1,4 +1,4 @@
-"""One listed market: its name, its starting state and the facts that `meta` tells about it."""
+"""One listed market: its name, its starting state and its entry in `meta`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUIET_BBO_PER_S = (0.03, 0.06)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketListing:
-    """A market as it stands before the first event; `bid_px` and `ask_px` are absent without a book."""
+    """State of a market before the first event; `bid_px` and `ask_px` are None without a book."""
 
     coin: str
     oracle_px: float
@@ -42,12 +42,12 @@ class MarketListing:
 
     @property
     def threshold_bps(self) -> float:
-        """The edge at which a detector with the project's default costs would fire."""
+        """Raw edge at which a detector with the project's default costs fires."""
         fee_bps = GROWTH_TAKER_FEE_BPS if self.growth_mode else TAKER_FEE_BPS
         return fee_bps + SLIPPAGE_BPS + MIN_EDGE_BPS
 
     def meta(self) -> dict[str, Any]:
-        """The market's entry in `meta`: flags that do not hold are absent, as on the wire."""
+        """The market's entry in `meta`; false flags are left out, as on the real venue."""
         entry: dict[str, Any] = {
             "szDecimals": self.sz_decimals,
             "name": self.coin,
@@ -65,7 +65,7 @@ class MarketListing:
 
 
 def px_decimals(px: float, *, sz_decimals: int) -> int:
-    """Decimals of a price on the venue: five significant figures, at most 6 - szDecimals decimals."""
+    """Decimals of a price on the venue: five significant figures, but at most 6 - szDecimals decimals."""
     by_figures = SIGNIFICANT_FIGURES - 1 - math.floor(math.log10(px))
     return max(0, min(by_figures, MAX_PX_DECIMALS - sz_decimals))
 

@@ -1,4 +1,4 @@
-"""A live market with what the venue shows of it and what its budget pays for it."""
+"""A live market with its context, its signal rule and the budget of its dex."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.wire import BookLevel
 
 
 class LiveMarket:
-    """Turns the market's state into pushes; every signal that a push sets off is spent from the budget."""
+    """Turns the market's state into pushes; each signal that a push causes is subtracted from the budget."""
 
     def __init__(self, listing: MarketListing, *, budget: SignalBudget, rng: Random) -> None:
         self.listing = listing
@@ -37,11 +37,11 @@ class LiveMarket:
         return CtxPush(at_ms=at_ms, coin=self.listing.coin, ctx=ctx)
 
     def can_jump(self) -> bool:
-        """Only a market quoted on both sides, and not standing off its oracle, is sent off it."""
+        """Whether the market may be dislocated: it is quoted on both sides and has no standing offset."""
         return not self.market.standing_offset_bps and None not in self.market.book
 
     def can_fire(self, side: SignalSide) -> bool:
-        """Whether a touch through the oracle on that side would be a new signal."""
+        """Whether an edge on that side would be a new signal."""
         return self.can_jump() and not self._rule.has_fired(side)
 
     def _level(self, touch: Touch | None) -> BookLevel | None:

@@ -1,4 +1,4 @@
-"""One market in virtual time: an oracle that steps, and a book that follows it, leads it or stands off."""
+"""One market in virtual time: an oracle that steps, and a book that follows it, leads it or keeps an offset."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from simulator.book import Book, SignalSide
 from simulator.listing import MarketListing
 from simulator.quoter import Quoter
 
-# A calm book stays within this share of its threshold: only what is meant to be a signal becomes one.
+# A calm book stays within this share of the threshold, so that only planned dislocations become signals.
 CALM_SHARE = 0.7
 BOOK_NOISE_BPS = 0.6
 ORACLE_NOISE_BPS = 1.2
 BOOK_CONVERGES_CHANCE = 0.6
 ORACLE_RETURN_CHANCE = 0.75
-# A book on its way is requoted faster than one at rest.
+# A converging book is requoted faster than a calm one.
 CONVERGING_GAP_MS = 350.0
 MAX_DRIFT = 0.02
 
 
 class Convergence(NamedTuple):
-    """The book's way from an old mid to where it belongs."""
+    """Linear movement of the book from an old mid to its fair value."""
 
     from_ticks: float
     since_ms: float
@@ -30,7 +30,7 @@ class Convergence(NamedTuple):
 
 
 class SimulatedMarket:
-    """Prices are in ticks. At most one dislocation is open: the book converges or awaits the oracle."""
+    """Prices are in ticks. At most one dislocation is open: the book converges, or waits for the oracle."""
 
     def __init__(self, listing: MarketListing, *, rng: Random) -> None:
         self.listing = listing
@@ -51,14 +51,14 @@ class SimulatedMarket:
         return self.book.edge_bps(side, oracle_ticks=self.oracle_ticks)
 
     def return_side(self) -> SignalSide | None:
-        """The side whose oracle jump leads back to the starting price; None while the price is near it."""
+        """The side whose oracle jump leads back to the starting price; None while the price is close to it."""
         drift = self.oracle_ticks / self._home_ticks - 1
         if abs(drift) < MAX_DRIFT:
             return None
         return SignalSide.SELL if drift > 0 else SignalSide.BUY
 
     def move_book(self, at_ms: float) -> bool:
-        """Requote at this instant; False when the book came out as it was."""
+        """Requote at this instant; False when the book did not change."""
         self._mid_ticks = self._next_mid(at_ms)
         is_calm = self._convergence is None and not self._awaits_oracle
         book = self._quoter.with_hole(self._quoter.quote(self._mid_ticks), at_ms=at_ms, may_open=is_calm)
@@ -69,7 +69,7 @@ class SimulatedMarket:
         return is_new
 
     def drift_oracle(self, *, change_chance: float) -> bool:
-        """An oracle update without news; False when the price stays, as it often does."""
+        """Make an oracle update without news; False when the price does not change, which is frequent."""
         fair = self._mid_ticks / (1 + self.standing_offset_bps / 1e4)
         if self._awaits_oracle:
             if self._rng.random() > ORACLE_RETURN_CHANCE:
@@ -82,7 +82,7 @@ class SimulatedMarket:
         return self._set_oracle(self._calm_oracle((self.oracle_ticks + fair) / 2 + noise))
 
     def jump_oracle(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
-        """An oracle update that leaves the touch this far behind; most books follow it, some sit it out."""
+        """Make an oracle update that gives the touch this edge. Most books then follow it, the others wait."""
         assert self.book.bid is not None
         assert self.book.ask is not None
         if side is SignalSide.BUY:
@@ -93,21 +93,21 @@ class SimulatedMarket:
         self._dislocate(at_ms, book_converges=self._rng.random() < BOOK_CONVERGES_CHANCE)
 
     def jump_book(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
-        """A book that leaves the oracle by that much, at its next requote; mostly the oracle follows."""
+        """Move the book so that its next requote has this edge. Mostly the oracle then follows the book."""
         through = self.oracle_ticks * (1 - side * edge_bps / 1e4)
-        # A quote may lie a tick and a half nearer than its mid says.
+        # Rounding may quote the touch up to a tick and a half closer to the oracle than its mid implies.
         self._mid_ticks = through - side * (self._quoter.spread_ticks / 2 + 1.5)
         self.next_bbo_ms = at_ms
         self._dislocate(at_ms, book_converges=self._rng.random() > BOOK_CONVERGES_CHANCE)
 
     def start_standoff(self, side: SignalSide, edge_bps: float, *, at_ms: float) -> None:
-        """Let the book go off the oracle by that much, and stay there."""
+        """Let the book move to a standing offset from the oracle, with this edge."""
         half_spread_bps = self._quoter.spread_ticks / 2 / self.oracle_ticks * 1e4
         self.standing_offset_bps = -side * (edge_bps + half_spread_bps)
         self._converge(at_ms)
 
     def end_standoff(self, *, at_ms: float) -> None:
-        """Let the book come back to the oracle."""
+        """Let the book return to the oracle."""
         self.standing_offset_bps = 0.0
         self._converge(at_ms)
 
@@ -152,7 +152,7 @@ class SimulatedMarket:
         return min(max(ticks, self.oracle_ticks - room), self.oracle_ticks + room)
 
     def _calm_oracle(self, ticks: float) -> float:
-        """The nearest oracle price that makes no signal of the book as it stands."""
+        """The nearest oracle price at which the current book is no signal."""
         if self.standing_offset_bps:
             return ticks
         highest = math.inf if self.book.ask is None else self.book.ask.ticks / (1 - self._calm_share())

@@ -24,7 +24,7 @@ Event = Callable[[int], Iterable[Push]]
 
 
 class VenueModel:
-    """The same listings, rate and seed give the same pushes, for ever."""
+    """The same listings, rate and seed always give the same pushes."""
 
     def __init__(self, listings: list[MarketListing], *, rate_per_s: float, seed: int) -> None:
         self._rng = Random(seed)  # nosec B311  # no secret, a market
@@ -39,7 +39,7 @@ class VenueModel:
         self._markets = [market for dex in self._dexes for market in dex.markets]
 
     def pushes(self) -> Iterator[Push]:
-        """The state of every market at 0 ms, then every change and heartbeat, in order of time."""
+        """Yield the state of every market at 0 ms, then every change and heartbeat, in order of time. Never ends."""
         yield from self._opening()
         self._schedule_all()
         while True:
@@ -66,7 +66,7 @@ class VenueModel:
         heapq.heappush(self._timeline, (at_ms, next(self._order), event))
 
     def _block(self, at_ms: int) -> Iterator[Push]:
-        """All books that changed since the last block leave together, and equally late."""
+        """Send all books that changed since the last block, together and with the same delay."""
         self._schedule_event(at_ms + self._rng.randint(*BLOCK_MS), self._block)
         deviation_ms = self._rng.gauss(0.0, BLOCK_AGE_SPREAD_MS)
         age_ms = round(BLOCK_AGE_MS + max(-MAX_AGE_SPREAD_MS, min(deviation_ms, MAX_AGE_SPREAD_MS)))

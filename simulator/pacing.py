@@ -1,4 +1,4 @@
-"""Joins model and server on real time: the one file here that reads the clock."""
+"""Connects model and server in real time; no other file of the simulator reads the clock."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from simulator.server import VenueServer
 
 log = structlog.get_logger()
 
-# A short delay is made up for; after a longer one the model goes on from now, and its time has stood still.
+# The model catches up after a shorter delay. After a longer one its time is shifted, and it continues from now.
 MAX_DELAY_S = 0.25
 
 
 async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
-    """Publish each push at its instant, for as long as there are any."""
+    """Publish each push at its instant, until there are no more."""
     loop = asyncio.get_running_loop()
     began_at_s = loop.time()
     for at_ms, together in groupby(pushes, key=lambda push: push.at_ms):
@@ -32,7 +32,7 @@ async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
 
 
 async def expire_regularly(venue: VenueServer, *, interval_s: float, away_s: float = 1.0) -> None:
-    """Close all sockets as `Expired` and let nobody in for a moment, again and again."""
+    """Close all sockets as `Expired` at each interval, and refuse new ones for `away_s`. Never returns."""
     while True:
         await asyncio.sleep(interval_s)
         venue.refuse(True)

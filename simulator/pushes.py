@@ -1,4 +1,4 @@
-"""What the model emits: one market's new book or context, at an instant of virtual time."""
+"""Events of the model: a market's new book or context, at an instant of virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from simulator.wire import BookLevel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BboPush:
-    """A changed book; it leaves `age_ms` after the block that made it."""
+    """A changed book, sent `age_ms` after the time of its block."""
 
     at_ms: int
     coin: str
@@ -21,7 +21,7 @@ class BboPush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CtxPush:
-    """A market's whole context, changed or repeated."""
+    """A market's complete context, changed or repeated."""
 
     at_ms: int
     coin: str

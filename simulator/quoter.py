@@ -1,4 +1,4 @@
-"""How a book is quoted around its mid: spread, sizes, and now and then a side or two missing."""
+"""Quotes of a book around its mid: spread, sizes, and sometimes one or both sides missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TYPICAL_NOTIONAL_USD = 3_000.0
 
 
 class Quoter:
-    """Quotes of one market; the spread is its typical one, give or take a tick."""
+    """Quotes one market; its spread is the typical one, or a tick more or less."""
 
     def __init__(self, listing: MarketListing, *, spread_ticks: int, rng: Random) -> None:
         self.spread_ticks = spread_ticks
@@ -25,13 +25,13 @@ class Quoter:
         self._rng = rng
 
     def quote(self, mid_ticks: float) -> Book:
-        """A two-sided book around the mid, no more than a tick aside of it."""
+        """A two-sided book around the mid, at most a tick away from it."""
         spread = max(1, self.spread_ticks + self._rng.choice((-1, 0, 0, 0, 1)))
         bid = max(1, round(mid_ticks - spread / 2))
         return Book(self._touch(bid), self._touch(bid + spread))
 
     def with_hole(self, book: Book, *, at_ms: float, may_open: bool) -> Book:
-        """The book without the sides that are missing at this instant."""
+        """The book without the sides that are missing at this instant. `may_open` lets a new hole begin."""
         if may_open and self._rng.random() < HOLE_CHANCE:
             self._hole = self._rng.choice(HOLES)
             self.hole_until_ms = at_ms + self._rng.uniform(1_000, 6_000)

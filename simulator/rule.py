@@ -1,4 +1,4 @@
-"""The signal rule as a detector would apply it, by which the model counts what it sets off."""
+"""The detector's signal rule, with which the model counts the signals that it causes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COOLDOWN_MS = 500.0
 
 
 class Rule:
-    """A side of the market fires at the threshold: once per oracle change, not twice within the cooldown."""
+    """A side fires at the threshold: once per oracle change, and not twice within the cooldown."""
 
     def __init__(self, market: SimulatedMarket) -> None:
         self._market = market
@@ -20,14 +20,14 @@ class Rule:
         self._fired_at_ms = dict.fromkeys(SignalSide, -math.inf)
 
     def count(self, at_ms: float) -> int:
-        """Signals of the market's state at this instant."""
+        """Number of new signals that the market's state at this instant gives."""
         if self._market.oracle_ticks != self._oracle_ticks:
             self._oracle_ticks = self._market.oracle_ticks
             self._fired.clear()
         return sum(self._fires(side, at_ms) for side in SignalSide)
 
     def has_fired(self, side: SignalSide) -> bool:
-        """Whether the side has to wait for the oracle's next change."""
+        """Whether the side has fired since the last oracle change; it then waits for the next one."""
         return side in self._fired
 
     def _fires(self, side: SignalSide, at_ms: float) -> bool:

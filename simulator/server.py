@@ -1,4 +1,4 @@
-"""The venue's protocol without a model: who holds a `VenueServer` decides what it says and how it fails."""
+"""The venue's protocol without a model: the owner of a `VenueServer` decides what it publishes and how it fails."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SHUTDOWN_TIMEOUT_S = 1.0
 
 
 class VenueServer:
-    """Serves `BASE/info` and `BASE/ws` on one event loop; no method but start and stop waits.
+    """Serves `BASE/info` and `BASE/ws` on one event loop; only start and stop wait.
 
     Public counters: `violations` by limit, `connections_opened`, `clients_dropped` (too slow) and
-    `info_requests` by type. `ack_delay_s` delays every acknowledgement and the start of its subscription; coins in
-    `unknown` are listed by the info endpoint and yet cost the socket that subscribes to them.
+    `info_requests` by type. `ack_delay_s` delays every acknowledgement and the start of its subscription. The info
+    endpoint lists the coins in `unknown`, but a subscription to one of them ends its connection.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class VenueServer:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        """Listen; OSError when the port is taken."""
+        """Listen. Raises OSError when the port is in use."""
         app = web.Application()
         app.router.add_post("/info", self._info)
         app.router.add_get("/ws", self._websocket)
@@ -67,7 +67,7 @@ class VenueServer:
         except OSError:
             await self._runner.cleanup()
             raise
-        # A venue that is started again stands where its clients look for it.
+        # Keep the port, so that clients find the venue again after a restart.
         self._port = self._runner.addresses[0][1]
         self._idle_watch = asyncio.create_task(self._close_idle())
 
@@ -84,50 +84,53 @@ class VenueServer:
         return f"http://{self._host}:{self._port}"
 
     def publish_bbo(self, coin: str, bid: AnyLevel | None, ask: AnyLevel | None, *, time_ms: int) -> None:
-        """Send a book to its subscribers and keep it for later ones; ValueError for a coin not listed."""
+        """Send a book to its subscribers and store it for later ones. Raises ValueError for an unlisted coin."""
         self._publish(Subscription("bbo", coin), bbo_frame(coin, bid, ask, time_ms=time_ms))
 
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
-        """Send a context likewise; that of a delisted coin shows in `metaAndAssetCtxs` only."""
+        """Send and store a context; that of a delisted coin appears in `metaAndAssetCtxs` only.
+
+        Raises ValueError for an unlisted coin.
+        """
         self._publish(Subscription("activeAssetCtx", coin), ctx_frame(coin, ctx))
         self._state.ctxs[coin] = ctx
 
     def send_raw(self, text: str) -> None:
-        """Send any text to every open socket."""
+        """Send a text unchanged to every open socket."""
         for client in tuple(self._clients):
             self.send(client, text.encode())
 
     def set_universe(self, universe: Universe) -> None:
-        """New listings, delistings: of a market delisted or gone its subscribers hear nothing more."""
+        """Replace the universe; subscribers of markets that were delisted or removed get no more frames."""
         self._state.relist(universe)
 
     def drop_connections(self) -> None:
-        """Abort every socket: the clients see 1006."""
+        """Abort every socket; the clients see 1006."""
         for client in tuple(self._clients):
             client.abort()
 
     def expire_connections(self) -> None:
-        """Close every socket as the venue does every few hours: 1000 `Expired`."""
+        """Close every socket with 1000 `Expired`, as the venue does every few hours."""
         for client in tuple(self._clients):
             client.close("Expired")
 
     def stall(self, stalled: bool) -> None:
-        """Keep sockets open and send nothing, not even pongs; frames of that time are lost."""
+        """Keep sockets open but send nothing, not even pongs; the frames of that time are lost."""
         self._stalled = stalled
         for client in self._clients:
             client.restart_idle_timer()
 
     def refuse(self, refusing: bool) -> None:
-        """Answer new websocket connections with 503; open ones and the info endpoint are untouched."""
+        """Answer new websocket connections with 503; open ones and the info endpoint are not affected."""
         self._refusing = refusing
 
     @property
     def connection_count(self) -> int:
-        """Open websocket connections."""
+        """Number of open websocket connections."""
         return len(self._clients)
 
     def subscriptions_by_coin(self) -> Counter[str]:
-        """Acknowledged subscriptions of open connections, both types together."""
+        """Number of acknowledged subscriptions of open connections, both types together."""
         return self._state.subscriptions_by_coin()
 
     def _publish(self, subscription: Subscription, frame: bytes) -> None:
@@ -135,7 +138,7 @@ class VenueServer:
             self.send(client, frame)
 
     def send(self, client: Client, frame: bytes) -> None:
-        """Send one client a frame, unless stalled."""
+        """Send a frame to one client, unless the venue stalls."""
         if not self._stalled and not client.send(frame):
             self.clients_dropped += 1
 
@@ -161,11 +164,11 @@ class VenueServer:
             usage.release(connections=1)
 
     async def _serve(self, request: web.Request, usage: Usage) -> web.WebSocketResponse:
-        # Compression would cost more than all the rest; protocol pings go unanswered while the venue stalls.
+        # Compression would cost more than everything else. autoping off: a stalled venue must not answer pings.
         socket = web.WebSocketResponse(autoping=False, compress=False)
         await socket.prepare(request)
         if request.transport is None:
-            raise ConnectionResetError("gone during the handshake")
+            raise ConnectionResetError("connection lost during the handshake")
         client = Client(socket, request.transport, usage=usage, outbox_limit=self._outbox_limit)
         conversation = Conversation(client, self._state, venue=self)
         writer = asyncio.create_task(client.write_out())
@@ -192,7 +195,7 @@ class VenueServer:
                     await client.socket.pong(message.data)
 
     async def _close_idle(self) -> None:
-        """Close what has been sent nothing for too long; what a client sends does not count."""
+        """Close connections to which nothing was sent for too long; frames from the client do not count."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._idle_close_s / 20)

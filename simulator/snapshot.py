@@ -1,4 +1,4 @@
-"""Starting prices and spreads taken from one real whole-market frame (`allDexsAssetCtxs`)."""
+"""Starting prices and spreads from one recorded frame of all markets (`allDexsAssetCtxs`)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ BUSY_USD = 1e5
 
 
 class SnapshotError(Exception):
-    """The file is not a whole-market frame that has live `xyz` markets."""
+    """The file is not a frame of all markets with live `xyz` markets."""
 
 
 def listings_from_frame(path: Path, *, seed: int) -> list[MarketListing]:
-    """The frame's `xyz` markets, named by position: `xyz:A000`, `xyz:A001` ...
+    """The frame's `xyz` markets, named by position: `xyz:A000`, `xyz:A001` and so on. Raises SnapshotError.
 
-    The frame carries no names, only positions. A context without a book (no midPx or no impactPxs; in a real
-    frame it has no volume and no open interest either) becomes a delisted market, its oracle frozen there.
+    The frame has no names, only positions. A context without a book (no midPx or no impactPxs; in a recorded
+    frame it has no volume and no open interest either) becomes a delisted market with a frozen oracle price.
     """
     contexts = _contexts(path)
     rng = Random(seed)  # nosec B311  # no secret, a market
@@ -68,6 +68,6 @@ def _listing(coin: str, ctx: dict[str, Any], rng: Random) -> MarketListing:
 
 
 def _decimals(px: str) -> int:
-    """Decimals that a price's text shows; the `.0` of a whole number shows none."""
+    """Number of decimals in a price's text; 0 for the `.0` of a whole number."""
     fraction = px.partition(".")[2]
     return 0 if fraction == "0" else len(fraction)

@@ -1,4 +1,4 @@
-"""What the venue lists, what it last said about each market, and which clients want to hear it."""
+"""State of the venue: listed markets, the last frame of each subscription, and its subscribers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.wire import Subscription
 
 
 class VenueState:
-    """Coins not listed cannot be posted; delisted ones can, and stay silent."""
+    """Frames of unlisted coins are rejected. Frames of delisted coins are accepted and sent to no client."""
 
     def __init__(self, universe: Universe) -> None:
         self.ctxs: dict[str, dict[str, Any]] = {}
@@ -20,7 +20,7 @@ class VenueState:
         self.relist(universe)
 
     def relist(self, universe: Universe) -> None:
-        """List these markets from now on; what was last said about a market no longer live is forgotten."""
+        """Replace the listed markets, and forget the last frames of markets that are no longer live."""
         markets = [market for listed in universe.values() for market in listed]
         self.universe = universe
         self._is_delisted = {market["name"]: bool(market.get("isDelisted")) for market in markets}
@@ -30,7 +30,7 @@ class VenueState:
         return coin in self._is_delisted
 
     def post(self, subscription: Subscription, frame: bytes) -> tuple[Client, ...]:
-        """Keep the frame for later subscribers and return those of now; ValueError for a coin not listed."""
+        """Store the frame for later subscribers and return the current ones. Raises ValueError for an unlisted coin."""
         if not self.has(subscription.coin):
             raise ValueError(f"{subscription.coin} is not in the universe")
         if not self._is_live(subscription.coin):
@@ -39,7 +39,7 @@ class VenueState:
         return tuple(self._subscribers.get(subscription, ()))
 
     def add(self, client: Client, subscription: Subscription) -> bytes | None:
-        """Let the client hear this from now on; what was last said about it is returned."""
+        """Add a subscriber, and return the last frame of the subscription or None."""
         self._subscribers[subscription].add(client)
         return self._frames.get(subscription)
 

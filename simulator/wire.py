@@ -1,4 +1,4 @@
-"""The venue's websocket language: the frames it sends, and the requests it understands."""
+"""The venue's websocket protocol: the frames it sends and the requests it accepts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import orjson
 
 GREETING = b"Websocket connection established."
 PONG = b'{"channel":"pong"}'
-# The real venue knows more types; the simulated one answers them as unknown.
+# The real venue has more types; the simulated one rejects them.
 TYPES = ("bbo", "activeAssetCtx")
 
 
 class BookLevel(NamedTuple):
-    """One side of the touch; any (px, sz) or (px, sz, n) tuple of wire strings will do in its place."""
+    """One side of a book, as the venue writes it; a tuple (px, sz) or (px, sz, n) may replace it."""
 
     px: str
     sz: str
@@ -30,17 +30,18 @@ class Subscription(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A ping has no subscription."""
+    """A client's request; a ping has no subscription."""
 
     method: str
     subscription: Subscription | None = None
 
 
 class RequestError(Exception):
-    """The text is not a request that the venue understands."""
+    """The text is not a request that the venue accepts."""
 
 
 def read_request(text: str) -> Request:
+    """Parse a client's text frame. Raises RequestError."""
     try:
         request = orjson.loads(text)
         if request["method"] == "ping":
@@ -72,7 +73,7 @@ def error_frame(message: str) -> bytes:
 
 
 def quoted(subscription: Subscription) -> str:
-    """A subscription as error frames quote it."""
+    """The JSON of a subscription, as error frames quote it."""
     return orjson.dumps(subscription._asdict()).decode()
 
 
@@ -84,7 +85,7 @@ def asset_ctx(
     impact_pxs: Sequence[str] | None = None,
     premium: str | None = None,
 ) -> dict[str, Any]:
-    """A complete context around the given prices; the mark is the oracle unless given."""
+    """A complete context with the given prices; the mark price defaults to the oracle price."""
     return {
         "funding": "0.00000625",
         "openInterest": "0.0",
