@@ -57,10 +57,8 @@ def _view(chosen: Settings) -> View:
     start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
     run = RunFile.read(chosen.data_dir)
     places = {"flower": run and run.flower_url, "data": shown(chosen.data_dir)}
-    next_steps = [
-        *([f"open {run.page_url}"] if run and run.page_url else []),
-        *([report_command(chosen.data_dir)] if has_data(chosen.data_dir) else []),
-    ]
+    page = [f"open {run.page_url}"] if run and run.page_url else []
+    report = [report_command(chosen.data_dir)] if has_data(chosen.data_dir) else []
     return View(
         title=_title(chosen.feed_name, snapshot),
         status=SystemStatus.from_parts(
@@ -73,7 +71,7 @@ def _view(chosen: Settings) -> View:
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
         notices=notices(snapshot),
         places={name: place for name, place in places.items() if place},
-        next_steps=next_steps,
+        next_steps=page + report,
     )
 
 

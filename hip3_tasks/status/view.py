@@ -84,7 +84,7 @@ def _outcomes(status: SystemStatus) -> dict[str, list[str]]:
         return signals | {"right": ["none yet"]}
     offset_ms, outcomes = status.decisive
     after = f"after {offset_ms / 1000:g} s:"
-    shares = [f"{name} came {_percent(outcomes.share(verdict))}" for name, verdict in CAME.items()]
+    shares = [f"{name} came {_percent(outcomes.share(outcome))}" for name, outcome in CAME.items()]
     shares[-1] += f" of {outcomes.followups:,}"
     means = [f"{_bps(outcomes.markout_bps)} bps", f"net of cost {_bps(outcomes.net_bps)} bps"]
     return signals | {"right": _after(after, shares), "markout": _after(after, means)}

@@ -21,7 +21,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.web.access import AccessControl
 from hip3_tasks.web.assets import Assets, plotly_gzipped
 from hip3_tasks.web.decay_cache import DecayCache
-from hip3_tasks.web.event_stream import Broadcast
+from hip3_tasks.web.event_stream import Broadcast, to_json
 from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.metrics import TYPE, Metrics
 from hip3_tasks.web.poller import Poller
@@ -135,4 +135,4 @@ async def _body(request: Request) -> bytes:
 
 
 def _json(document: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")
+    return Response(to_json(document), status, media_type="application/json")

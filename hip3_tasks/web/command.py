@@ -36,25 +36,24 @@ def page_command(chosen: Settings) -> int:
             data_dir=str(chosen.data_dir),
             why="it does not exist yet; the page shows its files as soon as it does",
         )
-    page = Page(chosen)
-    config = uvicorn.Config(
-        page.app(),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        ws="none",
-        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-    )
     host, port = listener.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
-    asyncio.run(_Server(config, page).serve(sockets=[listener]))
+    asyncio.run(_Server(Page(chosen)).serve(sockets=[listener]))
     return 0
 
 
 class _Server(uvicorn.Server):
     """A uvicorn server that closes the event streams before it waits for connections."""
 
-    def __init__(self, config: uvicorn.Config, page: Page) -> None:
+    def __init__(self, page: Page) -> None:
+        config = uvicorn.Config(
+            page.app(),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+        )
         super().__init__(config)
         self._page = page
 

@@ -20,14 +20,12 @@ def signal_detail(locator: SystemLocator, row: SignalRow) -> dict[str, Any]:
     tasks = [f"{row.signal_id}:{cell.offset_ms}" for cell in row.cells]
     flower = locator.flower_url
     links = [f"{flower}/task/{quote(task, safe='')}" for task in tasks] if flower else []
-    detail: dict[str, Any] = {"signal": row, "tasks": tasks, "links": links, "figure": None, "why_no_figure": None}
     try:
-        detail["figure"] = _figure(locator, row)
+        figure = _figure(locator, row)
+        why = None if figure else "the tape no longer has the prices around it"
     except (redis.RedisError, Unavailable, MalformedEntry) as error:
-        detail["why_no_figure"] = str(error)
-    if detail["figure"] is None and detail["why_no_figure"] is None:
-        detail["why_no_figure"] = "the tape no longer has the prices around it"
-    return detail
+        figure, why = None, str(error)
+    return {"signal": row, "tasks": tasks, "links": links, "figure": figure, "why_no_figure": why}
 
 
 def _figure(locator: SystemLocator, row: SignalRow) -> dict[str, Any] | None:
