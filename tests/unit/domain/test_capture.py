@@ -130,7 +130,7 @@ def test_a_day_begins_at_most_a_day_before_each_of_its_instants(at_ms: int) -> N
 
 @pytest.mark.parametrize("day", ["2026-02-30", "2026-13-01", "2026-00-01", "today"])
 def test_a_day_that_does_not_exist_is_a_value_error(day: str) -> None:
-    with pytest.raises(ValueError, match=r"day is out of range|month must be|Invalid isoformat"):
+    with pytest.raises(ValueError, match=r"day|month|isoformat"):
         day_start_ms(day)
 
 
