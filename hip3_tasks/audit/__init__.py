@@ -1,1 +1,1 @@
-"""`hip3 audit`: that every signal has each of its follow-ups exactly once, and that all numbers are right."""
+"""`hip3 audit`: check that every signal has each of its follow-ups exactly once, and that all numbers are right."""

@@ -8,7 +8,7 @@ from hip3_tasks.domain.edge import Side, change_bps, edge_bps, markout_bps, mid_
 from hip3_tasks.domain.records import Followup, Missed, Signal
 
 TOLERANCE = 1e-6
-"""Relative, and absolute near zero."""
+"""Relative tolerance, and absolute tolerance near zero."""
 
 
 @dataclass(frozen=True, slots=True)

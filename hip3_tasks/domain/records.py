@@ -79,7 +79,7 @@ class Signal(Record):
     mark_px: Px | None
     bbo_age_ms: Ms
     oracle_age_ms: Ms
-    """Since the oracle last changed."""
+    """Time since the oracle last changed."""
     threshold_bps: float
     offsets_ms: tuple[OffsetMs, ...]
     """The horizons of this signal, also after the settings have changed."""

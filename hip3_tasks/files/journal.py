@@ -37,7 +37,7 @@ class Journal:
         self._threads = threading.Lock()
 
     def append(self, records: Sequence[Followup | Missed]) -> list[CaptureResult]:
-        """Append records, durably on return; a record whose capture has a line already adds none.
+        """Append records; their results are durable on return. A record whose capture has a line already adds none.
 
         Raises JournalError when the disk refuses; then no record of its day was added.
         """
@@ -58,7 +58,7 @@ class Journal:
                 return DAY_CLOSED if day is None else day.result_locked(capture)
 
     def open_among(self, captures: Iterable[Capture]) -> list[Capture]:
-        """The captures without a line, day by day. A closed day has none; a day without files is not given any.
+        """The captures without a line, day by day. A closed day has none; no file is created for a day without files.
 
         Captures older than `window_ms`, whether one or a million, cost some readings of their day's files.
         Raises JournalError.

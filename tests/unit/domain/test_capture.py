@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture, parse_signal_id, signal_id_of, utc_day
+from hip3_tasks.domain.capture import (
+    DAY_MS,
+    MAX_OFFSET_MS,
+    Capture,
+    day_start_ms,
+    parse_signal_id,
+    signal_id_of,
+    utc_day,
+)
 from hip3_tasks.domain.capture_result import DAY_CLOSED, PENDING, CaptureResult, CaptureStatus
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.domain.records import MissedReason
@@ -111,6 +119,19 @@ def test_the_day_is_the_signals_utc_day_even_when_the_follow_up_is_due_on_the_ne
     assert utc_day(midnight_ms - 1) == DAY
     assert utc_day(midnight_ms) == "2026-11-23"
     assert Capture.from_ids(f"xyz:TSLA-{midnight_ms - 1}", 5000).day == DAY
+
+
+@given(at_ms=instants)
+def test_a_day_begins_at_most_a_day_before_each_of_its_instants(at_ms: int) -> None:
+    start_ms = day_start_ms(utc_day(at_ms))
+    assert start_ms <= at_ms < start_ms + DAY_MS
+    assert (utc_day(start_ms), utc_day(start_ms - 1)) == (utc_day(at_ms), utc_day(at_ms - DAY_MS))
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "2026-13-01", "2026-00-01", "today"])
+def test_a_day_that_does_not_exist_is_a_value_error(day: str) -> None:
+    with pytest.raises(ValueError, match=r"day|month|isoformat"):
+        day_start_ms(day)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def test_a_signal_requires_one_capture_for_each_of_its_own_offsets() -> None:
 
 @given(record=followups | missed)
 def test_the_key_of_an_outcome_is_its_signal_and_offset(record: Followup | Missed) -> None:
-    assert key_of(record.line()) == (record.signal_id, record.offset_ms)
+    assert key_of(record.line()) == record.key == (record.signal_id, record.offset_ms)
 
 
 def _changed(record: Record, **changes: Any) -> bytes:
