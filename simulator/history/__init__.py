@@ -1,8 +1,8 @@
-"""Histories like the published live run, in which it is known what is true.
+"""Synthetic histories like the published live run, with known true values.
 
 python -m simulator.history DIR            # 4,402,100 signals in 48.4 h, 32 markets
 frames(replace(SMALL, seed=7))              # 6,000 signals as frames
-truths(SMALL)["xyz:TSLA"].markout_bps       # the expected markout by offset
+truths(SMALL)["xyz:TSLA"].markout_bps       # expected markout by offset
 """
 
 from simulator.history.files import write

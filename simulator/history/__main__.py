@@ -1,6 +1,6 @@
-"""Make a history of signals and follow-ups like the published live run, in which it is known what is true.
+"""Make a synthetic history of signals and follow-ups like the published live run, with known true values.
 
-Lines are as the product writes them, so `hip3 audit DIR` finds all well. `truths.json` says what was planted.
+The lines have the product's format, and `hip3 audit DIR` accepts them. `truths.json` holds the planted values.
 """
 
 import time
@@ -20,12 +20,12 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(help=__doc__)
 def main(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="where the files go; made if need be")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="folder for the files; created if it is missing")],
     signals: Annotated[int, typer.Option(min=1)] = DEFAULTS.signals,
-    hours: Annotated[float, typer.Option(help="the time they are spread over")] = DEFAULTS.hours,
+    hours: Annotated[float, typer.Option(help="period that the signals cover")] = DEFAULTS.hours,
     markets: Annotated[int, typer.Option(min=1)] = DEFAULTS.markets,
-    seed: Annotated[int, typer.Option(min=0, help="the same seed makes the same bytes")] = DEFAULTS.seed,
-    copies: Annotated[float, typer.Option(min=1, help="signals an event")] = DEFAULTS.copies,
+    seed: Annotated[int, typer.Option(min=0, help="the same seed gives the same bytes")] = DEFAULTS.seed,
+    copies: Annotated[float, typer.Option(min=1, help="mean number of signals per event")] = DEFAULTS.copies,
 ) -> None:
     began_s = time.monotonic()
     columns = TextColumn("signals"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()

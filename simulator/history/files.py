@@ -1,4 +1,4 @@
-"""A history as files, written in bounded memory and in the order of appending."""
+"""Write a history to files, in bounded memory and in the order in which the product appends lines."""
 
 import json
 import re
@@ -15,19 +15,20 @@ from simulator.history.plan import HistoryPlan
 
 TRUTHS = "truths.json"
 
-# As in the records: a number that a float's shortest text has no point in gets one.
+# Polars writes 1e-6 where the records have 1.0e-6.
 _WITHOUT_POINT = re.compile(rb'((?<!\\)":-?[0-9]+)(e[+-]?[0-9]+)(?=[,}])')
 _MIN_PLAIN, _MAX_PLAIN = 1e-5, 1e16
 
 
 def write(plan: HistoryPlan, directory: Path, *, advance: Callable[[int], object] = lambda _: None) -> None:
-    """Write a history's signals_, followups_ and missed_ files and `truths.json`. Raises FileExistsError.
+    """Write a history's signals_, followups_ and missed_ files and `truths.json`.
 
-    `advance` is told how many signals have been written since it was last told.
+    `advance` is called with the number of signals written since its last call. Raises FileExistsError when the
+    directory has JSON lines already.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.glob("*.jsonl"):
-        raise FileExistsError(f"{path}: there is data already")
+        raise FileExistsError(f"{path}: the directory already contains data")
     markets = planted_markets(plan)
     (directory / TRUTHS).write_text(json.dumps([market.truth() for market in markets], indent=1) + "\n")
     open_frames: Frames | None = None
@@ -41,7 +42,7 @@ def write(plan: HistoryPlan, directory: Path, *, advance: Callable[[int], object
 
 
 def _append_outcomes(directory: Path, made: Frames, before: Frames | None, *, until_ms: int | None) -> Frames:
-    """Append what has been captured by an instant, and return what has not."""
+    """Append the outcomes captured before an instant (None: all), and return the others."""
     rest = {"signals": made.signals.clear()}
     for kind in ("followups", "missed"):
         parts = [getattr(part, kind) for part in (before, made) if part is not None]
@@ -66,7 +67,7 @@ def lines(records: pl.DataFrame) -> bytes:
 
 
 def _lacks_a_point(records: pl.DataFrame) -> bool:
-    """Whether any number is told without a point; to look at the few that have an exponent takes no time."""
+    """Whether any number is written with an exponent but without a point; few numbers have to be checked."""
     for column in records.select(pl.col(pl.Float64)).iter_columns():
         size = column.abs()
         extreme = column.filter((size != 0) & ((size < _MIN_PLAIN) | (size >= _MAX_PLAIN)))

@@ -1,4 +1,4 @@
-"""A history as frames, with the columns of the records and their types."""
+"""A history as DataFrames, with the columns and types of the records."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _columns = cache(columns_of)
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Each in the order in which its lines would be appended."""
+    """The records of a history, each frame in the order in which its lines would be appended."""
 
     signals: pl.DataFrame
     followups: pl.DataFrame
@@ -30,7 +30,7 @@ class Frames:
 
 
 def frames(plan: HistoryPlan) -> Frames:
-    """A whole history at once; for small ones."""
+    """A complete history in memory; meant for small plans."""
     markets = planted_markets(plan)
     parts = [chunk_frames(plan, markets, chunk) for chunk in plan.chunks()]
     return Frames(
@@ -41,7 +41,7 @@ def frames(plan: HistoryPlan) -> Frames:
 
 
 def chunk_frames(plan: HistoryPlan, markets: Sequence[PlantedMarket], chunk: HistoryChunk) -> Frames:
-    """One chunk; the same plan and chunk give the same frames."""
+    """Make one chunk; the same plan and chunk give the same frames."""
     rng = np.random.default_rng([plan.seed, chunk.number])
     arrivals = draw_arrivals(plan, chunk, np.array([market.activity for market in markets]), rng)
     prices = draw_prices(markets, arrivals, rng)

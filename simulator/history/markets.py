@@ -1,11 +1,11 @@
-"""The markets of a history: what is planted in each, and what therefore is true of it.
+"""The markets of a history: the planted effect of each, and the expected values that follow from it.
 
-- `real`: the book comes to the oracle, and the mid moves the taker's way by as much as the edge is wide, less some.
-- `structural`: a standing offset, always on one side. The edge hovers; the mid moves either way alike.
-- `led`: the oracle comes to the book: the edge shrinks, and the mid does not move the taker's way.
-- `noise`: the mid moves either way alike, far, and together with the other markets'.
+- `real`: the book moves to the oracle; the mid moves in the taker's favour by the edge less a constant.
+- `structural`: a standing offset, always on one side. The edge stays about the same; the mid moves either way alike.
+- `led`: the oracle moves to the book: the edge shrinks, and the mid does not move in the taker's favour.
+- `noise`: the mid moves either way alike, far, and together with the other markets.
 
-At T+1 s the oracle has not ticked again, and all that changes an edge is the book.
+At T+1 s the oracle has not ticked again, so only the book changes an edge.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ TICKERS = (
 )
 THRESHOLD_BPS = 6.0
 MIN_MARGIN_BPS = 0.4
-"""More than a tick, so that an edge rounded down to a tick still reaches the threshold."""
+"""Margin of every edge over the threshold; more than a tick, so that a rounded edge still reaches the threshold."""
 SLIPPAGE_BPS = 1.0
 PATH = 0.4, 0.8, 1.0
-"""How much of the way to T+5 s a market has gone at each offset."""
+"""Share of the move until T+5 s that a market has made at each offset."""
 
 
 class MarketKind(StrEnum):
@@ -43,23 +43,23 @@ _SHOCK = {MarketKind.REAL: 0.6, MarketKind.STRUCTURAL: 0.5, MarketKind.LED: 0.4,
 
 @dataclass(frozen=True, slots=True)
 class PlantedMarket:
-    """One market. What is expected is exact: no rounding, no shock and nothing that is missed changes it."""
+    """One market. Its expected values are exact: rounding, shocks and missed follow-ups do not change them."""
 
     market_key: str
     kind: MarketKind
     fee_bps: float
     excess_bps: float
-    """The mean of the exponential part of the raw edge."""
+    """Mean of the exponential part of the raw edge."""
     break_even_bps: float | None
-    """The raw edge at which the expected markout at T+5 s is the cost; None where there is none."""
+    """Raw edge at which the expected markout at T+5 s equals the cost; None if no edge does."""
     side: int
     """+1: buys only, −1: sells only, 0: both."""
     activity: float
-    """How often it has events, beside the others."""
+    """Weight of the market among all markets when events are drawn."""
     decimals: int
-    """Of its prices, which have five significant digits."""
+    """Decimals of the prices, which have five significant digits."""
     base_ticks: float
-    """The price it wanders around."""
+    """Price around which the oracle moves."""
 
     @property
     def cost_bps(self) -> float:
@@ -77,18 +77,18 @@ class PlantedMarket:
         return {offset_ms: self.markout_bps_at(self.raw_edge_bps, offset_ms) for offset_ms in OFFSETS_MS}
 
     def markout_bps_at(self, raw_edge_bps: float, offset_ms: int) -> float:
-        """The expected markout of signals of this raw edge, or of this mean raw edge."""
+        """The expected markout of signals with this raw edge, or with this mean raw edge."""
         return self.slopes[OFFSETS_MS.index(offset_ms)] * (raw_edge_bps - self.zero_bps)
 
     @property
     def shrink_share(self) -> Mapping[int, float]:
-        """The expected share of follow-ups whose edge shrank, by offset, where it is known."""
+        """The expected share of follow-ups whose edge shrank, for the offsets where it is known."""
         gone = _GONE[self.kind]
         return {OFFSETS_MS[-1]: gone + (1 - gone) / 2}
 
     @property
     def slopes(self) -> tuple[float, ...]:
-        """By how much the expected markout grows with the raw edge, at each offset."""
+        """Slope of the expected markout over the raw edge, at each offset."""
         return PATH if self.break_even_bps is not None else (0.0,) * len(PATH)
 
     @property
@@ -98,16 +98,16 @@ class PlantedMarket:
 
     @property
     def gone_share(self) -> tuple[float, ...]:
-        """The share of events whose edge is gone, at each offset by which the oracle has ticked."""
-        return tuple(_GONE[self.kind] * way for way in PATH)
+        """Share of events whose edge is gone at each offset, if the oracle has ticked by then."""
+        return tuple(_GONE[self.kind] * share for share in PATH)
 
     @property
     def shock(self) -> float:
-        """How strongly it follows what moves the dex."""
+        """Scale of the market's random moves."""
         return _SHOCK[self.kind]
 
     def truth(self) -> dict[str, object]:
-        """All that is known of it beforehand, fit for JSON."""
+        """The planted and expected values, ready for JSON."""
         return {
             "market_key": self.market_key,
             "kind": self.kind,
@@ -120,13 +120,13 @@ class PlantedMarket:
 
 
 def planted_markets(plan: HistoryPlan) -> list[PlantedMarket]:
-    """The markets of a history: of eight, one is real, one structural and one led; eight of 32 are in growth mode."""
+    """The markets of a plan. In eight, one is real, one structural and one led; of 32, eight are in growth mode."""
     rng = np.random.default_rng([plan.seed, 1 << 32])
     return [_market(number, rng) for number in range(plan.markets)]
 
 
 def truths(plan: HistoryPlan) -> dict[str, PlantedMarket]:
-    """What is true of each market of a history, by name."""
+    """The markets of a plan with their expected values, by market_key."""
     return {market.market_key: market for market in planted_markets(plan)}
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each signal at each of its offsets, as a frame: all as if captured, then some of it missed."""
+"""Outcomes of signals at each offset, as a DataFrame: first all as if captured, then some are marked as missed."""
 
 import numpy as np
 import polars as pl
@@ -13,11 +13,11 @@ from simulator.history.signals import BBO_AGE_MS
 
 GAP_DETAIL = "closed by the venue: 1000 Expired"
 LATENESS_MS = 10.0
-"""The median; one in two hundred is ten times as late as it would be."""
+"""Median lateness; one capture in two hundred is ten times later."""
 
 
 def make_outcomes(signals: pl.DataFrame, arrivals: Arrivals, prices: Prices, quotes: Quotes) -> pl.DataFrame:
-    """The columns of a follow-up's record, in any order; a row for each offset of each signal."""
+    """The columns of a follow-up's record, in any order, with a row per signal and offset."""
     row = np.repeat(np.arange(len(signals)), len(OFFSETS_MS))
     offset_ms = np.tile(np.array(OFFSETS_MS), len(signals))
     due_at_ms = arrivals.at_ms[row] + offset_ms
@@ -40,7 +40,7 @@ def make_outcomes(signals: pl.DataFrame, arrivals: Arrivals, prices: Prices, quo
 
 
 def missed_reasons(plan: HistoryPlan, arrivals: Arrivals, rng: np.random.Generator) -> pl.Series:
-    """Why each outcome is missed, null where it is not; nothing to do with what it would have been."""
+    """Reason why each outcome is missed, null where it is not; independent of the outcome's values."""
     empty_share = (1 - GAP_SHARE) * plan.missed_share
     is_empty = (rng.random((len(arrivals.tick), len(OFFSETS_MS))) < empty_share)[arrivals.event]
     in_gap = np.searchsorted(arrivals.gaps_ms, arrivals.at_ms[:, None] + np.array(OFFSETS_MS), side="right") % 2
@@ -49,16 +49,17 @@ def missed_reasons(plan: HistoryPlan, arrivals: Arrivals, rng: np.random.Generat
 
 
 def with_reasons(outcomes: pl.DataFrame, reasons: pl.Series) -> pl.DataFrame:
-    """The outcomes, with what a missed one's record has beside."""
+    """The outcomes with the columns `reason` and `detail` of a missed record."""
     in_gap = pl.col("reason") == str(MissedReason.FEED_GAP)
     detail = pl.when(in_gap).then(pl.lit(GAP_DETAIL))
     return outcomes.with_columns(reason=reasons).with_columns(detail=detail)
 
 
 def _measured(signals: pl.DataFrame, quoted: dict[str, Floats], row: Ints, sign: Ints) -> dict[str, Floats]:
-    """What is measured against the signal, by the formulas of hip3_tasks.domain.edge."""
+    """Columns measured against the signal, by the formulas of hip3_tasks.domain.edge; float64, (outcomes,)."""
     names = "oracle_px", "best_px", "raw_edge_bps", "bid_px", "ask_px"
-    t0_oracle_px, t0_best_px, t0_edge_bps, t0_bid_px, t0_ask_px = (signals[name].to_numpy()[row] for name in names)
+    t0 = (signals[name].to_numpy()[row] for name in names)
+    t0_oracle_px, t0_best_px, t0_edge_bps, t0_bid_px, t0_ask_px = t0
     oracle_px, best_px = quoted["oracle_px"], quoted["best_px"]
     raw_edge_bps = sign * (oracle_px - best_px) / oracle_px * BPS
     t0_mid_px, mid_px = (t0_bid_px + t0_ask_px) / 2, (quoted["bid_px"] + quoted["ask_px"]) / 2

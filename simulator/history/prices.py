@@ -1,7 +1,7 @@
-"""What the market shows at T0 and at T+N: whole ticks, half ticks for mids.
+"""Prices of the market at T0 and at T+N: integer ticks, half ticks for mids.
 
-Where a number has to be rounded to a tick it goes up with the probability that keeps its expectation, so what is
-planted in a market is true of the rounded prices too.
+A price is rounded up or down to a tick at random, with the probability that preserves its expectation, so that the
+planted effects hold for the rounded prices too.
 """
 
 from collections.abc import Sequence
@@ -17,44 +17,44 @@ from simulator.history.plan import OFFSETS_MS
 from simulator.history.shocks import shocks_bps
 
 COPY_BPS = 0.5
-"""How far the outcomes of one event's copies lie apart."""
+"""Standard deviation between the outcomes of one event's copies."""
 SAME_SIDE = 0.8
-"""The share of markets that a tick moves the way it moves the dex."""
+"""Share of markets that a tick moves in the direction of the dex."""
 SPREAD_TICKS = 4, 13
 HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """By signal, or by signal and offset; in ticks."""
+    """Prices in ticks, int64, (signals,) or (signals, offsets)."""
 
     oracle: Ints
     touch: Ints
     other: Ints
-    """The side of the book that is not the touch."""
+    """The opposite side of the book from the touch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Both instants of every signal."""
+    """Prices of every signal at T0 and when its follow-ups are due. All arrays are int64."""
 
     sign: Ints
-    """+1 for a buy, −1 for a sell."""
+    """+1 for a buy, −1 for a sell, (signals,)."""
     t0: Books
     due: Books
     updates: Ints
-    """By signal and offset: ticks of the oracle since T0."""
+    """Number of oracle ticks since T0, (signals, offsets)."""
     oracle_age_ms: Ints
-    """By signal and offset."""
+    """Age of the oracle price when the follow-up is due, (signals, offsets)."""
 
 
 def draw_prices(markets: Sequence[PlantedMarket], arrivals: Arrivals, rng: np.random.Generator) -> Prices:
-    """The prices of all signals of a chunk."""
+    """Draw the prices of all signals of a chunk."""
     return _Venue(markets, arrivals, rng).prices()
 
 
 class _Venue:
-    """Draws prices, by event where copies share them, else by signal."""
+    """Draws prices: per event where its copies share them, otherwise per signal."""
 
     def __init__(self, markets: Sequence[PlantedMarket], arrivals: Arrivals, rng: np.random.Generator) -> None:
         self._markets, self._arrivals, self._rng = markets, arrivals, rng
@@ -89,7 +89,7 @@ class _Venue:
         return Books(oracle, touch, touch - self._sign * self._spreads(touch.shape))
 
     def _mid2_at_due(self, t0: Books) -> Ints:
-        """Bid + ask at each offset: what is planted, and shocks none of which has a mean."""
+        """Bid + ask at each offset: the planted move plus shocks with mean zero."""
         edge_bps = self._sign * (t0.oracle - t0.touch) / t0.oracle * BPS
         slope = np.array([market.slopes for market in self._markets])[self._arrivals.market][self._arrivals.event]
         planted_bps = slope * (edge_bps - self._trait("zero_bps")[self._arrivals.event])[:, None]
@@ -98,14 +98,14 @@ class _Venue:
         return self._rounded((t0.touch + t0.other)[:, None] * (1 + self._sign[:, None] * moved_bps / BPS))
 
     def _books_at_due(self, t0: Books, mid2: Ints, *, has_ticked: NDArray[np.bool_]) -> Books:
-        """The book is where its mid is. The oracle stands until it ticks, then goes where the edge is to be."""
+        """The books around the drawn mids. The oracle stays until it ticks, then moves to give the drawn edge."""
         sign, spread = self._sign[:, None], self._spreads(mid2.shape)
         touch = (mid2 + sign * (spread + (mid2 + spread) % 2)) // 2
         oracle = touch + sign * self._edge_ticks_at_due(self._sign * (t0.oracle - t0.touch))
         return Books(np.where(has_ticked, oracle, t0.oracle[:, None]), touch, mid2 - touch)
 
     def _edge_ticks_at_due(self, edge_ticks: Ints) -> Ints:
-        """Gone, or grown or shrunk alike, by so much that no move of the oracle undoes it."""
+        """Edge in ticks: closed, or equally likely grown or shrunk, by at least a tick so that rounding keeps it."""
         rng, event, ticks = self._rng, self._arrivals.event, edge_ticks[:, None]
         gone = np.array([market.gone_share for market in self._markets])[self._arrivals.market]
         is_gone = rng.random((self._events, 1)) < gone
@@ -116,7 +116,7 @@ class _Venue:
         return np.where(is_gone[event], rest[event] * ticks, kept).astype(np.int64)
 
     def _trait(self, name: str) -> Floats:
-        """A number of each event's market."""
+        """The attribute `name` of each event's market, float64, (events,)."""
         return np.array([getattr(market, name) for market in self._markets], dtype=float)[self._arrivals.market]
 
     def _spreads(self, shape: tuple[int, ...]) -> Ints:

@@ -1,4 +1,4 @@
-"""From ticks to what the venue quotes: prices of at most five significant digits, sizes of at most three decimals."""
+"""Convert ticks to quotes: prices with at most five significant digits, sizes with at most three decimals."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ MIN_SZ, MAX_SZ = 0.001, 5000.0
 
 
 class Quotes:
-    """Quotes the books of signals."""
+    """Converts the books of signals. `decimals` is per market, `market` the index of each signal's market."""
 
     def __init__(self, decimals: Sequence[int], market: Ints, rng: np.random.Generator) -> None:
         self.rng = rng
         self._ticks_in_1 = 10.0 ** np.array(decimals)[market]
 
     def columns(self, books: Books, sign: Ints) -> dict[str, Floats]:
-        """The columns of a record that say what the market shows; a row for each signal, or for each offset of each."""
+        """The price and size columns of a record, float64, (signals,) or (signals * offsets,)."""
         each = books.oracle.size // len(sign)
         ticks_in_1, is_buy = np.repeat(self._ticks_in_1, each), np.repeat(sign > 0, each)
         oracle, touch, other = books.oracle.ravel(), books.touch.ravel(), books.other.ravel()

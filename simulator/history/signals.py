@@ -1,4 +1,4 @@
-"""The signals of a chunk as a frame."""
+"""The signals of a chunk as a DataFrame."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from simulator.history.prices import Prices
 from simulator.history.quotes import Quotes
 
 BBO_AGE_MS = 300
-"""The mean."""
+"""Mean age of a book at T0 and at a follow-up."""
 
 
 def make_signals(markets: Sequence[PlantedMarket], arrivals: Arrivals, prices: Prices, quotes: Quotes) -> pl.DataFrame:
@@ -31,7 +31,7 @@ def make_signals(markets: Sequence[PlantedMarket], arrivals: Arrivals, prices: P
             "raw_edge_bps": raw_edge_bps,
             "net_edge_bps": raw_edge_bps - np.array([market.fee_bps for market in markets])[market] - SLIPPAGE_BPS,
             **quoted,
-            # A change of the oracle makes the first signal of an event, changes of the book its copies.
+            # An oracle update causes the first signal of an event; changes of the book cause its copies.
             "bbo_age_ms": np.where(oracle_age_ms == 0, bbo_age_ms, 0),
             "oracle_age_ms": oracle_age_ms,
         }

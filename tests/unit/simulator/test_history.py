@@ -94,7 +94,7 @@ def test_the_same_seed_makes_the_same_bytes_and_another_one_others(data_dir: Pat
 
 
 def test_nothing_is_written_where_there_is_data_already(data_dir: Path) -> None:
-    with pytest.raises(FileExistsError, match="there is data already"):
+    with pytest.raises(FileExistsError, match="the directory already contains data"):
         write(DAYS, data_dir)
 
 
