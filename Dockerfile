@@ -3,7 +3,7 @@ ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_INPUT=1 PIP_QUIET=1
-# The locked dependencies, compiled now, for at run time nothing can be written.
+# Install the locked dependencies, with compiled modules: the file system is read-only at run time.
 COPY requirements.lock /src/
 RUN python -m venv --without-pip /opt/hip3 \
     && pip --python /opt/hip3/bin/python install \
@@ -14,7 +14,7 @@ COPY pyproject.toml LICENSE /src/
 COPY docs/package.md /src/docs/
 COPY hip3_tasks /src/hip3_tasks
 RUN pip --python /opt/hip3/bin/python install --target /opt/code --no-deps --no-build-isolation /src
-# The services are no part of the package, and stand beside it.
+# The services are not part of the package; they are copied beside it.
 COPY celeryconfig.py /opt/code/
 COPY feed /opt/code/feed
 COPY workers /opt/code/workers
@@ -22,7 +22,7 @@ COPY simulator /opt/code/simulator
 RUN /opt/hip3/bin/python -m compileall -q /opt/code/feed /opt/code/workers /opt/code/simulator
 
 FROM build AS dependencies
-# It has done its work.
+# setuptools is only needed for the build.
 RUN pip --python /opt/hip3/bin/python uninstall --yes setuptools
 
 FROM ${PYTHON_IMAGE}
@@ -36,14 +36,14 @@ ENV PATH=/opt/hip3/bin:/opt/code/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp
-# A fresh volume takes its owner from here.
+# A new volume inherits its owner from these directories.
 RUN mkdir -p /hip3/data /hip3/flower && chown -R 1000:1000 /hip3
-# Apart from the code, so that a new version shares the larger part with the old one.
+# A layer of its own, so that a new version shares the dependencies, the larger part, with the old version.
 COPY --from=dependencies /opt/hip3 /opt/hip3
 COPY --from=code /opt/code /opt/code
 COPY docker/flower /opt/code/bin/flower-with-password
 COPY docker/page /opt/code/bin/page-with-password
 USER 1000:1000
-# Whose data/VENUE/signals is the default data directory.
+# The default data directory is data/VENUE/signals below this one.
 WORKDIR /hip3
 CMD ["hip3", "--help"]

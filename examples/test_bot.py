@@ -13,7 +13,7 @@ MAX_WATERMARK_AGE_MS = 1000
 
 
 def should_trade(signal: Signal, reader: TapeReader, *, at_ms: int, cost_bps: float) -> bool:
-    """Whether the market is known now, and its edge on the signal's side still exceeds the cost."""
+    """Whether the market's current state is known and its edge on the signal's side still exceeds the cost."""
     watermark_ms, (reading,) = reader.newest([signal.market_key])
     if watermark_ms is None or at_ms - watermark_ms > MAX_WATERMARK_AGE_MS:
         return False
@@ -26,7 +26,7 @@ def should_trade(signal: Signal, reader: TapeReader, *, at_ms: int, cost_bps: fl
 
 
 def decide(tape: FedTape, value: Market | Gap, *, watermark_age_ms: int = 5) -> bool:
-    """The decision 500 ms after a signal, when the market has become `value` 100 ms before."""
+    """The decision 500 ms after a signal, when the market changed to `value` 100 ms earlier."""
     tape.feed(COIN, make_market(), at_ms=T0_MS)
     tape.feed(COIN, value, at_ms=T0_MS + 400)
     tape.complete_up_to(T0_MS + 500)

@@ -1,8 +1,8 @@
-"""Tools for the tests of a bot or an analysis that is built on this project: pip install 'hip3-tasks[testing]'.
+"""Tools to test a bot or an analysis that is built on this project: pip install 'hip3-tasks[testing]'.
 
-`FedTape` takes market states and answers as of any instant; `make_market`, `make_signal`, `make_followup` and
-`make_missed` build records whose numbers fit each other; `FakeServer` is the Redis-compatible server below them.
-The pytest fixture `fed_tape` is in `hip3_tasks.testing.fixtures`, which is loaded by no test run that does not ask:
+`FedTape` stores market states and returns them as of any instant; `make_market`, `make_signal`, `make_followup` and
+`make_missed` build records with consistent numbers; `FakeServer` is the Redis-compatible server that they use.
+The pytest fixture `fed_tape` is in `hip3_tasks.testing.fixtures`; a conftest has to load it:
 
     pytest_plugins = ["hip3_tasks.testing.fixtures"]
 """

@@ -1,11 +1,11 @@
-"""A Redis-compatible server inside the test's own process: fakeredis, with clients set up like the product's."""
+"""A Redis-compatible server inside the test process: fakeredis, with clients configured like the product's."""
 
 import redis
 import redis.asyncio
 
 try:
     import fakeredis
-    import lupa  # noqa: F401  fakeredis does without it, and then runs no scripts
+    import lupa  # noqa: F401  without it fakeredis works, but runs no Lua scripts
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         f"hip3_tasks.testing needs {error.name}, which is not installed: pip install 'hip3-tasks[testing]'",
@@ -14,10 +14,10 @@ except ModuleNotFoundError as error:
 
 
 class FakeServer:
-    """Keeps its data as long as it lives. All its clients see the same data, those of another server none of it.
+    """A server in memory. All its clients share its data; clients of another FakeServer do not.
 
-    It runs the product's Lua scripts, and differs from a real server in one point that matters here: an append that
-    repeats an entry of a tape raises ResponseError, while a real server leaves the tape as it is.
+    It runs the product's Lua scripts. It differs from a real server in one point that matters here: an append that
+    repeats an entry of a tape raises ResponseError, while a real server leaves the tape unchanged.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A tape that a test feeds by hand, with the product's own writer and reader, in fakeredis or on a server."""
+"""A tape that a test fills, with the product's writer and reader, in fakeredis or on a server."""
 
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 
 class FedTape:
-    """Market states and gaps go in with their receive times; the market as of an instant comes out.
+    """Stores market states and gaps with their receive times, and returns the market as of an instant.
 
-    Code under test is given `tape.reader`, or `tape.client` and `tape.keys`, and sees what a feed would have left.
-    As a feed does, it holds entries back until `complete_up_to` sends them with the watermark that covers them.
+    Pass `tape.reader`, or `tape.client` and `tape.keys`, to the code under test, which then sees the tape of a feed.
+    Like a feed, it holds entries back until `complete_up_to` sends them with the watermark that covers them.
     """
 
     def __init__(self, client: redis.Redis | None = None, *, name: str | None = None) -> None:
-        """Write to fakeredis, or to the server of `client`; under a name that nobody else has, or under `name`."""
+        """Write to fakeredis, or to the server of `client`; under a unique feed name, or under `name`."""
         self.client = client or FakeServer().connect()
         self.keys = Keys(name or f"fed-tape-{uuid.uuid4().hex[:16]}")
         self.reader = TapeReader(self.client, self.keys)
@@ -38,9 +38,9 @@ class FedTape:
         self._last: dict[str, tuple[int, int]] = {}
 
     def feed(self, coin: str, value: Market | Gap, *, at_ms: int) -> None:
-        """Say what was known of a market from `at_ms` on; of several in one millisecond the last one counts.
+        """Add a market's state or gap from `at_ms` on; of several in one millisecond the last one counts.
 
-        Raises ValueError for an instant at or before the watermark, or before the last one fed of this market.
+        Raises ValueError for an instant at or before the watermark, or before the market's previous entry.
         """
         _check(coin, at_ms)
         last_ms, last_seq = self._last.get(coin, (0, 0))
@@ -55,7 +55,7 @@ class FedTape:
         self._held.append(stamp(coin, at_ms, seq, value))
 
     def complete_up_to(self, at_ms: int) -> None:
-        """Move the watermark: whatever was known up to here has been fed. It never goes back."""
+        """Advance the watermark: every entry up to `at_ms` has been fed. An earlier instant changes nothing."""
         _check_instant(at_ms)
         if self.watermark_ms is not None and at_ms <= self.watermark_ms:
             return
@@ -65,7 +65,7 @@ class FedTape:
         self.watermark_ms = at_ms
 
     def as_of(self, coin: str, at_ms: int) -> Entry | None:
-        """The newest state or gap received at or before an instant; None where nothing had been fed by then.
+        """The newest state or gap received at or before an instant; None if there is none.
 
         Raises ValueError beyond the watermark, where a worker would wait.
         """
@@ -73,14 +73,14 @@ class FedTape:
         return self._reading(Capture(signal_id="", offset_ms=0, market_key=coin, timestamp_ms=at_ms)).due
 
     def follow_up(self, signal: Signal, offset_ms: int) -> Followup | Missed:
-        """What a worker that is never late records of a signal. Raises ValueError beyond the watermark."""
+        """The record that a worker without lateness writes for a signal. Raises ValueError beyond the watermark."""
         capture = Capture.from_ids(signal.signal_id, offset_ms)
         due = self._reading(capture).due
         (origin,) = self.reader.origins([capture])
         return measure(signal, capture, due=due, t0=origin.t0, at_ms=capture.due_at_ms)
 
     def close(self) -> None:
-        """Delete what was written, and close the client unless it was given."""
+        """Delete the tape, and close the client unless the caller passed it."""
         self.client.delete(self.keys.watermark, self.keys.feed, self.keys.tapes, *map(self.keys.tape, self._last))
         if self._owns_client:
             self.client.close()
@@ -102,7 +102,7 @@ class FedTape:
 
 
 class _DoneAtOnce:
-    """A client for the async writer whose every call a sync client has done when it is awaited."""
+    """An async client for the writer. Each call is executed by a sync client, so awaiting it never waits."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
@@ -117,12 +117,12 @@ class _DoneAtOnce:
 
 
 def _result(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits, without an event loop: a test may have one of its own running."""
+    """Run a coroutine that never waits, without an event loop, because the test may already run one."""
     try:
         coroutine.send(None)
     except StopIteration as end:
         return cast("T", end.value)
-    raise AssertionError("it waits for something")
+    raise AssertionError("the coroutine waits")
 
 
 def _check(coin: str, at_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""For pytest, where a conftest asks for it: pytest_plugins = ["hip3_tasks.testing.fixtures"]."""
+"""Pytest fixtures; a conftest loads them with pytest_plugins = ["hip3_tasks.testing.fixtures"]."""
 
 from collections.abc import Iterator
 

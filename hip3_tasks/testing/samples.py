@@ -1,4 +1,4 @@
-"""Markets, signals and follow-ups for tests: made by the product's own arithmetic, so that every number fits."""
+"""Markets, signals and follow-ups for tests, computed by the product's code, so that their numbers are consistent."""
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.detector import Rules, signal_on
@@ -10,8 +10,9 @@ from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 T0_MS = 1_795_338_701_358
 """2026-11-22 09:11:41.358 UTC."""
 STATE_AGE_MS = 40
-"""The age of the state that a made follow-up shows, at its due time."""
+"""Age of the state in a sample follow-up, at its due time."""
 LATENESS_MS = 3
+"""Lateness of a sample follow-up."""
 
 
 def make_market(
@@ -28,9 +29,9 @@ def make_market(
     oracle_at_ms: int | None = None,
     oracle_updates: int = 7,
 ) -> Market:
-    """A market as received at `at_ms`. By default its ask is 20 bps under the oracle, which makes it a buy signal.
+    """A market as received at `at_ms`. By default its ask is 20 bps below the oracle, which makes it a buy signal.
 
-    An empty side is None in both price and size.
+    Pass None for both price and size of an empty side.
     """
     return Market(
         bid_px=bid_px,
@@ -55,10 +56,10 @@ def make_signal(
     rules: Rules | None = None,
     taker_fee_bps: float = 9.0,
 ) -> Signal:
-    """The signal on a market: on `make_market()` by default, mirrored at its oracle for a sell.
+    """The signal on a market: by default on `make_market()`, or on its mirror image around the oracle for a sell.
 
-    Threshold, net edge and offsets follow from `rules`, which are the detector's own; whether the edge reaches the
-    threshold is not asked. Raises ValueError when the market has no oracle, or nothing to trade on that side.
+    Threshold, net edge and offsets follow from the detector's `rules`; the edge may be below the threshold. Raises
+    ValueError when the market has no oracle price or no quote on that side.
     """
     if market is None:
         market = make_market(at_ms=at_ms) if side is Side.BUY else make_market(at_ms=at_ms, bid_px=250.5, ask_px=251.0)
@@ -69,22 +70,22 @@ def make_signal(
 
 
 def make_followup(signal: Signal | None = None, offset_ms: int = 1000, *, market: Market | None = None) -> Followup:
-    """The follow-up of a signal, 3 ms late; by default the touch has come half-way to the oracle.
+    """The follow-up of a signal, 3 ms late; by default the touch has moved half-way to the oracle.
 
-    Raises ValueError when the market has no oracle or nothing to trade on the signal's side: that is a missed one.
+    Raises ValueError when the market has no oracle price or no quote on the signal's side: use make_missed.
     """
     signal = signal or make_signal()
     state_at_ms = signal.timestamp_ms + offset_ms - STATE_AGE_MS
     outcome = _measured(signal, offset_ms, Entry(state_at_ms, market or _half_way_back(signal, at_ms=state_at_ms)))
     if isinstance(outcome, Missed):
-        raise ValueError(f"make_followup: this market makes a missed one ({outcome.reason}), see make_missed")
+        raise ValueError(f"make_followup: this market gives a missed follow-up ({outcome.reason}), use make_missed")
     return outcome
 
 
 def make_missed(
     signal: Signal | None = None, offset_ms: int = 1000, *, reason: MissedReason = MissedReason.FEED_GAP
 ) -> Missed:
-    """A follow-up of a signal that can never be measured, for any of the reasons there are."""
+    """A missed follow-up of a signal, with any reason."""
     signal = signal or make_signal()
     state_at_ms = signal.timestamp_ms + offset_ms - STATE_AGE_MS
     causes: dict[MissedReason, Market | Gap] = {

@@ -73,7 +73,7 @@ def test_a_missed_one_has_the_reason_asked_for(reason: MissedReason) -> None:
 def test_a_market_that_can_make_none_is_refused_with_what_it_lacks(market: Market) -> None:
     with pytest.raises(ValueError, match="a buy signal needs ask_px, ask_sz and oracle_px"):
         make_signal(market=market)
-    with pytest.raises(ValueError, match="makes a missed one"):
+    with pytest.raises(ValueError, match="gives a missed follow-up"):
         make_followup(market=market)
 
 
