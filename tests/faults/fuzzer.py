@@ -24,7 +24,9 @@ VALUES = [value.encode() for value in (*frame_pipeline.NO_NUMBERS, *frame_pipeli
 
 
 def _bbo(bid_px: str, ask_px: str) -> bytes:
-    return frame_pipeline.bbo_frame(frame_pipeline.level(f'"{bid_px}"', '"2.0"'), frame_pipeline.level(f'"{ask_px}"', '"3.0"')).encode()
+    return frame_pipeline.bbo_frame(
+        frame_pipeline.level(f'"{bid_px}"', '"2.0"'), frame_pipeline.level(f'"{ask_px}"', '"3.0"')
+    ).encode()
 
 
 def _ctx(oracle_px: str) -> bytes:

@@ -17,12 +17,12 @@ from rich.console import Console
 
 from hip3_tasks.status import terminal as module
 from hip3_tasks.status.terminal import Display
-from tests.support.feed import ROOT
+from tests.support.process import ROOT, environment
 from tests.support.screen import Screen
 from tests.support.waiting import eventually
 from tests.unit.status.test_panel import LONG, a_view
 
-PATIENCE_S = 30
+TIMEOUT_S = 30
 
 # Shows view after view until Ctrl-C, then some more, as `hip3 up` does while it drains.
 SHOWING = """
@@ -55,7 +55,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
     process = subprocess.Popen(
         [sys.executable, "-c", SHOWING, *arguments],
         cwd=ROOT,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
+        env=environment(TERM="xterm-256color", COLUMNS="", LINES=""),
         stdin=theirs,
         stdout=theirs,
         stderr=subprocess.PIPE,
@@ -72,7 +72,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
             # Ctrl-C throws away what a terminal has not shown yet.
             eventually("both frames are there", lambda: written.count("╯".encode()) == 2)
             os.write(ours, b"\x03")
-            assert (shown, process.wait(PATIENCE_S)) == (b"SHOWN\n", 0), shown + process.stderr.read()
+            assert (shown, process.wait(TIMEOUT_S)) == (b"SHOWN\n", 0), shown + process.stderr.read()
         finally:
             process.kill()
     reader.join()
