@@ -17,7 +17,8 @@ from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, PendingCapture
-from hip3_tasks.store.tape import Stamped, TapeWriter
+from hip3_tasks.store.tape import Stamped
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 
 START_S = 10

@@ -13,6 +13,7 @@ from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.errors import MalformedEntry
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import Reading, TapeReader
 
 STALE_MS = 3_000
@@ -85,7 +86,7 @@ class Markets(NamedTuple):
 
 def markets_at(client: redis.Redis, keys: Keys, *, at_ms: int) -> Markets:
     """Every market, by coin; none before a feed has run. Raises redis.RedisError, or ValidationError."""
-    known = FeedMarkets.read(client, keys) or FeedMarkets(markets={}, delisted=[])
+    known = Store(client, keys).feed_markets() or FeedMarkets(markets={}, delisted=[])
     coins = sorted(known.markets)
     watermark_ms, readings = TapeReader(client, keys).newest(coins)
     rows = [_row(coin, known.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
@@ -136,7 +137,7 @@ def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
     if not reading.is_complete_at(at_ms - STALE_MS):
         return None, "the tape stands"
     try:
-        entry = reading.due
+        entry = reading.entry
     except MalformedEntry:
         return None, "its last entry does not decode"
     if entry is None:

@@ -14,8 +14,9 @@ from hip3_tasks.health import LASTING_MS, lags
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import TapeReader
-from hip3_tasks.store.worker_status import SILENT_MS, WorkerNote
+from hip3_tasks.store.worker_status import SILENT_MS, WorkerStatus
 
 SILENCE_RED_MS = 5_000
 NO_WORKER_RED_MS = 15_000
@@ -37,7 +38,7 @@ class Snapshot:
     queued: int | None = None
     """Tasks that no worker has taken in."""
     quarantined: int | None = None
-    workers: tuple[WorkerNote, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
     server_bytes: int | None = None
     """What Redis uses of its memory."""
     queue: str = ""
@@ -50,10 +51,10 @@ class Snapshot:
     def take(cls, client: "redis.Redis", keys: Keys) -> Self:
         """Never raises for what is wrong with Redis: that is a thing to show."""
         try:
-            feed = FeedStatus.read(client, keys)
+            feed = Store(client, keys).feed_status()
             at_ms = wall_ms() - (feed.clock_behind_wall_ms if feed else 0)
             pending = Pending(client, keys)
-            workers = [note for note in WorkerNote.read_all(client, keys) if wall_ms() - note.at_ms <= SILENT_MS]
+            workers = [note for note in Store(client, keys).workers() if wall_ms() - note.at_ms <= SILENT_MS]
             return cls(
                 at_ms=at_ms,
                 feed=feed,

@@ -11,7 +11,7 @@ from hip3_tasks.files.tail import data_files
 from hip3_tasks.status.line_counts import Tally
 from hip3_tasks.status.outcome_sums import Outcomes
 from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.worker_status import WorkerStatus
 
 
 class DayFile(BaseModel):
@@ -50,7 +50,7 @@ class Pipeline(BaseModel):
     reconnects: int | None
     frames: dict[str, int]
     frames_per_s: float | None
-    workers: list[WorkerNote]
+    workers: list[WorkerStatus]
     files_today: list[DayFile]
     server_bytes: int | None
     """What Redis uses of its memory."""

@@ -20,6 +20,7 @@ from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.store import Store
 from hip3_tasks.up.embedded_redis import answers, binary, command, free_port
 from tests.faults.lines import judge
 from tests.faults.part import Part
@@ -161,7 +162,7 @@ class System(DataFiles):
 
     def status(self) -> FeedStatus | None:
         with suppress(redis.RedisError):
-            return FeedStatus.read(self.client, self.keys)
+            return Store(self.client, self.keys).feed_status()
         return None
 
     def oldest_due_s(self) -> float:

@@ -11,7 +11,7 @@ from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import Known, MarketRow
 from hip3_tasks.status.outcome_sums import Outcomes
 from hip3_tasks.status.system_status import DayFile, Pipeline
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.worker_status import WorkerStatus
 from hip3_tasks.web.recent_signals import Cell, SignalRow
 from hip3_tasks.web.snapshot import State, Verdicts
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "page.md").read_text()
 METRIC = re.compile(r'(CounterMetricFamily\(\s*)?"(hip3_\w+)"')
 DATACLASS_FIELDS = {field.name for kind in (State, Verdicts, MarketRow, SignalRow, Cell) for field in fields(kind)}
-MODEL_FIELDS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerNote) for name in kind.model_fields}
+MODEL_FIELDS = {name for kind in (Pipeline, DayFile, Outcomes, WorkerStatus) for name in kind.model_fields}
 
 
 @pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*Known, *Session, *Verdict}))

@@ -6,11 +6,11 @@ import redis
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.status.market_rows import Known, dislocated, markets_at
 from hip3_tasks.status.redis_snapshot import Snapshot
-from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
-from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerNote
+from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerStatus
 from tests.support.factories import T0_MS, a_calm_market, a_market
 from tests.unit.status.test_redis_snapshot import a_feed_status
 
@@ -23,7 +23,8 @@ def put(client: redis.Redis, keys: Keys, coin: str, value: Market | Gap, *, at_m
 
 
 def say(client: redis.Redis, keys: Keys, *coins: str, delisted: tuple[str, ...] = ()) -> None:
-    FeedMarkets(markets=dict.fromkeys(coins, FACTS), delisted=list(delisted)).write(client, keys)
+    markets = FeedMarkets(markets=dict.fromkeys(coins, FACTS), delisted=list(delisted))
+    Store(client, keys).write_feed_markets(markets)
     client.set(keys.watermark, T0_MS)
 
 
@@ -72,34 +73,35 @@ def test_before_a_feed_has_run_there_is_no_market(client: redis.Redis, keys: Key
 def test_what_the_feed_says_of_itself_is_read_back_and_forgotten_within_a_minute(
     client: redis.Redis, keys: Keys
 ) -> None:
-    assert FeedStatus.read(client, keys) is None
+    store = Store(client, keys)
+    assert store.feed_status() is None
     status = a_feed_status(problems=["the tape stands"])
-    status.write(client, keys)
-    assert FeedStatus.read(client, keys) == status
+    store.write_feed_status(status)
+    assert store.feed_status() == status
     assert 0 < client.ttl(keys.status) <= 60
 
 
 @pytest.mark.fakeredis_differs(reason="fakeredis does not know INFO memory", raises=AssertionError)
 def test_one_look_at_the_server_sees_feed_watermark_and_pending_set(client: redis.Redis, keys: Keys) -> None:
     status = a_feed_status()
-    status.write(client, keys)
+    Store(client, keys).write_feed_status(status)
     client.set(keys.watermark, T0_MS)
     snapshot = Snapshot.take(client, keys)
     assert (snapshot.feed, snapshot.watermark_ms, snapshot.pending) == (status, T0_MS, 0)
 
 
-def note(name: str, **changes: int) -> WorkerNote:
-    return WorkerNote(
+def note(name: str, **changes: int) -> WorkerStatus:
+    return WorkerStatus(
         **({"name": name, "at_ms": T0_MS, "pid": 1, "processes": 2, "most_processes": 8, "held": 3} | changes)
     )
 
 
 def test_workers_are_found_by_their_notes_and_the_long_silent_are_forgotten(client: redis.Redis, keys: Keys) -> None:
-    old, young = note("old", at_ms=T0_MS - FORGOTTEN_MS - 1), note("young")
-    for one in (young, old):
-        one.write(client, keys)
+    store, old, young = Store(client, keys), note("old", at_ms=T0_MS - FORGOTTEN_MS - 1), note("young")
+    for worker in (young, old):
+        store.write_worker(worker)
     client.hset(keys.workers, "odd", b"rubbish")
-    assert WorkerNote.read_all(client, keys) == [old, young]
-    WorkerNote.forget_silent(client, keys, at_ms=T0_MS)
-    assert WorkerNote.read_all(client, keys) == [young]
+    assert store.workers() == [old, young]
+    store.remove_silent_workers(at_ms=T0_MS)
+    assert store.workers() == [young]
     assert 0 < client.ttl(keys.workers) <= 60
