@@ -38,8 +38,8 @@ from rich.progress import track
 
 from benchmarks.server import server
 from hip3_tasks.domain.capture import parse_signal_id
-from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.store import Store
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
@@ -121,7 +121,8 @@ class Bench:
             await self.venue.stop()
 
     async def _bursts(self, feed: psutil.Process, bursts: int) -> tuple[Found, Found]:
-        while (status := FeedStatus.read(self.client, self.keys)) is None or status.markets_live <= len(self.names):
+        store = Store(self.client, self.keys)
+        while (status := store.feed_status()) is None or status.markets_live <= len(self.names):
             await asyncio.sleep(0.1)
         await asyncio.sleep(2)  # so that all of the start is over
         calm, loud = Found(), Found()

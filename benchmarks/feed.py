@@ -23,8 +23,8 @@ import redis
 import typer
 
 from benchmarks.server import server
-from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.store import Store
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
@@ -86,10 +86,11 @@ async def _run(
         _publish(venue, name, rng, step=0)
         venue.publish_ctx(name, asset_ctx(oracle_px="100.0"))
     keys = Keys(NAME)
-    while (status := FeedStatus.read(client, keys)) is None or status.markets_live < len(names):
+    store = Store(client, keys)
+    while (status := store.feed_status()) is None or status.markets_live < len(names):
         await asyncio.sleep(0.1)
     await asyncio.sleep(2)  # so that what it says of itself includes all of the start
-    status = FeedStatus.read(client, keys)
+    status = store.feed_status()
     assert status is not None
     ours, theirs = multiprocessing.Pipe()
     sampler = multiprocessing.get_context("spawn").Process(target=sample, args=(url, seconds, theirs))
@@ -110,7 +111,7 @@ async def _run(
         await asyncio.sleep(0.005)
     took_s = time.monotonic() - began_s
     await asyncio.sleep(2)
-    after, done = FeedStatus.read(client, keys), feed.cpu_times()
+    after, done = store.feed_status(), feed.cpu_times()
     assert after is not None
     heard = sum(after.frames[kind] - before.frames[kind] for kind in ("bbo", "ctx"))
     entries = sum(client.xlen(keys.tape(name)) for name in names)

@@ -14,6 +14,7 @@ from typing import Any
 from hip3_tasks import settings
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import CaptureResult
+from hip3_tasks.store.store import Store
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"
@@ -26,8 +27,8 @@ class StampedCapturer(Capturer):
     One write into memory when a capture, or a batch, is done: nothing is lost however the process ends.
     """
 
-    def __init__(self, **parts: Any) -> None:
-        super().__init__(**parts, now_ms=self._read_done)
+    def __init__(self, store: Store, **parts: Any) -> None:
+        super().__init__(store, **parts, now_ms=self._read_done)
         self._here = threading.local()
         self._fd = os.open(stamps_folder() / f"{os.getpid()}.stamps", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -60,4 +61,4 @@ def capture(signal_id: str, offset_ms: int) -> None:
 @cache
 def capturer() -> StampedCapturer:
     """This process's own. Each peer makes it when a process starts, which tells that the process is ready."""
-    return StampedCapturer.of(settings.load())
+    return StampedCapturer.from_settings(settings.load())

@@ -17,7 +17,8 @@ from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, PendingCapture
-from hip3_tasks.store.tape import Stamped, TapeWriter
+from hip3_tasks.store.tape import Stamped
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 
 START_S = 10

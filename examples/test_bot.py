@@ -17,7 +17,7 @@ def should_trade(signal: Signal, reader: TapeReader, *, at_ms: int, cost_bps: fl
     watermark_ms, (reading,) = reader.newest([signal.market_key])
     if watermark_ms is None or at_ms - watermark_ms > MAX_WATERMARK_AGE_MS:
         return False
-    if reading.due is None or not isinstance(market := reading.due.value, Market):
+    if reading.entry is None or not isinstance(market := reading.entry.value, Market):
         return False
     touch_px, oracle_px = market.touch_px(signal.side), market.oracle_px
     if touch_px is None or oracle_px is None:

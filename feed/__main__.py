@@ -30,9 +30,9 @@ from hip3_tasks.files.signal_files import signals_since
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys, connect, connect_async
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.tape import LEASE_MS, Tail, TapeWriter
+from hip3_tasks.store.keys import connect_async
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape_writer import LEASE_MS, TapeEnd, TapeWriter
 from hip3_tasks.terminal_text import printable_lines
 
 log = structlog.get_logger()
@@ -67,22 +67,18 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 async def _run(settings: Settings) -> int:
     claim = DirectoryClaim(settings.data_dir)
-    url, keys = str(settings.redis_url), Keys(settings.feed_name)
-    client = connect(url)
-    writer = TapeWriter(connect_async(url), keys, owner=claim.owner)
-    watermark_ms, tails = await _take_up(writer)
-    clock = FeedClock(not_before_ms=max([watermark_ms, *(tail.at_ms for tail in tails.values())]) + 1)
+    store = Store.from_settings(settings)
+    writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=claim.owner)
+    watermark_ms, tape_ends = await _take_up(writer)
+    clock = FeedClock(not_before_ms=max([watermark_ms, *(end.at_ms for end in tape_ends.values())]) + 1)
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
     detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, limit=RESUME_MOST))
-    pending = Pending(client, keys, signal_ttl_s=settings.retention_s)
-    dispatcher = Dispatcher(settings, pending=pending, clock=clock)
-    feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tails=tails)
+    dispatcher = Dispatcher(settings, pending=store.pending, clock=clock)
+    feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tape_ends=tape_ends)
     feed.start(watermark_ms)
-    house = House(
-        settings, feed=feed, dispatcher=dispatcher, pending=pending, writer=writer, client=client, clock=clock
-    )
-    start = DetectionStart(settings, feed=feed, dispatcher=dispatcher, pending=pending, client=client, clock=clock)
+    house = House(settings, feed=feed, dispatcher=dispatcher, store=store, writer=writer, clock=clock)
+    start = DetectionStart(settings, feed=feed, dispatcher=dispatcher, store=store, clock=clock)
     log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
     async with aiohttp.ClientSession() as session:
         info = InfoClient(session, settings.base_url)
@@ -96,14 +92,14 @@ async def _run(settings: Settings) -> int:
     return 1 if left_open else 0
 
 
-async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, Tail]]:
+async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, TapeEnd]]:
     """Wait for Redis, claim the name, and see how far its tape goes. Raises Fenced."""
     loop = asyncio.get_running_loop()
     dead_by_s, told = loop.time() + 1.5 * LEASE_MS / 1000, False
     while True:
         try:
             await writer.append([], watermark_ms=None, confirmed_ms=None)
-            return await writer.watermark_ms() or 0, await writer.tails(sorted(await writer.coins()))
+            return await writer.watermark_ms() or 0, await writer.ends(sorted(await writer.coins()))
         except Fenced:
             if loop.time() > dead_by_s:
                 raise

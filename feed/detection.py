@@ -9,9 +9,7 @@ from feed.feed import Feed
 from feed.signal_publisher import Dispatcher
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.store import Store
 
 log = structlog.get_logger()
 
@@ -27,13 +25,11 @@ class DetectionStart:
         *,
         feed: Feed,
         dispatcher: Dispatcher,
-        pending: Pending,
-        client: redis.Redis,
+        store: Store,
         clock: FeedClock,
     ) -> None:
-        self._keys, self._wait_s = Keys(settings.feed_name), settings.worker_wait_s
-        self._feed, self._dispatcher, self._pending, self._clock = feed, dispatcher, pending, clock
-        self._client = client
+        self._wait_s = settings.worker_wait_s
+        self._feed, self._dispatcher, self._store, self._clock = feed, dispatcher, store, clock
         self._worker_is_there = asyncio.Event()
 
     async def run(self) -> None:
@@ -59,20 +55,20 @@ class DetectionStart:
                 async with asyncio.timeout(self._wait_s):
                     await self._worker_is_there.wait()
             except TimeoutError:
-                log.warning("no_worker_yet", waited_s=self._wait_s, queue=self._keys.queue)
+                log.warning("no_worker_yet", waited_s=self._wait_s, queue=self._store.keys.queue)
         self._feed.detect()
         log.info("detection_allowed", has_worker=self._worker_is_there.is_set())
 
     def _count_open(self) -> int:
         """How many captures are open; many when nobody can say, for then signals must not wait."""
         try:
-            return self._pending.size()
+            return self._store.pending.size()
         except redis.RedisError:
             return 1
 
     def _a_worker_consumes(self) -> bool:
         try:
-            notes = WorkerNote.read_all(self._client, self._keys)
+            workers = self._store.workers()
         except redis.RedisError:
             return False
-        return any(note.consumes(self._keys.queue) and note.is_fresh(at_ms=wall_ms()) for note in notes)
+        return any(worker.consumes(self._store.keys.queue) and worker.is_fresh(at_ms=wall_ms()) for worker in workers)

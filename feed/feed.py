@@ -19,7 +19,7 @@ from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.tape import Tail, TapeWriter
+from hip3_tasks.store.tape_writer import TapeEnd, TapeWriter
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ MALFORMED_LOGGED_A_MINUTE = 10
 
 
 class Feed:
-    """One feed on one event loop; `tails` says where each market's tape ended when it started."""
+    """One feed on one event loop; `tape_ends` has the end of each market's tape when it started."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Feed:
         writer: TapeWriter,
         dispatcher: Dispatcher,
         detector: Detector,
-        tails: dict[str, Tail],
+        tape_ends: dict[str, TapeEnd],
     ) -> None:
         self._settings, self._clock = settings, clock
-        self._dispatcher, self._detector, self._tails = dispatcher, detector, tails
+        self._dispatcher, self._detector, self._tape_ends = dispatcher, detector, tape_ends
         self.pipeline = Pipeline(writer, clock=clock, hold_ms=self._hold_ms, on_lost_data=dispatcher.rebuilder.soon)
         self.detection_began_at_ms: int | None = None
         self.first_worker_at_ms: int | None = None
@@ -90,8 +90,8 @@ class Feed:
     def start(self, watermark_ms: int) -> None:
         """Of every market on the tape, followed or not, nothing is known since the last watermark."""
         self.pipeline.start(watermark_ms)
-        for coin, tail in self._tails.items():
-            self.pipeline.append(coin, max(watermark_ms, tail.at_ms) + 1, Gap("the feed was away"))
+        for coin, end in self._tape_ends.items():
+            self.pipeline.append(coin, max(watermark_ms, end.at_ms) + 1, Gap("the feed was away"))
         self._dispatcher.rebuilder.soon()
 
     async def run(self, info: InfoClient) -> None:
@@ -248,7 +248,7 @@ class Feed:
             )
         for listing in fresh[:room]:
             self._take_on(listing, now_ms)
-        for coin in self._tails.keys() - self.states.keys():
+        for coin in self._tape_ends.keys() - self.states.keys():
             self.pipeline.forget(coin)
         if fresh:
             log.info("markets_followed", new=len(fresh), all=len(self.states), sockets=len(self.connections))
@@ -256,9 +256,9 @@ class Feed:
     def _take_on(self, listing: Listing, now_ms: int) -> None:
         state = MarketState(listing.coin, listing.taker_fee_bps)
         self.pipeline.append(listing.coin, now_ms, Gap("not heard of yet"))
-        tail = self._tails.pop(listing.coin, None)
-        if tail is not None and tail.market is not None:
-            state.resume(tail.market)
+        end = self._tape_ends.pop(listing.coin, None)
+        if end is not None and end.market is not None:
+            state.resume(end.market)
         self.states[listing.coin] = state
         connection = self._roomy_connection()
         self._home[listing.coin] = connection

@@ -103,5 +103,5 @@ class Rebuilder:
             if owing:
                 restored += self._add([signal for signal in some if signal.signal_id in owing], left, at_ms)
         journal.close()
-        self._pending.hasten(at_ms=at_ms, most=HASTEN_MOST)
+        self._pending.hasten(at_ms=at_ms, limit=HASTEN_MOST)
         return restored

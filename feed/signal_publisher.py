@@ -151,7 +151,7 @@ class Dispatcher:
     async def hasten(self) -> None:
         """Try everything overdue once more, now."""
         at_ms = self._clock.now_ms()
-        await self.on_redis_thread(lambda: self._pending.hasten(at_ms=at_ms, most=QUEUE_MOST))
+        await self.on_redis_thread(lambda: self._pending.hasten(at_ms=at_ms, limit=QUEUE_MOST))
 
     async def on_disk_thread(self, work: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._disk, work, *args)
@@ -190,7 +190,7 @@ class Dispatcher:
         return task_message(capture, queue=self._queue, eta_ms=capture.due_at_ms + behind_ms)
 
     def _sweep_once(self, at_ms: int) -> None:
-        queued, members = self._pending.overdue(at_ms=at_ms, most=SWEEP_MOST)
+        queued, members = self._pending.overdue(at_ms=at_ms, limit=SWEEP_MOST)
         if queued > QUEUE_MOST:
             return
         retries, nonsense = [], []

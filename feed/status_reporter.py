@@ -14,10 +14,10 @@ from hip3_tasks.files.retention import delete_old_days, disk_problem
 from hip3_tasks.health import LASTING_MS, lags, note, waiting_for_disk
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.feed_status import FeedStatus
-from hip3_tasks.store.keys import Keys, is_cancelled
+from hip3_tasks.store.keys import is_cancelled
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.tape import TapeWriter
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.venue import is_simulated
 
 log = structlog.get_logger()
@@ -45,20 +45,18 @@ class House:
         *,
         feed: Feed,
         dispatcher: Dispatcher,
-        pending: Pending,
+        store: Store,
         writer: TapeWriter,
-        client: redis.Redis,
         clock: FeedClock,
     ) -> None:
         self._settings, self._feed, self._dispatcher = settings, feed, dispatcher
-        self._pending, self._writer, self._client, self._clock = pending, writer, client, clock
+        self._store, self._writer, self._clock = store, writer, clock
         self._started_at_ms = clock.now_ms()
         self._redis_away_since_ms: int | None = None
         self._watched = WatchNotes(settings.data_dir)
 
     async def report(self) -> None:
         """Every second, say how it goes."""
-        keys = Keys(self._settings.feed_name)
         disk_warned = False
         while True:
             oldest_ms, away = await self._ask_redis()
@@ -69,8 +67,8 @@ class House:
             status = self._status([*away, *self._problems(oldest_ms), *([disk] if disk else [])])
             await self._dispatcher.on_disk_thread(self._note, status, list(self._feed.states))
             try:
-                await self._dispatcher.on_redis_thread(status.write, self._client, keys)
-                await self._dispatcher.on_redis_thread(self._markets().write, self._client, keys)
+                await self._dispatcher.on_redis_thread(self._store.write_feed_status, status)
+                await self._dispatcher.on_redis_thread(self._store.write_feed_markets, self._markets())
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
             await asyncio.sleep(START_REPORT_EVERY_S if self._is_starting else REPORT_EVERY_S)
@@ -79,7 +77,7 @@ class House:
         """When the oldest open capture was due, and what is wrong with Redis if that has lasted."""
         asked_at_ms = self._clock.now_ms()
         try:
-            oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
+            oldest_ms = await self._dispatcher.on_redis_thread(self._store.pending.oldest_due_at_ms)
         except redis.RedisError as error:
             self._redis_away_since_ms = since_ms = self._redis_away_since_ms or asked_at_ms
             has_lasted = self._clock.now_ms() - since_ms >= LASTING_MS
@@ -98,7 +96,7 @@ class House:
         while not is_cancelled():
             await asyncio.sleep(TRIM_EVERY_S)
             try:
-                oldest_ms = await self._dispatcher.on_redis_thread(self._pending.oldest_due_at_ms)
+                oldest_ms = await self._dispatcher.on_redis_thread(self._store.pending.oldest_due_at_ms)
                 now_ms = self._clock.now_ms()
                 needed_ms = now_ms if oldest_ms is None else oldest_ms - TAPE_MARGIN_MS
                 before_ms = max(now_ms - TAPE_CAP * retention_ms, min(now_ms - retention_ms, needed_ms))
@@ -122,7 +120,7 @@ class House:
         while loop.time() < until_s:
             if self._dispatcher.is_idle:
                 try:
-                    left = await self._dispatcher.on_redis_thread(self._pending.size)
+                    left = await self._dispatcher.on_redis_thread(self._store.pending.size)
                     if left and loop.time() - hastened_s > HASTEN_EVERY_S:
                         hastened_s = loop.time()
                         await self._dispatcher.hasten()

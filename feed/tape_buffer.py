@@ -15,7 +15,8 @@ import structlog
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.store.keys import is_cancelled
-from hip3_tasks.store.tape import LostData, Stamped, TapeWriter, stamp
+from hip3_tasks.store.tape import Stamped, stamp
+from hip3_tasks.store.tape_writer import LostData, TapeWriter
 
 log = structlog.get_logger()
 

@@ -17,9 +17,8 @@ from hip3_tasks.errors import BadCapture, Hip3Error, JournalError, MalformedEntr
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import find_signal
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.tape import Origin, Reading, TapeReader
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape import Origin, Reading
 
 WATERMARK_PATIENCE_MS = 500
 WATERMARK_POLL_MS = 2
@@ -32,30 +31,17 @@ Answers = dict[Capture, CaptureResult | Exception]
 class Capturer:
     """Turns captures into their lines on disk: one read, one write, one sync for all that are due together."""
 
-    def __init__(
-        self,
-        *,
-        reader: TapeReader,
-        pending: Pending,
-        journal: Journal,
-        data_dir: Path,
-        now_ms: Callable[[], int] = wall_ms,
-    ) -> None:
-        self._reader, self._pending, self._journal = reader, pending, journal
+    def __init__(self, store: Store, *, journal: Journal, data_dir: Path, now_ms: Callable[[], int] = wall_ms) -> None:
+        self._tape, self._pending, self._journal = store.tape, store.pending, journal
         self._data_dir, self._now_ms = data_dir, now_ms
-        # As last seen: what is due up to here is worth reading. Whether it is complete, the reading itself says.
+        # As last read: captures due up to here are worth reading. Each reading then has the watermark that counts.
         self._watermark_ms = 0
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """For one process, and made after it was forked."""
-        client, keys = connect(str(settings.redis_url)), Keys(settings.feed_name)
-        return cls(
-            reader=TapeReader(client, keys),
-            pending=Pending(client, keys),
-            journal=Journal(settings.data_dir, window_ms=settings.retention_s * 1000),
-            data_dir=settings.data_dir,
-        )
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return the capturer of one process, to call after the fork."""
+        journal = Journal(settings.data_dir, window_ms=settings.retention_s * 1000)
+        return cls(Store.from_settings(settings), journal=journal, data_dir=settings.data_dir)
 
     def make_ready(self) -> None:
         """Look at today's files, so that the first capture of this process is no later than others."""
@@ -81,7 +67,7 @@ class Capturer:
         try:
             while waiting := [capture for capture in dict.fromkeys(captures) if capture not in answers]:
                 if any(capture.due_at_ms > self._watermark_ms for capture in waiting):
-                    self._watermark_ms = self._reader.watermark_ms() or 0
+                    self._watermark_ms = self._tape.watermark_ms() or 0
                 complete = [capture for capture in waiting if capture.due_at_ms <= self._watermark_ms]
                 settled = self._settle(complete) if complete else {}
                 answers |= settled
@@ -101,13 +87,13 @@ class Capturer:
     def _settle(self, captures: Sequence[Capture]) -> Answers:
         """Measure, append and forget those that the tape is complete for; the others are not answered."""
         read = [seen for seen in self._read(captures) if seen[1].is_complete_at(seen[0].due_at_ms)]
-        origins = self._reader.origins([capture for capture, *_ in read])
+        origins = self._tape.origins([capture for capture, *_ in read])
         failed: Answers = {}
         records: dict[Capture, Followup | Missed] = {}
         for (capture, reading, at_ms), origin in zip(read, origins, strict=True):
             try:
                 signal = self._signal(capture, origin)
-                records[capture] = measure(signal, capture, due=reading.due, t0=origin.t0, at_ms=at_ms)
+                records[capture] = measure(signal, capture, due=reading.entry, t0=origin.entry, at_ms=at_ms)
             except (BadCapture, UnknownSignal, MalformedEntry) as error:
                 failed[capture] = self._answer(capture, error)
         results = self._journal.append(list(records.values()))
@@ -118,7 +104,7 @@ class Capturer:
     def _left(self, captures: Sequence[Capture]) -> Answers:
         """What is said of captures that the tape is still not complete for."""
         answers: Answers = {}
-        for capture, origin in zip(captures, self._reader.origins(captures), strict=True):
+        for capture, origin in zip(captures, self._tape.origins(captures), strict=True):
             try:
                 self._signal(capture, origin)
                 answers[capture] = self._journal.result(capture) or PENDING
@@ -132,7 +118,7 @@ class Capturer:
         found: list[tuple[Capture, Reading, int]] = []
         for first in range(0, len(captures), READ_AT_ONCE):
             some = captures[first : first + READ_AT_ONCE]
-            readings = self._reader.read(some)
+            readings = self._tape.read(some)
             at_ms = self._now_ms()
             found += [(capture, reading, at_ms) for capture, reading in zip(some, readings, strict=True)]
         return found

@@ -9,8 +9,8 @@ import redis
 from celery.worker import state
 
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.worker_status import WorkerStatus
 
 PATIENCE_S = 0.2
 """The main process waits for it, and has captures to hand out."""
@@ -19,30 +19,29 @@ PATIENCE_S = 0.2
 class Notes:
     """Written while the server answers; a note that is not written grows old, and that says enough."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, *, consumer: Any) -> None:
-        self._client, self._keys, self._consumer = client, keys, consumer
+    def __init__(self, store: Store, *, consumer: Any) -> None:
+        self._store, self._consumer = store, consumer
 
     @classmethod
     def of(cls, chosen: Settings, *, consumer: Any) -> Self:
-        client = connect(str(chosen.redis_url), timeout_s=PATIENCE_S)
-        return cls(client, Keys(chosen.feed_name), consumer=consumer)
+        return cls(Store.from_settings(chosen, timeout_s=PATIENCE_S), consumer=consumer)
 
     def write(self, *, at_ms: int) -> None:
         """Say how it stands; take the note away where nothing is consumed any more, as when the worker ends."""
         note = self._note(at_ms)
         with suppress(redis.RedisError):
             if note.queues:
-                note.write(self._client, self._keys)
+                self._store.write_worker(note)
             else:
-                note.remove(self._client, self._keys)
+                self._store.remove_workers(note.name)
 
     def forget_silent(self, *, at_ms: int) -> None:
         with suppress(redis.RedisError):
-            WorkerNote.forget_silent(self._client, self._keys, at_ms=at_ms)
+            self._store.remove_silent_workers(at_ms=at_ms)
 
-    def _note(self, at_ms: int) -> WorkerNote:
+    def _note(self, at_ms: int) -> WorkerStatus:
         worker = self._consumer.controller
-        return WorkerNote(
+        return WorkerStatus(
             name=str(self._consumer.hostname),
             at_ms=at_ms,
             pid=os.getpid(),

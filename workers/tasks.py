@@ -76,7 +76,7 @@ def _capturer() -> Capturer:
     """This process's own: made after the fork."""
     chosen = located(settings.load())
     configure_logs(chosen.log_level)
-    return Capturer.of(chosen)
+    return Capturer.from_settings(chosen)
 
 
 @cache

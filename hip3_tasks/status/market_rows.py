@@ -141,7 +141,7 @@ def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
     if not reading.is_complete_at(at_ms - STALE_MS):
         return None, "the watermark stands still"
     try:
-        entry = reading.due
+        entry = reading.entry
     except MalformedEntry:
         return None, "its last entry does not decode"
     if entry is None:

@@ -13,7 +13,7 @@ from hip3_tasks.files.retention import disk_problem
 from hip3_tasks.health import LASTING_MS, lags
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.store import Store
-from hip3_tasks.store.worker_status import SILENT_MS, WorkerNote
+from hip3_tasks.store.worker_status import SILENT_MS, WorkerStatus
 
 SILENCE_RED_MS = 5_000
 NO_WORKER_RED_MS = 15_000
@@ -43,7 +43,7 @@ class QueueStatus(BaseModel):
     overdue: Annotated[int | None, Gauge("Pending captures that their own task has not made in time.")] = None
     queued: Annotated[int | None, Gauge("Tasks that no worker has taken.")] = None
     quarantined: Annotated[int | None, Gauge("Messages in the quarantine.")] = None
-    workers: list[WorkerNote] = []
+    workers: list[WorkerStatus] = []
     """The workers that reported within SILENT_MS."""
     server_bytes: Annotated[int | None, Gauge("Memory that Redis uses.", "redis_memory_bytes")] = None
 

@@ -1,17 +1,10 @@
-"""What the feed says of itself, once a second, in Redis: for `hip3 status`, `hip3 up` and health checks."""
+"""The feed's status, which it writes to Redis once a second for `hip3 status`, `hip3 up` and the page."""
 
-from typing import Self
-
-import redis
 from pydantic import BaseModel, ConfigDict
-
-from hip3_tasks.store.keys import Keys
-
-TTL_S = 60
 
 
 class FeedStatus(BaseModel):
-    """Counters run from the start of the feed process."""
+    """One status of a feed. Counters start at 0 with the feed process."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,42 +13,33 @@ class FeedStatus(BaseModel):
     started_at_ms: int
     pid: int
     detecting: bool
-    """False while it drains before it stops."""
+    """False until detection starts, and while the feed drains before it stops."""
     markets_followed: int
     markets_live: int
-    """Those whose state is known: not in a gap."""
+    """Followed markets whose state is known, which are not in a gap."""
     sockets: int
     reconnects: int
     frames: dict[str, int]
-    """By kind: bbo, ctx, ack, pong, ignored ..., and each kind of malformed frame."""
+    """Frames received, by kind: bbo, ctx, ack, pong ..., and each kind of malformed frame."""
     tape_entries: int
     signals: int
     signals_dropped: int
-    """Second ones of a market and millisecond."""
+    """Signals dropped because their market had one in the same millisecond."""
     signals_unwritten: int
-    """Waiting for the disk."""
+    """Signals that wait for the disk."""
     signals_unpublished: int
-    """On disk, waiting for Redis."""
+    """Signals on disk that wait for Redis."""
     swept: int
-    """Overdue captures published again."""
+    """Overdue captures that the sweeper published again."""
     watermark_ms: int
     clock_behind_wall_ms: int
     problems: list[str]
-    """What turns health red, in words; empty when all is well."""
+    """A sentence for each reason that turns health red; empty when the feed is healthy."""
     detection_began_at_ms: int | None = None
-    """On the feed's clock; None before."""
+    """When detection began, on the feed's clock; None before."""
     first_worker_at_ms: int | None = None
-    """When the first worker came that consumes the queue; None before, and where one was there from the start."""
+    """When the first worker consumed the queue; None before, and if one already did when the feed started."""
     notices: list[str] = []
-    """What an operator should know although nothing is red: names in settings that the venue does not list."""
+    """Hints for the operator that do not turn health red: names in settings that the venue does not list."""
     is_simulated: bool | None = None
-    """Whether its prices are made up; None from a feed that does not say."""
-
-    def write(self, client: redis.Redis, keys: Keys) -> None:
-        client.set(keys.status, self.model_dump_json(), ex=TTL_S)
-
-    @classmethod
-    def read(cls, client: redis.Redis, keys: Keys) -> Self | None:
-        """What the feed last said, or None when it has not run for a minute."""
-        found = client.get(keys.status)
-        return None if found is None else cls.model_validate_json(found)
+    """Whether the prices are simulated; None from a version that did not write this."""

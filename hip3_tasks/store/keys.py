@@ -1,23 +1,4 @@
-"""The Redis keyspace, and how to connect.
-
-Every key starts with `hip3:{name}:`, `name` being HIP3_NAME.
-
-| key           | type   | TTL       | written by          | read by         | what                            |
-|---------------|--------|-----------|---------------------|-----------------|---------------------------------|
-| `tape:{coin}` | stream | trimmed   | feed                | workers, page   | states and gaps, by receive ms  |
-| `tapes`       | set    | -         | feed                | feed            | the coins that have a tape      |
-| `watermark`   | string | -         | feed                | workers, status | the tape is complete up to here |
-| `feed`        | string | 5 s       | feed                | feed            | which directory owns the name   |
-| `signal:{id}` | hash   | retention | feed, recapture     | workers         | `record`: the signal's line     |
-| `pending`     | zset   | -         | feed; workers remove | feed, status   | captures by when to try again   |
-| `due`         | zset   | -         | feed; workers remove | feed, status   | the same captures by due time   |
-| `captures`    | list   | -         | feed, `celery call` | workers         | the Celery queue                |
-| `unacked*`    | zset.. | -         | workers (kombu)     | workers         | deliveries not yet acknowledged |
-| `quarantine`  | list   | 1,000     | workers             | operator        | messages that cannot be handled |
-| `status`      | string | 60 s      | feed                | status, page    | the feed's counters             |
-| `markets`     | string | -         | feed                | status, page    | threshold, fee, ctx of each     |
-| `workers`     | hash   | 60 s      | workers             | feed, status, page | each worker's pool and queues |
-"""
+"""The names of a feed's keys in Redis (`store.store` describes them), and clients to connect with."""
 
 import asyncio
 from typing import Any
@@ -55,7 +36,7 @@ class Keys:
 
 
 def connect(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.Redis":
-    """A client that tries each command once: a command sent twice may run twice."""
+    """Return a client that sends each command once: a command sent twice may run twice."""
     return redis.Redis.from_url(url, **_options(timeout_s))
 
 
@@ -64,9 +45,9 @@ def connect_async(url: str, *, timeout_s: float = SOCKET_TIMEOUT_S) -> "redis.as
 
 
 def is_cancelled() -> bool:
-    """Whether the running task was asked to end. To be asked after each use of an async client in a loop:
+    """Whether the running task was cancelled. Loops check it after each use of an async client.
 
-    it sends through `asyncio.wait_for`, which up to Python 3.11 swallows a cancellation that comes as it is done.
+    The client sends through `asyncio.wait_for`, which up to Python 3.11 swallows a cancellation that comes as it ends.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

@@ -1,7 +1,7 @@
-"""The pending set: every capture that is not yet on disk, and the queue its tasks wait in.
+"""The pending set, which holds every capture that is not yet on disk, and the queue of the tasks.
 
 A capture enters once, together with its signal and its task, in one atomic call; it leaves when its line is on
-disk. Adding what is already there does nothing, so a call may be repeated, and rebuilding after a loss is adding.
+disk. Adding a capture that is already there does nothing, so a call may be repeated, and a rebuild only adds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,15 @@ from hip3_tasks.domain.records import Signal
 from hip3_tasks.store.keys import Keys
 
 FIRST_TRY_MS = 2_000
-"""How long after its due time a capture is left to its own task before the sweeper looks at it."""
+"""The sweeper publishes a capture again from this long after its due time; before, its own task has time to run."""
 
-QUEUE_MOST = 100_000
-"""About 90 MB: a queue that nobody empties grows no longer. What is left out is the sweeper's."""
+MAX_QUEUE = 100_000
+"""About 90 MB; a longer queue gets no further tasks. The sweeper publishes those later."""
+SIGNAL_TTL_S = 900
 
 # KEYS: pending, due, queue, then one signal key each.  ARGV: signal TTL in s, number of signals, their lines, then
 # member, next try, due, message of each capture; an empty message leaves the capture to the sweeper.
-# A call of a command costs more than a value, so captures go in by the thousand; Lua unpacks no 8,000 values.
+# A command costs more than a value, so each adds 1,000 captures; Lua cannot unpack 8,000 values.
 ADD = """
 local signals = tonumber(ARGV[2])
 for i = 1, signals do
@@ -48,10 +49,10 @@ for from = 3 + signals, #ARGV, 4000 do
     redis.call('ZADD', KEYS[1], unpack(tries))
     redis.call('ZADD', KEYS[2], unpack(dues))
   end
-  if #messages > 0 and redis.call('LLEN', KEYS[3]) < QUEUE_MOST then redis.call('LPUSH', KEYS[3], unpack(messages)) end
+  if #messages > 0 and redis.call('LLEN', KEYS[3]) < MAX_QUEUE then redis.call('LPUSH', KEYS[3], unpack(messages)) end
 end
 return added
-""".replace("QUEUE_MOST", str(QUEUE_MOST))
+""".replace("MAX_QUEUE", str(MAX_QUEUE))
 
 # KEYS: pending, queue.  ARGV: member, next try, message of each capture.
 AGAIN = """
@@ -69,7 +70,7 @@ return published
 
 @dataclass(frozen=True, slots=True)
 class PendingCapture:
-    """A capture to add, with the message of its task; None leaves it to the sweeper."""
+    """A capture to add and the message of its task; a capture with None is left to the sweeper."""
 
     capture: Capture
     message: bytes | None
@@ -81,53 +82,47 @@ class PendingCapture:
 class Pending:
     """One feed's pending set. Every method is one round-trip and may raise redis.RedisError."""
 
-    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = 900) -> None:
+    def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = SIGNAL_TTL_S) -> None:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)
 
-    def add(self, signals: Sequence[Signal], wanted: Iterable[PendingCapture]) -> int:
-        """Add signals, their captures and tasks atomically; return how many captures were new.
-
-        What is due first is queued first.
-        """
+    def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture]) -> int:
+        """Add signals, their captures and tasks atomically, by due time; return how many captures were new."""
         keys = [self._keys.pending, self._keys.due, self._keys.queue]
-        argv: list[str | bytes | int] = [
-            self._signal_ttl_s,
-            len(signals),
-            *(signal.line() for signal in signals),
-        ]
-        for want in sorted(wanted, key=lambda want: want.capture.due_at_ms):
-            capture = want.capture
-            argv += [capture.member, want.next_try_at_ms(), capture.due_at_ms, want.message or b""]
+        argv: list[str | bytes | int] = [self._signal_ttl_s, len(signals), *(signal.line() for signal in signals)]
+        for new in sorted(captures, key=lambda new: new.capture.due_at_ms):
+            argv += [new.capture.member, new.next_try_at_ms(), new.capture.due_at_ms, new.message or b""]
         keys += [self._keys.signal(signal.signal_id) for signal in signals]
         return int(self._add(keys=keys, args=argv))
 
-    def overdue(self, *, at_ms: int, most: int) -> tuple[int, list[str]]:
-        """The length of the queue, and the members whose next try has come, longest waiting first."""
+    def overdue(self, *, at_ms: int, limit: int) -> tuple[int, list[str]]:
+        """The length of the queue, and the members whose next try has come; the earliest next try is first."""
         pipe = self._client.pipeline(transaction=False)
         pipe.llen(self._keys.queue)
-        pipe.zrangebyscore(self._keys.pending, "-inf", at_ms, start=0, num=most)
+        pipe.zrangebyscore(self._keys.pending, "-inf", at_ms, start=0, num=limit)
         queued, members = pipe.execute()
         return queued, [member.decode(errors="surrogateescape") for member in members]
 
-    def hasten(self, *, at_ms: int, most: int) -> int:
-        """Let what was due so long ago that it has been tried, and failed, be tried at once; return how many.
+    def hasten(self, *, at_ms: int, limit: int) -> int:
+        """Make captures that were due FIRST_TRY_MS ago or earlier ready to be tried at once; return how many.
 
-        For when the reason of the failures has just gone: their next tries may be up to a minute away.
+        Their tries have failed, and the next may be up to a minute away although the reason has just gone.
         """
-        overdue: Any = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=most)
+        overdue: Any = self._client.zrangebyscore(self._keys.due, "-inf", at_ms - FIRST_TRY_MS, start=0, num=limit)
         if overdue:
             self._client.zadd(self._keys.pending, dict.fromkeys(overdue, at_ms), xx=True, lt=True)
         return len(overdue)
 
     def publish_again(self, retries: Iterable[tuple[Capture, int, bytes]]) -> int:
-        """Queue (capture, next try, message) again, where still pending."""
-        argv = [part for capture, at_ms, message in retries for part in (capture.member, at_ms, message)]
+        """Queue tasks again where the capture is still pending; `retries` has (capture, next try, message)."""
+        argv: list[str | bytes | int] = []
+        for capture, next_try_at_ms, message in retries:
+            argv += [capture.member, next_try_at_ms, message]
         return int(self._again(keys=[self._keys.pending, self._keys.queue], args=argv)) if argv else 0
 
     def remove(self, members: Iterable[str]) -> None:
-        """Forget captures: their lines are on disk, or they can never have one."""
+        """Remove captures whose lines are on disk, or that can never have a line."""
         gone = [member.encode(errors="surrogateescape") for member in members]
         if not gone:
             return
@@ -140,6 +135,6 @@ class Pending:
         return int(self._client.zcard(self._keys.pending))
 
     def oldest_due_at_ms(self) -> int | None:
-        """The due time of the capture that has waited longest; in the future when nothing is overdue."""
+        """The earliest due time of all captures, which may be in the future; None when there is no capture."""
         first = self._client.zrange(self._keys.due, 0, 0, withscores=True)
         return int(first[0][1]) if first else None

@@ -1,8 +1,8 @@
-"""HIP3_REDIS_URL: one URL that every client understands alike, and that is never shown whole.
+"""HIP3_REDIS_URL: one URL that every client reads in the same way. Its password is never shown.
 
 `redis://[USER:PASSWORD@]HOST[:PORT][/DB]`, or `rediss://` for TLS, with any of TLS_OPTIONS behind a `?`. Certificates
-are checked unless `ssl_cert_reqs=none`: redis-py does so by itself, kombu would trust anyone under a URL without
-options, and Flower reads none of them.
+are checked unless `ssl_cert_reqs=none`: redis-py checks them by default, kombu trusts any server if the URL has no
+options, and Flower reads no options.
 """
 
 import re
@@ -18,7 +18,7 @@ CERT_REQS = ("required", "optional", "none")
 
 
 def check(url: str) -> None:
-    """Raises ValueError, which says nothing of the URL: wherever it is wrong may be its password."""
+    """Raises ValueError for a URL that is wrong. The message never quotes it: any part may hold the password."""
     parts, options = _read(url)
     if parts is None or not parts.hostname or parts.fragment or not re.fullmatch(r"/?[0-9]*", parts.path):
         raise ValueError(
@@ -36,19 +36,19 @@ def check(url: str) -> None:
 
 
 def place(url: str) -> str:
-    """HOST:PORT."""
+    """Return HOST:PORT of a URL."""
     return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def for_celery(url: str) -> tuple[str, dict[str, Any] | None]:
-    """`broker_url` and `broker_use_ssl`: the URL without options, and the options with what they leave unsaid."""
+    """Return `broker_url` and `broker_use_ssl`: the URL without options, and the TLS options with their default."""
     parts = urlsplit(url)
-    # Celery takes a ; for the end of one URL and the start of another.
+    # Celery splits a list of URLs at each ;.
     bare = urlunsplit((parts.scheme, parts.netloc.replace(";", "%3B"), parts.path, "", ""))
     if parts.scheme != "rediss":
         return bare, None
-    said = {name: value for name, value in _typed(url).items() if name in TLS_OPTIONS}
-    return bare, {"ssl_cert_reqs": "required"} | said
+    tls_options = {name: value for name, value in _typed(url).items() if name in TLS_OPTIONS}
+    return bare, {"ssl_cert_reqs": "required"} | tls_options
 
 
 def _typed(url: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The task message, as Celery's protocol 2 on kombu's Redis transport has it.
+"""Builds the task message of Celery's protocol 2 for kombu's Redis transport.
 
-Built here, because `apply_async` takes several round-trips and knows nothing of the pending set; a contract test
-compares it with what `apply_async` itself sends. A burst is thousands of messages, so what they share is encoded once.
+`apply_async` is not used: it takes several round-trips and cannot add to the pending set. A contract test compares
+both messages. A burst is thousands of messages, so their common part is encoded once.
 """
 
 import os
@@ -22,9 +22,9 @@ _BODY = '[["%s",%d],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":nu
 
 
 def task_message(capture: Capture, *, queue: str, eta_ms: int | None = None) -> bytes:
-    """A `capture_followup` task for a queue, to run at `eta_ms` by the wall clock, or at once."""
+    """Return a `capture_followup` task for a queue, to run at `eta_ms` of the wall clock, or at once."""
     envelope, deliveries = _envelope(queue, os.getpid())
-    # No character that a coin may have is one that JSON, or Python's repr, would escape.
+    # A coin has no character that JSON or Python's repr would escape.
     message = envelope % {
         "body": b64encode((_BODY % (capture.signal_id, capture.offset_ms)).encode()).decode(),
         "task_id": capture.task_id,
@@ -38,13 +38,13 @@ def task_message(capture: Capture, *, queue: str, eta_ms: int | None = None) -> 
 
 @lru_cache(1024)
 def _instant(at_ms: int) -> str:
-    """An instant in JSON; one burst has few."""
+    """Return an instant in JSON; the signals of a burst share a few instants."""
     return f'"{datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()}"'
 
 
 @cache
 def _envelope(queue: str, pid: int) -> tuple[str, "count[int]"]:
-    """A message of this process to a queue, but for what differs from task to task, and a count of deliveries."""
+    """Return the common part of this process's messages to a queue, and a counter of deliveries."""
     message = {
         "body": "%(body)s",
         "content-encoding": "utf-8",

@@ -13,7 +13,8 @@ from hip3_tasks.domain.market import COIN, Entry, Gap, Market
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.tape import Reading, Stamped, TapeReader, TapeWriter, stamp
+from hip3_tasks.store.tape import Reading, Stamped, TapeReader, stamp
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.testing.fake import FakeServer
 
 T = TypeVar("T")
@@ -70,14 +71,14 @@ class FedTape:
         Raises ValueError beyond the watermark, where a worker would wait.
         """
         _check(coin, at_ms)
-        return self._reading(Capture(signal_id="", offset_ms=0, market_key=coin, timestamp_ms=at_ms)).due
+        return self._reading(Capture(signal_id="", offset_ms=0, market_key=coin, timestamp_ms=at_ms)).entry
 
     def follow_up(self, signal: Signal, offset_ms: int) -> Followup | Missed:
         """The record that a worker without lateness writes for a signal. Raises ValueError beyond the watermark."""
         capture = Capture.from_ids(signal.signal_id, offset_ms)
-        due = self._reading(capture).due
+        due = self._reading(capture).entry
         (origin,) = self.reader.origins([capture])
-        return measure(signal, capture, due=due, t0=origin.t0, at_ms=capture.due_at_ms)
+        return measure(signal, capture, due=due, t0=origin.entry, at_ms=capture.due_at_ms)
 
     def close(self) -> None:
         """Delete the tape, and close the client unless the caller passed it."""

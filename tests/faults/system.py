@@ -21,6 +21,7 @@ from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
 from tests.faults.row import Found
 from tests.faults.venue import Venue
@@ -151,7 +152,7 @@ class System(DataFiles):
 
     def status(self) -> FeedStatus | None:
         with suppress(redis.RedisError):
-            return FeedStatus.read(self.client, self.keys)
+            return Store(self.client, self.keys).feed_status()
         return None
 
     def oldest_due_s(self) -> float:

@@ -18,13 +18,9 @@ from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.market import Market
 from hip3_tasks.files.day_files import days_of
 from hip3_tasks.files.journal import Journal
-from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.market_facts import FeedMarkets
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from hip3_tasks.store.worker_status import WorkerNote
 from tests.releases import keydump
 from tests.releases.release import HERE, Release
 from tests.support.factories import texts
@@ -46,8 +42,7 @@ def restored(release: Release, client: redis.Redis, keys: Keys) -> redis.Redis:
 
 @pytest.fixture
 def capturer(restored: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[Capturer]:
-    reader, pending = TapeReader(restored, keys), Pending(restored, keys)
-    capturer = Capturer(reader=reader, pending=pending, journal=Journal(tmp_path), data_dir=tmp_path)
+    capturer = Capturer(Store(restored, keys), journal=Journal(tmp_path), data_dir=tmp_path)
     yield capturer
     capturer.close()
 
@@ -81,18 +76,18 @@ def test_the_report_has_rows(release: Release, capsys: pytest.CaptureFixture[str
 
 
 def test_its_keys_are_understood(restored: redis.Redis, keys: Keys) -> None:
-    status, markets = FeedStatus.read(restored, keys), FeedMarkets.read(restored, keys)
+    store = Store(restored, keys)
+    status, markets = store.feed_status(), store.feed_markets()
     assert status is not None and status.markets_live == 12 and status.detecting
     assert markets is not None and len(markets.markets) == 12
-    (note,) = WorkerNote.read_all(restored, keys)
-    assert note.held > 0
+    (worker,) = store.workers()
+    assert worker.held > 0
     assert len(restored.get(keys.feed)) == 32
-    pending = Pending(restored, keys)
-    assert pending.size() == len(waiting(restored, keys)) > 50
+    assert store.pending.size() == len(waiting(restored, keys)) > 50
     assert restored.llen(keys.queue) > 30 and restored.hlen(keys.unacked) > 0
-    watermark_ms, states = TapeReader(restored, keys).newest(sorted(markets.markets))
+    watermark_ms, states = store.tape.newest(sorted(markets.markets))
     assert watermark_ms is not None and watermark_ms >= status.watermark_ms
-    assert all(isinstance(state.due.value, Market) for state in states if state.due)
+    assert all(isinstance(state.entry.value, Market) for state in states if state.entry)
 
 
 def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, capturer: Capturer) -> None:

@@ -14,8 +14,7 @@ from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.store import Store
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
@@ -46,10 +45,10 @@ class FeedRig(DataFiles):
         self.coins = coins or ("xyz:TSLA", "xyz:AAPL")
         self.venue = VenueServer(universe(*self.coins), limits=LOOSE)
         self.client = redis.Redis.from_url(redis_url)
-        self.pending = Pending(self.client, self.keys)
+        self.store = Store(self.client, self.keys)
+        self.pending = self.store.pending
         self.capturer = Capturer(
-            reader=TapeReader(self.client, self.keys),
-            pending=self.pending,
+            self.store,
             journal=Journal(data_dir),
             data_dir=data_dir,
         )
@@ -119,7 +118,7 @@ class FeedRig(DataFiles):
         self.feed.kill()
 
     def status(self) -> FeedStatus | None:
-        return FeedStatus.read(self.client, self.keys)
+        return self.store.feed_status()
 
     def watermark_ms(self) -> int:
         return int(self.client.get(self.keys.watermark) or 0)

@@ -16,8 +16,9 @@ from hip3_tasks.domain.records import Record, Signal
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.worker_status import WorkerStatus
 from tests.support.factories import a_market
 from tests.support.process import HIP3, ProcessUnderTest, environment
 from tests.support.waiting import eventually
@@ -53,7 +54,7 @@ class PageRig:
         ahead_ms = wall_ms() + 60_000
         values = {"at_ms": ahead_ms, "started_at_ms": ahead_ms - 90_000, "watermark_ms": ahead_ms} | changes
         status: FeedStatus = a_feed_status(**values)
-        status.write(self.client, self.keys)
+        Store(self.client, self.keys).write_feed_status(status)
         self.client.set(self.keys.watermark, status.watermark_ms)
         self.worker_says(at_ms=ahead_ms)
 
@@ -61,15 +62,14 @@ class PageRig:
         """One that consumes the queue."""
         counts = dict.fromkeys(("pid", "processes", "most_processes", "held"), 1)
         values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes
-        WorkerNote(**values).write(self.client, self.keys)
+        Store(self.client, self.keys).write_worker(WorkerStatus(**values))
 
     def markets(self, **states: Market | Gap) -> None:
         """By the coin's name without its dex, which is xyz."""
         now_ms = wall_ms()
         facts = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=now_ms)
-        FeedMarkets(markets={f"xyz:{name}": facts for name in states}, delisted=["xyz:OLD"]).write(
-            self.client, self.keys
-        )
+        markets = FeedMarkets(markets={f"xyz:{name}": facts for name in states}, delisted=["xyz:OLD"])
+        Store(self.client, self.keys).write_feed_markets(markets)
         for name, value in states.items():
             self.put(f"xyz:{name}", value, at_ms=now_ms)
 

@@ -12,7 +12,7 @@ from hip3_tasks.status.market_rows import MarketRow, MarketStatus
 from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.redis_snapshot import Gauge
 from hip3_tasks.status.system_status import DayFile, SystemStatus
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.worker_status import WorkerStatus
 from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
 from hip3_tasks.web.snapshot import PageState, RecentOutcomes
 
@@ -22,7 +22,7 @@ METRIC = re.compile(r'(CounterMetricFamily\(\s*)?"(hip3_\w+)"')
 DATACLASS_FIELDS = {
     field.name for kind in (PageState, RecentOutcomes, MarketRow, SignalRow, HorizonCell) for field in fields(kind)
 }
-MODEL_FIELDS = {name for kind in (SystemStatus, DayFile, OutcomeSummary, WorkerNote) for name in kind.model_fields}
+MODEL_FIELDS = {name for kind in (SystemStatus, DayFile, OutcomeSummary, WorkerStatus) for name in kind.model_fields}
 
 
 @pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*MarketStatus, *Session, *Outcome}))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.store.worker_status import READY_MS, WorkerNote
+from hip3_tasks.store.worker_status import READY_MS, WorkerStatus
 from tests.support.feed import FeedRig
 from tests.support.waiting import eventually_async as eventually
 
@@ -20,7 +20,7 @@ def run(script: Coroutine[Any, Any, None]) -> None:
 
 def note(rig: FeedRig, *queues: str, age_ms: int = 0) -> None:
     """Say what a worker says of itself."""
-    worker = WorkerNote(
+    worker = WorkerStatus(
         name="w@h",
         at_ms=wall_ms() - age_ms,
         pid=os.getpid(),
@@ -29,7 +29,7 @@ def note(rig: FeedRig, *queues: str, age_ms: int = 0) -> None:
         held=0,
         queues=queues,
     )
-    worker.write(rig.client, rig.keys)
+    rig.store.write_worker(worker)
 
 
 def quote_a_signal(rig: FeedRig, oracle: float) -> None:
@@ -97,7 +97,7 @@ def test_a_worker_that_is_there_already_makes_no_start(redis_url: str, name: str
 
 
 def test_a_note_of_an_earlier_version_counts() -> None:
-    old = WorkerNote(name="w@h", at_ms=1_000, pid=1, processes=1, most_processes=1, held=0)
+    old = WorkerStatus(name="w@h", at_ms=1_000, pid=1, processes=1, most_processes=1, held=0)
     assert old.consumes("any")
     assert old.is_fresh(at_ms=1_000 + READY_MS - 1)
     assert not old.is_fresh(at_ms=1_000 + READY_MS)

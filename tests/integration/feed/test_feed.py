@@ -11,7 +11,6 @@ import pytest
 
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.health import noted
-from hip3_tasks.store.market_facts import FeedMarkets
 from tests.support.feed import FeedRig, universe
 from tests.support.waiting import eventually_async as eventually
 
@@ -328,9 +327,7 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
             await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
             await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
-            said = await eventually(
-                "it says so", lambda: (m := FeedMarkets.read(rig.client, rig.keys)) and m.delisted and m
-            )
+            said = await eventually("it says so", lambda: (m := rig.store.feed_markets()) and m.delisted and m)
             assert said.delisted == ["xyz:AAPL"]
             assert {coin: facts.threshold_bps for coin, facts in said.markets.items()} == {
                 "xyz:TSLA": 6.9,

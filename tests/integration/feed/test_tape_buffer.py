@@ -18,8 +18,9 @@ from hip3_tasks.errors import Fenced
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import SignalWriter, find_signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import Pending, PendingCapture
-from hip3_tasks.store.tape import TapeReader, TapeWriter
+from hip3_tasks.store.pending import PendingCapture
+from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape_writer import TapeWriter
 from tests.support.backends import PCALL_DIFFERS, Backend, server_only
 from tests.support.factories import T0_MS, a_market, a_signal
 from workers.capturer import Capturer
@@ -38,10 +39,10 @@ class Rig:
         self.client = backend.connect()
         self._backend = backend
         self._clients: list[redis.asyncio.Redis] = []
-        self.pending = Pending(self.client, self.keys)
+        store = Store(self.client, self.keys)
+        self.pending = store.pending
         self.capturer = Capturer(
-            reader=TapeReader(self.client, self.keys),
-            pending=self.pending,
+            store,
             journal=Journal(data_dir),
             data_dir=data_dir,
             now_ms=lambda: self.now_ms,

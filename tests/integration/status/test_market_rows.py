@@ -10,7 +10,7 @@ from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
-from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerNote
+from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerStatus
 from tests.support.factories import T0_MS, a_calm_market, a_market
 from tests.unit.status.test_redis_snapshot import a_feed_status
 
@@ -88,8 +88,8 @@ def test_a_snapshot_has_the_feed_the_watermark_and_the_pending_set(client: redis
     assert (snapshot.feed, snapshot.watermark_ms, snapshot.pending) == (status, T0_MS, 0)
 
 
-def note(name: str, **changes: int) -> WorkerNote:
-    return WorkerNote(
+def note(name: str, **changes: int) -> WorkerStatus:
+    return WorkerStatus(
         **({"name": name, "at_ms": T0_MS, "pid": 1, "processes": 2, "most_processes": 8, "held": 3} | changes)
     )
 

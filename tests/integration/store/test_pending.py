@@ -8,7 +8,7 @@ import redis
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.pending import FIRST_TRY_MS, QUEUE_MOST, Pending, PendingCapture
+from hip3_tasks.store.pending import FIRST_TRY_MS, MAX_QUEUE, Pending, PendingCapture
 from tests.support.factories import T0_MS, a_signal
 
 SIGNAL, OTHER = a_signal(), a_signal("xyz:AAPL", at_ms=T0_MS + 10)
@@ -105,7 +105,7 @@ def test_adding_what_is_there_leaves_its_next_try_as_it_is(pending: Pending) -> 
     pending.add([SIGNAL], wanted(SIGNAL))
     pending.publish_again([(capture, T0_MS + 60_000, b"again") for capture in SIGNAL.captures()])
     pending.add([SIGNAL], wanted(SIGNAL))
-    assert pending.overdue(at_ms=T0_MS + 59_999, most=10)[1] == []
+    assert pending.overdue(at_ms=T0_MS + 59_999, limit=10)[1] == []
 
 
 def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, client: redis.Redis, keys: Keys) -> None:
@@ -117,10 +117,10 @@ def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, cl
 def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
-    client.rpush(keys.queue, *([b"task"] * (QUEUE_MOST - 1)))
+    client.rpush(keys.queue, *([b"task"] * (MAX_QUEUE - 1)))
     assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
     length = client.llen(keys.queue)
-    assert length == QUEUE_MOST + 2
+    assert length == MAX_QUEUE + 2
     assert pending.add([OTHER], wanted(OTHER)) == 3
     assert client.llen(keys.queue) == length
     assert pending.size() == 6
@@ -129,15 +129,15 @@ def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
 def test_a_capture_is_overdue_two_seconds_after_its_due_time(pending: Pending) -> None:
     pending.add([SIGNAL], wanted(SIGNAL))
     first_ms = T0_MS + 1000 + FIRST_TRY_MS
-    assert pending.overdue(at_ms=first_ms - 1, most=10) == (3, [])
-    assert pending.overdue(at_ms=first_ms, most=10) == (3, members(SIGNAL)[:1])
-    assert pending.overdue(at_ms=first_ms + 4000, most=10) == (3, members(SIGNAL))
+    assert pending.overdue(at_ms=first_ms - 1, limit=10) == (3, [])
+    assert pending.overdue(at_ms=first_ms, limit=10) == (3, members(SIGNAL)[:1])
+    assert pending.overdue(at_ms=first_ms + 4000, limit=10) == (3, members(SIGNAL))
 
 
 def test_the_longest_waiting_come_first_and_no_more_than_asked_for(pending: Pending) -> None:
     pending.add([OTHER], wanted(OTHER))
     pending.add([SIGNAL], wanted(SIGNAL))
-    _, found = pending.overdue(at_ms=T0_MS + 60_000, most=3)
+    _, found = pending.overdue(at_ms=T0_MS + 60_000, limit=3)
     assert found == [f"{SIGNAL.signal_id}|1000", f"{OTHER.signal_id}|1000", f"{SIGNAL.signal_id}|3000"]
 
 
@@ -146,8 +146,8 @@ def test_what_is_published_again_waits_for_its_next_try(pending: Pending, client
     capture = SIGNAL.captures()[0]
     assert pending.publish_again([(capture, T0_MS + 9000, b"again")]) == 1
     assert queued(client, keys) == [b"again"]
-    assert capture.member not in pending.overdue(at_ms=T0_MS + 8999, most=10)[1]
-    assert capture.member in pending.overdue(at_ms=T0_MS + 9000, most=10)[1]
+    assert capture.member not in pending.overdue(at_ms=T0_MS + 8999, limit=10)[1]
+    assert capture.member in pending.overdue(at_ms=T0_MS + 9000, limit=10)[1]
 
 
 def test_what_is_no_longer_pending_is_not_published_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
@@ -186,7 +186,7 @@ def test_a_member_that_is_no_capture_can_be_found_and_removed(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
     client.zadd(keys.pending, {b"\xff|1": T0_MS, "nonsense": T0_MS})
-    _, found = pending.overdue(at_ms=T0_MS, most=10)
+    _, found = pending.overdue(at_ms=T0_MS, limit=10)
     assert len(found) == 2
     pending.remove(found)
     assert pending.size() == 0
@@ -206,7 +206,7 @@ def test_hastening_lets_what_is_overdue_be_tried_at_once_and_touches_nothing_els
     first, second, third = signal.captures()
     pending.add([signal], [PendingCapture(capture, None) for capture in signal.captures()])
     pending.publish_again([(first, T0_MS + 60_000, b"again")])
-    assert pending.hasten(at_ms=T0_MS + 4000, most=10) == 1
-    assert pending.overdue(at_ms=T0_MS + 4000, most=10)[1] == [first.member]
+    assert pending.hasten(at_ms=T0_MS + 4000, limit=10) == 1
+    assert pending.overdue(at_ms=T0_MS + 4000, limit=10)[1] == [first.member]
     assert client.zscore(keys.pending, second.member) == second.due_at_ms + FIRST_TRY_MS
     assert client.zscore(keys.pending, third.member) == third.due_at_ms + FIRST_TRY_MS

@@ -11,7 +11,8 @@ import redis.asyncio
 from hip3_tasks.domain.market import Entry, Gap, Market, encode_entry
 from hip3_tasks.errors import Fenced, MalformedEntry
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.tape import LEASE_MS, LostData, Reading, Stamped, TapeReader, TapeWriter, stamp
+from hip3_tasks.store.tape import Reading, Stamped, TapeReader, stamp
+from hip3_tasks.store.tape_writer import LEASE_MS, LostData, TapeWriter
 from tests.support.backends import PCALL_DIFFERS, Backend
 from tests.support.factories import T0_MS, a_capture, a_market, a_signal
 
@@ -64,21 +65,21 @@ def ids_on_tape(client: redis.Redis, keys: Keys) -> list[str]:
 
 def test_a_market_is_read_as_of_an_instant(feed: Scene, reader: TapeReader) -> None:
     append(feed, *(entry(T0_MS + at_ms) for at_ms in (0, 100, 5000)), watermark_ms=T0_MS + 6000)
-    assert as_of(reader, T0_MS - 1).due is None
+    assert as_of(reader, T0_MS - 1).entry is None
     for at_ms, in_force in (0, 0), (99, 0), (100, 100), (4999, 100), (5000, 5000), (9000, 5000):
-        assert as_of(reader, T0_MS + at_ms).due == Entry(T0_MS + in_force, state(T0_MS + in_force))
+        assert as_of(reader, T0_MS + at_ms).entry == Entry(T0_MS + in_force, state(T0_MS + in_force))
 
 
 def test_of_several_states_in_a_millisecond_the_last_one_counts(feed: Scene, reader: TapeReader) -> None:
     append(feed, *(entry(T0_MS, seq) for seq in range(12)), entry(T0_MS + 1), watermark_ms=T0_MS)
-    assert as_of(reader, T0_MS).due == Entry(T0_MS, state(T0_MS, 11))
+    assert as_of(reader, T0_MS).entry == Entry(T0_MS, state(T0_MS, 11))
 
 
 def test_what_was_known_at_the_signal_and_when_due_is_read_apart(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 500), watermark_ms=T0_MS + 999)
     capture = a_capture(a_signal(at_ms=T0_MS), 1000)
     (reading,), (origin,) = reader.read([capture]), reader.origins([capture])
-    assert (origin.t0, reading.due) == (Entry(T0_MS, state(T0_MS)), Entry(T0_MS + 500, state(T0_MS + 500)))
+    assert (origin.entry, reading.entry) == (Entry(T0_MS, state(T0_MS)), Entry(T0_MS + 500, state(T0_MS + 500)))
     assert not reading.is_complete_at(T0_MS + 1000)
     assert reading.is_complete_at(T0_MS + 999)
     assert origin.signal_line is None
@@ -89,15 +90,15 @@ def test_markets_are_read_together_each_from_its_own_tape(feed: Scene, reader: T
     append(feed, *(entry(T0_MS + number, coin=coin) for number, coin in enumerate(coins)), watermark_ms=T0_MS + 99)
     captures = [a_capture(a_signal(coin, at_ms=T0_MS), 1000) for coin in [*coins, "xyz:NONE"]]
     readings = reader.read(captures)
-    assert [reading.due.at_ms for reading in readings if reading.due] == [T0_MS + number for number in range(50)]
-    assert readings[-1].due is None
+    assert [reading.entry.at_ms for reading in readings if reading.entry] == [T0_MS + number for number in range(50)]
+    assert readings[-1].entry is None
     assert {reading.watermark_ms for reading in readings} == {T0_MS + 99}
 
 
 def test_a_gap_is_read_as_a_gap_until_the_next_state(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 100, value=GAP), entry(T0_MS + 200), watermark_ms=T0_MS + 300)
-    assert as_of(reader, T0_MS + 150).due == Entry(T0_MS + 100, GAP)
-    assert as_of(reader, T0_MS + 200).due == Entry(T0_MS + 200, state(T0_MS + 200))
+    assert as_of(reader, T0_MS + 150).entry == Entry(T0_MS + 100, GAP)
+    assert as_of(reader, T0_MS + 200).entry == Entry(T0_MS + 200, state(T0_MS + 200))
 
 
 @pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=redis.ResponseError)
@@ -178,7 +179,7 @@ def test_an_entry_that_does_not_decode_is_malformed_and_never_a_market(
     client.xadd(keys.tape(COIN), {field: b"\xff"}, id=f"{T0_MS}-0")
     reading = as_of(reader, T0_MS)
     with pytest.raises(MalformedEntry):
-        assert reading.due
+        assert reading.entry
 
 
 def test_a_tape_begun_with_a_gap_is_listed_until_it_is_trimmed_empty(
@@ -204,7 +205,7 @@ def test_the_tail_of_a_tape_is_its_last_instant_and_last_known_state(
         entries = [entry(T0_MS), entry(T0_MS + 10, value=GAP), entry(T0_MS + 20, value=GAP)]
         entries += [entry(T0_MS + 7, coin="xyz:GAP", value=GAP)]
         await tape.append(entries, watermark_ms=T0_MS + 20, confirmed_ms=None)
-        tails = await tape.tails([COIN, "xyz:GAP", "xyz:NONE"])
+        tails = await tape.ends([COIN, "xyz:GAP", "xyz:NONE"])
         return {coin: (tail.at_ms, tail.market == state(T0_MS)) for coin, tail in tails.items()}
 
     client.xadd(keys.tape(COIN), {"s": "garbage"}, id=f"{T0_MS - 5}-0")
@@ -214,7 +215,7 @@ def test_the_tail_of_a_tape_is_its_last_instant_and_last_known_state(
 def test_nothing_asked_is_nothing_sent(feed: Scene) -> None:
     async def scene(tape: TapeWriter) -> dict[str, object]:
         await tape.trim([], before_ms=T0_MS)
-        return dict(await tape.tails([]))
+        return dict(await tape.ends([]))
 
     assert feed(scene) == {}
 

@@ -103,7 +103,7 @@ def test_code_under_test_sees_the_tape_and_its_watermark_by_a_reader(tape: FedTa
     assert tape.reader.newest([COIN])[0] is None
     tape.complete_up_to(T0_MS + 5)
     watermark_ms, (newest,) = tape.reader.newest([COIN])
-    assert (watermark_ms, newest.due) == (T0_MS + 5, Entry(T0_MS, state(249.1)))
+    assert (watermark_ms, newest.entry) == (T0_MS + 5, Entry(T0_MS, state(249.1)))
 
 
 @pytest.mark.parametrize(("coin", "at_ms"), [("TSLA", T0_MS), (COIN, T0_MS // 1000), (COIN, 0)])

@@ -13,8 +13,8 @@ from hip3_tasks.domain.records import Followup
 from hip3_tasks.errors import BadCapture, JournalError, MalformedEntry, UnknownSignal
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending, PendingCapture
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.pending import PendingCapture
+from hip3_tasks.store.store import Store
 from tests.support.factories import T0_MS, a_calm_market, a_market, a_signal, texts
 from workers.capturer import Capturer
 
@@ -30,7 +30,8 @@ class Scene:
 
     def __init__(self, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
         self.client, self.keys, self.data_dir = client, keys, data_dir
-        self.pending = Pending(client, keys)
+        store = Store(client, keys)
+        self.pending = store.pending
         self.pending.add(SIGNALS, [PendingCapture(capture, None) for capture in CAPTURES])
         for coin in COINS:
             self.put(coin, T0_MS, *encode_entry(a_market()))
@@ -39,8 +40,7 @@ class Scene:
         self.reads: list[int] = []
         self.journal = Journal(data_dir)
         self.capturer = Capturer(
-            reader=TapeReader(client, keys),
-            pending=self.pending,
+            store,
             journal=self.journal,
             data_dir=data_dir,
             now_ms=self._now_ms,
@@ -175,7 +175,5 @@ def test_a_disk_that_refuses_leaves_all_of_them_pending(scene: Scene) -> None:
 
 def test_a_server_that_is_gone_is_the_answer_to_each(keys: Keys, tmp_path: Path) -> None:
     gone = connect("redis://127.0.0.1:1/0")
-    capturer = Capturer(
-        reader=TapeReader(gone, keys), pending=Pending(gone, keys), journal=Journal(tmp_path), data_dir=tmp_path
-    )
+    capturer = Capturer(Store(gone, keys), journal=Journal(tmp_path), data_dir=tmp_path)
     assert all(isinstance(answer, redis.ConnectionError) for answer in capturer.capture_all(CAPTURES))

@@ -17,7 +17,7 @@ from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.view import View, essence, summary
 from hip3_tasks.status.wrapping import MAX_LINE
-from hip3_tasks.store.worker_status import WorkerNote
+from hip3_tasks.store.worker_status import WorkerStatus
 from tests.support.factories import T0_MS
 
 NUMBER = re.compile(r"[−+]?\d[\d,.]*\d|\d")
@@ -54,7 +54,7 @@ def a_status(**changes: Any) -> SystemStatus:
         "reconnects": 1,
         "frames_per_s": 19_123.4,
         "server_bytes": 1_290_000_000,
-        "workers": [WorkerNote(name="w", at_ms=T0_MS, pid=1, processes=12, most_processes=128, held=7)] * 3,
+        "workers": [WorkerStatus(name="w", at_ms=T0_MS, pid=1, processes=12, most_processes=128, held=7)] * 3,
         "outcomes_by_offset_ms": {5000: outcomes},
     }
     return NOTHING_YET.model_copy(update=values | changes)
