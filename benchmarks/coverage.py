@@ -24,7 +24,7 @@ from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.measure.threshold_search import Verdict
+from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Report
 from simulator.history import SMALL, HistoryPlan, frames, truths
@@ -132,7 +132,7 @@ def verdicts(plans: Iterable[HistoryPlan]) -> Iterator[str]:
             row["markets"] += 1
             row["pay in sample"] += bool(choice.in_sample and (choice.in_sample.net_bps.value or 0) > 0)
             row[choice.verdict.value] += 1
-    names = "markets", "pay in sample", *(verdict.value for verdict in Verdict)
+    names = "markets", "pay in sample", *(verdict.value for verdict in ThresholdVerdict)
     yield f"| kind | {' | '.join(names)} |"
     yield f"| --- | {' | '.join('---:' for _ in names)} |"
     for kind, row in rows.items():

@@ -5,9 +5,9 @@ from statistics import fmean
 
 from hip3_tasks.analysis.measure.threshold_search import (
     CLAIM_P,
-    FEWEST_TO_CHOOSE,
-    FIRST_PART,
-    LADDER_BPS,
+    GRID_BPS,
+    IN_SAMPLE_SHARE,
+    MIN_CLUSTERS_TO_CHOOSE,
     STRUCTURAL_SHRANK,
     STRUCTURAL_SIDE,
 )
@@ -22,7 +22,7 @@ def search(
     if all(row["markout_bps"] is None for row in followups):
         return None
     offset_ms = max(row["offset_ms"] for row in followups)
-    split_at_ms = ceil(int(first_ms + FIRST_PART * (last_ms - first_ms)) / cluster_ms) * cluster_ms
+    split_at_ms = ceil(int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) / cluster_ms) * cluster_ms
     at_offset = [row for row in followups if row["offset_ms"] == offset_ms]
     known = [row for row in at_offset if row["net_bps"] is not None]
     first = [row for row in known if row["t0_ms"] + offset_ms < split_at_ms]
@@ -70,9 +70,9 @@ class _Trial:
     def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
         self.market, self.recorded_bps = market, recorded_bps
         self.rungs, self.judged = [], None
-        for least_bps in (recorded_bps, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
+        for least_bps in (recorded_bps, *(bps for bps in GRID_BPS if bps > recorded_bps)):
             rung = self._rung(least_bps, first, clusters)
-            if rung and rung.clusters >= FEWEST_TO_CHOOSE:
+            if rung and rung.clusters >= MIN_CLUSTERS_TO_CHOOSE:
                 self.rungs.append(rung)
         self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
         if self.chosen:

@@ -1,8 +1,9 @@
-"""One pass over the follow-ups, a piece at a time: sums by cluster and rung, and the values that quantiles are of."""
+"""One pass over the follow-ups, chunk by chunk: sums by cluster, sums by threshold, and the values of quantiles."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import polars as pl
@@ -10,118 +11,147 @@ import polars as pl
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.load import LazyChunk, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
-from hip3_tasks.analysis.measure.chunk import Piece, summed
+from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
+from hip3_tasks.analysis.measure.codes import ByCode, labels
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.measure.quantiles import Spread
-from hip3_tasks.analysis.measure.threshold_search import rung_sums
-from hip3_tasks.stats.bootstrap import Array
+from hip3_tasks.analysis.measure.quantiles import Samples
+from hip3_tasks.analysis.measure.threshold_search import level_sums
+from hip3_tasks.stats.bootstrap import Array, Integers
 
-KEPT_BYTES = 30 << 20
-"""To free as much at once makes glibc keep what is freed from then on, which the next piece takes without page faults:
-a third of the time. It looks at the size only if it is below 32 MiB."""
+MALLOC_BYTES = 30 << 20
+"""Freeing a block of this size makes glibc keep freed memory from then on, so that the next chunk takes it without page
+faults: a third of the time. glibc does so only for blocks below 32 MiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What must be known before the pass."""
+class AggregationPlan:
+    """All that must be known before the pass."""
 
     by: By
     costs: Costs
-    recorded_bps: Array
-    """From what edge on signals were recorded all the time: of the markets, by the number that polars has for them."""
-    every_ms: int
+    recording_threshold_bps: ByCode
+    """The lowest edge that was recorded throughout, per market."""
+    cluster_ms: int
     split_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """What the pass leaves."""
+class Aggregates:
+    """The results of the pass."""
 
     offsets_ms: list[int]
-    """All that there are, in order."""
+    """The distinct offsets, ascending."""
     sums: pl.DataFrame
-    """By `market_key`, its `dex`, `group`, `offset_ms` and `cluster`; several rows where pieces met."""
-    rungs: pl.DataFrame
-    """By `market_key`, its `dex`, `part`, `rung` and `cluster`, at the last offset; as above."""
+    """Sums per (market_key, dex, group, offset_ms, cluster). A cluster split over chunks has several rows."""
+    level_sums: pl.DataFrame
+    """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above."""
     lateness: pl.DataFrame
-    """`n` by `offset_ms` and `lateness_ms`."""
-    least_edge_bps: dict[str, float]
-    """By market, at T0."""
-    markout_bps: Spread
-    retained: Spread
+    """The number `n` of follow-ups per (offset_ms, lateness_ms)."""
+    min_edge_bps: dict[str, float]
+    """The lowest edge at T0 per market."""
+    markout_bps: Samples
+    retained: Samples
 
 
-def gather(chunks: Sequence[LazyChunk], terms: Terms, advance: Advance) -> Gathered | None:
-    """None where there is no row; `advance` is told as by `read_all`. Raises Unavailable: a file cannot be read."""
-    np.empty(KEPT_BYTES, dtype=np.uint8)
-    found = [_OfPiece(rows, terms) for rows in read_all(chunks, advance) if not rows.is_empty()]
-    if not found:
+def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advance) -> Aggregates | None:
+    """Aggregate all chunks; None if they have no row. Raises Unavailable when a file cannot be read."""
+    np.empty(MALLOC_BYTES, dtype=np.uint8)
+    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(chunks, advance) if not rows.is_empty()]
+    if not parts:
         return None
-    offsets_ms = sorted({offset_ms for one in found for offset_ms in one.offsets_ms})
-    at_last = [one.rungs for one in found if one.offsets_ms[-1] == offsets_ms[-1]]
-    least = _named(pl.concat([one.least_edge_bps for one in found]), terms.by).group_by("market_key").min()
-    return Gathered(
+    offsets_ms = sorted({offset_ms for part in parts for offset_ms in part.offsets_ms})
+    at_last = [part.level_sums for part in parts if part.offsets_ms[-1] == offsets_ms[-1]]
+    min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts]), plan.by).group_by("market_key").min()
+    return Aggregates(
         offsets_ms=offsets_ms,
-        sums=_named(pl.concat([one.sums for one in found]), terms.by),
-        rungs=_named(pl.concat(at_last), terms.by),
-        lateness=pl.concat([one.lateness for one in found]).group_by("offset_ms", "lateness_ms").sum(),
-        least_edge_bps=dict(least.select("market_key", "edge_bps").iter_rows()),
-        markout_bps=_spread(found, "markout_bps", terms.by),
-        retained=_spread(found, "retained", terms.by),
+        sums=_labelled(pl.concat([part.sums for part in parts]), plan.by),
+        level_sums=_labelled(pl.concat(at_last), plan.by),
+        lateness=pl.concat([part.lateness for part in parts]).group_by("offset_ms", "lateness_ms").sum(),
+        min_edge_bps=dict(min_edges.select("market_key", "edge_bps").iter_rows()),
+        markout_bps=_samples(parts, lambda part: part.markout_bps, plan.by),
+        retained=_samples(parts, lambda part: part.retained, plan.by),
     )
 
 
-class _OfPiece:
-    """The same of a piece, with numbers for markets and groups."""
+@dataclass(frozen=True, slots=True)
+class _ChunkAggregates:
+    """The aggregates of one chunk, with category codes in place of markets and groups."""
 
-    def __init__(self, rows: pl.DataFrame, terms: Terms) -> None:
-        piece = Piece.of(rows, by=terms.by, costs=terms.costs)
-        offset_ms = pl.lit(pl.Series(piece.offsets_ms)).gather(pl.col("offset")).cast(pl.Int64)
-        lateness = summed({"offset": piece.offset, "lateness_ms": piece.lateness_ms}, {})
-        self.offsets_ms: list[int] = piece.offsets_ms.tolist()
-        self.sums = cluster_sums(piece, every_ms=terms.every_ms).with_columns(offset_ms=offset_ms).drop("offset")
-        self.rungs = rung_sums(
-            piece, recorded_bps=terms.recorded_bps, split_at_ms=terms.split_at_ms, every_ms=terms.every_ms
+    offsets_ms: list[int]
+    sums: pl.DataFrame
+    level_sums: pl.DataFrame
+    lateness: pl.DataFrame
+    min_edge_bps: pl.DataFrame
+    sample_keys: list[tuple[int, int]]
+    """The group's code and the offset_ms of each array in `markout_bps` and in `retained`."""
+    markout_bps: list[Array]
+    retained: list[Array]
+
+    @classmethod
+    def from_rows(cls, rows: pl.DataFrame, plan: AggregationPlan) -> Self:
+        chunk = Chunk.from_rows(rows, by=plan.by, costs=plan.costs)
+        keys, order, starts = _order_by_group_and_offset(chunk)
+        return cls(
+            offsets_ms=chunk.offsets_ms.tolist(),
+            sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.cluster_ms), chunk),
+            level_sums=level_sums(
+                chunk,
+                recording_threshold_bps=plan.recording_threshold_bps,
+                split_at_ms=plan.split_at_ms,
+                cluster_ms=plan.cluster_ms,
+            ),
+            lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
+            min_edge_bps=_min_edge_bps(chunk),
+            sample_keys=keys,
+            markout_bps=np.split(chunk.markout_bps[order], starts),
+            retained=np.split(chunk.retained[order], starts),
         )
-        self.lateness = lateness.with_columns(offset_ms=offset_ms).drop("offset")
-        starts = np.flatnonzero(np.diff(piece.market_key.astype(np.int64), prepend=-1))
-        least_bps = np.minimum.reduceat(piece.edge_t0_bps, starts)
-        self.least_edge_bps = pl.DataFrame({"market_key": piece.market_key[starts], "edge_bps": least_bps})
-        place = piece.group.astype(np.int64) * len(self.offsets_ms) + piece.offset
-        # Of 16 bits numpy sorts by digits, in a fifth of the time.
-        order = np.argsort(place.astype(np.uint16) if np.max(place) < 1 << 16 else place, kind="stable")
-        self.place, self.markout_bps, self.retained = place[order], piece.markout_bps[order], piece.retained[order]
-
-    def values(self, name: str) -> Iterator[tuple[int, int, Array]]:
-        """Of each group, as a number, and offset_ms."""
-        starts = np.flatnonzero(np.diff(self.place, prepend=-1))
-        groups, offsets = np.divmod(self.place[starts], len(self.offsets_ms))
-        for group, offset, values in zip(groups, offsets, np.split(getattr(self, name), starts[1:]), strict=True):
-            yield int(group), self.offsets_ms[offset], values
 
 
-def _spread(found: Sequence[_OfPiece], name: str, by: By) -> Spread:
+def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
+    """The offsets of a chunk in place of their indices, which differ between chunks."""
+    offset_ms = pl.lit(pl.Series(chunk.offsets_ms)).gather(pl.col("offset")).cast(pl.Int64)
+    return sums.with_columns(offset_ms=offset_ms).drop("offset")
+
+
+def _min_edge_bps(chunk: Chunk) -> pl.DataFrame:
+    """The lowest edge at T0 of each run of rows of the same market."""
+    starts = np.flatnonzero(np.diff(chunk.market_key.astype(np.int64), prepend=-1))
+    min_bps = np.minimum.reduceat(chunk.edge_t0_bps, starts)
+    return pl.DataFrame({"market_key": chunk.market_key[starts], "edge_bps": min_bps})
+
+
+def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Integers, Integers]:
+    """The keys (group, offset_ms) that occur, the row indices sorted by them, and where all but the first key start."""
+    offsets_ms = chunk.offsets_ms.tolist()
+    key = chunk.group.astype(np.int64) * len(offsets_ms) + chunk.offset
+    # numpy sorts 16 bits by radix, in a fifth of the time.
+    order = np.argsort(key.astype(np.uint16) if np.max(key) < 1 << 16 else key, kind="stable")
+    key = key[order]
+    starts = np.flatnonzero(np.diff(key, prepend=-1))
+    groups, offsets = np.divmod(key[starts], len(offsets_ms))
+    keys = [(int(group), offsets_ms[offset]) for group, offset in zip(groups, offsets, strict=True)]
+    return keys, order, starts[1:]
+
+
+def _samples(parts: Sequence[_ChunkAggregates], values: Callable[[_ChunkAggregates], list[Array]], by: By) -> Samples:
     arrays = defaultdict(list)
-    for one in found:
-        for group, offset_ms, values in one.values(name):
-            arrays[group, offset_ms].append(values)
-    labels = _named(pl.DataFrame({"group": [group for group, _ in arrays]}), by)["group"]
-    places = zip(labels, (offset_ms for _, offset_ms in arrays), strict=True)
-    return dict(zip(places, arrays.values(), strict=True))
+    for part in parts:
+        for key, array in zip(part.sample_keys, values(part), strict=True):
+            arrays[key].append(array)
+    groups = _labelled(pl.DataFrame({"group": [group for group, _ in arrays]}), by)["group"]
+    keys = zip(groups, (offset_ms for _, offset_ms in arrays), strict=True)
+    return dict(zip(keys, arrays.values(), strict=True))
 
 
-def _named(rows: pl.DataFrame, by: By) -> pl.DataFrame:
-    """With names in place of numbers."""
+def _labelled(rows: pl.DataFrame, by: By) -> pl.DataFrame:
+    """The rows with names of markets and groups in place of category codes, and with the market's dex."""
     names = []
     if "market_key" in rows.columns:
-        market_key = _label("market_key", COIN).cast(pl.String)
+        market_key = labels("market_key", COIN).cast(pl.String)
         names += [market_key, market_key.str.split(":").list.first().cast(COIN).alias("dex")]
     if "group" in rows.columns:
-        names.append(_label("group", by.kind))
+        names.append(labels("group", by.kind))
     return rows.with_columns(names)
-
-
-def _label(name: str, kind: pl.DataType) -> pl.Expr:
-    return pl.col(name).cast(pl.UInt32).cat.to(kind)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.measure.chunk import Piece, summed
+from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.domain.edge import book_came, change_bps, shrank
@@ -29,40 +29,40 @@ def cluster_ms(first_ms: int, last_ms: int) -> int:
     return minutes * MINUTE_MS
 
 
-def cluster_sums(piece: Piece, *, every_ms: int) -> pl.DataFrame:
+def cluster_sums(chunk: Chunk, *, cluster_ms: int) -> pl.DataFrame:
     """Sum up the rows of a chunk by `market_key`, `group`, `offset` and `cluster`.
 
     The columns of sums are those that `hip3_tasks.analysis.measure.horizons.SUMS` names.
     """
-    edge_change_bps = change_bps(t0_edge_bps=piece.edge_t0_bps, edge_bps=piece.edge_bps)
-    cells = {
-        "market_key": piece.market_key,
-        "group": piece.group,
-        "offset": piece.offset,
-        "cluster": piece.timestamp_ms // every_ms,
+    edge_change_bps = change_bps(t0_edge_bps=chunk.edge_t0_bps, edge_bps=chunk.edge_bps)
+    keys = {
+        "market_key": chunk.market_key,
+        "group": chunk.group,
+        "offset": chunk.offset,
+        "cluster": chunk.timestamp_ms // cluster_ms,
     }
     terms = {
-        "bought": piece.is_buy,
-        "edge_t0": piece.edge_t0_bps,
-        "edge": piece.edge_bps,
-        **_known("retained", piece.retained),
-        "market_part": piece.market_part_bps,
-        "oracle_part": piece.oracle_part_bps,
+        "bought": chunk.is_buy,
+        "edge_t0": chunk.edge_t0_bps,
+        "edge": chunk.edge_bps,
+        **_known("retained", chunk.retained),
+        "market_part": chunk.market_part_bps,
+        "oracle_part": chunk.oracle_part_bps,
         "shrank": shrank(edge_change_bps),
         "book_came": book_came(
-            edge_change_bps, market_part_bps=piece.market_part_bps, oracle_part_bps=piece.oracle_part_bps
+            edge_change_bps, market_part_bps=chunk.market_part_bps, oracle_part_bps=chunk.oracle_part_bps
         ),
         "unmoved": edge_change_bps == 0,
-        **_known("markout", piece.markout_bps),
-        "hit": piece.markout_bps > 0,
-        **_known("net", piece.net_bps),
-        "won": piece.net_bps > 0,
+        **_known("markout", chunk.markout_bps),
+        "hit": chunk.markout_bps > 0,
+        **_known("net", chunk.net_bps),
+        "won": chunk.net_bps > 0,
     }
     others = {
         "oracle_came": pl.col("shrank") - pl.col("book_came"),
         "widened": pl.col("n") - pl.col("shrank") - pl.col("unmoved"),
     }
-    return summed(cells, terms).with_columns(**others)
+    return sum_by(keys, terms).with_columns(**others)
 
 
 def _known(name: str, values: Array) -> dict[str, npt.NDArray[Any]]:

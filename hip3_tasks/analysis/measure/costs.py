@@ -1,4 +1,4 @@
-"""What signals say that their follow-ups' lines do not repeat: what taking one cost, and what edge it had to reach."""
+"""Two numbers that only signals record: the cost of a trade, and the lowest edge that was recorded throughout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,68 +8,63 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from hip3_tasks.analysis.measure.codes import ByCode, codes
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Of markets at instants. A signal is known by both, so that what was in force then is its own cost."""
+    """The cost of each signal in bps. Market and time identify a signal, so that each has the cost then in force."""
 
-    of_market: Array
-    """By the number that polars has for it; the last stands for all further ones."""
+    by_market: ByCode
+    """The only cost of a market; NaN is unknown."""
     changes: Mapping[int, tuple[Integers, Array]] = field(default_factory=dict)
-    """Of markets whose cost has changed: from when on it was what, the first for all that was before."""
+    """For markets whose cost changed, by code: start times in ms and costs in bps, int64 and float64, (changes,).
+
+    The first cost also applies before its start.
+    """
 
     @classmethod
-    def recorded(cls, signals: pl.DataFrame) -> Self:
-        """Of markets without signals it is not known."""
-        cost_bps = pl.col("cost_bps")
-        ends = signals.lazy().group_by("market_key").agg(least=cost_bps.min(), most=cost_bps.max())
-        found = ends.collect(engine="streaming")
-        of_market = by_market(found["market_key"], found["least"], nan)
-        changed = found.filter(pl.col("least") < pl.col("most"))["market_key"]
-        if changed.is_empty():
-            return cls(of_market)
-        kept = "market_key", "timestamp_ms", "cost_bps"
-        in_turn = signals.select(kept).filter(pl.col("market_key").is_in(changed.implode())).sort(kept)
-        begins = in_turn.filter(
-            (cost_bps != cost_bps.shift()).fill_null(value=True)
-            | (pl.col("market_key") != pl.col("market_key").shift())
-        )
+    def from_signals(cls, signals: pl.DataFrame) -> Self:
+        """The costs that the signals recorded."""
+        cost_bps, columns = pl.col("cost_bps"), ("market_key", "timestamp_ms", "cost_bps")
+        ranges = signals.lazy().group_by("market_key").agg(low=cost_bps.min(), high=cost_bps.max())
+        markets = ranges.collect(engine="streaming")
+        changed = markets.filter(pl.col("low") < pl.col("high"))["market_key"]
+        rows = signals.select(columns).filter(pl.col("market_key").is_in(changed.implode())).sort(columns)
         changes = {}
-        for part in begins.partition_by("market_key"):
-            times_ms, costs_bps = (part[name].to_numpy() for name in kept[1:])
-            changes[int(part["market_key"].to_physical()[0])] = times_ms, costs_bps
-        return cls(of_market, changes)
+        for market in rows.partition_by("market_key"):
+            starts = market.filter((cost_bps != cost_bps.shift()).fill_null(value=True))
+            code = int(codes(market["market_key"])[0])
+            changes[code] = starts["timestamp_ms"].to_numpy(), starts["cost_bps"].to_numpy()
+        return cls(ByCode.from_columns(markets["market_key"], markets["low"], default=nan), changes)
 
-    def of(self, market_key: Integers, timestamp_ms: Integers) -> Array:
-        """In bps; NaN: not known."""
-        found = np.take(self.of_market, market_key, mode="clip")
-        for market, (times_ms, costs_bps) in self.changes.items():
-            at = np.flatnonzero(market_key == market)
-            turn = np.searchsorted(times_ms, timestamp_ms[at], side="right") - 1
-            found[at] = costs_bps[np.maximum(turn, 0)]
-        return found
+    @classmethod
+    def from_constant(cls, cost_bps: float) -> Self:
+        """The same cost for every signal."""
+        return cls(ByCode(np.array([cost_bps])))
+
+    def bps(self, market_key: Integers, timestamp_ms: Integers) -> Array:
+        """The cost of each row, given its market's code; float64, (rows,)."""
+        costs_bps = self.by_market[market_key]
+        for market, (starts_ms, market_costs_bps) in self.changes.items():
+            rows = np.flatnonzero(market_key == market)
+            latest = np.searchsorted(starts_ms, timestamp_ms[rows], side="right") - 1
+            costs_bps[rows] = market_costs_bps[np.maximum(latest, 0)]
+        return costs_bps
 
 
-def recorded_bps(signals: pl.DataFrame, *, split_at_ms: int) -> Array:
-    """By market: from what edge on its signals were recorded all the time, before the split and after it.
+def recording_threshold_bps(signals: pl.DataFrame, *, split_at_ms: int) -> ByCode:
+    """The lowest edge that was recorded throughout, per market: both before the split and after it.
 
-    The greatest threshold that was ever in force; where none was noted, the greater of the least edges of both parts.
-    What was recorded in one part only must not be chosen, or judged, as if it had been in both.
+    It is the greatest threshold of the market's signals; without a threshold, the greater of the least edges before and
+    after the split. An edge recorded in one part only must not be chosen, or validated, as if it were in both.
     """
     edge_bps, is_late = pl.col("raw_edge_bps").min(), pl.col("timestamp_ms") >= split_at_ms
-    noted = signals.lazy().group_by("market_key").agg(bps=pl.col("threshold_bps").max()).collect(engine="streaming")
-    unsaid = noted.filter(pl.col("bps").is_null())["market_key"]
-    rest = signals.lazy().filter(pl.col("market_key").is_in(unsaid.implode()))
-    least = rest.group_by("market_key", is_late).agg(bps=edge_bps).group_by("market_key").agg(pl.col("bps").max())
-    found = pl.concat([noted.drop_nulls(), least.collect(engine="streaming")])
-    return by_market(found["market_key"], found["bps"], -inf)
-
-
-def by_market(market_key: pl.Series, values: pl.Series, otherwise: float) -> Array:
-    """Values by the number that polars has for a market; the last, as for any other, is `otherwise`."""
-    numbers = market_key.to_physical().to_numpy()
-    found = np.full(int(numbers.max(initial=0)) + 2, otherwise)
-    found[numbers] = values.to_numpy()
-    return found
+    thresholds = signals.lazy().group_by("market_key").agg(bps=pl.col("threshold_bps").max())
+    known = thresholds.collect(engine="streaming")
+    unknown = known.filter(pl.col("bps").is_null())["market_key"]
+    rows = signals.lazy().filter(pl.col("market_key").is_in(unknown.implode()))
+    edges = rows.group_by("market_key", is_late).agg(bps=edge_bps).group_by("market_key").agg(pl.col("bps").max())
+    all_bps = pl.concat([known.drop_nulls(), edges.collect(engine="streaming")])
+    return ByCode.from_columns(all_bps["market_key"], all_bps["bps"], default=-inf)

@@ -1,4 +1,4 @@
-"""What signals can be told apart by: market, side, session, edge or hour."""
+"""The groups of a report: signals by market, side, session, edge or hour."""
 
 from enum import StrEnum
 from itertools import pairwise
@@ -25,7 +25,7 @@ EDGES = pl.Enum(
 
 
 class By(StrEnum):
-    """What the groups of a report are."""
+    """The property by which a report groups signals."""
 
     MARKET = "market"
     SIDE = "side"
@@ -35,20 +35,20 @@ class By(StrEnum):
 
     @property
     def kind(self) -> pl.DataType:
-        """What the groups are to polars, in the order that is theirs."""
+        """The polars type of the groups; its categories are in the order of the report."""
         kinds = {By.MARKET: COIN, By.SIDE: SIDE, By.SESSION: SESSIONS, By.EDGE: EDGES, By.HOUR: HOURS}
         return kinds[self]
 
     def groups(self, frame: pl.DataFrame, *, timestamp: str, edge: str) -> pl.Series:
-        """The group of each row, given the names of the columns of the signal's time and its edge at T0."""
+        """The group of each row, given the names of the columns with the signal's time and with its edge at T0."""
         if self is By.SESSION:
-            # A half hour has one session, and computing it takes 2 us: once a half hour, not once a row.
+            # A half hour has one session, and computing it takes 1 us: once a half hour, not once a row.
             slots = frame[timestamp] // SLOT_MS
             sessions = {slot: session_at(slot * SLOT_MS) for slot in slots.unique()}
             return slots.replace_strict(sessions, return_dtype=SESSIONS).alias("group")
         if self is By.HOUR:
             return frame.select(group=(pl.col(timestamp) // HOUR_MS % 24).cast(pl.UInt8).cat.to(HOURS))["group"]
         if self is By.EDGE:
-            reached = (pl.col(edge) >= least_bps for least_bps in EDGE_BREAKS_BPS)
-            return frame.select(group=pl.sum_horizontal(reached).cast(pl.UInt8).cat.to(EDGES))["group"]
+            breaks_reached = pl.sum_horizontal(pl.col(edge) >= low_bps for low_bps in EDGE_BREAKS_BPS)
+            return frame.select(group=breaks_reached.cast(pl.UInt8).cat.to(EDGES))["group"]
         return frame["market_key" if self is By.MARKET else "side"].alias("group")

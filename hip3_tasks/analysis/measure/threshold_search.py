@@ -1,12 +1,13 @@
-"""A search for thresholds that does not fool its user.
+"""A search for thresholds that shows its own over-fit.
 
-For each market the rung of a ladder with the greatest sum of net bps in the first part of the time is chosen, and
-judged on the rest: whoever judges on what was chosen from finds profit in noise. Both figures stand side by side, so
-that the over-fit can be seen. Out of sample, too, the best of many markets looks good by chance; so what is claimed
-must beat the best that chance shows among all that were judged: the greatest t statistic of each replicate (Westfall &
-Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check for Data Snooping", Econometrica 68). Each
-replicate is measured by its own standard error: nets are skewed to losses, and of twenty clusters of such without any
-edge 13 % would be claimed at 5 % otherwise, so 6 % (Hall 1992, "The Bootstrap and Edgeworth Expansion", 3.10).
+For each market, the level of a grid with the greatest sum of net bps in the first part of the time is chosen, and
+validated on the rest, since a level validated on the data it was chosen from finds profit in noise. Both results stand
+side by side, so that the over-fit shows. Out of sample, too, the best of many markets looks good by chance. A claim
+must therefore beat the best that chance shows among all validated markets: the greatest t statistic of each replicate
+(Westfall & Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check for Data Snooping",
+Econometrica 68). Each replicate is divided by its own standard error: nets are skewed to losses, and of twenty clusters
+without any edge 13 % would be claimed at 5 % otherwise, and 6 % with it (Hall 1992, "The Bootstrap and Edgeworth
+Expansion", 3.10).
 
 A standing offset is no signal: where the edge shrinks less than 60 % of the time and nearly all signals are on one
 side, oracle and book simply differ, and no threshold is recommended.
@@ -22,72 +23,73 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
-from hip3_tasks.analysis.measure.chunk import Piece, summed
+from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
+from hip3_tasks.analysis.measure.codes import ByCode
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
-LADDER_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
-FIRST_PART = 0.6
-FEWEST_TO_CHOOSE = 2 * MIN_CLUSTERS
+GRID_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
+IN_SAMPLE_SHARE = 0.6
+MIN_CLUSTERS_TO_CHOOSE = 2 * MIN_CLUSTERS
 """Clusters in the first part, so that the shorter rest has enough of them for a band."""
 CLAIM_P = 0.05
 ROUNDING = 1e-12
-"""Of the sum of squares: where those of the residuals sum to no more, all are alike."""
+"""Residual sums of squares below this share of the total count as zero variance."""
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
 
-
+IN_SAMPLE, OUT_OF_SAMPLE = 0, 1
 _SUMS = SumSpec(
     bootstrapped=("net_n", "net"), products=(("net", "net"), ("net", "net_n"), ("net_n", "net_n")), plain=("won",)
 )
 
 
-class Verdict(StrEnum):
-    """What may be said of a market."""
+class ThresholdVerdict(StrEnum):
+    """The claim that the data support about a market."""
 
     WORKS = "works"
-    """Net of cost it pays out of sample, more than the best of as many markets would by chance."""
+    """Net of cost it pays out of sample, by more than the best of as many markets would by chance."""
     UNPROVEN = "unproven"
-    """Nothing that chance would not do as well."""
+    """Chance would do as well."""
     LOSES = "loses"
     """Out of sample its band is below zero."""
     STRUCTURAL = "structural"
     """A standing offset between oracle and book."""
     TOO_FEW = "too few"
-    """Clusters, for any claim."""
+    """Too few clusters for any claim."""
 
 
-class Part(BaseModel):
-    """What a threshold gave in a part of the time."""
+class SampleResult(BaseModel):
+    """The result of a threshold in one part of the time."""
 
     n: int
     clusters: int
     won: float
     net_bps: Estimate
     p: float | None
-    """How often chance alone does as well among all that were tried in this part; None without a band."""
+    """The probability that chance alone does as well, among all thresholds tried in this part; None without a band."""
 
 
-class Market(BaseModel):
-    """How a market does at the thresholds its signals were recorded with, over all the time."""
+class MarketStats(BaseModel):
+    """A market at the thresholds that its signals were recorded with, over all the time."""
 
     market: str
     matched: int
-    """Signals with a follow-up at the horizon."""
+    """Signals with a follow-up at the longest offset."""
     edge_bps: float
     shrank: float
     won: float | None
     net_bps: Estimate
     one_sided: float
-    """Share of its signals on the side that most are on."""
+    """The share of the more frequent side among its signals."""
     recorded_bps: float
-    """From what edge on they were recorded all the time: the greatest threshold there was; where none was noted, the
-    greater of the least edges before and after the split."""
+    """The lowest edge recorded throughout: the greatest threshold of its signals; without a threshold, the greater of
+    the least edges before and after the split."""
 
     @classmethod
-    def of(cls, market: str, totals: Totals, *, recorded_bps: float) -> Self:
-        """From its sums at the horizon."""
+    def from_totals(cls, market: str, totals: Totals, *, recorded_bps: float) -> Self:
+        """Compute the numbers from the market's totals at the longest offset."""
         n, bought = totals["n"], totals["bought"]
         return cls(
             market=market,
@@ -101,141 +103,144 @@ class Market(BaseModel):
         )
 
 
-class Choice(Market):
+class MarketChoice(MarketStats):
     """A market and the threshold chosen for it."""
 
     threshold_bps: float | None = None
-    """None where no rung has clusters enough."""
-    in_sample: Part | None = None
-    out_of_sample: Part | None = None
-    verdict: Verdict
+    """None if no level has enough clusters."""
+    in_sample: SampleResult | None = None
+    out_of_sample: SampleResult | None = None
+    verdict: ThresholdVerdict
 
 
-class Search(BaseModel):
-    """Thresholds for all markets, at one horizon."""
+class ThresholdSearch(BaseModel):
+    """Thresholds for all markets, at one offset."""
 
     offset_ms: int
     split_at_ms: int
     tried: int
-    """Pairs of a market and a threshold, in the first part."""
+    """The number of pairs of a market and a threshold tried in the first part."""
     judged: int
-    """Markets, in the second part."""
-    choices: list[Choice]
+    """The number of markets validated in the second part."""
+    choices: list[MarketChoice]
 
-    def tuned(self) -> tuple[int, int, int]:
-        """How many markets pay in sample at what was chosen; of these, how many out of sample; and beyond chance."""
-        paid = [one for one in self.choices if one.in_sample and (one.in_sample.net_bps.value or 0) > 0]
-        held = [one for one in paid if one.out_of_sample and (one.out_of_sample.net_bps.value or 0) > 0]
-        return len(paid), len(held), sum(one.verdict is Verdict.WORKS for one in held)
+    def overfit_counts(self) -> tuple[int, int, int]:
+        """The number of markets that pay in sample at their threshold, that pay out of sample too, and that work."""
+        paid = [choice for choice in self.choices if _pays(choice.in_sample)]
+        held = [choice for choice in paid if _pays(choice.out_of_sample)]
+        return len(paid), len(held), sum(choice.verdict is ThresholdVerdict.WORKS for choice in held)
 
     def recommended_bps(self) -> dict[str, float]:
-        """What HIP3_THRESHOLDS reads: of the markets that work, and of no other."""
-        return {
-            one.market: one.threshold_bps
-            for one in self.choices
-            if one.verdict is Verdict.WORKS and one.threshold_bps is not None
-        }
+        """The thresholds of the markets that work, as the file of HIP3_THRESHOLDS holds them."""
+        working = (choice for choice in self.choices if choice.verdict is ThresholdVerdict.WORKS)
+        return {choice.market: choice.threshold_bps for choice in working if choice.threshold_bps is not None}
 
 
-def split_ms(first_ms: int, last_ms: int, *, every_ms: int) -> int:
-    """Where the rest begins: at the end of a cluster, which is as long as `every_ms`."""
-    return -(-int(first_ms + FIRST_PART * (last_ms - first_ms)) // every_ms) * every_ms
+def split_ms(first_ms: int, last_ms: int, *, cluster_ms: int) -> int:
+    """The start of the second part, at the end of a cluster."""
+    return -(-int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) // cluster_ms) * cluster_ms
 
 
-def rung_sums(piece: Piece, *, recorded_bps: Array, split_at_ms: int, every_ms: int) -> pl.DataFrame:
-    """By market, part of the time, cluster and the highest rung that the edge reaches, at the piece's last offset.
+def level_sums(chunk: Chunk, *, recording_threshold_bps: ByCode, split_at_ms: int, cluster_ms: int) -> pl.DataFrame:
+    """Sums by market, sample, cluster and level (the number of grid thresholds reached), at the chunk's last offset.
 
-    What is due in the second part is of neither: its outcome is not known when the first ends. Nor is an edge that was
-    not recorded all the time, which is below that of its market, by number, in `recorded_bps`.
+    A row counts if its net is known, its edge was recorded throughout, and its outcome falls into the part of its
+    signal: a follow-up due in the second part of a signal in the first is in neither.
     """
-    last = len(piece.offsets_ms) - 1
-    at_offset = np.flatnonzero(piece.offset == last)
-    timestamp_ms = piece.timestamp_ms[at_offset]
-    net_bps = piece.net_bps[at_offset]
-    in_a_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + piece.offsets_ms[last] < split_at_ms)
-    least_bps = np.take(recorded_bps, piece.market_key[at_offset], mode="clip")
-    is_taken = in_a_part & ~np.isnan(net_bps) & (piece.edge_t0_bps[at_offset] >= least_bps)
-    taken, timestamp_ms, net_bps = at_offset[is_taken], timestamp_ms[is_taken], net_bps[is_taken]
-    cells = {
-        "market_key": piece.market_key[taken],
-        "part": (timestamp_ms >= split_at_ms).astype(np.int64),
-        "rung": np.searchsorted(LADDER_BPS, piece.edge_t0_bps[taken], side="right"),
-        "cluster": timestamp_ms // every_ms,
+    last = len(chunk.offsets_ms) - 1
+    rows = np.flatnonzero(chunk.offset == last)
+    timestamp_ms, net_bps, edge_t0_bps = chunk.timestamp_ms[rows], chunk.net_bps[rows], chunk.edge_t0_bps[rows]
+    in_one_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + chunk.offsets_ms[last] < split_at_ms)
+    was_recorded = edge_t0_bps >= recording_threshold_bps[chunk.market_key[rows]]
+    counts = in_one_part & ~np.isnan(net_bps) & was_recorded
+    timestamp_ms, net_bps = timestamp_ms[counts], net_bps[counts]
+    keys = {
+        "market_key": chunk.market_key[rows[counts]],
+        "sample": np.where(timestamp_ms >= split_at_ms, OUT_OF_SAMPLE, IN_SAMPLE),
+        "level": np.searchsorted(GRID_BPS, edge_t0_bps[counts], side="right"),
+        "cluster": timestamp_ms // cluster_ms,
     }
-    return summed(cells, {"net": net_bps, "won": net_bps > 0}).rename({"n": "net_n"})
+    return sum_by(keys, {"net": net_bps, "won": net_bps > 0}).rename({"n": "net_n"})
 
 
-def search(
-    sums: pl.DataFrame, markets: Sequence[Market], resampler: Resampler, *, offset_ms: int, split_at_ms: int
-) -> Search:
-    """Over the `rung_sums` of all markets."""
-    of_market = sums.partition_by("market_key", as_dict=True)
+def search_thresholds(
+    sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler, *, offset_ms: int, split_at_ms: int
+) -> ThresholdSearch:
+    """Choose and validate a threshold for each market, given the `level_sums` of all chunks."""
+    sums_by_market = sums.partition_by("market_key", as_dict=True)
     trials = {
-        market.market: _Trial.of(of_market[market.market,], market.recorded_bps, resampler)
-        for market in markets
-        if (market.market,) in of_market
+        stats.market: _Trial.from_sums(sums_by_market[stats.market,], stats.recorded_bps, resampler)
+        for stats in markets
+        if (stats.market,) in sums_by_market
     }
     tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
-    judged = [trial.judged for trial in trials.values() if trial.judged and has_band(trial.judged.clusters)]
-    first_chance, rest_chance = _chance(tried), _chance(judged)
-    choices = [_choice(market, trials.get(market.market), first_chance, rest_chance) for market in markets]
-    return Search(offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices)
+    validated = [trial.validation for trial in trials.values() if trial.validation is not None]
+    judged = [totals for totals in validated if has_band(totals.clusters)]
+    nulls = _max_t_null(tried), _max_t_null(judged)
+    choices = [_choice(stats, trials.get(stats.market), *nulls) for stats in markets]
+    return ThresholdSearch(
+        offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Trial:
-    """One market: what each rung gave in the first part, which one is chosen, and what that gave in the rest."""
+    """One market: the totals of each level in the first part, the chosen level, and its totals in the second part."""
 
     candidates: dict[int, Totals]
-    """Those with clusters enough to choose from."""
+    """The levels that have enough clusters to be chosen."""
     chosen: int | None
-    judged: Totals | None
+    validation: Totals | None
 
     @classmethod
-    def of(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
-        # The first takes signals as they were recorded; of the others, those that tell signals apart at all.
-        rungs = [0, *(rung for rung, least_bps in enumerate(LADDER_BPS, 1) if least_bps > recorded_bps)]
-        first = resampler.totals(sums.filter(part=0), _SUMS, by="rung", keys=rungs, or_more=True)
-        candidates = {rung: totals for rung, totals in first.items() if totals.clusters >= FEWEST_TO_CHOOSE}
-        chosen = max(candidates, key=lambda rung: candidates[rung]["net"], default=None)
+    def from_sums(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
+        # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
+        levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
+        first, rest = sums.filter(sample=IN_SAMPLE), sums.filter(sample=OUT_OF_SAMPLE)
+        totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
+        candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
+        chosen = max(candidates, key=lambda level: candidates[level]["net"], default=None)
         if chosen is None:
             return cls(candidates, None, None)
-        judged = resampler.totals(sums.filter(part=1), _SUMS, by="rung", keys=[chosen], or_more=True)
-        return cls(candidates, chosen, judged.get(chosen))
+        validation = resampler.totals(rest, _SUMS, by="level", keys=[chosen], cumulative=True)
+        return cls(candidates, chosen, validation.get(chosen))
 
 
-def _choice(market: Market, trial: _Trial | None, first_chance: Array, rest_chance: Array) -> Choice:
+def _choice(stats: MarketStats, trial: _Trial | None, first_null: Array, rest_null: Array) -> MarketChoice:
     if trial is None or trial.chosen is None:
-        return Choice(**dict(market), verdict=_structural(market) or Verdict.TOO_FEW)
-    threshold_bps = LADDER_BPS[trial.chosen - 1] if trial.chosen else market.recorded_bps
-    rest = None if trial.judged is None else _part(trial.judged, rest_chance)
-    return Choice(
-        **dict(market),
-        threshold_bps=threshold_bps,
-        in_sample=_part(trial.candidates[trial.chosen], first_chance),
-        out_of_sample=rest,
-        verdict=_structural(market) or _verdict(rest),
+        return MarketChoice(**dict(stats), verdict=_structural(stats) or ThresholdVerdict.TOO_FEW)
+    out_of_sample = None if trial.validation is None else _sample_result(trial.validation, rest_null)
+    return MarketChoice(
+        **dict(stats),
+        threshold_bps=GRID_BPS[trial.chosen - 1] if trial.chosen else stats.recorded_bps,
+        in_sample=_sample_result(trial.candidates[trial.chosen], first_null),
+        out_of_sample=out_of_sample,
+        verdict=_structural(stats) or _verdict(out_of_sample),
     )
 
 
-def _structural(market: Market) -> Verdict | None:
-    stands = market.shrank < STRUCTURAL_SHRANK and market.one_sided >= STRUCTURAL_SIDE
-    return Verdict.STRUCTURAL if stands else None
+def _pays(result: SampleResult | None) -> bool:
+    return result is not None and (result.net_bps.value or 0) > 0
 
 
-def _verdict(rest: Part | None) -> Verdict:
-    if rest is None or rest.p is None or rest.net_bps.high is None:
-        return Verdict.TOO_FEW
-    if rest.p <= CLAIM_P:
-        return Verdict.WORKS
-    return Verdict.LOSES if rest.net_bps.high < 0 else Verdict.UNPROVEN
+def _structural(stats: MarketStats) -> ThresholdVerdict | None:
+    is_standing = stats.shrank < STRUCTURAL_SHRANK and stats.one_sided >= STRUCTURAL_SIDE
+    return ThresholdVerdict.STRUCTURAL if is_standing else None
 
 
-def _part(totals: Totals, chance: Array) -> Part:
+def _verdict(result: SampleResult | None) -> ThresholdVerdict:
+    if result is None or result.p is None or result.net_bps.high is None:
+        return ThresholdVerdict.TOO_FEW
+    if result.p <= CLAIM_P:
+        return ThresholdVerdict.WORKS
+    return ThresholdVerdict.LOSES if result.net_bps.high < 0 else ThresholdVerdict.UNPROVEN
+
+
+def _sample_result(totals: Totals, null: Array) -> SampleResult:
     p = None
     if has_band(totals.clusters):
-        p = float(np.mean(~(chance < _t_statistics(totals)[0])))  # also where there is none
-    return Part(
+        p = float(np.mean(~(null < _t_statistics(totals)[0])))  # counts NaN as not below
+    return SampleResult(
         n=round(totals["net_n"]),
         clusters=totals.clusters,
         won=totals["won"] / totals["net_n"],
@@ -244,8 +249,8 @@ def _part(totals: Totals, chance: Array) -> Part:
     )
 
 
-def _chance(tried: Sequence[Totals]) -> Array:
-    """The greatest t statistic of each replicate, were there nothing to be found."""
+def _max_t_null(tried: Sequence[Totals]) -> Array:
+    """The greatest t statistic of each replicate if no market had any net; float64, (REPLICATES,)."""
     greatest = np.full(REPLICATES, -np.inf)
     for totals in tried:
         greatest = np.fmax(greatest, _t_statistics(totals)[1])
@@ -253,16 +258,19 @@ def _chance(tried: Sequence[Totals]) -> Array:
 
 
 def _t_statistics(totals: Totals) -> tuple[float, Array]:
-    """Of the mean, and of each replicate's distance from it. All alike, it is beyond chance, or nothing if it is 0."""
-    value, error = _mean(lambda name: totals[name])
-    drawn, errors = _mean(totals.replicates)
+    """The t statistic of the mean, and of the distance of each replicate's mean from it; float64, (REPLICATES,).
+
+    Without variance the first is infinite, or NaN for a mean of 0; the others are NaN.
+    """
+    value, error = _mean_and_error(lambda name: totals[name])
+    means, errors = _mean_and_error(totals.replicates)
     with np.errstate(divide="ignore", invalid="ignore"):
-        of_value = value / error if error else (copysign(inf, value) if value else nan)
-        return float(of_value), np.where(errors > 0, (drawn - value) / errors, np.nan)
+        statistic = value / error if error else (copysign(inf, value) if value else nan)
+        return float(statistic), np.where(errors > 0, (means - value) / errors, np.nan)
 
 
-def _mean(sums: Callable[[str], Any]) -> tuple[Any, Any]:
-    """The mean net, and its standard error: of a ratio of sums over clusters, linearised; 0 where all are alike."""
+def _mean_and_error(sums: Callable[[str], Any]) -> tuple[Any, Any]:
+    """The mean net and its standard error, that of a ratio of sums over clusters, linearised; 0 without variance."""
     n, net = sums("net_n"), sums("net")
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = net / n

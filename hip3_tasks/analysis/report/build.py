@@ -13,14 +13,15 @@ from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.load import Data
 from hip3_tasks.analysis.loading.prefetch import THREADS
 from hip3_tasks.analysis.loading.schemas import COIN
-from hip3_tasks.analysis.measure.aggregate import Gathered, Terms, gather
+from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
-from hip3_tasks.analysis.measure.costs import Costs, recorded_bps
+from hip3_tasks.analysis.measure.codes import codes
+from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
 from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.analysis.measure.threshold_search import Market, Search, search, split_ms
+from hip3_tasks.analysis.measure.threshold_search import MarketStats, ThresholdSearch, search_thresholds, split_ms
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.stats.cluster_totals import Totals
@@ -35,19 +36,19 @@ def build_report(
     report on or a file cannot be read.
     """
     first_ms, last_ms = _span_ms(data)
-    every_ms = cluster_ms(first_ms, last_ms)
-    split_at_ms = split_ms(first_ms, last_ms, every_ms=every_ms)
-    terms = Terms(
+    length_ms = cluster_ms(first_ms, last_ms)
+    split_at_ms = split_ms(first_ms, last_ms, cluster_ms=length_ms)
+    plan = AggregationPlan(
         by=by,
-        costs=Costs.recorded(data.signals) if cost_bps is None else Costs(np.array([cost_bps])),
-        recorded_bps=recorded_bps(data.signals, split_at_ms=split_at_ms),
-        every_ms=every_ms,
+        costs=Costs.from_signals(data.signals) if cost_bps is None else Costs.from_constant(cost_bps),
+        recording_threshold_bps=recording_threshold_bps(data.signals, split_at_ms=split_at_ms),
+        cluster_ms=length_ms,
         split_at_ms=split_at_ms,
     )
-    gathered = gather(data.chunks, terms, advance)
-    if gathered is None:
+    aggregates = aggregate(data.chunks, plan, advance)
+    if aggregates is None:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
-    return ReportBuilder(data, cost_bps, first_ms, last_ms, terms, gathered).report(at_ms)
+    return ReportBuilder(data, cost_bps, first_ms, last_ms, plan, aggregates).report(at_ms)
 
 
 def _span_ms(data: Data) -> tuple[int, int]:
@@ -70,14 +71,14 @@ class ReportBuilder:
     cost_bps: float | None
     first_ms: int
     last_ms: int
-    terms: Terms
-    gathered: Gathered
+    plan: AggregationPlan
+    aggregates: Aggregates
 
     def report(self, at_ms: int) -> Report:
-        resampler = Resampler(self.gathered.sums)
+        resampler = Resampler(self.aggregates.sums)
         with ThreadPoolExecutor(THREADS) as threads:
-            markouts = threads.submit(quantiles, self.gathered.markout_bps, QUANTILES)
-            retained = threads.submit(quantiles, self.gathered.retained, (0.5,))
+            markouts = threads.submit(quantiles, self.aggregates.markout_bps, QUANTILES)
+            retained = threads.submit(quantiles, self.aggregates.retained, (0.5,))
             thresholds = self._search(resampler)
             totals = self._totals(resampler)
             groups = self._groups(totals, markouts.result(), retained.result())
@@ -85,9 +86,9 @@ class ReportBuilder:
             made_at_ms=at_ms,
             first_ms=self.first_ms,
             last_ms=self.last_ms,
-            by=self.terms.by,
+            by=self.plan.by,
             cost_bps=self.cost_bps,
-            cluster_ms=self.terms.every_ms,
+            cluster_ms=self.plan.cluster_ms,
             notes=self.data.notes,
             coverage=self._coverage(),
             lateness=self._lateness(),
@@ -98,7 +99,7 @@ class ReportBuilder:
 
     def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
         """Totals by offset, of all signals and of each group that has follow-ups."""
-        sums, offsets_ms = self.gathered.sums, self.gathered.offsets_ms
+        sums, offsets_ms = self.aggregates.sums, self.aggregates.offsets_ms
         groups = {ALL: sums} | {key: rows for (key,), rows in sums.partition_by("group", as_dict=True).items()}
         return {key: resampler.totals(rows, SUMS, by="offset_ms", keys=offsets_ms) for key, rows in groups.items()}
 
@@ -130,13 +131,13 @@ class ReportBuilder:
 
     def _order(self, counts: Mapping[Any, Any]) -> list[Any]:
         """All signals, then the groups that have signals or follow-ups, sorted."""
-        with_signals = pl.Series([key for key in counts if key is not ALL], dtype=pl.String).cast(self.terms.by.kind)
-        return [ALL, *pl.concat([self.gathered.sums["group"], with_signals.alias("group")]).unique().sort()]
+        with_signals = pl.Series([key for key in counts if key is not ALL], dtype=pl.String).cast(self.plan.by.kind)
+        return [ALL, *pl.concat([self.aggregates.sums["group"], with_signals.alias("group")]).unique().sort()]
 
     def _counts(self) -> dict[Any, dict[str, Any]]:
         """The numbers of a group that its signals alone determine, of all signals and of each group."""
         signals = self.data.signals
-        rows = signals.with_columns(self.terms.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
+        rows = signals.with_columns(self.plan.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
         cost_bps = pl.col("cost_bps").mean() if self.cost_bps is None else pl.lit(self.cost_bps)
         counts = {"signals": pl.len(), "due": self._due, "cost_bps": cost_bps}
         total = rows.select(**counts).collect(engine="streaming")
@@ -147,7 +148,7 @@ class ReportBuilder:
     @property
     def _due(self) -> pl.Expr:
         """The number of expected follow-ups of signals: one for each offset if a foreign signal does not say."""
-        return pl.col("due").fill_null(len(self.gathered.offsets_ms)).cast(pl.Int64).sum()
+        return pl.col("due").fill_null(len(self.aggregates.offsets_ms)).cast(pl.Int64).sum()
 
     def _coverage(self) -> Coverage:
         signals, missed, watched = self.data.signals, self.data.missed, self.data.notes.watched
@@ -159,7 +160,7 @@ class ReportBuilder:
             signals=signals.height,
             due=int(due["n"].sum()),
             due_is_assumed=signals["due"].null_count() > 0,
-            captured=round(self.gathered.sums["n"].sum()),
+            captured=round(self.aggregates.sums["n"].sum()),
             missed=dict(reasons.iter_rows()),
             unowed=unowed,
             open=None if unowed else int(open_.sum()),
@@ -170,33 +171,37 @@ class ReportBuilder:
     def _open(self, due: pl.DataFrame) -> pl.Series:
         """Follow-ups of each market that are neither captured nor missed; negative if their signals are missing."""
         market_key, n = pl.col("market_key").cast(pl.String), pl.col("n").cast(pl.Int64)
-        captured = self.gathered.sums.select(market_key, -n)
+        captured = self.aggregates.sums.select(market_key, -n)
         missed = self.data.missed.select(market_key, n=pl.lit(-1, pl.Int64))
         return pl.concat([due.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
 
     def _lateness(self) -> list[LatenessQuantiles]:
-        return [self._lateness_at(offset_ms) for offset_ms in self.gathered.offsets_ms]
+        return [self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms]
 
     def _lateness_at(self, offset_ms: int) -> LatenessQuantiles:
-        rows = self.gathered.lateness.filter(offset_ms=offset_ms).sort("lateness_ms")
+        rows = self.aggregates.lateness.filter(offset_ms=offset_ms).sort("lateness_ms")
         up_to = rows["n"].cast(pl.Int64).cum_sum().to_numpy()
         indices = np.searchsorted(up_to, [ceil(share * up_to[-1]) for share in LATENESS_QUANTILES])
         return LatenessQuantiles(
             offset_ms=offset_ms, n=up_to[-1], quantiles_ms=rows["lateness_ms"].gather(indices).to_list()
         )
 
-    def _search(self, resampler: Resampler) -> Search | None:
+    def _search(self, resampler: Resampler) -> ThresholdSearch | None:
         """Search thresholds at the longest offset; None if no follow-up has a markout."""
-        gathered = self.gathered
-        if not gathered.sums["markout_n"].sum():
+        aggregates = self.aggregates
+        if not aggregates.sums["markout_n"].sum():
             return None
-        offset_ms = gathered.offsets_ms[-1]
-        rows = gathered.sums.filter(offset_ms=offset_ms)
+        offset_ms = aggregates.offsets_ms[-1]
+        rows = aggregates.sums.filter(offset_ms=offset_ms)
         coins = rows["market_key"].unique().sort()
-        recorded = np.take(self.terms.recorded_bps, coins.cast(COIN).to_physical().to_numpy(), mode="clip")
+        recorded = self.plan.recording_threshold_bps[codes(coins.cast(COIN))]
         totals = resampler.totals(rows, SUMS, by="market_key", keys=coins.to_list())
         markets = [
-            Market.of(coin, totals[coin], recorded_bps=bps if bps > -inf else gathered.least_edge_bps[coin])
+            MarketStats.from_totals(
+                coin, totals[coin], recorded_bps=bps if bps > -inf else aggregates.min_edge_bps[coin]
+            )
             for coin, bps in zip(coins, recorded.tolist(), strict=True)
         ]
-        return search(gathered.rungs, markets, resampler, offset_ms=offset_ms, split_at_ms=self.terms.split_at_ms)
+        return search_thresholds(
+            aggregates.level_sums, markets, resampler, offset_ms=offset_ms, split_at_ms=self.plan.split_at_ms
+        )

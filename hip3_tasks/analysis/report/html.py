@@ -8,7 +8,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from hip3_tasks.analysis.measure.threshold_search import FIRST_PART, Search
+from hip3_tasks.analysis.measure.threshold_search import IN_SAMPLE_SHARE, ThresholdSearch
 from hip3_tasks.analysis.report import group_figures, horizon_figures, tables, threshold_figure
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
@@ -40,7 +40,7 @@ def as_html(report: Report) -> str:
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
         columns=tables,
         min_clusters=MIN_CLUSTERS,
-        first_part=FIRST_PART,
+        first_part=IN_SAMPLE_SHARE,
         policy=_policy(scripts),
         config=CONFIG,
         scripts=scripts,
@@ -50,7 +50,7 @@ def as_html(report: Report) -> str:
 def _derived(report: Report) -> dict[str, int | float | None]:
     """Numbers of the page that the JSON does not hold as such; on the page, their paths begin with `derived`."""
     coverage, choices = report.coverage, report.search.choices if report.search else []
-    tuned, held, proven = report.search.tuned() if report.search else (0, 0, 0)
+    tuned, held, proven = report.search.overfit_counts() if report.search else (0, 0, 0)
     return {
         "captured_share": coverage.captured_share,
         "missed": sum(coverage.missed.values()),
@@ -84,7 +84,7 @@ def _groups(report: Report, document: BoundValue) -> list[Row]:
     return [group_row(report, group) for group in (document["total"], *groups)]
 
 
-def _choices(search: Search, choices: BoundValue) -> list[BoundValue]:
+def _choices(search: ThresholdSearch, choices: BoundValue) -> list[BoundValue]:
     """The markets in the order of the figure."""
     return [choices[search.choices.index(choice)] for choice in threshold_figure.best_first(search)]
 

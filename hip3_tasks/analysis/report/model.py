@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
-from hip3_tasks.analysis.measure.threshold_search import Search
+from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.stats.bootstrap import LEVEL, Estimate
 
 LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
@@ -92,7 +92,7 @@ class Report(BaseModel):
     lateness: list[LatenessQuantiles]
     total: Group
     groups: list[Group]
-    search: Search | None
+    search: ThresholdSearch | None
     """The search for thresholds; None if no follow-up has a markout."""
 
     @property

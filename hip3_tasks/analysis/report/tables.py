@@ -144,7 +144,7 @@ CHOICES = [
     Column(("out_of_sample", "net_bps"), Shown("net, out", bps, column="net out")),
     Column(("out_of_sample", "p"), Shown("p, out", chance, column="p")),
 ]
-"""Columns of a `Choice`: a market and its threshold."""
+"""Columns of a `MarketChoice`: a market and its threshold."""
 FILES = [
     Column(("kind",), Shown("kind", printable)),
     Column(("rows",), Shown("rows", count)),

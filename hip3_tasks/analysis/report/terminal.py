@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.analysis.measure.threshold_search import Search, Verdict
+from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch, ThresholdVerdict
 from hip3_tasks.analysis.report import tables
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
@@ -16,7 +16,7 @@ from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
-COLOURS = {Verdict.WORKS: "green", Verdict.LOSES: "red", Verdict.STRUCTURAL: "yellow"}
+COLOURS = {ThresholdVerdict.WORKS: "green", ThresholdVerdict.LOSES: "red", ThresholdVerdict.STRUCTURAL: "yellow"}
 WIDE = 132
 """Columns of a terminal that the widest table needs."""
 
@@ -103,7 +103,7 @@ def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
             yield cell.text
 
 
-def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table:
+def _thresholds(search: ThresholdSearch, document: BoundValue, *, is_wide: bool) -> Table:
     columns = _visible(tables.CHOICES, is_wide=is_wide)
     rows: list[list[Text | str]] = []
     for choice, row in zip(search.choices, document["search"]["choices"], strict=True):
@@ -118,8 +118,8 @@ def _thresholds(search: Search, document: BoundValue, *, is_wide: bool) -> Table
     )
 
 
-def _tuned(search: Search) -> Text:
-    tuned, held, proven = search.tuned()
+def _tuned(search: ThresholdSearch) -> Text:
+    tuned, held, proven = search.overfit_counts()
     return Text(
         f"Tuned on the first part, {tuned:,} of {len(search.choices):,} markets pay; of these {held:,} do on the rest,"
         f" {proven:,} beyond chance.",

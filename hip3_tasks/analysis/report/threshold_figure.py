@@ -2,20 +2,20 @@
 
 from math import inf
 
-from hip3_tasks.analysis.measure.threshold_search import Choice, Part, Search, Verdict
+from hip3_tasks.analysis.measure.threshold_search import MarketChoice, SampleResult, ThresholdSearch, ThresholdVerdict
 from hip3_tasks.charts import plotly_parts as plot
 
 STYLES = {
-    Verdict.WORKS: (plot.BLUE, "triangle-up"),
-    Verdict.UNPROVEN: (plot.GREY, "circle"),
-    Verdict.LOSES: (plot.RED, "triangle-down"),
-    Verdict.STRUCTURAL: (plot.AMBER, "square"),
-    Verdict.TOO_FEW: (plot.GREY, "x-thin-open"),
+    ThresholdVerdict.WORKS: (plot.BLUE, "triangle-up"),
+    ThresholdVerdict.UNPROVEN: (plot.GREY, "circle"),
+    ThresholdVerdict.LOSES: (plot.RED, "triangle-down"),
+    ThresholdVerdict.STRUCTURAL: (plot.AMBER, "square"),
+    ThresholdVerdict.TOO_FEW: (plot.GREY, "x-thin-open"),
 }
 """Colour and symbol of each verdict: the symbols alone distinguish them, too."""
 
 
-def thresholds(search: Search) -> plot.Figure:
+def thresholds(search: ThresholdSearch) -> plot.Figure:
     """A line from a ring, in sample, to the verdict's symbol, out of sample; markets with a chosen threshold only."""
     choices = [choice for choice in best_first(search) if choice.in_sample]
     inside = [_net(choice.in_sample) for choice in choices]
@@ -40,17 +40,17 @@ def thresholds(search: Search) -> plot.Figure:
     )
 
 
-def best_first(search: Search) -> list[Choice]:
+def best_first(search: ThresholdSearch) -> list[MarketChoice]:
     """Markets by their mean net in sample, the best first and those without a chosen threshold last."""
 
-    def net_bps(choice: Choice) -> float:
+    def net_bps(choice: MarketChoice) -> float:
         value = _net(choice.in_sample)
         return -inf if value is None else value
 
     return sorted(search.choices, key=net_bps, reverse=True)
 
 
-def _net(part: Part | None) -> plot.Number:
+def _net(part: SampleResult | None) -> plot.Number:
     return None if part is None else part.net_bps.value
 
 

@@ -3,26 +3,26 @@
 from functools import cache
 
 from benchmarks.coverage import report_on
-from hip3_tasks.analysis.measure.threshold_search import Choice, Verdict
+from hip3_tasks.analysis.measure.threshold_search import MarketChoice, ThresholdVerdict
 from simulator.history import HistoryPlan, frames, truths
 
 PLAN = HistoryPlan(signals=40_000, hours=24, markets=16, copies=6.0, seed=3)
 
 
 @cache
-def choices() -> dict[str, Choice]:
+def choices() -> dict[str, MarketChoice]:
     history = frames(PLAN)
     search = report_on(history.signals, history.followups).search
     assert search is not None
     return {choice.market: choice for choice in search.choices}
 
 
-def of_kind(kind: str) -> list[Choice]:
+def of_kind(kind: str) -> list[MarketChoice]:
     return [choices()[coin] for coin, truth in truths(PLAN).items() if truth.kind == kind]
 
 
 def test_what_pays_is_found_and_its_threshold_is_near_where_it_begins_to_pay() -> None:
-    working = [choice for choice in of_kind("real") if choice.verdict is Verdict.WORKS]
+    working = [choice for choice in of_kind("real") if choice.verdict is ThresholdVerdict.WORKS]
     assert len(working) * 2 >= len(of_kind("real"))
     for choice in working:
         begins_bps = truths(PLAN)[choice.market].break_even_bps
@@ -31,11 +31,11 @@ def test_what_pays_is_found_and_its_threshold_is_near_where_it_begins_to_pay() -
 
 
 def test_a_standing_offset_is_flagged() -> None:
-    assert {choice.verdict for choice in of_kind("structural")} == {Verdict.STRUCTURAL}
+    assert {choice.verdict for choice in of_kind("structural")} == {ThresholdVerdict.STRUCTURAL}
 
 
 def test_noise_is_not_recommended_though_tuning_in_sample_would_have() -> None:
     noise = of_kind("noise") + of_kind("led")
-    assert not any(choice.verdict is Verdict.WORKS for choice in noise)
+    assert not any(choice.verdict is ThresholdVerdict.WORKS for choice in noise)
     tuned = [choice for choice in noise if choice.in_sample and (choice.in_sample.net_bps.value or 0) > 0]
     assert tuned

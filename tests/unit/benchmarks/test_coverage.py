@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from benchmarks.coverage import Band, coverage, of_report, table, verdicts
-from hip3_tasks.analysis.measure.threshold_search import Verdict
+from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
 from simulator.history import SMALL
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
@@ -89,7 +89,11 @@ def test_verdicts_are_counted_by_kind() -> None:
         "noise": 10,
     }
     for of_kind in counts.values():
-        assert sum(of_kind[verdict.value] for verdict in Verdict) == of_kind["markets"] >= of_kind["pay in sample"]
+        assert (
+            sum(of_kind[verdict.value] for verdict in ThresholdVerdict)
+            == of_kind["markets"]
+            >= of_kind["pay in sample"]
+        )
 
 
 def _cells(row: str) -> list[str]:

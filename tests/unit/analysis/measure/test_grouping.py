@@ -1,4 +1,4 @@
-"""What signals are told apart by."""
+"""The groups of signals."""
 
 from datetime import UTC, datetime
 from math import inf, nextafter
@@ -16,8 +16,8 @@ from hip3_tasks.domain.sessions import session_at
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def ms(said: str, zone: Any = NEW_YORK) -> int:
-    return round(datetime.fromisoformat(said).replace(tzinfo=zone).timestamp() * 1000)
+def ms(text: str, zone: Any = NEW_YORK) -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=zone).timestamp() * 1000)
 
 
 def groups(by: By, *, at_ms: list[int], edges_bps: list[float] | None = None) -> list[Any]:
@@ -25,9 +25,9 @@ def groups(by: By, *, at_ms: list[int], edges_bps: list[float] | None = None) ->
     frame = pl.DataFrame({"market_key": "xyz:A", "side": "buy", "at": at_ms, "edge": edges_bps}).cast(
         {"at": pl.Int64, "edge": pl.Float64, "market_key": pl.Categorical(), "side": pl.Enum(["buy", "sell"])}
     )
-    found = by.groups(frame, timestamp="at", edge="edge")
-    assert found.name == "group"
-    return [str(group) for group in found.to_list()]
+    column = by.groups(frame, timestamp="at", edge="edge")
+    assert column.name == "group"
+    return [str(group) for group in column.to_list()]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +93,14 @@ def test_an_edge_at_a_break_belongs_above_it(edge_bps: float, name: str) -> None
 
 def test_groups_of_edges_are_in_order_and_one_more_than_the_breaks() -> None:
     names = EDGES.categories.to_list()
-    found = groups(By.EDGE, at_ms=[0] * 8, edges_bps=[0.0, *EDGE_BREAKS_BPS])
-    assert found == names
+    in_order = groups(By.EDGE, at_ms=[0] * 8, edges_bps=[0.0, *EDGE_BREAKS_BPS])
+    assert in_order == names
 
 
 def test_an_hour_is_of_utc() -> None:
     midnight_ms = ms("2026-11-22", UTC)
-    found = groups(By.HOUR, at_ms=[midnight_ms - 1, midnight_ms, midnight_ms + 3_599_999, midnight_ms + 3_600_000])
-    assert found == ["23:00", "00:00", "00:00", "01:00"]
+    hours = groups(By.HOUR, at_ms=[midnight_ms - 1, midnight_ms, midnight_ms + 3_599_999, midnight_ms + 3_600_000])
+    assert hours == ["23:00", "00:00", "00:00", "01:00"]
     assert HOURS.categories.len() == 24
 
 

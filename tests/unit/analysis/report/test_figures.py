@@ -5,7 +5,7 @@ from typing import Any
 import plotly.graph_objects as go
 import pytest
 
-from hip3_tasks.analysis.measure.threshold_search import Search
+from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.analysis.report import group_figures, horizon_figures, threshold_figure
 from hip3_tasks.analysis.report.model import LatenessQuantiles, Report
 from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
@@ -13,7 +13,7 @@ from hip3_tasks.stats.bootstrap import Estimate
 from tests.support.report_samples import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 
 
-def searched(report: Report) -> Search:
+def searched(report: Report) -> ThresholdSearch:
     assert report.search is not None
     return report.search
 
