@@ -154,8 +154,8 @@ class Missed(CaptureRecord):
     """For a feed gap: what made the state unknown."""
 
 
-class Watched(Record):
-    """Which markets the feed followed from an instant on, until it says otherwise or ends."""
+class Followed(Record):
+    """The markets that the feed followed from an instant on, until its next line or its end."""
 
     at_ms: InstantMs
     coins: tuple[Coin, ...]

@@ -39,7 +39,7 @@ from hip3_tasks.analysis.loading.schemas import KEY, KINDS, Kind
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import Source, sources_of
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.domain.records import Watched
+from hip3_tasks.domain.records import Followed
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import WATCHED, jsonl_path
 from hip3_tasks.files.line_reader import read_from
@@ -226,7 +226,7 @@ def _noted(sources: Sequence[Source]) -> set[str]:
         try:
             for line in read_from(path)[0]:
                 with suppress(MalformedRecord):
-                    noted.update(Watched.from_line(line).coins)
+                    noted.update(Followed.from_line(line).coins)
         except OSError as error:
             raise Unavailable(f"{path}: {error.strerror}") from None
     return noted
