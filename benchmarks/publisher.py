@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.job import stamps_folder
-from feed.signal_publisher import ADD_MOST, LULLS_MOST
+from feed.signal_publisher import MAX_ADDED, MAX_LULLS
 from hip3_tasks import settings
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.signal_files import signals_since
@@ -42,7 +42,7 @@ async def _publish(module: Any, signals: Sequence[Signal]) -> None:
 async def paced(
     publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal], *, lull_ms: float
 ) -> list[tuple[int, ...]]:
-    """Call `publish` with all whose instant has come, when no more have come for so long, or `LULLS_MOST` times that.
+    """Call `publish` with all whose instant has come, when no more have come for so long, or `MAX_LULLS` times that.
 
     Returns of each call the first signal's instant in ms, how many signals, begin and end in ns, and CPU in ns.
     """
@@ -52,7 +52,7 @@ async def paced(
             await asyncio.sleep(wait_s)
             continue
         end, now_ms = at, time.time_ns() / 1e6
-        while end < min(len(signals), at + ADD_MOST) and signals[end].timestamp_ms <= now_ms:
+        while end < min(len(signals), at + MAX_ADDED) and signals[end].timestamp_ms <= now_ms:
             end += 1
         begun_ns, cpu_ns = time.time_ns(), time.process_time_ns()
         done = publish(signals[at:end])
@@ -68,8 +68,8 @@ async def paced(
 def _begin_ms(signals: Sequence[Signal], first: int, lull_ms: float) -> float:
     """When the feed would publish a signal, and those that come right after it."""
     first_ms = last_ms = signals[first].timestamp_ms
-    latest_ms = first_ms + LULLS_MOST * lull_ms
-    for signal in signals[first + 1 : first + ADD_MOST]:
+    latest_ms = first_ms + MAX_LULLS * lull_ms
+    for signal in signals[first + 1 : first + MAX_ADDED]:
         if signal.timestamp_ms > min(last_ms + lull_ms, latest_ms):
             break
         last_ms = signal.timestamp_ms

@@ -1,25 +1,28 @@
-"""`python -m feed`: build the feed from its settings, run it, stop it in order.
+"""`python -m feed`: build the feed from its settings, run it, drain it on SIGTERM or Ctrl-C.
 
-SIGTERM or Ctrl-C: detect no more, keep tape and watermark running until nothing is pending, then end. A second one
-ends at once. The exit status is 1 when captures were left open, 2 when it could not run.
+A drain ends detection, and keeps tape and watermark running until no capture is pending; a second signal ends the feed
+at once. The exit status is 1 when captures were left open, 2 when the feed could not run.
 """
 
 import asyncio
 import os
-import signal
 import sys
-from collections.abc import Coroutine, Iterator
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
 import aiohttp
 import redis
 import structlog
 
 from feed.detection import DetectionStart
-from feed.directory_lock import DirectoryClaim
+from feed.directory_lock import DirectoryLock
 from feed.feed import Feed
-from feed.signal_publisher import Dispatcher
+from feed.retention import Retention
+from feed.shutdown import drain, run_until_stopped
+from feed.signal_publisher import SignalPublisher
 from feed.status_reporter import House
+from feed.sweeper import Sweeper
+from feed.threads import Threads
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
 from hip3_tasks.clock import FeedClock
@@ -37,11 +40,7 @@ from hip3_tasks.terminal_text import printable_lines
 
 log = structlog.get_logger()
 
-RESUME_MOST = 100_000
-
-
-class _Stopped(Exception):
-    """Ends the task group once all is drained."""
+MAX_RESUMED = 100_000
 
 
 def main() -> int:
@@ -66,80 +65,56 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _run(settings: Settings) -> int:
-    claim = DirectoryClaim(settings.data_dir)
-    store = Store.from_settings(settings)
-    writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=claim.owner)
-    watermark_ms, tape_ends = await _take_up(writer)
+    directory = DirectoryLock(settings.data_dir)
+    store, threads = Store.from_settings(settings), Threads()
+    writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=directory.owner)
+    watermark_ms, tape_ends = await _acquire_name(writer)
     clock = FeedClock(not_before_ms=max([watermark_ms, *(end.at_ms for end in tape_ends.values())]) + 1)
     detector = Detector(settings.rules)
     now_ms = clock.now_ms()
-    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, limit=RESUME_MOST))
-    dispatcher = Dispatcher(settings, pending=store.pending, clock=clock)
-    feed = Feed(settings, clock=clock, writer=writer, dispatcher=dispatcher, detector=detector, tape_ends=tape_ends)
+    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, limit=MAX_RESUMED))
+    sweeper = Sweeper(store, threads=threads, clock=clock)
+    publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
+    feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, detector=detector, tape_ends=tape_ends)
     feed.start(watermark_ms)
-    house = House(settings, feed=feed, dispatcher=dispatcher, store=store, writer=writer, clock=clock)
-    start = DetectionStart(settings, feed=feed, dispatcher=dispatcher, store=store, clock=clock)
+    house = House(settings, feed=feed, publisher=publisher, sweeper=sweeper, store=store, threads=threads, clock=clock)
+    retention = Retention(settings, store=store, writer=writer, threads=threads, clock=clock)
+    start = DetectionStart(feed, store=store, threads=threads, wait_s=settings.worker_wait_s)
     log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
     async with aiohttp.ClientSession() as session:
-        info = InfoClient(session, settings.base_url)
-        left_open = await _until_stopped(
-            house, feed.run(info), start.run(), house.report(), house.trim(), house.keep_days()
+        left_open = await run_until_stopped(
+            partial(drain, feed, publisher, sweeper, max_offset_ms=max(settings.offsets_ms)),
+            feed.run(InfoClient(session, settings.base_url)),
+            sweeper.run(),
+            start.run(),
+            house.report(),
+            retention.trim_tape(),
+            retention.delete_days(),
         )
-    dispatcher.close(at_once=left_open < 0)
+    threads.close(at_once=left_open < 0)
     log.info("feed_stopped", left_open=left_open)
     if left_open < 0:
-        os._exit(1)  # in a hurry: a thread may wait for a disk, a lock or Redis, and Python would wait for it
+        os._exit(1)  # Python would wait for a thread that waits for a disk, a lock or Redis
     return 1 if left_open else 0
 
 
-async def _take_up(writer: TapeWriter) -> tuple[int, dict[str, TapeEnd]]:
-    """Wait for Redis, claim the name, and see how far its tape goes. Raises Fenced."""
+async def _acquire_name(writer: TapeWriter) -> tuple[int, dict[str, TapeEnd]]:
+    """Wait for Redis, acquire the feed's name; return the watermark and the end of each tape. Raises Fenced."""
     loop = asyncio.get_running_loop()
-    dead_by_s, told = loop.time() + 1.5 * LEASE_MS / 1000, False
+    expires_at_s, is_logged = loop.time() + 1.5 * LEASE_MS / 1000, False
     while True:
         try:
             await writer.append([], watermark_ms=None, confirmed_ms=None)
             return await writer.watermark_ms() or 0, await writer.ends(sorted(await writer.coins()))
         except Fenced:
-            if loop.time() > dead_by_s:
+            if loop.time() > expires_at_s:
                 raise
         except redis.RedisError as error:
-            if not told:
+            if not is_logged:
                 log.error("redis_away", error=str(error))
-            told = True
-            dead_by_s = loop.time() + 1.5 * LEASE_MS / 1000
+            is_logged = True
+            expires_at_s = loop.time() + 1.5 * LEASE_MS / 1000
         await asyncio.sleep(0.5)
-
-
-async def _until_stopped(house: House, *works: Coroutine[Any, Any, None]) -> int:
-    """Run until a signal asks to stop, then drain; return what was left open, -1 if that is not known.
-
-    Raises what a part of the feed raised.
-    """
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def note() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, note)
-    left_open = -1
-
-    async def stop_in_order() -> None:
-        nonlocal left_open
-        await stop.wait()
-        drain = asyncio.create_task(house.drain())
-        await asyncio.wait([drain, asyncio.create_task(hurry.wait())], return_when=asyncio.FIRST_COMPLETED)
-        left_open = drain.result() if drain.done() else -1
-        raise _Stopped
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for work in (*works, stop_in_order()):
-                group.create_task(work)
-    except* _Stopped:
-        pass
-    return left_open
 
 
 if __name__ == "__main__":

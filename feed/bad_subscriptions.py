@@ -1,18 +1,18 @@
-"""Finding the one coin that makes the venue close a whole socket without a word.
+"""Finds the coin whose subscription makes the venue close a whole socket without an answer.
 
-After a close with subscriptions unanswered, those are suspects. The next connection subscribes the others first, then
-the suspects group by group, each when the one before is answered; the group that kills it is split. A coin that killed
-two connections all alone is guilty.
+After a close with unanswered subscriptions, their coins are suspects. The next connection subscribes all others first,
+then the suspects group by group, each after the answer to the one before; the group that closes it is split. A coin
+that closed two connections by itself is rejected.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 GROUPS = 8
 STRIKES = 2
 
 
-class Suspects:
-    """The coins of one socket that may be refused by the venue."""
+class SubscriptionBisector:
+    """The coins of one socket whose subscription may close it."""
 
     def __init__(self) -> None:
         self._groups: list[list[str]] = []
@@ -22,24 +22,23 @@ class Suspects:
         return any(coin in group for group in self._groups)
 
     def groups(self) -> list[list[str]]:
-        """In which portions to try them, one at a time."""
+        """The suspects in groups, to be subscribed one group at a time."""
         return [list(group) for group in self._groups]
 
-    def clear(self, coins: Iterable[str]) -> None:
-        """The venue took these."""
-        cleared = set(coins)
-        self._groups = [rest for group in self._groups if (rest := [coin for coin in group if coin not in cleared])]
-        for coin in cleared:
+    def accepted(self, coins: Collection[str]) -> None:
+        """Clear coins whose subscription did not close the socket."""
+        self._remove(coins)
+        for coin in coins:
             self._strikes.pop(coin, None)
 
-    def accuse(self, unanswered: Sequence[str]) -> str | None:
-        """A connection died with these sent and unanswered; return the coin that is guilty, if it is certain."""
+    def connection_died(self, unanswered: Sequence[str]) -> str | None:
+        """Suspect the coins that were sent and unanswered; return the coin to reject, if it is certain."""
         if not unanswered:
             return None
         self._remove(unanswered)
         if len(unanswered) > 1:
             size = -(-len(unanswered) // GROUPS)
-            split = [list(unanswered[at : at + size]) for at in range(0, len(unanswered), size)]
+            split = [list(unanswered[start : start + size]) for start in range(0, len(unanswered), size)]
             self._groups = split + self._groups
             return None
         (coin,) = unanswered
@@ -50,6 +49,6 @@ class Suspects:
         self._groups.insert(0, [coin])
         return None
 
-    def _remove(self, coins: Iterable[str]) -> None:
-        gone = set(coins)
-        self._groups = [rest for group in self._groups if (rest := [coin for coin in group if coin not in gone])]
+    def _remove(self, coins: Collection[str]) -> None:
+        rest = [[coin for coin in group if coin not in coins] for group in self._groups]
+        self._groups = [group for group in rest if group]

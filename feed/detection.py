@@ -1,4 +1,4 @@
-"""When detection begins: once a worker consumes the queue, so that no follow-up falls due before one can capture it."""
+"""Starts detection once a worker consumes the queue, so that no follow-up is due before a worker can capture it."""
 
 import asyncio
 
@@ -6,9 +6,8 @@ import redis
 import structlog
 
 from feed.feed import Feed
-from feed.signal_publisher import Dispatcher
-from hip3_tasks.clock import FeedClock, wall_ms
-from hip3_tasks.settings import Settings
+from feed.threads import Threads
+from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.store import Store
 
 log = structlog.get_logger()
@@ -17,58 +16,49 @@ POLL_S = 0.05
 
 
 class DetectionStart:
-    """Lets a feed detect signals, at the right time; until then its tape and watermark run all the same."""
+    """Lets a feed detect signals after at most `wait_s`; before that, its tape and watermark run already."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        feed: Feed,
-        dispatcher: Dispatcher,
-        store: Store,
-        clock: FeedClock,
-    ) -> None:
-        self._wait_s = settings.worker_wait_s
-        self._feed, self._dispatcher, self._store, self._clock = feed, dispatcher, store, clock
-        self._worker_is_there = asyncio.Event()
+    def __init__(self, feed: Feed, *, store: Store, threads: Threads, wait_s: float) -> None:
+        self._feed, self._store, self._threads, self._wait_s = feed, store, threads, wait_s
+        self._has_worker = asyncio.Event()
 
     async def run(self) -> None:
-        """Let the feed detect once a worker is there, or was waited for long enough."""
-        if self._wait_s and await self._dispatcher.on_redis_thread(self._count_open):
+        """Start detection when a worker consumes the queue or the wait is over; at once when captures are open."""
+        if self._wait_s and await self._threads.on_redis(self._count_open):
             self._wait_s = 0.0
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._begin())
-            group.create_task(self._look_for_a_worker())
+            group.create_task(self._start())
+            group.create_task(self._wait_for_worker())
 
-    async def _look_for_a_worker(self) -> None:
-        was_there_at_once = await self._dispatcher.on_redis_thread(self._a_worker_consumes)
-        while not (was_there_at_once or await self._dispatcher.on_redis_thread(self._a_worker_consumes)):
+    async def _wait_for_worker(self) -> None:
+        was_waited_for = False
+        while not await self._threads.on_redis(self._has_consumer):
+            was_waited_for = True
             await asyncio.sleep(POLL_S)
-        if not was_there_at_once:
-            self._feed.first_worker_at_ms = self._clock.now_ms()
-        self._feed.has_worker = True
-        self._worker_is_there.set()
+        self._feed.on_worker(was_waited_for=was_waited_for)
+        self._has_worker.set()
 
-    async def _begin(self) -> None:
+    async def _start(self) -> None:
         if self._wait_s:
             try:
                 async with asyncio.timeout(self._wait_s):
-                    await self._worker_is_there.wait()
+                    await self._has_worker.wait()
             except TimeoutError:
                 log.warning("no_worker_yet", waited_s=self._wait_s, queue=self._store.keys.queue)
-        self._feed.detect()
-        log.info("detection_allowed", has_worker=self._worker_is_there.is_set())
+        self._feed.start_detecting()
+        log.info("detection_allowed", has_worker=self._has_worker.is_set())
 
     def _count_open(self) -> int:
-        """How many captures are open; many when nobody can say, for then signals must not wait."""
+        """The number of open captures; 1 when Redis gives no answer, since signals must not wait then."""
         try:
             return self._store.pending.size()
         except redis.RedisError:
             return 1
 
-    def _a_worker_consumes(self) -> bool:
+    def _has_consumer(self) -> bool:
         try:
             workers = self._store.workers()
         except redis.RedisError:
             return False
-        return any(worker.consumes(self._store.keys.queue) and worker.is_fresh(at_ms=wall_ms()) for worker in workers)
+        queue, now_ms = self._store.keys.queue, wall_ms()
+        return any(worker.consumes(queue) and worker.is_fresh(at_ms=now_ms) for worker in workers)

@@ -1,4 +1,4 @@
-"""The feed's claim on its data directory."""
+"""The lock of the feed's data directory."""
 
 import os
 import uuid
@@ -8,23 +8,23 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.lock import lock
 
 
-class DirectoryClaim:
-    """One feed per data directory, for as long as this object lives."""
+class DirectoryLock:
+    """Keeps other feeds from a data directory while this object lives."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises Unavailable when the directory cannot be used or another feed has it."""
+        """Raises Unavailable when the directory cannot be used or another feed has the lock."""
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(data_dir / ".feed", os.O_RDWR | os.O_CREAT, 0o644)
             lock(self._fd, timeout_s=0)
-            self.owner = os.read(self._fd, 64).decode() or self._named()
+            self.owner = os.read(self._fd, 64).decode() or self._new_owner()
         except BlockingIOError:
             raise Unavailable(f"{data_dir}: another feed runs on this data directory; stop it first") from None
         except OSError as error:
             raise Unavailable(f"{data_dir}: {error.strerror}") from None
 
-    def _named(self) -> str:
-        """An id that stays with the directory: a feed that restarts on it is the same owner."""
+    def _new_owner(self) -> str:
+        """Write an id into the directory, so that a feed that restarts there is the same owner."""
         owner = uuid.uuid4().hex
         os.write(self._fd, owner.encode())
         os.fsync(self._fd)

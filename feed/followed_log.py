@@ -1,4 +1,4 @@
-"""Notes of which markets are followed, for whoever asks later how many of them had a signal."""
+"""Records which markets are followed, so that the report can count markets that never had a signal."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from hip3_tasks.domain.capture import utc_day
-from hip3_tasks.domain.records import Watched
+from hip3_tasks.domain.records import Followed
 from hip3_tasks.errors import JournalError
 from hip3_tasks.files.append_file import AppendFile
 from hip3_tasks.files.day_files import WATCHED, jsonl_path
@@ -15,26 +15,26 @@ from hip3_tasks.files.day_files import WATCHED, jsonl_path
 log = structlog.get_logger()
 
 
-class WatchNotes:
-    """One line at the start, when the markets change, and when a UTC day begins; only ever a warning if it fails."""
+class FollowedLog:
+    """Has a line for the start, each change of the markets, and each new UTC day. A failure to write is a warning."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._noted: tuple[str, list[str]] | None = None
+        self._written: tuple[str, list[str]] | None = None
         self._is_failing = False
 
-    def note(self, coins: Sequence[str], *, at_ms: int) -> None:
-        """Note the markets that are followed now, unless that is known; what fails is tried again the next time."""
+    def update(self, coins: Sequence[str], *, at_ms: int) -> None:
+        """Write the followed markets if they or the day have changed; the next call repeats a write that failed."""
         today = utc_day(at_ms), sorted(coins)
-        if today == self._noted or (self._noted is None and not coins):
+        if today == self._written or (self._written is None and not coins):
             return
         try:
-            with closing(AppendFile(jsonl_path(self._data_dir, WATCHED, today[0]), Watched)) as file:
+            with closing(AppendFile(jsonl_path(self._data_dir, WATCHED, today[0]), Followed)) as file:
                 file.repair_tail()
-                file.append(Watched(at_ms=at_ms, coins=tuple(today[1])).line())
+                file.append(Followed(at_ms=at_ms, coins=tuple(today[1])).line())
         except (JournalError, OSError) as error:
             if not self._is_failing:
-                log.warning("watched_not_noted", error=str(error))
+                log.warning("followed_markets_not_written", error=str(error))
             self._is_failing = True
         else:
-            self._noted, self._is_failing = today, False
+            self._written, self._is_failing = today, False

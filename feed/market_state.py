@@ -1,4 +1,4 @@
-"""What the feed knows of one market, from the frames of its two channels."""
+"""The state of one market, built from the frames of its two channels."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from hip3_tasks.domain.market import Market
 
 @dataclass(slots=True)
 class MarketState:
-    """A market's latest state; unknown until both a bbo and a ctx have been heard since the last gap."""
+    """A market's latest state; unknown until both a bbo and a ctx have been received since the last gap."""
 
     coin: str
     taker_fee_bps: float
     ctx_at_ms: int = 0
-    """When its ctx was last heard, changed or not: the market's heartbeat."""
+    """When its last ctx was received, changed or not: the market's heartbeat."""
     _bbo: Bbo | None = None
     _bbo_at_ms: int = 0
     _ctx: Ctx | None = None
@@ -24,20 +24,20 @@ class MarketState:
 
     @property
     def market(self) -> Market | None:
-        """The whole state, None in a gap."""
+        """The state; None in a gap."""
         return self._market
 
     def resume(self, last: Market) -> None:
-        """Go on counting oracle changes where the tape left off."""
+        """Continue the count of oracle changes from the last state on the tape."""
         self._oracle_px = last.oracle_px
         self._oracle_at_ms, self._oracle_updates = last.oracle_at_ms, last.oracle_updates
 
     def lose(self) -> None:
-        """From now on nothing is known."""
+        """Begin a gap: the state is unknown until both channels have a new frame."""
         self._bbo = self._ctx = self._market = None
 
-    def hear(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
-        """Take in a frame; return the new state if it changed and is known."""
+    def apply(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
+        """Apply a frame; return the new state if it is known and has changed."""
         if isinstance(frame, Bbo):
             if frame == self._bbo:
                 return None

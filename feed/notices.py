@@ -1,4 +1,4 @@
-"""Names in the settings that the venue does not list: they change nothing, and nobody would notice."""
+"""Finds names in the settings that the venue does not list: they have no effect, which is easily overlooked."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -10,19 +10,19 @@ from hip3_tasks.settings import Settings
 
 log = structlog.get_logger()
 
-NAMED_MOST = 10
-"""Names of one kind that have a sentence each; the others are counted."""
+MAX_NAMED = 10
+"""So many names of one kind get a sentence each; the others are counted."""
 
 
 class Notices:
-    """What an operator is told of the settings, each time the universe was read."""
+    """The sentences for the operator, updated each time the universe was read."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.sentences: list[str] = []
 
     def update(self, universe: Universe) -> None:
-        """Judge the settings by what the venue lists now; a sentence that is new is logged."""
+        """Compare the settings with the venue's present list; log each new sentence."""
         chosen, before = self._settings, self.sentences
         thresholds = chosen.rules.thresholds_bps
         self.sentences = notices(universe, dexes=chosen.dexes, coins=chosen.coins, thresholds=thresholds)
@@ -34,26 +34,26 @@ class Notices:
 def notices(
     universe: Universe, *, dexes: Collection[str], coins: Collection[str], thresholds: Collection[str]
 ) -> list[str]:
-    """A sentence for each name in HIP3_DEXES, HIP3_COINS and HIP3_THRESHOLDS that is not as it was meant."""
+    """A sentence for each name in HIP3_DEXES, HIP3_COINS and HIP3_THRESHOLDS that has no effect."""
     listed = universe.listed
     outside = [coin for coin in coins if dexes and dex_of(coin) not in dexes]
     absent = [coin for coin in coins if coin not in listed and coin not in outside]
     idle = [coin for coin in coins if coin in listed and coin not in universe.live]
-    judged = [coin for coin in thresholds if dex_of(coin) not in universe.dexes - universe.dexes_read]
+    checked = [coin for coin in thresholds if dex_of(coin) not in universe.dexes - universe.dexes_read]
     return [
         *_sentences("HIP3_DEXES: the venue has no dex", sorted(set(dexes) - universe.dexes), near=universe.dexes),
         *_sentences("HIP3_COINS: the venue lists no", absent, near=listed),
         *_sentences("HIP3_COINS: the venue lists, but does not trade,", idle),
         *_sentences("HIP3_COINS: HIP3_DEXES has not the dex of", outside),
         *_sentences(
-            "HIP3_THRESHOLDS: the venue lists no", [coin for coin in judged if coin not in listed], near=listed
+            "HIP3_THRESHOLDS: the venue lists no", [coin for coin in checked if coin not in listed], near=listed
         ),
     ]
 
 
 def _sentences(fact: str, names: Sequence[str], *, near: Collection[str] = ()) -> Iterator[str]:
-    for name in names[:NAMED_MOST]:
-        meant = nearest(name, near)
-        yield f"{fact} {name}" + (f"; did you mean {meant}?" if meant else "")
-    if len(names) > NAMED_MOST:
-        yield f"{fact} {len(names) - NAMED_MOST} more"
+    for name in names[:MAX_NAMED]:
+        similar = nearest(name, near)
+        yield f"{fact} {name}" + (f"; did you mean {similar}?" if similar else "")
+    if len(names) > MAX_NAMED:
+        yield f"{fact} {len(names) - MAX_NAMED} more"

@@ -8,13 +8,13 @@ MAX_SOCKETS = 10
 MAX_SUBSCRIPTIONS = 1_000
 
 
-class Budget:
-    """At most `most` events in any `per_s` seconds. `now_s` is a monotonic clock."""
+class RateLimit:
+    """Allows at most `limit` events in any `per_s` seconds. `now_s` is a monotonic clock."""
 
-    def __init__(self, most: int, *, per_s: float = 60.0, now_s: Callable[[], float] | None = None) -> None:
+    def __init__(self, limit: int, *, per_s: float = 60.0, now_s: Callable[[], float] | None = None) -> None:
         self._per_s = per_s
         self._now_s = now_s or asyncio.get_running_loop().time
-        self._taken: deque[float] = deque(maxlen=most)
+        self._taken: deque[float] = deque(maxlen=limit)
 
     def reserve(self) -> float:
         """Take the next free place; return how many seconds to wait before using it."""
@@ -31,9 +31,9 @@ class Budget:
             await asyncio.sleep(wait_s)
 
 
-class VenueBudgets:
-    """New connections and messages a minute; a little is left for other programs of the same IP."""
+class VenueLimits:
+    """New connections and messages per minute; a little is left for other programs of the same IP."""
 
     def __init__(self) -> None:
-        self.connects = Budget(28)
-        self.messages = Budget(1_900)
+        self.connects = RateLimit(28)
+        self.messages = RateLimit(1_900)

@@ -1,4 +1,4 @@
-"""Why the venue could not be reached or did not answer, in words an operator can act on."""
+"""Describes failures to connect to the venue in words that an operator can act on."""
 
 import os
 import re
@@ -15,12 +15,12 @@ ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 def in_words(error: BaseException, *, within_s: float) -> str:
-    """One line for any failure to connect or to be answered; `within_s` is how long was waited at most."""
+    """Describe a failure to connect or to get an answer in one line; `within_s` is the timeout that applied."""
     return printable(_words(error, within_s))[:MAX_LENGTH]
 
 
 def answered(status: int) -> str:
-    """An answer of HTTP that is no success, as in `the venue answered 503 Service Unavailable`."""
+    """Describe an HTTP status that is no success, as in `the venue answered 503 Service Unavailable`."""
     name = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
     return f"the venue answered {status} {name}".rstrip()
 
@@ -40,7 +40,7 @@ def _words(error: BaseException, within_s: float) -> str:
         case TimeoutError():
             return f"no answer within {within_s:g} s"
         case OSError() if error.errno is None and error.__cause__ is not None:
-            return _words(error.__cause__, within_s)  # aiohttp says what it was about to do
+            return _words(error.__cause__, within_s)  # the text of aiohttp only names its action
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message or error.reason}"
         case ssl.SSLError():
@@ -55,8 +55,8 @@ def _words(error: BaseException, within_s: float) -> str:
 
 
 def _system_words(error: OSError) -> str:
-    """What the system says; several addresses that were tried make one error without a number of its own."""
+    """The system's text for an error; one error for several addresses has their numbers only in its text."""
     if error.errno is not None and error.errno < 0:
-        return f"its name has no address: {(error.strerror or '').lower()}"  # the resolver counts its errors below 0
-    numbers = {error.errno} if error.errno is not None else {int(found) for found in ERRNO.findall(str(error))}
+        return f"its name has no address: {(error.strerror or '').lower()}"  # the resolver's errors are negative
+    numbers = {error.errno} if error.errno is not None else set(map(int, ERRNO.findall(str(error))))
     return ", ".join(os.strerror(number).lower() for number in sorted(numbers)) or str(error) or type(error).__name__

@@ -1,6 +1,6 @@
-"""From states in memory to the tape in Redis: entries, the watermark, keyframes, trimming, and what to do after a loss.
+"""Writes the tape to Redis: entries, watermark and keyframes, and again what a server has lost.
 
-The last minute is kept in memory, so that a server that was away or lost data can be given it again. The pipeline
+The last minute is kept in memory, so that it can be written again to a server that was away or lost data. The buffer
 runs on the event loop, so no entry can be stamped while a flush decides how far the tape is complete.
 """
 
@@ -21,78 +21,78 @@ from hip3_tasks.store.tape_writer import LostData, TapeWriter
 log = structlog.get_logger()
 
 MILLISECOND_S = 0.001
-FLUSH_EVERY_S = 0.005
-RETRY_EVERY_S = 0.1
+FLUSH_INTERVAL_S = 0.005
+RETRY_INTERVAL_S = 0.1
 MEMORY_MS = 60_000
-KEYFRAME_EVERY_MS = 30_000
+KEYFRAME_INTERVAL_MS = 30_000
 
 
-class Pipeline:
-    """The feed's tape. `hold_ms` is the instant up to which live connections vouch for the state, None for ever."""
+class TapeBuffer:
+    """Buffers the tape. `covered_until_ms` is when the cover of live connections ends; None without a connection."""
 
     def __init__(
         self,
         writer: TapeWriter,
         *,
         clock: FeedClock,
-        hold_ms: Callable[[], int | None],
+        covered_until_ms: Callable[[], int | None],
         on_lost_data: Callable[[], None],
     ) -> None:
-        self._writer, self._clock, self._hold_ms, self._on_lost_data = writer, clock, hold_ms, on_lost_data
+        self._writer, self._clock = writer, clock
+        self._covered_until_ms, self._on_lost_data = covered_until_ms, on_lost_data
         self.watermark_ms = 0
-        """The last one the server confirmed."""
+        """The last watermark that the server confirmed."""
         self.entries = 0
         self._unsent: list[Stamped] = []
         self._memory: dict[str, deque[Stamped]] = {}
         self._horizon_ms = 0
-        """The memory knows every state since then, and in `_base` the one of that instant."""
+        """The memory has every entry after this instant, and `_base` the state of each market at it."""
         self._base: dict[str, Stamped] = {}
         self._latest: dict[str, Stamped] = {}
         self._wake = asyncio.Event()
-        self._away = False
+        self._is_away = False
         self._forgot_unsent = False
 
     def start(self, watermark_ms: int) -> None:
-        """Take up from the server's watermark, at which nothing is in memory yet."""
+        """Continue from the server's watermark, with an empty memory."""
         self.watermark_ms = self._horizon_ms = watermark_ms
 
     def append(self, coin: str, at_ms: int, value: Market | Gap) -> None:
-        """Put an entry on the tape; never blocks. A market's entries come in order of time."""
+        """Add an entry to the tape without blocking. A market's entries come in order of time."""
         self._keep(stamp(coin, *self._place(coin, at_ms), value))
 
     def forget(self, coin: str) -> None:
-        """Write no more keyframes of a market that is no longer followed."""
+        """Stop the keyframes of a market that is no longer followed."""
         self._latest.pop(coin, None)
 
     def complete_to_ms(self) -> int:
-        """The instant up to which every state is known, whether the server has it yet or not."""
-        hold_ms = self._hold_ms()
-        now_ms = self._clock.now_ms()
-        return now_ms - 1 if hold_ms is None else min(now_ms - 1, hold_ms)
+        """The instant up to which every state is known, including entries that the server does not have yet."""
+        covered_ms, now_ms = self._covered_until_ms(), self._clock.now_ms()
+        return now_ms - 1 if covered_ms is None else min(now_ms - 1, covered_ms)
 
     async def run(self) -> None:
         """Flush after every entry and every 5 ms, until cancelled. Raises Fenced."""
         while not is_cancelled():
             with suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_EVERY_S):
+                async with asyncio.timeout(FLUSH_INTERVAL_S):
                     await self._wake.wait()
             self._wake.clear()
             if self._unsent:
-                await asyncio.sleep(MILLISECOND_S)  # an entry can go once its millisecond is over
+                await asyncio.sleep(MILLISECOND_S)  # an entry can be sent once its millisecond is over
             await self._flush()
 
     async def write_keyframes(self) -> None:
-        """Repeat the state of every market from time to time, so that trimming never takes the only one."""
+        """Write the state of every market again at intervals, so that trimming never removes the only entry."""
         while True:
-            await asyncio.sleep(KEYFRAME_EVERY_MS / 1000)
-            # Not later than connections vouch for: what is lost then begins after it.
+            await asyncio.sleep(KEYFRAME_INTERVAL_MS / 1000)
+            # No later than the connections cover, so that a gap of a lost connection begins after it.
             at_ms = self.complete_to_ms() + 1
             for coin, last_ms, _, field, value in list(self._latest.values()):
-                if at_ms - last_ms >= KEYFRAME_EVERY_MS // 2:
+                if at_ms - last_ms >= KEYFRAME_INTERVAL_MS // 2:
                     self._keep((coin, at_ms, 0, field, value))
 
     def _place(self, coin: str, at_ms: int) -> tuple[int, int]:
-        """The next free `ms-seq` of a market, not before its last."""
+        """The next free `ms-seq` of a market, after its last one."""
         last = self._latest.get(coin)
         if last is None or last[1] < at_ms:
             return at_ms, 0
@@ -113,59 +113,59 @@ class Pipeline:
             if self._forgot_unsent:
                 await self._restore(confirmed_ms, watermark_ms)
             else:
-                # What is younger stays here: the tape never reaches beyond its watermark.
+                # Younger entries wait: the tape never reaches beyond its watermark.
                 ready = [entry for entry in self._unsent if entry[1] <= watermark_ms]
                 if ready or watermark_ms > self.watermark_ms:
                     await self._writer.append(ready, watermark_ms=watermark_ms, confirmed_ms=confirmed_ms)
         except LostData as lost:
-            log.error("server_lost_data", its_watermark_ms=lost.watermark_ms, ours_ms=self.watermark_ms)
-            self._on_lost_data()  # also if what follows fails: then the next flush may see nothing wrong any more
+            log.error("server_lost_data", server_watermark_ms=lost.watermark_ms, watermark_ms=self.watermark_ms)
+            self._on_lost_data()  # first: if a call below fails, the next flush may not see the loss
             try:
                 await self._restore(lost.watermark_ms, watermark_ms)
                 self._confirm(watermark_ms)
             except redis.RedisError as error:
-                await self._rest(error)
+                await self._pause(error)
         except redis.RedisError as error:
-            await self._rest(error)
+            await self._pause(error)
         else:
-            if self._away:
+            if self._is_away:
                 log.info("redis_back", held_entries=len(self._unsent))
-            self._away = False
+            self._is_away = False
             self._confirm(watermark_ms)
         self._forget_old(watermark_ms - MEMORY_MS)
 
-    async def _rest(self, error: redis.RedisError) -> None:
-        if not self._away:
+    async def _pause(self, error: redis.RedisError) -> None:
+        if not self._is_away:
             log.error("redis_away", error=str(error))
-        self._away = True
-        await asyncio.sleep(RETRY_EVERY_S)
+        self._is_away = True
+        await asyncio.sleep(RETRY_INTERVAL_S)
 
     def _confirm(self, watermark_ms: int) -> None:
         self.watermark_ms = watermark_ms
         self._unsent = [entry for entry in self._unsent if entry[1] > watermark_ms]
 
-    async def _restore(self, found_ms: int | None, watermark_ms: int) -> None:
-        """Give a server everything in memory that it lacks, in one atomic call.
+    async def _restore(self, server_ms: int | None, watermark_ms: int) -> None:
+        """Write everything in memory that the server lacks, in one atomic call.
 
-        Between what it has, exactly, and what memory reaches back to, nothing is known: a gap, for every market.
+        Between the server's watermark and the start of the memory, the state of every market is a gap.
         """
         while True:
-            entries = self._missing_since(found_ms, watermark_ms, others=await self._writer.coins())
+            entries = self._missing_since(server_ms, watermark_ms, others=await self._writer.coins())
             try:
-                await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=found_ms, exactly=True)
+                await self._writer.append(entries, watermark_ms=watermark_ms, confirmed_ms=server_ms, exactly=True)
                 break
-            except LostData as other:  # a call whose answer was lost had been executed, or more is lost by now
-                if (other.watermark_ms or 0) < (found_ms or 0):
+            except LostData as other:  # a call without an answer was executed, or more was lost since
+                if (other.watermark_ms or 0) < (server_ms or 0):
                     self._on_lost_data()
-                found_ms = other.watermark_ms
+                server_ms = other.watermark_ms
         self._forgot_unsent = False
-        log.warning("tape_restored", entries=len(entries), since_ms=max(found_ms or 0, self._horizon_ms))
+        log.warning("tape_restored", entries=len(entries), since_ms=max(server_ms or 0, self._horizon_ms))
 
-    def _missing_since(self, found_ms: int | None, watermark_ms: int, *, others: set[str]) -> list[Stamped]:
+    def _missing_since(self, server_ms: int | None, watermark_ms: int, *, others: set[str]) -> list[Stamped]:
         entries: list[Stamped] = []
         for coin in self._memory.keys() | self._base.keys() | others:
-            if found_ms is None or found_ms < self._horizon_ms or coin not in self._memory:
-                entries.append(stamp(coin, (found_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
+            if server_ms is None or server_ms < self._horizon_ms or coin not in self._memory:
+                entries.append(stamp(coin, (server_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
                 if coin in self._base:
                     *_, field, value = self._base[coin]
                     entries.append((coin, self._horizon_ms, 1, field, value))

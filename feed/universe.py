@@ -1,4 +1,4 @@
-"""Which markets there are, read from the venue's info endpoint: `meta` of each dex."""
+"""Reads the list of markets from the venue's info endpoint: `meta` of each dex."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ MAX_ANSWER_BYTES = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A live market and what a taker pays there."""
+    """A live market and its taker fee."""
 
     coin: str
     taker_fee_bps: float
@@ -30,27 +30,27 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
-    """What the venue lists, of the dexes that were read."""
+    """The dexes of the venue, and the markets of the dexes that were read."""
 
     dexes: frozenset[str] = frozenset()
-    """All that it has, read or not."""
+    """All dexes of the venue, read or not."""
     dexes_read: frozenset[str] = frozenset()
     live: Mapping[str, Listing] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
-    """The coins that are live, and those that are delisted or could not be understood."""
+    """The live coins, and those that are delisted or have values that cannot be used."""
 
 
 class UniverseError(Exception):
-    """The venue did not say, or said nonsense."""
+    """The venue gave no answer, or one without meaning."""
 
 
 def taker_fee_bps(asset: dict[str, Any]) -> float:
-    """base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09.
+    """Compute base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09.
 
-    Raises ValueError on a scale that is not a plain number of at most 100.
+    Raises ValueError for a scale that is not a plain number of at most 100.
     """
-    said = asset.get("deployerFeeScale")
-    scale = 1.0 if said is None else decimal(said)
+    text = asset.get("deployerFeeScale")
+    scale = 1.0 if text is None else decimal(text)
     if scale > 100:
         raise ValueError(f"deployerFeeScale {scale}")
     fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
@@ -58,8 +58,8 @@ def taker_fee_bps(asset: dict[str, Any]) -> float:
 
 
 def listings(meta: Any) -> dict[str, Listing]:
-    """The live markets of one `meta` answer; delisted ones and names that are no coin are left out."""
-    found = {}
+    """The live markets of one `meta` answer, without delisted ones and names that are no coin."""
+    live = {}
     for asset in meta["universe"]:
         coin = asset["name"]
         if asset.get("isDelisted"):
@@ -68,14 +68,14 @@ def listings(meta: Any) -> dict[str, Listing]:
             log.warning("market_name_refused", name=repr(coin)[:80])
             continue
         try:
-            found[coin] = Listing(coin, taker_fee_bps(asset))
+            live[coin] = Listing(coin, taker_fee_bps(asset))
         except (ValueError, TypeError) as error:
             log.warning("market_refused", coin=coin, error=str(error)[:80])
-    return found
+    return live
 
 
 def delisted(meta: Any) -> list[str]:
-    """The coins of one `meta` answer that are listed, but no longer traded."""
+    """The coins of one `meta` answer that the venue lists, but no longer trades."""
     return _coins(asset for asset in meta["universe"] if asset.get("isDelisted"))
 
 
@@ -94,60 +94,60 @@ class InfoClient:
     def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
         self._session, self._url = session, f"{base_url}/info"
         self.delisted: list[str] = []
-        """As of the last reading that succeeded, narrowed like it."""
+        """The delisted coins at the last successful reading, narrowed as that was."""
         self.universe = Universe()
-        """As of the same reading, not narrowed to coins."""
+        """The universe at the same reading, not narrowed to coins."""
 
     async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, Listing]:
-        """Every live market, narrowed to dexes and coins where given. Raises UniverseError.
+        """Read all live markets, or those of `dexes` and `coins` if not empty. Raises UniverseError.
 
-        A dex that fails, fails the whole: a market must not seem delisted for a lost answer. One that the venue does
-        not have is left out.
+        One dex that fails makes the whole reading fail: a lost answer must not make a market look delisted. Dexes that
+        the venue does not have are skipped.
         """
         existing = await self._dexes()
         wanted = (set(dexes) or set(map(dex_of, coins)) or existing) & existing
-        found: dict[str, Listing] = {}
+        live: dict[str, Listing] = {}
         gone: list[str] = []
         listed: set[str] = set()
         for dex in sorted(wanted):
             try:
-                meta = await self._ask({"type": "meta", "dex": dex})
-                found |= listings(meta)
+                meta = await self._post({"type": "meta", "dex": dex})
+                live |= listings(meta)
                 gone += delisted(meta)
                 listed.update(_coins(meta["universe"]))
             except (KeyError, TypeError, AttributeError) as error:
-                raise UniverseError(f"{self._url}: meta of dex {dex} makes no sense: {_nonsense(error)}") from None
+                raise UniverseError(f"{self._url}: meta of dex {dex} makes no sense: {_fault(error)}") from None
         self.universe = Universe(
-            dexes=frozenset(existing), dexes_read=frozenset(wanted), live=found, listed=frozenset(listed)
+            dexes=frozenset(existing), dexes_read=frozenset(wanted), live=live, listed=frozenset(listed)
         )
         self.delisted = [coin for coin in gone if not coins or coin in coins]
-        return {coin: listing for coin, listing in found.items() if not coins or coin in coins}
+        return {coin: listing for coin, listing in live.items() if not coins or coin in coins}
 
     async def _dexes(self) -> set[str]:
-        answer = await self._ask({"type": "perpDexs"})
+        answer = await self._post({"type": "perpDexs"})
         try:
             # The first is null: the venue's own perps.
             return {str(dex["name"]) for dex in answer if dex is not None}
         except (KeyError, TypeError) as error:
-            raise UniverseError(f"{self._url}: perpDexs makes no sense: {_nonsense(error)}") from None
+            raise UniverseError(f"{self._url}: perpDexs makes no sense: {_fault(error)}") from None
 
-    async def _ask(self, question: dict[str, str]) -> Any:
-        asked = " of dex ".join(question.values())
+    async def _post(self, question: dict[str, str]) -> Any:
+        subject = " of dex ".join(question.values())
         try:
             async with self._session.post(
                 self._url, json=question, timeout=aiohttp.ClientTimeout(TIMEOUT_S)
             ) as response:
                 if response.status != 200:
-                    raise UniverseError(f"{self._url}: {asked}: {answered(response.status)}")
+                    raise UniverseError(f"{self._url}: {subject}: {answered(response.status)}")
                 body = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 16):
                     body += chunk
                     if len(body) > MAX_ANSWER_BYTES:
-                        raise UniverseError(f"{self._url}: {asked}: the answer is over {MAX_ANSWER_BYTES} bytes")
+                        raise UniverseError(f"{self._url}: {subject}: the answer is over {MAX_ANSWER_BYTES} bytes")
                 return orjson.loads(body)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise UniverseError(f"{self._url}: {asked}: {in_words(error, within_s=TIMEOUT_S)}") from None
+            raise UniverseError(f"{self._url}: {subject}: {in_words(error, within_s=TIMEOUT_S)}") from None
 
 
-def _nonsense(error: Exception) -> str:
+def _fault(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)

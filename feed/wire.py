@@ -27,7 +27,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Bbo:
-    """The touch of a coin as of a block; a side is None when it is empty."""
+    """The touch of a coin as of a block; an empty side is None."""
 
     coin: str
     time_ms: int
@@ -37,7 +37,7 @@ class Bbo:
 
 @dataclass(frozen=True, slots=True)
 class Ctx:
-    """Oracle and mark of a coin; the venue stamps it with no time."""
+    """Oracle and mark of a coin; it has no time of the venue."""
 
     coin: str
     oracle_px: float | None
@@ -46,7 +46,7 @@ class Ctx:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The venue took a subscription."""
+    """The venue's confirmation of a subscription."""
 
     type: str
     coin: str
@@ -54,14 +54,14 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An `error` frame; the socket stays open."""
+    """An `error` frame of the venue; the socket stays open."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A frame that is understood and of no use here: pong, greeting, unsubscription, or a foreign channel."""
+    """A valid frame that the feed only counts: pong, greeting, unsubscription, or an unknown channel."""
 
     kind: str
 
@@ -70,7 +70,7 @@ Frame = Bbo | Ctx | Ack | Refusal | Other
 
 
 def parse_frame(raw: str | bytes) -> Frame:
-    """Raises MalformedFrame, and nothing else, on what is not a frame of the venue."""
+    """Parse a frame. Raises MalformedFrame, and no other error, for data that is no frame of the venue."""
     if raw == GREETING:
         return Other("greeting")
     try:
@@ -90,7 +90,7 @@ def parse_frame(raw: str | bytes) -> Frame:
 
 
 def decimal(text: Any) -> float:
-    """A number as the venue writes it: text, of plain digits and at most one point. Raises ValueError on any other."""
+    """Parse a number as the venue writes it: text of plain digits and at most one point. Raises ValueError."""
     if not isinstance(text, str) or not _NUMBER.fullmatch(text):
         raise ValueError(f"not a plain number: {text!r}")
     return float(text)
@@ -101,7 +101,7 @@ def _bbo(frame: Mapping[str, Any]) -> Bbo:
     sides = data["bbo"]
     if not isinstance(sides, list) or len(sides) > 2:
         raise ValueError("bbo is a list of bid and ask")
-    # A one-element list has been seen: the place of the bid, and no ask.
+    # The venue has sent a list of one element: the bid, without an ask.
     bid, ask = [*map(_level, sides), None, None][:2]
     return Bbo(_text(data["coin"]), _time_ms(data["time"]), bid, ask)
 

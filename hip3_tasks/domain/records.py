@@ -154,7 +154,7 @@ class Missed(CaptureRecord):
     """For a feed gap: what made the state unknown."""
 
 
-class Watched(Record):
+class Followed(Record):
     """The markets that the feed followed from an instant on, until its next line or its end."""
 
     at_ms: InstantMs

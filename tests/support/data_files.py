@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hip3_tasks.domain.records import Followup, Missed, Signal, Watched
+from hip3_tasks.domain.records import Followed, Followup, Missed, Signal
 from hip3_tasks.files.line_reader import read_from
 
 
@@ -20,8 +20,8 @@ class DataFiles:
     def missed(self) -> list[Missed]:
         return [Missed.from_line(line) for line in self.lines("missed")]
 
-    def watched(self) -> list[Watched]:
-        return [Watched.from_line(line) for line in self.lines("watched")]
+    def watched(self) -> list[Followed]:
+        return [Followed.from_line(line) for line in self.lines("watched")]
 
     def lines(self, kind: str) -> list[bytes]:
         """The whole lines of all days."""

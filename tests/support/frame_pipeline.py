@@ -86,7 +86,7 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
         frame, at_ms = understood(raw), T0_MS + number * STEP_MS
         if not isinstance(frame, Bbo | Ctx) or frame.coin != COIN:
             continue
-        market = state.hear(frame, at_ms)
+        market = state.apply(frame, at_ms)
         if market is not None:
             tape.append(_read_back(market, at_ms))
             signal = detector.observe(COIN, market, taker_fee_bps=FEE_BPS, ctx_at_ms=state.ctx_at_ms, at_ms=at_ms)

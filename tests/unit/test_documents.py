@@ -9,7 +9,7 @@ import typer
 
 from hip3_tasks.cli import app
 from hip3_tasks.domain.edge import edge_bps
-from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, Watched
+from hip3_tasks.domain.records import Followed, Followup, Missed, MissedReason, Record, Signal
 from hip3_tasks.settings import Settings
 from tests.support import documents
 from tests.support.documents import CODE, DOCUMENTS, NOT_EXECUTED, OTHER_LANGUAGES, PAGES, ROOT
@@ -27,7 +27,7 @@ LOG_EVENT = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
 
 
 @pytest.mark.parametrize(
-    "field", sorted({name for kind in (Signal, Followup, Missed, Watched) for name in kind.model_fields})
+    "field", sorted({name for kind in (Signal, Followup, Missed, Followed) for name in kind.model_fields})
 )
 def test_every_field_of_a_record_is_described(field: str) -> None:
     assert f"`{field}`" in FILES

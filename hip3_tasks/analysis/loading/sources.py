@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.domain.capture import day_start_ms
-from hip3_tasks.domain.records import Watched
+from hip3_tasks.domain.records import Followed
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import WATCHED, days_of, jsonl_path
 from hip3_tasks.files.line_reader import read_from
@@ -56,7 +56,7 @@ def followed_coins(sources: Sequence[SourceFile]) -> set[str]:
         try:
             for line in read_from(path)[0]:
                 with suppress(MalformedRecord):
-                    coins.update(Watched.from_line(line).coins)
+                    coins.update(Followed.from_line(line).coins)
         except OSError as error:
             raise Unavailable(f"{path}: {error.strerror}") from None
     return coins

@@ -18,8 +18,8 @@ def run(script: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(script, 60))
 
 
-def note(rig: FeedRig, *queues: str, age_ms: int = 0) -> None:
-    """Say what a worker says of itself."""
+def write_worker(rig: FeedRig, *queues: str, age_ms: int = 0) -> None:
+    """Write the status that a worker would write."""
     worker = WorkerStatus(
         name="w@h",
         at_ms=wall_ms() - age_ms,
@@ -39,15 +39,15 @@ def quote_a_signal(rig: FeedRig, oracle: float) -> None:
 def test_no_signal_is_detected_before_a_worker_consumes_the_queue(redis_url: str, name: str, tmp_path: Path) -> None:
     async def script() -> None:
         async with FeedRig(redis_url, name, tmp_path / "data", worker_wait_s=50) as rig:
-            note(rig, rig.keys.queue, age_ms=READY_MS)
+            write_worker(rig, rig.keys.queue, age_ms=READY_MS)
             await rig.started()
-            note(rig, "somebody-else")
+            write_worker(rig, "somebody-else")
             quote_a_signal(rig, 101.0)
             watermark_ms = rig.watermark_ms()
             await eventually("the tape goes on", lambda: rig.watermark_ms() > watermark_ms + 500)
             assert (rig.status().detecting, rig.status().detection_began_at_ms) == (False, None)
             assert rig.signals() == []
-            note(rig, rig.keys.queue)
+            write_worker(rig, rig.keys.queue)
             began = await eventually("detection began", lambda: rig.status().detection_began_at_ms)
             quote_a_signal(rig, 102.0)
             await eventually("a signal", rig.signals)
@@ -88,7 +88,7 @@ def test_a_feed_that_finds_captures_open_does_not_wait(redis_url: str, name: str
 def test_a_worker_that_is_there_already_makes_no_start(redis_url: str, name: str, tmp_path: Path) -> None:
     async def script() -> None:
         async with FeedRig(redis_url, name, tmp_path / "data", worker_wait_s=50) as rig:
-            note(rig, rig.keys.queue)
+            write_worker(rig, rig.keys.queue)
             await rig.started()
             await eventually("detection began", lambda: rig.status().detection_began_at_ms)
             assert rig.status().first_worker_at_ms is None
@@ -96,7 +96,7 @@ def test_a_worker_that_is_there_already_makes_no_start(redis_url: str, name: str
     run(script())
 
 
-def test_a_note_of_an_earlier_version_counts() -> None:
+def test_a_status_of_an_earlier_version_counts() -> None:
     old = WorkerStatus(name="w@h", at_ms=1_000, pid=1, processes=1, most_processes=1, held=0)
     assert old.consumes("any")
     assert old.is_fresh(at_ms=1_000 + READY_MS - 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from feed.pending_rebuild import Rebuilder
+from feed.pending_rebuild import PendingRebuilder
+from feed.threads import Threads
 from hip3_tasks import settings
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
@@ -16,10 +17,11 @@ from hip3_tasks.store.pending import Pending, PendingCapture
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
 
-def a_rebuilder(data_dir: Path, pending: Pending) -> Rebuilder:
-    return Rebuilder(
+def a_rebuilder(data_dir: Path, pending: Pending) -> PendingRebuilder:
+    return PendingRebuilder(
         settings.load(data_dir=data_dir, redis_url="redis://127.0.0.1:1/0"),
         pending=pending,
+        threads=Threads(),
         clock=FeedClock(),
         add=lambda signals, captures, at_ms: pending.add(signals, [PendingCapture(each, None) for each in captures]),
     )
@@ -45,7 +47,6 @@ def test_open_captures_are_added_also_those_due_long_after_the_tape_forgets_thei
     assert sorted(members) == sorted(capture.member.encode() for capture in long.captures())
     # What is overdue is tried at once.
     assert client.zscore(keys.pending, long.captures()[0].member) == min(at_ms, T0_MS + 1000 + 2000)
-    rebuilder.close(at_once=False)
 
 
 @pytest.mark.parametrize("are_deleted", [True, False])
@@ -60,4 +61,3 @@ def test_of_a_closed_day_nothing_becomes_pending(
     rebuilder = a_rebuilder(tmp_path, Pending(client, keys))
     assert rebuilder._restore(T0_MS + 20 * 60_000) == 0
     assert not client.exists(keys.pending)
-    rebuilder.close(at_once=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from feed.tape_buffer import MEMORY_MS, Pipeline
+from feed.tape_buffer import MEMORY_MS, TapeBuffer
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture_result import PENDING, CaptureResult
 from hip3_tasks.domain.market import Gap, Market
@@ -29,11 +29,11 @@ COIN = "xyz:TSLA"
 
 
 class Rig:
-    """A pipeline, a worker and a market, on a clock that only the test moves."""
+    """A tape buffer, a worker and a market, on a clock that only the test moves."""
 
     def __init__(self, backend: Backend, name: str, data_dir: Path) -> None:
         self.now_ms = T0_MS
-        self.hold_ms: int | None = None
+        self.covered_until_ms: int | None = None
         self.lost_data = 0
         self.keys, self.data_dir = Keys(name), data_dir
         self.client = backend.connect()
@@ -64,15 +64,15 @@ class Rig:
         self.capturer.close()
         self.client.close()
 
-    def pipeline(self, *, owner: str = "me", watermark_ms: int = 0) -> Pipeline:
-        pipeline = Pipeline(
+    def buffer(self, *, owner: str = "me", watermark_ms: int = 0) -> TapeBuffer:
+        buffer = TapeBuffer(
             self.writer(owner),
             clock=FeedClock(wall_ns=self._now_ns, monotonic_ns=self._now_ns),
-            hold_ms=lambda: self.hold_ms,
+            covered_until_ms=lambda: self.covered_until_ms,
             on_lost_data=self._note_lost_data,
         )
-        pipeline.start(watermark_ms)
-        return pipeline
+        buffer.start(watermark_ms)
+        return buffer
 
     def at(self, offset_ms: int) -> int:
         """Move the clock to so long after T0."""
@@ -113,7 +113,7 @@ class Rig:
 @pytest.fixture
 def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
-    monkeypatch.setattr("feed.tape_buffer.RETRY_EVERY_S", 0.001)
+    monkeypatch.setattr("feed.tape_buffer.RETRY_INTERVAL_S", 0.001)
     return Rig(backend, name, tmp_path)
 
 
@@ -121,20 +121,20 @@ def step(ask: float) -> Market:
     return a_market(ask_px=ask, bid_px=ask - 0.5)
 
 
-async def flushed(pipeline: Pipeline) -> None:
-    await pipeline._flush()
+async def flushed(buffer: TapeBuffer) -> None:
+    await buffer._flush()
 
 
 def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
         for ask in (249.1, 249.2, 249.3):
-            pipeline.append(COIN, rig.at(1000), step(ask))
-        pipeline.append(COIN, rig.at(1001), step(249.9))
+            buffer.append(COIN, rig.at(1000), step(ask))
+        buffer.append(COIN, rig.at(1001), step(249.9))
         rig.at(1002)
-        await flushed(pipeline)
+        await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup)
         assert (followup.best_px, followup.state_at_ms) == (249.3, T0_MS + 1000)
@@ -144,13 +144,13 @@ def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig)
 
 def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
-        pipeline.append(COIN, rig.at(990), step(249.4))
+        buffer.append(COIN, rig.at(990), step(249.4))
         for later in range(2000, 9000, 100):
-            pipeline.append(COIN, rig.at(later), step(240.0))
-        await flushed(pipeline)
+            buffer.append(COIN, rig.at(later), step(240.0))
+        await flushed(buffer)
         first = rig.capture(signal)
         rig.at(60_000)
         assert isinstance(first, Followup) and first.best_px == 249.4
@@ -162,16 +162,16 @@ def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(ri
 
 def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
         rig.at(1000)  # the watermark is then one behind: an entry of this very ms may still come
-        await flushed(pipeline)
+        await flushed(buffer)
         assert rig.capture(signal) == PENDING
         assert rig.pending.size() == 3
-        pipeline.append(COIN, T0_MS + 1000, step(249.7))
+        buffer.append(COIN, T0_MS + 1000, step(249.7))
         rig.at(1001)
-        await flushed(pipeline)
+        await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.7
         assert rig.pending.size() == 2
@@ -181,17 +181,17 @@ def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig
 
 def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(-10), step(249.8))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(-10), step(249.8))
         rig.at(0)
-        await flushed(pipeline)
-        assert pipeline.watermark_ms == T0_MS - 1
-        pipeline.append(COIN, T0_MS, step(249.0))
-        pipeline.append(COIN, T0_MS, a_market(ask_px=249.0, oracle_px=251.0, oracle_updates=8))
+        await flushed(buffer)
+        assert buffer.watermark_ms == T0_MS - 1
+        buffer.append(COIN, T0_MS, step(249.0))
+        buffer.append(COIN, T0_MS, a_market(ask_px=249.0, oracle_px=251.0, oracle_updates=8))
         signal = rig.signal()
-        pipeline.append(COIN, rig.at(500), a_market(ask_px=249.0, oracle_px=250.0, oracle_updates=9))
+        buffer.append(COIN, rig.at(500), a_market(ask_px=249.0, oracle_px=250.0, oracle_updates=9))
         rig.at(1001)
-        await flushed(pipeline)
+        await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.oracle_updates == 1
 
@@ -200,13 +200,13 @@ def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: 
 
 def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
-        rig.hold_ms = T0_MS + 900
+        rig.covered_until_ms = T0_MS + 900
         rig.at(3000)
-        await flushed(pipeline)
-        assert pipeline.watermark_ms == T0_MS + 900
+        await flushed(buffer)
+        assert buffer.watermark_ms == T0_MS + 900
         assert rig.capture(signal) == PENDING
 
     rig.run(script)
@@ -214,17 +214,17 @@ def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
 
 def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
-        rig.hold_ms = T0_MS + 1000
-        pipeline.append("xyz:AAPL", rig.at(2500), step(300.0))
-        await flushed(pipeline)
-        pipeline.append(COIN, rig.hold_ms + 1, Gap("stalled"))
-        rig.hold_ms = None
-        pipeline.append(COIN, rig.at(4000), step(249.6))
+        rig.covered_until_ms = T0_MS + 1000
+        buffer.append("xyz:AAPL", rig.at(2500), step(300.0))
+        await flushed(buffer)
+        buffer.append(COIN, rig.covered_until_ms + 1, Gap("stalled"))
+        rig.covered_until_ms = None
+        buffer.append(COIN, rig.at(4000), step(249.6))
         rig.at(5001)
-        await flushed(pipeline)
+        await flushed(buffer)
         first, second, third = (rig.capture(signal, offset_ms) for offset_ms in (1000, 3000, 5000))
         assert isinstance(first, Followup) and first.best_px == 249.0
         assert isinstance(second, Missed)
@@ -236,11 +236,11 @@ def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(
 
 def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
+        buffer = rig.buffer()
         signal = rig.signal()
-        pipeline.append(COIN, rig.at(1001), step(249.0))
+        buffer.append(COIN, rig.at(1001), step(249.0))
         rig.at(2000)
-        await flushed(pipeline)
+        await flushed(buffer)
         missed = rig.capture(signal)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.EXPIRED
         assert str(rig.capturer.capture(signal.captures()[0])) == "already missed: expired"
@@ -251,18 +251,18 @@ def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
 def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feed.tape_buffer.KEYFRAME_EVERY_MS", 20)
+    monkeypatch.setattr("feed.tape_buffer.KEYFRAME_INTERVAL_MS", 20)
 
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.5))
-        keyframes = asyncio.create_task(pipeline.write_keyframes())
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.5))
+        keyframes = asyncio.create_task(buffer.write_keyframes())
         for seconds in range(30, 960, 30):
-            entries = pipeline.entries
+            entries = buffer.entries
             rig.at(seconds * 1000)
-            while pipeline.entries == entries:
+            while buffer.entries == entries:
                 await asyncio.sleep(0.001)
-            await flushed(pipeline)
+            await flushed(buffer)
         keyframes.cancel()
         signal = rig.signal(at_ms=rig.now_ms - 2000)
         writer = rig.writer()
@@ -277,18 +277,18 @@ def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
 
 def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
-        pipeline.append(COIN, rig.at(600), step(249.2))
+        buffer.append(COIN, rig.at(600), step(249.2))
         rig.at(700)
-        await flushed(pipeline)
+        await flushed(buffer)
         forget_everything(rig)
-        pipeline.append(COIN, rig.at(1500), step(249.9))
+        buffer.append(COIN, rig.at(1500), step(249.9))
         assert rig.capture(signal) == PENDING
         rig.signal()  # as a rebuild from the files does
         rig.at(1600)
-        await flushed(pipeline)
+        await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.2 and followup.oracle_updates == 0
         assert rig.lost_data == 1
@@ -298,19 +298,19 @@ def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> 
 
 def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         old = rig.signal()
         rig.at(2000)
-        await flushed(pipeline)
+        await flushed(buffer)
         rig.at(MEMORY_MS + 5000)
-        await flushed(pipeline)
-        await flushed(pipeline)
+        await flushed(buffer)
+        await flushed(buffer)
         forget_everything(rig)
         young = rig.signal(at_ms=rig.now_ms)
         rig.signal()
         rig.at(MEMORY_MS + 7000)
-        await flushed(pipeline)
+        await flushed(buffer)
         missed, followup = rig.capture(old), rig.capture(young)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
         assert isinstance(followup, Followup) and followup.best_px == 249.0
@@ -321,20 +321,20 @@ def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig
 @pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=AssertionError)
 def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
         rig.at(500)
-        await flushed(pipeline)
+        await flushed(buffer)
         older = {key: rig.client.dump(key) for key in (rig.keys.tape(COIN), rig.keys.watermark)}
-        pipeline.append(COIN, rig.at(900), step(249.3))
+        buffer.append(COIN, rig.at(900), step(249.3))
         rig.at(1500)
-        await flushed(pipeline)
+        await flushed(buffer)
         for key, dump in older.items():
             rig.client.restore(key, 0, dump, replace=True)
         assert rig.capture(signal) == PENDING
         rig.at(1600)
-        await flushed(pipeline)
+        await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.3
         assert rig.lost_data == 1
@@ -344,19 +344,19 @@ def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> No
 
 def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
         rig.at(500)
-        await flushed(pipeline)
-        with redis_away(pipeline):
+        await flushed(buffer)
+        with redis_away(buffer):
             for seconds in range(1, MEMORY_MS // 1000 + 10):
-                pipeline.append(COIN, rig.at(seconds * 1000), step(240.0 + seconds / 100))
-                await flushed(pipeline)
-            assert len(pipeline._unsent) <= MEMORY_MS // 1000 + 1
+                buffer.append(COIN, rig.at(seconds * 1000), step(240.0 + seconds / 100))
+                await flushed(buffer)
+            assert len(buffer._unsent) <= MEMORY_MS // 1000 + 1
         late = rig.signal(at_ms=rig.now_ms - 2000)
         rig.at(MEMORY_MS + 12_000)
-        await flushed(pipeline)
+        await flushed(buffer)
         missed, followup = rig.capture(signal), rig.capture(late)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
         assert isinstance(followup, Followup)
@@ -367,12 +367,12 @@ def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Ri
 
 def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> None:
     async def script() -> None:
-        before = rig.pipeline()
+        before = rig.buffer()
         before.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
         rig.at(1500)
         await flushed(before)
-        after = rig.pipeline(watermark_ms=before.watermark_ms)
+        after = rig.buffer(watermark_ms=before.watermark_ms)
         after.append(COIN, before.watermark_ms + 1, Gap("the feed was away"))
         after.append(COIN, rig.at(4000), step(249.8))
         rig.at(5001)
@@ -386,13 +386,13 @@ def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> 
 
 def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
-        entry = pipeline._unsent[0]
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
+        entry = buffer._unsent[0]
         rig.at(10)
-        await flushed(pipeline)
-        pipeline._unsent = [entry]
-        await flushed(pipeline)
+        await flushed(buffer)
+        buffer._unsent = [entry]
+        await flushed(buffer)
         assert rig.client.xlen(rig.keys.tape(COIN)) == 1
         writer = rig.writer()
         await writer.append([], watermark_ms=T0_MS - 5000, confirmed_ms=T0_MS - 5000)
@@ -403,7 +403,7 @@ def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
 
 def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
     async def script() -> None:
-        first, second = rig.pipeline(), rig.pipeline(owner="you")
+        first, second = rig.buffer(), rig.buffer(owner="you")
         first.append(COIN, rig.at(0), step(249.0))
         rig.at(10)
         await flushed(first)
@@ -418,19 +418,19 @@ def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
 
 def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
         signal = rig.signal()
-        await flushed_at(rig, pipeline, 10)
-        pipeline.append(COIN, rig.at(100), step(249.1))
+        await flushed_at(rig, buffer, 10)
+        buffer.append(COIN, rig.at(100), step(249.1))
         rig.at(500)
-        with answers_lost(pipeline):
-            await flushed(pipeline)
-        with redis_away(pipeline):
-            pipeline.append(COIN, rig.at(600), step(249.9))
+        with answers_lost(buffer):
+            await flushed(buffer)
+        with redis_away(buffer):
+            buffer.append(COIN, rig.at(600), step(249.9))
             for seconds in range(1, MEMORY_MS // 1000 + 10):
-                await flushed_at(rig, pipeline, seconds * 1000)
-        await flushed_at(rig, pipeline, MEMORY_MS + 12_000)
+                await flushed_at(rig, buffer, seconds * 1000)
+        await flushed_at(rig, buffer, MEMORY_MS + 12_000)
         missed = rig.capture(signal)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
 
@@ -439,13 +439,13 @@ def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_real
 
 def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
-        await flushed_at(rig, pipeline, 500)
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, buffer, 500)
         forget_everything(rig)
-        with answers_lost(pipeline):
-            await flushed_at(rig, pipeline, 600)
-        await flushed_at(rig, pipeline, 700)
+        with answers_lost(buffer):
+            await flushed_at(rig, buffer, 600)
+        await flushed_at(rig, buffer, 700)
         assert rig.lost_data >= 1
         assert rig.client.xlen(rig.keys.tape(COIN)) >= 1
 
@@ -454,18 +454,18 @@ def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig
 
 def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: Rig) -> None:
     async def script() -> None:
-        pipeline = rig.pipeline()
-        pipeline.append(COIN, rig.at(0), step(249.0))
-        await flushed_at(rig, pipeline, 500)
+        buffer = rig.buffer()
+        buffer.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, buffer, 500)
         older = {key: rig.client.dump(key) for key in rig.client.scan_iter(f"{rig.keys.prefix}*")}
-        pipeline.append(COIN, rig.at(600), Gap("no longer followed"))
-        pipeline.forget(COIN)
+        buffer.append(COIN, rig.at(600), Gap("no longer followed"))
+        buffer.forget(COIN)
         for minutes in range(1, 4):
-            await flushed_at(rig, pipeline, minutes * MEMORY_MS)
+            await flushed_at(rig, buffer, minutes * MEMORY_MS)
         for key, dump in older.items():
             rig.client.restore(key, 0, dump, replace=True)
         signal = rig.signal(at_ms=rig.now_ms - 30_000)
-        await flushed_at(rig, pipeline, 3 * MEMORY_MS + 1000)
+        await flushed_at(rig, buffer, 3 * MEMORY_MS + 1000)
         missed = rig.capture(signal)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
 
@@ -474,15 +474,15 @@ def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it
 
 def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
     async def script() -> None:
-        pipeline, writer = rig.pipeline(), rig.writer()
-        pipeline.append(COIN, rig.at(0), step(249.0))
-        await flushed_at(rig, pipeline, 10)
+        buffer, writer = rig.buffer(), rig.writer()
+        buffer.append(COIN, rig.at(0), step(249.0))
+        await flushed_at(rig, buffer, 10)
         assert await writer.coins() == {COIN}
         await writer.trim([COIN], before_ms=T0_MS + 5)
         assert await writer.coins() == set()
         assert not rig.client.exists(rig.keys.tape(COIN))
-        pipeline.append(COIN, rig.at(20), step(249.1))
-        await flushed_at(rig, pipeline, 30)
+        buffer.append(COIN, rig.at(20), step(249.1))
+        await flushed_at(rig, buffer, 30)
         assert await writer.coins() == {COIN}
 
     rig.run(script)
@@ -492,8 +492,8 @@ def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
 def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
     async def script() -> None:
         for number in range(60):
-            pipeline = rig.pipeline(watermark_ms=rig.now_ms - 1)
-            running = asyncio.create_task(pipeline.run())
+            buffer = rig.buffer(watermark_ms=rig.now_ms - 1)
+            running = asyncio.create_task(buffer.run())
             for _ in range(20 + number):
                 rig.now_ms += 1
                 await asyncio.sleep(0.0003)
@@ -504,23 +504,23 @@ def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
     rig.run(script)
 
 
-async def flushed_at(rig: Rig, pipeline: Pipeline, offset_ms: int) -> None:
+async def flushed_at(rig: Rig, buffer: TapeBuffer, offset_ms: int) -> None:
     rig.at(offset_ms)
-    await flushed(pipeline)
+    await flushed(buffer)
 
 
 @contextmanager
-def answers_lost(pipeline: Pipeline) -> Iterator[None]:
+def answers_lost(buffer: TapeBuffer) -> Iterator[None]:
     """Every append is executed, and its answer never comes."""
-    append = pipeline._writer.append
+    append = buffer._writer.append
 
     async def lose(*args: Any, **named: Any) -> None:
         await append(*args, **named)
         raise redis.TimeoutError("no answer")
 
-    pipeline._writer.append = lose  # type: ignore[method-assign]
+    buffer._writer.append = lose  # type: ignore[method-assign]
     yield
-    pipeline._writer.append = append  # type: ignore[method-assign]
+    buffer._writer.append = append  # type: ignore[method-assign]
 
 
 def forget_everything(rig: Rig) -> None:
@@ -529,13 +529,13 @@ def forget_everything(rig: Rig) -> None:
 
 
 @contextmanager
-def redis_away(pipeline: Pipeline) -> Iterator[None]:
+def redis_away(buffer: TapeBuffer) -> Iterator[None]:
     """Every append fails meanwhile, as with a server that refuses connections."""
 
     async def refuse(*_: Any, **__: Any) -> None:
         raise redis.ConnectionError("refused")
 
-    append = pipeline._writer.append
-    pipeline._writer.append = refuse  # type: ignore[method-assign]
+    append = buffer._writer.append
+    buffer._writer.append = refuse  # type: ignore[method-assign]
     yield
-    pipeline._writer.append = append  # type: ignore[method-assign]
+    buffer._writer.append = append  # type: ignore[method-assign]

@@ -12,8 +12,8 @@ def state() -> MarketState:
 
 def test_a_market_is_unknown_until_both_a_bbo_and_a_ctx_have_been_heard() -> None:
     market = state()
-    assert market.hear(CTX, 1000) is None
-    known = market.hear(BBO, 1100)
+    assert market.apply(CTX, 1000) is None
+    known = market.apply(BBO, 1100)
     assert known is not None
     assert (known.bid_px, known.ask_px, known.oracle_px, known.mark_px) == (99.0, 101.0, 100.0, 100.5)
     assert (known.bbo_at_ms, known.oracle_at_ms, known.oracle_updates) == (1100, 1000, 1)
@@ -21,45 +21,45 @@ def test_a_market_is_unknown_until_both_a_bbo_and_a_ctx_have_been_heard() -> Non
 
 def test_a_repeated_frame_changes_nothing_but_the_heartbeat() -> None:
     market = state()
-    market.hear(BBO, 1000)
-    market.hear(CTX, 1000)
-    assert market.hear(CTX, 2000) is None and market.hear(BBO, 2100) is None
+    market.apply(BBO, 1000)
+    market.apply(CTX, 1000)
+    assert market.apply(CTX, 2000) is None and market.apply(BBO, 2100) is None
     assert market.ctx_at_ms == 2000
 
 
 def test_an_oracle_that_comes_back_to_its_value_has_changed_twice() -> None:
     market = state()
-    market.hear(BBO, 1000)
-    market.hear(CTX, 1000)
-    market.hear(Ctx("xyz:TSLA", 102.0, 100.5), 2000)
-    back = market.hear(CTX, 3000)
+    market.apply(BBO, 1000)
+    market.apply(CTX, 1000)
+    market.apply(Ctx("xyz:TSLA", 102.0, 100.5), 2000)
+    back = market.apply(CTX, 3000)
     assert back is not None and (back.oracle_updates, back.oracle_at_ms) == (3, 3000)
 
 
 def test_a_new_mark_is_a_change_of_state_but_not_of_the_oracle() -> None:
     market = state()
-    market.hear(BBO, 1000)
-    market.hear(CTX, 1000)
-    changed = market.hear(Ctx("xyz:TSLA", 100.0, 100.75), 2000)
+    market.apply(BBO, 1000)
+    market.apply(CTX, 1000)
+    changed = market.apply(Ctx("xyz:TSLA", 100.0, 100.75), 2000)
     assert changed is not None and (changed.mark_px, changed.oracle_updates, changed.oracle_at_ms) == (100.75, 1, 1000)
 
 
 def test_after_a_gap_both_must_be_heard_again_even_if_they_say_the_same() -> None:
     market = state()
-    market.hear(BBO, 1000)
-    market.hear(CTX, 1000)
+    market.apply(BBO, 1000)
+    market.apply(CTX, 1000)
     market.lose()
     assert market.market is None
-    assert market.hear(BBO, 5000) is None
-    again = market.hear(CTX, 5100)
+    assert market.apply(BBO, 5000) is None
+    again = market.apply(CTX, 5100)
     assert again is not None and (again.bbo_at_ms, again.oracle_at_ms) == (5000, 1000)
 
 
 def test_counting_goes_on_where_the_tape_left_off() -> None:
     market = state()
     market.resume(a_market(oracle_px=100.0, oracle_updates=41, oracle_at_ms=500))
-    market.hear(BBO, 1000)
-    same = market.hear(CTX, 1000)
+    market.apply(BBO, 1000)
+    same = market.apply(CTX, 1000)
     assert same is not None and (same.oracle_updates, same.oracle_at_ms) == (41, 500)
-    moved = market.hear(Ctx("xyz:TSLA", 101.0, 100.5), 2000)
+    moved = market.apply(Ctx("xyz:TSLA", 101.0, 100.5), 2000)
     assert moved is not None and moved.oracle_updates == 42

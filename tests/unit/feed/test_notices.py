@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.notices import NAMED_MOST, notices
+from feed.notices import MAX_NAMED, notices
 from feed.universe import Listing, Universe, dex_of
 
 LIVE = {coin: Listing(coin, 0.9) for coin in ("xyz:TSLA", "xyz:NVDA")}
@@ -32,9 +32,9 @@ UNIVERSE = Universe(
         ({"thresholds": ["moon:A"]}, ["HIP3_THRESHOLDS: the venue lists no moon:A"]),
         ({"thresholds": ["para:A"]}, []),  # that dex was not read
         (
-            {"coins": [f"moon:{number:03}" for number in range(NAMED_MOST + 2)]},
+            {"coins": [f"moon:{number:03}" for number in range(MAX_NAMED + 2)]},
             [
-                *(f"HIP3_COINS: the venue lists no moon:{number:03}" for number in range(NAMED_MOST)),
+                *(f"HIP3_COINS: the venue lists no moon:{number:03}" for number in range(MAX_NAMED)),
                 "HIP3_COINS: the venue lists no 2 more",
             ],
         ),

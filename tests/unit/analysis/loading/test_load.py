@@ -19,7 +19,7 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.records import Followup, MissedReason, Record, Watched
+from hip3_tasks.domain.records import Followed, Followup, MissedReason, Record
 from hip3_tasks.errors import Unavailable
 from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import Directory
@@ -465,7 +465,7 @@ def test_a_selection_begins_and_ends_exactly(
 def test_a_coin_without_any_record_is_reported_with_the_coin_that_was_meant(is_compacted: bool, tmp_path: Path) -> None:
     followups_only = a_signal("xyz:GOOGL")
     Directory(tmp_path).add(a_signal("xyz:TSLA"), a_missed(a_signal("xyz:NVDA")), a_followup(followups_only))
-    (tmp_path / f"watched_{DAY}.jsonl").write_bytes(Watched(at_ms=T0_MS, coins=("xyz:QUIET", "xyz:HOOD")).line())
+    (tmp_path / f"watched_{DAY}.jsonl").write_bytes(Followed(at_ms=T0_MS, coins=("xyz:QUIET", "xyz:HOOD")).line())
     if is_compacted:
         compact(tmp_path)
     coins = ["xyz:TSLA", "xyz:NVDA", "xyz:GOOGL", "xyz:TLSA", "xyz:HOODS", "xyz:QUIET", "moon:A"]

@@ -1,0 +1,132 @@
+"""The markets that the feed follows: their states, their connections, and the gaps in what is known of them."""
+
+import asyncio
+
+import structlog
+
+from feed.connection import CHANNELS, Connection, Listener
+from feed.market_state import MarketState
+from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
+from feed.tape_buffer import TapeBuffer
+from feed.universe import Listing
+from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.market import Gap
+from hip3_tasks.settings import Settings
+from hip3_tasks.store.tape_writer import TapeEnd
+
+log = structlog.get_logger()
+
+REJECTED_FOR_MS = 3_600_000
+
+
+class FollowedMarkets:
+    """Subscribes each market on one connection. `tape_ends` has the end of each tape when the feed started."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: FeedClock,
+        tape: TapeBuffer,
+        listener: Listener,
+        tape_ends: dict[str, TapeEnd],
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self._settings, self._clock, self._tape, self._listener = settings, clock, tape, listener
+        self._tape_ends, self._group = tape_ends, group
+        self.states: dict[str, MarketState] = {}
+        self.connections: list[Connection] = []
+        self._connection_of: dict[str, Connection] = {}
+        self._limits = VenueLimits()
+        self._rejected_at_ms: dict[str, int] = {}
+
+    @property
+    def live(self) -> list[MarketState]:
+        """The markets whose state is known."""
+        return [state for state in self.states.values() if state.market is not None]
+
+    def follow(self, live: dict[str, Listing]) -> None:
+        """Follow these markets and no others, except those that the venue rejected within the hour."""
+        now_ms = self._clock.now_ms()
+        for coin, rejected_at_ms in list(self._rejected_at_ms.items()):
+            if now_ms - rejected_at_ms > REJECTED_FOR_MS:
+                del self._rejected_at_ms[coin]
+            else:
+                live.pop(coin, None)
+        for coin in self.states.keys() - live.keys():
+            self._drop(coin, "no longer followed")
+        for coin, state in self.states.items():
+            state.taker_fee_bps = live[coin].taker_fee_bps
+        new = [listing for coin, listing in live.items() if coin not in self.states]
+        room = MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states)
+        if len(new) > room:
+            log.error("too_many_markets", live=len(live), left_out=len(new) - room, limit="1,000 subscriptions per IP")
+        for listing in new[:room]:
+            self._add(listing, now_ms)
+        for coin in self._tape_ends.keys() - self.states.keys():
+            self._tape.forget(coin)
+        if new:
+            log.info("markets_followed", new=len(new), all=len(self.states), sockets=len(self.connections))
+
+    def reject(self, coin: str) -> None:
+        """Drop a market whose subscription the venue rejects, for an hour."""
+        self._rejected_at_ms[coin] = self._clock.now_ms()
+        self._drop(coin, "refused by the venue")
+
+    def begin_gap(self, coin: str, cause: str, *, last_data_at_ms: int | None) -> None:
+        """Make a market's state unknown from now on, or from the end of the silence that its connection allows."""
+        state = self.states.get(coin)
+        if state is not None:
+            if state.market is not None:
+                now_ms = self._clock.now_ms()
+                at_ms = now_ms if last_data_at_ms is None else min(now_ms, self.silence_end_ms(last_data_at_ms) + 1)
+                self._tape.append(coin, at_ms, Gap(cause))
+            state.lose()
+
+    def silence_end_ms(self, last_data_at_ms: int) -> int:
+        """The instant up to which a connection's silence means quiet markets, after its data at `last_data_at_ms`."""
+        return last_data_at_ms + self._settings.stall_grace_ms
+
+    def covered_until_ms(self) -> int | None:
+        """The instant up to which all live connections cover their markets; None without a live connection."""
+        last_ms = [c.last_data_at_ms for c in self.connections if c.coins and c.last_data_at_ms is not None]
+        return self.silence_end_ms(min(last_ms)) if last_ms else None
+
+    def _add(self, listing: Listing, now_ms: int) -> None:
+        state = MarketState(listing.coin, listing.taker_fee_bps)
+        self._tape.append(listing.coin, now_ms, Gap("no data yet"))
+        end = self._tape_ends.pop(listing.coin, None)
+        if end is not None and end.market is not None:
+            state.resume(end.market)
+        self.states[listing.coin] = state
+        connection = self._connection_with_room()
+        self._connection_of[listing.coin] = connection
+        connection.follow([listing.coin])
+
+    def _drop(self, coin: str, cause: str) -> None:
+        if coin not in self.states:
+            return
+        connection = self._connection_of.pop(coin)
+        self.begin_gap(coin, cause, last_data_at_ms=connection.last_data_at_ms)
+        self._tape.forget(coin)
+        connection.unfollow(coin)
+        del self.states[coin]
+        log.info("market_dropped", coin=coin, cause=cause)
+
+    def _connection_with_room(self) -> Connection:
+        max_coins = self._settings.subscriptions_per_socket // len(CHANNELS)
+        for connection in self.connections:
+            if len(connection.coins) < max_coins:
+                return connection
+        if len(self.connections) >= MAX_SOCKETS:
+            return min(self.connections, key=lambda connection: len(connection.coins))
+        connection = Connection(
+            "ws" + self._settings.base_url.removeprefix("http") + "/ws",
+            clock=self._clock,
+            limits=self._limits,
+            listener=self._listener,
+            stall_grace_ms=self._settings.stall_grace_ms,
+        )
+        self.connections.append(connection)
+        self._group.create_task(connection.run())
+        return connection
