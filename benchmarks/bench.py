@@ -1,7 +1,7 @@
-"""`make bench`: this project against other queues, on the same job.
+"""`make bench`: compare this project with other queues on the same job.
 
-Each run has a fresh server, a fresh data directory, two worker processes and a publisher of its own; afterwards
-`hip3 audit` reads the files. What was measured before a Ctrl-C is kept.
+Each run has a fresh server, a fresh data directory, two worker processes and its own publisher; then `hip3 audit`
+reads the files. After a Ctrl-C, the completed runs are kept.
 """
 
 import json
@@ -21,7 +21,7 @@ from benchmarks.machine import description
 from benchmarks.peers import PEERS, Peer
 from benchmarks.plot import plot
 from benchmarks.results import markdown
-from benchmarks.schedule import EVERYDAY, KINDS, QUICK, Extent, most, steps
+from benchmarks.schedule import EVERYDAY, KINDS, QUICK, Extent, max_runs, steps
 from benchmarks.sections import LIVE_PAGE, REPORT, section_of, with_section
 from benchmarks.trial import QUIET_CORES, Trial
 from benchmarks.workload import Workload
@@ -34,20 +34,22 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(help=__doc__)
 def main(
-    peers: Annotated[str, typer.Option(help=f"of {', '.join(PEERS)}")] = ",".join(PEERS),
+    peers: Annotated[str, typer.Option(help=f"comma-separated: {', '.join(PEERS)}")] = ",".join(PEERS),
     kinds: Annotated[
-        str, typer.Option(help=f"of {', '.join(KINDS)}; the last three, and long ones, are ours alone")
+        str, typer.Option(help=f"comma-separated: {', '.join(KINDS)}; only `ours` runs the last three")
     ] = ",".join(EVERYDAY),
-    repeat: Annotated[int, typer.Option(min=1, help="how often bursts and steady loads are run")] = 3,
+    repeat: Annotated[int, typer.Option(min=1, help="number of runs of each burst and steady load")] = 3,
     rates: Annotated[str, typer.Option(help="signals/s of the ramp; default 50 to 2,000")] = "",
-    patience: Annotated[float, typer.Option(min=0, help="s to wait for a quiet machine before each run")] = 30,
-    quick: Annotated[bool, typer.Option("--quick", help="a few short runs, to see that everything works")] = False,
-    out: Annotated[Path, typer.Option(help="where runs, table and plot are written")] = Path("build/bench"),
-    add: Annotated[bool, typer.Option("--add", help="keep the runs that are there")] = False,
+    quiet_timeout: Annotated[
+        float, typer.Option(min=0, help="longest wait for a quiet machine before each run, s")
+    ] = 30,
+    quick: Annotated[bool, typer.Option("--quick", help="a few short runs, to check that everything works")] = False,
+    out: Annotated[Path, typer.Option(help="directory of runs, table and plot")] = Path("build/bench"),
+    add: Annotated[bool, typer.Option("--add", help="keep the runs of this directory")] = False,
     draw: Annotated[
-        bool, typer.Option("--draw", help="run nothing: table and plot of the runs that are there")
+        bool, typer.Option("--draw", help="run nothing; write table and plot of the runs of this directory")
     ] = False,
-    publish: Annotated[bool, typer.Option("--publish", help="table and plot go to benchmarks/ too")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="also write table and plot to benchmarks/")] = False,
 ) -> None:
     chosen = [PEERS[name] for name in _known(peers, PEERS)]
     extent = QUICK if quick else Extent(repeat=repeat)
@@ -59,7 +61,7 @@ def main(
         if not add:
             file.unlink(missing_ok=True)
         about.write_text(json.dumps(description(PEERS.values()), indent=1))
-        _run(chosen, _known(kinds, KINDS), extent, file, patience_s=patience)
+        _run(chosen, _known(kinds, KINDS), extent, file, quiet_timeout_s=quiet_timeout)
     if not file.exists():
         raise typer.Exit(1)
     runs = [RUNS.validate_python(json.loads(line)) for line in file.read_text().splitlines()]
@@ -73,37 +75,37 @@ def main(
         print(f"{len(runs)} runs: {page}")
 
 
-def _run(peers: list[Peer], kinds: list[str], extent: Extent, file: Path, *, patience_s: float) -> None:
-    """Run everything, each result into the file at once; a Ctrl-C ends it in order."""
+def _run(peers: list[Peer], kinds: list[str], extent: Extent, file: Path, *, quiet_timeout_s: float) -> None:
+    """Run everything, and write each result to the file at once; a Ctrl-C stops it cleanly."""
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     done: dict[tuple[str, str, int], Figures] = {}
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, refresh_per_second=1) as progress:
-        task = progress.add_task("", total=most(peers, kinds, extent))
+        task = progress.add_task("", total=max_runs(peers, kinds, extent))
 
         def passed(peer: Peer, workload: Workload, repeat: int) -> bool:
-            found = done.get((peer.name, workload.name, repeat))
-            return found is not None and found.passes
+            figures = done.get((peer.name, workload.name, repeat))
+            return figures is not None and figures.passes
 
         try:
             for peer, workload, repeat in steps(peers, kinds, extent, passed=passed):
                 progress.update(task, description=f"{peer.name}, {workload.name}", advance=0)
                 try:
-                    found = Trial(peer, workload, repeat=repeat).run(patience_s=patience_s)
+                    figures = Trial(peer, workload, repeat=repeat).run(quiet_timeout_s=quiet_timeout_s)
                 except (RuntimeError, AssertionError, OSError) as error:
                     console.print(f"{peer.name}, {workload.name}: {error}", style="red", markup=False, soft_wrap=True)
                 else:
-                    done[peer.name, workload.name, repeat] = found
+                    done[peer.name, workload.name, repeat] = figures
                     with file.open("a") as lines:
-                        lines.write(json.dumps(asdict(found)) + "\n")
-                    console.print(_told(found), markup=False, soft_wrap=True)
+                        lines.write(json.dumps(asdict(figures)) + "\n")
+                    console.print(_summary(figures), markup=False, soft_wrap=True)
                 progress.advance(task)
         except KeyboardInterrupt:
-            console.print("stopped; what was measured is kept")
+            console.print("stopped; completed runs are kept")
 
 
-def _told(run: Figures) -> str:
+def _summary(run: Figures) -> str:
     late, cost, outcome = run.outcome.read_ms, run.cost, run.outcome
     wrong = {
         "early": outcome.early,
@@ -112,7 +114,7 @@ def _told(run: Figures) -> str:
         "duplicate": outcome.duplicates,
         "missed": outcome.missed,
     }
-    noise = f", others used {run.machine.stray_before} cores" if run.machine.stray_before > QUIET_CORES else ""
+    noise = f", other processes used {run.machine.stray_before} cores" if run.machine.stray_before > QUIET_CORES else ""
     return (
         "  ".join(
             (

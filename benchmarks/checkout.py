@@ -16,8 +16,8 @@ class Checkout:
     python: Path
 
     @classmethod
-    def of(cls, root: Path | None) -> "Checkout":
-        """Another tree, or with None this one. Raises FileNotFoundError, in words for whoever named it."""
+    def from_root(cls, root: Path | None) -> "Checkout":
+        """The tree at `root`, or this one for None. Raises FileNotFoundError when the tree has no .venv."""
         if root is None:
             return cls(ROOT, Path(sys.executable))
         python = root.absolute() / ".venv/bin/python"
@@ -33,7 +33,7 @@ class Checkout:
         return [str(self.python), "-P", "-m", "hip3_tasks.cli", *arguments]
 
     def commit(self) -> str:
-        """Its commit, with a + where files differ from it; `unknown` outside git."""
+        """The commit, followed by + when files differ from it; `unknown` outside git."""
         git = ["git", "-C", str(self.root)]
         head = _run(*git, "rev-parse", "--short", "HEAD").stdout.strip()
         changed = _run(*git, "status", "--porcelain", "-uno").stdout
@@ -44,7 +44,7 @@ class Checkout:
         return _run(str(self.python), "-c", code).stdout.strip()
 
     def must_pass_audit(self, data_dir: Path) -> None:
-        """Raises RuntimeError with what the audit says when not every capture is there once, and right."""
+        """Run `hip3 audit`. Raises RuntimeError with its output unless every capture is there once, and correct."""
         audit = _run(*self.hip3("audit", str(data_dir)), cwd=data_dir, env=os.environ | self.environment)
         if audit.returncode:
             why = audit.stdout or audit.stderr

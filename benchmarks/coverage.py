@@ -1,12 +1,12 @@
-"""How often the bands of an analysis hold the truth, by kind of market: made histories, in which it is known.
+"""Measure how often the bands of an analysis contain the true value, by kind of market, in simulated histories.
 
     .venv/bin/python -m benchmarks.coverage [MODULE:FUNCTION] --seeds 400
     .venv/bin/python -m benchmarks.coverage --verdicts --seeds 100 --signals 40000 --hours 24 --markets 16
 
-With --verdicts: what `hip3 report` says of thresholds in the same histories, and what tuning in sample would have.
-FUNCTION takes the frames of a history's signals and follow-ups and gives (value, low, high) of the mean markout in
-bps by (market, offset); unless another is named, what `hip3 report` says. Bands are right when they hold the truth as
-often as they say, and the more useful the narrower.
+With --verdicts: count the verdicts of `hip3 report` on thresholds in the same histories, and the thresholds that pay in
+sample. FUNCTION takes the frames of a history's signals and follow-ups and returns (value, low, high) of the mean
+markout in bps by (market, offset); the default is `hip3 report`. Bands are correct when they contain the true value as
+often as they state; among correct bands, narrower ones are more useful.
 """
 
 import importlib
@@ -37,7 +37,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
-    """What `hip3 report` would say of a history that is in no file."""
+    """The report on a history in memory."""
     data = Data(
         signals=SIGNALS.project(signals, all_fields=False).drop(KEY),
         chunks=[LazyChunk(FOLLOWUPS.project(followups, all_fields=False).drop(KEY).lazy())],
@@ -47,34 +47,35 @@ def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
     return build_report(data, by=By.MARKET, cost_bps=None, at_ms=0)
 
 
-def of_report(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
-    """The bands of `hip3 report`, where it gives one."""
+def report_bands(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:
+    """The bands of `hip3 report`; a market and offset without a band is left out."""
     report = report_on(signals, followups)
-    found = {(group.name, one.offset_ms): one.markout_bps for group in report.groups for one in group.horizons}
+    horizons = [(group.name, horizon) for group in report.groups for horizon in group.horizons]
+    bands = {(name, horizon.offset_ms): horizon.markout_bps for name, horizon in horizons}
     return {
-        key: (one.value, one.low, one.high)
-        for key, one in found.items()
-        if one.value is not None and one.low is not None and one.high is not None
+        key: (band.value, band.low, band.high)
+        for key, band in bands.items()
+        if band.value is not None and band.low is not None and band.high is not None
     }
 
 
 @dataclass(slots=True)
 class Tally:
-    """What the bands of one kind of market came to."""
+    """Statistics of the bands of one kind of market."""
 
     held: list[float] = field(default_factory=list)
-    """By history: the share of its bands that hold the truth."""
+    """For each history, the share of its bands that contain the truth."""
     bands: int = 0
     above: int = 0
     """Bands that lie above the truth."""
     below: int = 0
     errors_bps: list[float] = field(default_factory=list)
-    """Value − truth."""
+    """Differences value − truth."""
     widths_bps: list[float] = field(default_factory=list)
 
-    def add(self, found: Iterable[tuple[Band, float]]) -> None:
-        """Take in the bands of one history, each with the truth."""
-        marks = [(value - truth, high - low, low > truth, high < truth) for (value, low, high), truth in found]
+    def add(self, bands: Iterable[tuple[Band, float]]) -> None:
+        """Add the bands of one history, each with the truth."""
+        marks = [(value - truth, high - low, low > truth, high < truth) for (value, low, high), truth in bands]
         self.bands += len(marks)
         self.above += sum(mark[2] for mark in marks)
         self.below += sum(mark[3] for mark in marks)
@@ -88,27 +89,27 @@ class Tally:
 
     @property
     def error(self) -> float:
-        """The standard error of the coverage: bands of one history are not independent, histories are."""
+        """The standard error of the coverage. Histories are independent; bands of one history are not."""
         return stdev(self.held) / len(self.held) ** 0.5 if len(self.held) > 1 else float("nan")
 
 
 def coverage(estimator: Estimator, plans: Iterable[HistoryPlan]) -> dict[str, Tally]:
-    """The tally of each kind of market and offset, `kind, offset`, and of all."""
+    """The tally of each kind of market and offset, by `kind, offset`, and the tally `all`."""
     tallies: dict[str, Tally] = {}
     for plan in plans:
-        for name, found in _by_name(estimator, plan).items():
-            tallies.setdefault(name, Tally()).add(found)
+        for name, bands in _by_name(estimator, plan).items():
+            tallies.setdefault(name, Tally()).add(bands)
     return dict(sorted(tallies.items()))
 
 
 def _by_name(estimator: Estimator, plan: HistoryPlan) -> dict[str, list[tuple[Band, float]]]:
     made, known = frames(plan), truths(plan)
-    found: dict[str, list[tuple[Band, float]]] = {}
+    bands: dict[str, list[tuple[Band, float]]] = {}
     for (market_key, offset_ms), band in estimator(made.signals, made.followups).items():
         market = known[market_key]
         for name in ("all", f"{market.kind}, {offset_ms // 1000} s"):
-            found.setdefault(name, []).append((band, market.markout_bps[offset_ms]))
-    return found
+            bands.setdefault(name, []).append((band, market.markout_bps[offset_ms]))
+    return bands
 
 
 def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
@@ -122,7 +123,7 @@ def table(tallies: Mapping[str, Tally]) -> Iterator[str]:
 
 
 def verdicts(plans: Iterable[HistoryPlan]) -> Iterator[str]:
-    """What became of the markets of each kind, as a Markdown table."""
+    """The verdicts on the markets of each kind, as a Markdown table."""
     rows: dict[str, Counter[str]] = {}
     for plan in plans:
         made, known = frames(plan), truths(plan)
@@ -141,13 +142,13 @@ def verdicts(plans: Iterable[HistoryPlan]) -> Iterator[str]:
 
 @app.command(help=__doc__)
 def main(
-    estimator: Annotated[str, typer.Argument(metavar="[MODULE:FUNCTION]")] = "benchmarks.coverage:of_report",
+    estimator: Annotated[str, typer.Argument(metavar="[MODULE:FUNCTION]")] = "benchmarks.coverage:report_bands",
     seeds: Annotated[int, typer.Option(min=2)] = 400,
     signals: Annotated[int, typer.Option(min=100)] = SMALL.signals,
     hours: Annotated[float, typer.Option()] = SMALL.hours,
     markets: Annotated[int, typer.Option(min=1)] = SMALL.markets,
-    copies: Annotated[float, typer.Option(min=1, help="signals an event")] = SMALL.copies,
-    are_verdicts: Annotated[bool, typer.Option("--verdicts", help="of thresholds, instead of bands")] = False,
+    copies: Annotated[float, typer.Option(min=1, help="signals per event")] = SMALL.copies,
+    are_verdicts: Annotated[bool, typer.Option("--verdicts", help="count verdicts on thresholds, not bands")] = False,
 ) -> None:
     module, _, name = estimator.partition(":")
     function = getattr(importlib.import_module(module), name)

@@ -1,10 +1,10 @@
-"""A watcher beside the product, in a process of its own: it notes when signals and captures can be seen by others.
+"""A watcher in its own process: it records when signals and captures become visible to other processes.
 
     python -m benchmarks.departures DATA_DIR OUT
 
-Looks every few ms at the pending set, which a capture leaves only after its line was synced to disk, and at the file
-of signals, until it is ended; then writes OUT. An instant is that of the first look which showed it: never too early,
-and too late by the pause between two looks at most.
+Every few ms it reads the pending set, which a capture leaves only after its line was synced to disk, and the file of
+signals; when it is terminated it writes OUT. Each instant is the time of the first look that shows the event: never too
+early, and too late by at most the pause between two looks.
 """
 
 import signal
@@ -24,31 +24,31 @@ from hip3_tasks.files.signal_files import signals_path
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys, connect
 
-EVERY_S = 0.005
-OVERDUE_MAX = 5_000
-BACK_MS = 100
-"""Signals are queued in the order of time but for this."""
+LOOK_INTERVAL_S = 0.005
+MAX_OVERDUE = 5_000
+ORDER_SLACK_MS = 100
+"""Signals are queued in the order of time, with at most this deviation."""
 
 
 @dataclass(slots=True)
 class Sightings:
-    """Looks, and what they showed first or last."""
+    """Times of the looks, and the first or last look that showed each signal and capture."""
 
     begun_ms: list[float] = field(default_factory=list)
-    """When each look began, and what it asked for as due."""
+    """When each look began; the look asks for the captures due by then."""
     looks_ms: list[float] = field(default_factory=list)
-    """When each look was done."""
+    """When each look ended."""
     last_overdue: dict[str, int] = field(default_factory=dict)
-    """The last look at which a capture was due and pending, by member."""
+    """Number of the last look at which a capture was due and pending, by member of the pending set."""
     queued_at_ms: dict[str, float] = field(default_factory=dict)
-    """By signal: its captures came into the pending set, and its tasks into the queue, in one atomic call."""
+    """When a signal's captures were in the pending set and its tasks in the queue (one atomic call), by signal."""
     written_at_ms: dict[str, float] = field(default_factory=dict)
-    """By signal: its line was in the file. Its sync follows, and the queue only after that."""
+    """When a signal's line was in the file, by signal. The sync follows, and then the queue."""
 
     def note(
         self, began_ms: float, at_ms: float, *, overdue: Iterable[str], pending: Iterable[str], lines: Iterable[bytes]
     ) -> None:
-        """Take in one look."""
+        """Add one look."""
         self.last_overdue.update(dict.fromkeys(overdue, len(self.looks_ms)))
         for member in pending:
             self.queued_at_ms.setdefault(member.partition("|")[0], at_ms)
@@ -58,18 +58,18 @@ class Sightings:
         self.looks_ms.append(at_ms)
 
     def left_at_ms(self, member: str, *, not_before_ms: float) -> float | None:
-        """The end of the first look, begun after an instant, at which a capture that was due was no longer pending."""
+        """End of the first look, begun at `not_before_ms` or later, at which a due capture was no longer pending."""
         first = bisect_left(self.begun_ms, not_before_ms)
         look = max(first, self.last_overdue.get(member, -1) + 1)
         return self.looks_ms[look] if look < len(self.looks_ms) else None
 
     def pauses_ms(self) -> list[float]:
-        """From each look to the next."""
+        """The time from each look to the next."""
         return [after - before for before, after in zip(self.looks_ms, self.looks_ms[1:], strict=False)]
 
 
 class Watcher:
-    """Looks at one running system."""
+    """Looks again and again at one running system."""
 
     def __init__(self, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
         self.sightings = Sightings()
@@ -80,8 +80,8 @@ class Watcher:
 
     def look(self) -> None:
         pipe, began_ms = self._client.pipeline(transaction=False), _now_ms()
-        pipe.zrangebyscore(self._keys.due, "-inf", began_ms, start=0, num=OVERDUE_MAX)
-        pipe.zrangebyscore(self._keys.due, self._newest_ms - BACK_MS, "+inf", withscores=True)
+        pipe.zrangebyscore(self._keys.due, "-inf", began_ms, start=0, num=MAX_OVERDUE)
+        pipe.zrangebyscore(self._keys.due, self._newest_ms - ORDER_SLACK_MS, "+inf", withscores=True)
         overdue, newest = pipe.execute()
         lines = self._new_lines()
         self._newest_ms = max(self._newest_ms, *(due_ms for _, due_ms in newest)) if newest else self._newest_ms
@@ -114,7 +114,7 @@ def main(data_dir: Path, out: Path) -> None:
         while not is_ended:
             began_s = time.monotonic()
             watcher.look()
-            time.sleep(max(0.0, EVERY_S - (time.monotonic() - began_s)))
+            time.sleep(max(0.0, LOOK_INTERVAL_S - (time.monotonic() - began_s)))
     out.write_bytes(orjson.dumps(watcher.sightings))
 
 

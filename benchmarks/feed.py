@@ -1,9 +1,9 @@
-"""How much the feed takes: frames a second on one core, age of the watermark, memory, size of the tape.
+"""Measure the capacity of the feed: frames per second on one core, age of the watermark, memory, size of the tape.
 
     .venv/bin/python benchmarks/feed.py --frames 2000 --seconds 60
 
-A venue in this process sends `--frames` a second over a real websocket to a real feed, pinned to one core where the
-platform can; a second process samples the watermark. Prints one JSON object.
+A venue in this process sends `--frames` frames per second over a real websocket to a real feed, which is pinned to one
+core where the platform allows it; a second process samples the watermark. Prints one JSON object.
 """
 
 import asyncio
@@ -30,15 +30,15 @@ from simulator.server import VenueServer
 from simulator.wire import asset_ctx
 
 NAME = "bench"
-SAMPLE_EVERY_S = 0.002
+SAMPLE_INTERVAL_S = 0.002
 LIMITS = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
 
 
 def main(frames: int = 2000, seconds: int = 60, coins: int = 110, retention_s: int = 120) -> None:
-    """Send so many frames a second for so long, over so many coins."""
+    """Send `frames` frames per second for `seconds` seconds, over `coins` coins."""
     with tempfile.TemporaryDirectory() as folder, server(Path(folder), persistent=True) as (_, url):
-        found = asyncio.run(measured(url, Path(folder), frames, seconds, coins, retention_s))
-    print(json.dumps(found, indent=1))
+        figures = asyncio.run(measured(url, Path(folder), frames, seconds, coins, retention_s))
+    print(json.dumps(figures, indent=1))
 
 
 async def measured(
@@ -89,11 +89,11 @@ async def _run(
     store = Store(client, keys)
     while (status := store.feed_status()) is None or status.markets_live < len(names):
         await asyncio.sleep(0.1)
-    await asyncio.sleep(2)  # so that what it says of itself includes all of the start
+    await asyncio.sleep(2)  # so that its status includes the whole start
     status = store.feed_status()
     assert status is not None
-    ours, theirs = multiprocessing.Pipe()
-    sampler = multiprocessing.get_context("spawn").Process(target=sample, args=(url, seconds, theirs))
+    receiver, sender = multiprocessing.Pipe()
+    sampler = multiprocessing.get_context("spawn").Process(target=sample, args=(url, seconds, sender))
     sampler.start()
     before, cpu = status, feed.cpu_times()
     sent, rss_mb = 0, []
@@ -101,7 +101,7 @@ async def _run(
     while (elapsed_s := time.monotonic() - began_s) < seconds:
         while sent < elapsed_s * frames:
             sent += 1
-            name = names[sent // 4 % len(names)]  # three books and a context each in turn
+            name = names[sent // 4 % len(names)]  # three books and one context for each coin in turn
             if sent % 4 == 0:
                 venue.publish_ctx(name, asset_ctx(oracle_px=f"{100 + rng.random():.3f}"))
             else:
@@ -113,15 +113,15 @@ async def _run(
     await asyncio.sleep(2)
     after, done = store.feed_status(), feed.cpu_times()
     assert after is not None
-    heard = sum(after.frames[kind] - before.frames[kind] for kind in ("bbo", "ctx"))
+    received = sum(after.frames[kind] - before.frames[kind] for kind in ("bbo", "ctx"))
     entries = sum(client.xlen(keys.tape(name)) for name in names)
     tape_bytes = sum(client.memory_usage(keys.tape(name), samples=0) or 0 for name in names)
-    ages_ms = sorted(await asyncio.to_thread(ours.recv))
+    ages_ms = sorted(await asyncio.to_thread(receiver.recv))
     sampler.join()
     return {
         "sent_per_s": round(sent / took_s),
-        "heard_per_s": round(heard / took_s),
-        "not_heard": sent - heard,
+        "received_per_s": round(received / took_s),
+        "not_received": sent - received,
         "feed_cpu_share_of_a_core": round((done.user + done.system - cpu.user - cpu.system) / took_s, 2),
         "watermark_age_ms": {q: ages_ms[int(len(ages_ms) * share)] for q, share in QUANTILES.items()},
         "samples": len(ages_ms),
@@ -139,13 +139,13 @@ def _publish(venue: VenueServer, name: str, rng: random.Random, *, step: int) ->
 
 
 def sample(url: str, seconds: int, pipe: Connection) -> None:
-    """The age of the watermark as a reader sees it, every 2 ms."""
+    """Send the ages of the watermark that a reader sees, in ms, sampled every 2 ms."""
     client, key = redis.Redis.from_url(url), Keys(NAME).watermark
     ages_ms = []
     until_s = time.monotonic() + seconds
     while time.monotonic() < until_s:
         ages_ms.append(time.time_ns() // 1_000_000 - int(client.get(key) or 0))
-        time.sleep(SAMPLE_EVERY_S)
+        time.sleep(SAMPLE_INTERVAL_S)
     pipe.send(ages_ms)
 
 

@@ -1,4 +1,4 @@
-"""What a run showed: from the stamps of the workers and the lines on disk, to numbers."""
+"""The figures of a run, computed from the timestamps of the workers and the lines on disk."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.records import Followup
 
 LATE_MS = 50.0
-"""A rate is sustained while p99 at read done is no more than this."""
+"""A rate is sustained while the p99 lateness of the state read is at most this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quantiles:
-    """Of lateness, in ms."""
+    """Quantiles of lateness, in ms."""
 
     p50: float
     p90: float
@@ -26,18 +26,19 @@ class Quantiles:
     max: float
 
     @classmethod
-    def of(cls, values: Iterable[float]) -> Self:
+    def from_values(cls, values: Iterable[float]) -> Self:
+        """The quantiles of `values`, in ms; NaN when there are none."""
         ordered = sorted(values) or [math.nan]
 
-        def at(share: float) -> float:
+        def quantile(share: float) -> float:
             return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))], 3)
 
-        return cls(p50=at(0.5), p90=at(0.9), p99=at(0.99), max=round(ordered[-1], 3))
+        return cls(p50=quantile(0.5), p90=quantile(0.9), p99=quantile(0.99), max=round(ordered[-1], 3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """Lateness and correctness of the captures that count; lost and duplicate are the audit's, of all."""
+    """Lateness and correctness of the captures after the warm-up; `lost` and `duplicates` include the warm-up."""
 
     captures: int
     start_ms: Quantiles
@@ -48,7 +49,7 @@ class Outcome:
     duplicates: int
     missed: int
     repeats: int
-    """Jobs that ran for a capture that had its line."""
+    """Jobs that ran for a capture whose line was already written."""
     faults: dict[str, int]
 
     @property
@@ -58,7 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """CPU in µs a capture, memory in MB. What the workers used while idle is taken off, and told."""
+    """CPU in µs per capture, less the CPU of idle workers (`idle_cores`), and memory in MB."""
 
     publish_us: float
     worker_us: float
@@ -74,7 +75,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """What else went on: cores used by others before and during the run, and the load average before."""
+    """Load of the machine: cores used by other processes before and during the run, and load average before it."""
 
     stray_before: float
     stray_during: float
@@ -83,7 +84,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Of one run of one peer."""
+    """The figures of one run of one peer."""
 
     peer: str
     workload: str
@@ -93,10 +94,10 @@ class Figures:
     cost: Cost
     machine: Machine
     publish_begun_ms: Quantiles
-    """How late the publisher called for a signal: when this is large, it was the limit."""
+    """Lateness of the publisher's call for a signal; when it is large, the publisher limited the run."""
     publish_done_ms: Quantiles
     memory_by_minute: list[tuple[float, float]] = field(default_factory=list)
-    """Workers and server, MB."""
+    """Memory of workers and of the server, MB."""
 
     @property
     def passes(self) -> bool:
@@ -110,48 +111,52 @@ class _Stamp:
 
 
 def outcome(plan: Plan, data_dir: Path, stamps_dir: Path) -> Outcome:
-    """Compare what was to be with what is. Raises AssertionError when a line has no stamp."""
+    """Compare the expected captures with the lines on disk. Raises AssertionError when a line has no timestamp."""
     stamps, repeats = _stamps(stamps_dir)
-    wanted = {capture.member: capture for capture in plan.captures()}
-    seen = {member: stamps[member] for member in wanted if member in stamps}
+    expected = {capture.member: capture for capture in plan.captures()}
+    seen = {member: stamps[member] for member in expected if member in stamps}
     followups = {(record.signal_id, record.offset_ms): record for record in _followups(data_dir)}
     unstamped = {f"{signal_id}|{offset_ms}" for signal_id, offset_ms in followups} - stamps.keys()
-    assert not unstamped, f"{len(unstamped)} lines without a stamp, such as {min(unstamped)}"
+    assert not unstamped, f"{len(unstamped)} lines without a timestamp, such as {min(unstamped)}"
     wrong = 0
-    for capture in wanted.values():
+    for capture in expected.values():
         record = followups.get((capture.signal_id, capture.offset_ms))
         state_at_ms = plan.state_at_ms(capture)
         right = state_at_ms, market_at(state_at_ms).ask_px
         wrong += record is not None and (record.state_at_ms, record.ask_px) != right
-    found = audit(data_dir, at_ms=wall_ms()).total
-    faults = {str(fault): number for fault, number in found.faults.items()}
+    total = audit(data_dir, at_ms=wall_ms()).total
+    faults = {str(fault): number for fault, number in total.faults.items()}
     return Outcome(
-        captures=len(wanted),
-        start_ms=Quantiles.of(stamp.started_ns / 1e6 - wanted[member].due_at_ms for member, stamp in seen.items()),
-        read_ms=Quantiles.of(stamp.read_ns / 1e6 - wanted[member].due_at_ms for member, stamp in seen.items()),
-        early=sum(stamp.read_ns < wanted[member].due_at_ms * 1_000_000 for member, stamp in seen.items()),
+        captures=len(expected),
+        start_ms=Quantiles.from_values(
+            stamp.started_ns / 1e6 - expected[member].due_at_ms for member, stamp in seen.items()
+        ),
+        read_ms=Quantiles.from_values(
+            stamp.read_ns / 1e6 - expected[member].due_at_ms for member, stamp in seen.items()
+        ),
+        early=sum(stamp.read_ns < expected[member].due_at_ms * 1_000_000 for member, stamp in seen.items()),
         wrong_states=wrong,
-        lost=found.open,
-        duplicates=found.faults[Fault.DUPLICATE],
-        missed=found.missed.total(),
+        lost=total.open,
+        duplicates=total.faults[Fault.DUPLICATE],
+        missed=total.missed.total(),
         repeats=repeats,
         faults=faults,
     )
 
 
 def published(calls: Sequence[Sequence[int]], signals: Sequence[int]) -> tuple[Quantiles, Quantiles]:
-    """How late each signal's call was begun and done, by the instants of the signals."""
-    begun_ms, done_ms, at = [], [], 0
+    """How long after its signal each call began and ended; `signals` are their times in ms."""
+    begun_ms, done_ms, position = [], [], 0
     for _, number, begun_ns, done_ns, _ in calls:
-        for at_ms in signals[at : at + number]:
+        for at_ms in signals[position : position + number]:
             begun_ms.append(begun_ns / 1e6 - at_ms)
             done_ms.append(done_ns / 1e6 - at_ms)
-        at += number
-    return Quantiles.of(begun_ms), Quantiles.of(done_ms)
+        position += number
+    return Quantiles.from_values(begun_ms), Quantiles.from_values(done_ms)
 
 
 def _stamps(folder: Path) -> tuple[Mapping[str, _Stamp], int]:
-    """The run that made each capture's line, and how many runs made none."""
+    """The timestamps of the job that wrote each capture's line, and the number of jobs that wrote none."""
     stamps: dict[str, _Stamp] = {}
     others = 0
     for path in folder.glob("*.stamps"):

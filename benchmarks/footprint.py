@@ -10,28 +10,28 @@ import psutil
 from benchmarks.processes import cpu_s
 
 SERVERS = ("valkey", "redis")
-ROLES = {"flower": "flower", "worker": "worker", "page": "page", "reaper": "reaper", "warden": "reaper", "feed": "feed"}
-"""Role by a word of the command line; `warden` is the name that the reaper had in release 0.1.0."""
+ROLES = {"flower": "flower", "worker": "worker", "page": "page", "-S": "reaper", "feed": "feed"}
+"""Role by a word of the command line. In every release, only the reaper runs with the option `-S` of Python."""
 POOL = "worker pool"
 ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """One role over a stretch; memory in MB, the most that was seen."""
+    """CPU and memory of one role during a measurement; memory is the largest that was measured, in MB."""
 
     cpu_share: float
-    """Share of a core."""
+    """CPU time as a share of one core."""
     rss_mb: float
     pss_mb: float
-    """What is shared counts in parts, so that roles add up; RSS where the system does not tell."""
+    """Proportional set size: shared pages are divided among processes. RSS where the system has no PSS."""
     grown_mb: float
-    """PSS at the end less that at the begin."""
+    """PSS at the end minus PSS at the start."""
 
 
 @dataclass(slots=True)
-class Mark:
-    """The CPU time of one process, alone, when it was first and last seen."""
+class ProcessTime:
+    """CPU seconds of one process, without its children, at the first and the last look."""
 
     role: str
     first_s: float
@@ -40,26 +40,26 @@ class Mark:
 
 @dataclass(slots=True)
 class Footprint:
-    """All processes below one, looked at again and again."""
+    """All descendants of one process, measured at regular looks."""
 
     root: psutil.Process
     seconds: float = 0.0
-    """How long it has been looked at."""
-    marks: dict[int, Mark] = field(default_factory=dict)
+    """Time from the first look to the last."""
+    marks: dict[int, ProcessTime] = field(default_factory=dict)
     memory_mb: list[dict[str, tuple[float, float]]] = field(default_factory=list)
-    """RSS and PSS of each role, by look."""
+    """RSS and PSS of each role, one entry per look."""
 
     def look(self, at_s: float) -> None:
-        """Note the CPU time of each; `at_s` is the time since the first look."""
+        """Record the CPU time of each process; `at_s` is the time since the first look."""
         for process, role in self._living():
             with suppress(psutil.Error, OSError):
                 used_s = cpu_s(process)
                 born_s = 0.0 if at_s else used_s
-                self.marks.setdefault(process.pid, Mark(role, born_s, used_s)).last_s = used_s
+                self.marks.setdefault(process.pid, ProcessTime(role, born_s, used_s)).last_s = used_s
         self.seconds = at_s
 
     def weigh(self) -> None:
-        """Note the memory of each, which costs some milliseconds."""
+        """Record the memory of each role, which takes some milliseconds."""
         rss, pss = Counter[str](), Counter[str]()
         for process, role in self._living():
             with suppress(psutil.Error):
@@ -70,7 +70,7 @@ class Footprint:
         self.memory_mb.append({role: (rss[role], pss[role]) for role in rss})
 
     def usages(self) -> dict[str, Usage]:
-        """The usage of each role, and of all together."""
+        """The usage of each role, and of all roles together."""
         used_s = Counter[str]()
         for mark in self.marks.values():
             used_s[mark.role] += mark.last_s - mark.first_s
@@ -102,7 +102,7 @@ class Footprint:
 
 
 def role_of(command: Sequence[str]) -> str:
-    """The role of a child of `hip3 up`, by its command line; `other` for one that is not known."""
+    """The role of a child of `hip3 up`, by its command line; `other` when it is not known."""
     program, *arguments = command or [""]
     name = program.split(" ")[0].rpartition("/")[2]
     if name.startswith(SERVERS):

@@ -1,6 +1,6 @@
-"""The job that every peer runs: the product's own Capturer, stamped when it starts and when it has read.
+"""The job that every peer runs: the product's own Capturer, with timestamps of its start and of the state read.
 
-Imported by the workers of every peer, so it imports nothing that one of them may not have.
+The workers of every peer import this module, so it imports only packages that each of them has.
 """
 
 import os
@@ -18,17 +18,17 @@ from hip3_tasks.store.store import Store
 from workers.capturer import Capturer
 
 FOLDER = "BENCHMARK_FOLDER"
-"""The variable that names this run's folder."""
+"""Environment variable with the folder of the run."""
 
 
 class StampedCapturer(Capturer):
-    """Writes each capture's member, two instants in ns of the wall clock and the outcome into this process's file.
+    """Writes a line for each capture to the file of its process: member, start and read in wall-clock ns, result.
 
-    One write into memory when a capture, or a batch, is done: nothing is lost however the process ends.
+    One write per capture or batch, into the page cache: no line is lost when the process is killed.
     """
 
-    def __init__(self, store: Store, **parts: Any) -> None:
-        super().__init__(store, **parts, now_ms=self._read_done)
+    def __init__(self, store: Store, **options: Any) -> None:
+        super().__init__(store, **options, now_ms=self._read_done)
         self._here = threading.local()
         self._fd = os.open(stamps_folder() / f"{os.getpid()}.stamps", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -44,7 +44,7 @@ class StampedCapturer(Capturer):
         return answers
 
     def _read_done(self) -> int:
-        """What the Capturer calls for the time, right after each read."""
+        """The Capturer's clock, in ms, which the Capturer calls right after each read."""
         self._here.read_ns = time.time_ns()
         return int(self._here.read_ns // 1_000_000)
 
@@ -54,11 +54,11 @@ def stamps_folder() -> Path:
 
 
 def capture(signal_id: str, offset_ms: int) -> None:
-    """The job. What fails raises, so that the peer knows of it."""
+    """Capture one follow-up. A failure raises, so that the peer can handle it."""
     capturer().capture(Capture.from_ids(signal_id, offset_ms))
 
 
 @cache
 def capturer() -> StampedCapturer:
-    """This process's own. Each peer makes it when a process starts, which tells that the process is ready."""
+    """The Capturer of this process. Each peer creates it when a process starts; its file shows that it is ready."""
     return StampedCapturer.from_settings(settings.load())

@@ -1,4 +1,4 @@
-"""A running `hip3 up` and the venue that it listens to: started as a user does, looked at, ended in order."""
+"""A running `hip3 up` and its venue: started as a user starts it, measured, and ended cleanly."""
 
 import asyncio
 import socket
@@ -20,13 +20,13 @@ from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys, connect
 from tests.support.data_files import DataFiles
 
-START_S = 60.0
-END_S = 60.0
+START_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
 class System(DataFiles):
-    """A `hip3 up` that runs, and the venue that it listens to."""
+    """A running `hip3 up` and its venue."""
 
     up: Tree
     venue: Tree
@@ -35,12 +35,12 @@ class System(DataFiles):
     client: redis.Redis
 
     def bytes(self) -> dict[str, int]:
-        """The size of the files that grow: records and logs."""
+        """The bytes of the growing files: records and logs."""
         paths = {"records": self.data_dir.glob("*_*.jsonl"), "logs": self.data_dir.glob("logs/*")}
         return {name: sum(path.stat().st_size for path in some) for name, some in paths.items()}
 
     def frames(self) -> int:
-        """How many the feed has received since it began."""
+        """The number of frames that the feed has received since it started."""
         return sum(orjson.loads(self.client.get(Keys(self.run.name).status) or b'{"frames": {}}')["frames"].values())
 
     def redis_mb(self) -> float:
@@ -49,39 +49,42 @@ class System(DataFiles):
 
 @asynccontextmanager
 async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[System]:
-    """Start it; ready when it has captured something and its pages listen."""
+    """Start `hip3 up` and a venue; ready when a follow-up is on disk and the pages accept connections.
+
+    Raises RuntimeError when they are not ready in time.
+    """
     data_dir, log = folder / "data", folder / "venue.log"
     with ExitStack() as opened:
         venue = opened.enter_context(started([sys.executable, "-m", "benchmarks.venue", load], log=log))
-        url = await until(lambda: log.read_text().strip(), venue, "the venue listens")
+        url = await until(lambda: log.read_text().strip(), venue, "the venue accepts connections")
         command = checkout.hip3("up", "--venue", url, "--data-dir", str(data_dir))
-        # Celery looks for its app in the working directory first, which therefore is no checkout.
+        # Celery looks for its app in the working directory first, so the working directory must not be a checkout.
         tree = started(command, env=checkout.environment, log=folder / "up.log", cwd=folder)
         up = opened.enter_context(tree)
         await until(lambda: list(data_dir.glob("followups_*")), up, "a follow-up is on disk")
         run = RunFile.read(data_dir)
         if run is None or run.page_url is None or run.flower_url is None:
             raise RuntimeError("`hip3 up` runs without page or Flower; install the extra `web` there")
-        for where in (run.page_url, run.flower_url):
-            await until(lambda where=where: _listens(where), up, f"{where} listens")
+        for page_url in (run.page_url, run.flower_url):
+            await until(lambda page_url=page_url: _listens(page_url), up, f"{page_url} accepts connections")
         yield System(up, venue, run, data_dir, opened.enter_context(connect(run.redis_url)))
 
 
 async def ended(up: Tree) -> None:
-    """Ask `hip3 up` to end, and wait until it has drained. Raises RuntimeError when it takes too long."""
+    """Terminate `hip3 up`, and wait until it has drained. Raises RuntimeError when it takes too long."""
     psutil.Process(up.pid).terminate()
     try:
-        await asyncio.to_thread(up.wait, END_S)
+        await asyncio.to_thread(up.wait, END_TIMEOUT_S)
     except psutil.TimeoutExpired:
-        raise RuntimeError(f"`hip3 up` did not end within {END_S:.0f} s") from None
+        raise RuntimeError(f"`hip3 up` did not end within {END_TIMEOUT_S:.0f} s") from None
 
 
 async def until(is_so: Callable[[], object], tree: Tree, what: str) -> str:
-    until_s = time.monotonic() + START_S
+    until_s = time.monotonic() + START_TIMEOUT_S
     while not (value := is_so()):
         tree.must_run()
         if time.monotonic() > until_s:
-            raise RuntimeError(f"not within {START_S:.0f} s: {what}")
+            raise RuntimeError(f"not within {START_TIMEOUT_S:.0f} s: {what}")
         await asyncio.sleep(0.1)
     return str(value)
 

@@ -1,4 +1,4 @@
-"""What the results were measured on, in words."""
+"""A description of the machine, the libraries and the server."""
 
 import platform
 import subprocess
@@ -15,18 +15,18 @@ LIBRARIES = "kombu", "redis", "hiredis", "orjson", "pydantic"
 
 
 def description(peers: Iterable[Peer]) -> dict[str, str]:
-    """Name and value, in the order of telling."""
+    """Names and values, in the order of the page."""
     packages = {f"{peer.package} {_version(peer)}": None for peer in peers if peer.package}
     return {
-        **of_machine(),
+        **machine_description(),
         "server": _server(),
         "peers": ", ".join(packages),
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
 
 
-def of_machine() -> dict[str, str]:
-    """What is so whatever is measured."""
+def machine_description() -> dict[str, str]:
+    """Processor, memory, system and Python, for every benchmark."""
     return {
         "processor": f"{_processor()}, {psutil.cpu_count()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
@@ -49,5 +49,5 @@ def _processor() -> str:
 
 
 def _server() -> str:
-    said = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
-    return " ".join(said.split()[:3]).replace(" server v=", " ")
+    output = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
+    return " ".join(output.split()[:3]).replace(" server v=", " ")

@@ -1,4 +1,4 @@
-"""What a command costs that runs in a process of its own: time, CPU and memory."""
+"""The cost of a command in its own process: time, CPU and memory."""
 
 import os
 import shlex
@@ -17,19 +17,19 @@ class Measured:
     command: str
     wall_s: float
     cpu_s: float
-    """User and system, with what it started and waited for."""
+    """User and system time, with the children that it waited for."""
     peak_mb: float
-    """Of its largest process; never below this one's own, some 50 MB, since a child begins as a copy of its parent."""
+    """Memory of its largest process; at least that of this process, some 50 MB, because a child starts as its copy."""
     exit_code: int
-    said: str
+    output: str
 
     @classmethod
-    def of(cls, name: str, command: Sequence[str], *, log: Path) -> Self:
-        """Run a command to its end. What it says goes to a file."""
+    def from_run(cls, name: str, command: Sequence[str], *, log: Path) -> Self:
+        """Run a command to its end, with its output in `log`."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        output = [(os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
+        redirects = [(os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644), (os.POSIX_SPAWN_DUP2, 1, 2)]
         began_s = time.monotonic()
-        pid = os.posix_spawn(command[0], command, os.environ, file_actions=output)
+        pid = os.posix_spawn(command[0], command, os.environ, file_actions=redirects)
         _, status, used = os.wait4(pid, 0)
         return cls(
             name=name,
@@ -38,7 +38,7 @@ class Measured:
             cpu_s=used.ru_utime + used.ru_stime,
             peak_mb=used.ru_maxrss * 1024 / 1e6,
             exit_code=os.waitstatus_to_exitcode(status),
-            said=log.read_text(errors="replace").strip(),
+            output=log.read_text(errors="replace").strip(),
         )
 
     @property

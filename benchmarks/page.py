@@ -1,4 +1,4 @@
-"""`make bench-page`: what the live page costs, how soon it is there, and that captures are no later for it."""
+"""`make bench-page`: measure the cost of the live page, how soon it shows, and that captures are no later with it."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.machine import of_machine
-from benchmarks.pagefigures import Found, Stretch, section
+from benchmarks.machine import machine_description
+from benchmarks.pagefigures import PageFigures, Stretch, section
 from benchmarks.processes import stray_cores
 from benchmarks.sections import with_section
 from benchmarks.venue import PAGE, venue
@@ -40,8 +40,8 @@ OPENING = """
     const shows = { table: "#market-rows tr", sketch: ".chart .preview path", chart: ".chart .trace" };
     window.shownAtMs = {};
     new MutationObserver((_, seen) => {
-      for (const [name, what] of Object.entries(shows)) {
-        if (document.querySelector(what)) shownAtMs[name] ??= Math.round(performance.now());
+      for (const [name, selector] of Object.entries(shows)) {
+        if (document.querySelector(selector)) shownAtMs[name] ??= Math.round(performance.now());
       }
       if (shownAtMs.table && shownAtMs.chart) seen.disconnect();
     }).observe(document, { subtree: true, childList: true });
@@ -53,32 +53,32 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(help=__doc__)
 def main(
     rounds: Annotated[int, typer.Option(min=1)] = 3,
-    seconds: Annotated[int, typer.Option(min=10, help="of each stretch")] = 40,
-    minutes: Annotated[int, typer.Option(min=0, help="for which memory is looked at")] = 10,
-    publish: Annotated[bool, typer.Option("--publish", help="the section goes into benchmarks/RESULTS.md")] = False,
+    seconds: Annotated[int, typer.Option(min=10, help="seconds of each measurement")] = 40,
+    minutes: Annotated[int, typer.Option(min=0, help="minutes of the memory measurement")] = 10,
+    publish: Annotated[bool, typer.Option("--publish", help="write the section to benchmarks/RESULTS.md")] = False,
 ) -> None:
-    found = Found(of_machine(), stray_cores=stray_cores(1.0))
-    asyncio.run(_run(found, rounds, seconds, minutes))
-    text = section(found)
+    figures = PageFigures(machine_description(), stray_cores=stray_cores(1.0))
+    asyncio.run(_run(figures, rounds, seconds, minutes))
+    text = section(figures)
     Console().print(Markdown(text))
     if publish:
         results = Path(__file__).with_name("RESULTS.md")
         results.write_text(with_section(results.read_text(), text))
 
 
-async def _run(found: Found, rounds: int, seconds: int, minutes: int) -> None:
+async def _run(figures: PageFigures, rounds: int, seconds: int, minutes: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder)
         async with venue(PAGE) as url, _system(url, data_dir) as run:
             for _ in range(rounds):
-                found.rounds.append(await _round(run, data_dir, seconds))
+                figures.rounds.append(await _round(run, data_dir, seconds))
             async with _page(data_dir) as (page, port), watched(port, 1):
                 for _ in range(OPENINGS if PROGRAM else 0):
                     shown, share = await asyncio.to_thread(_opened, port)
-                    found.openings.append(shown)
-                    found.browser_shares.append(share)
+                    figures.openings.append(shown)
+                    figures.browser_shares.append(share)
                 for minute in range(minutes + 1):
-                    found.minutes_mb.append(page.memory_info().rss / 1e6)
+                    figures.minutes_mb.append(page.memory_info().rss / 1e6)
                     await asyncio.sleep(60 if minute < minutes else 0)
 
 
@@ -94,7 +94,7 @@ async def _round(run: RunFile, data_dir: Path, seconds: int) -> list[Stretch]:
 async def _stretch(
     run: RunFile, data_dir: Path, seconds: int, *, page: psutil.Process | None = None, viewers: int | None = None
 ) -> Stretch:
-    feed = next(one for one in psutil.Process(run.pid).children() if one.cmdline()[-2:] == ["-m", "feed"])
+    feed = next(process for process in psutil.Process(run.pid).children() if process.cmdline()[-2:] == ["-m", "feed"])
     since_ms, began_s, feed_s, page_s = wall_ms(), time.monotonic(), _cpu_s(feed), _cpu_s(page)
     ages_ms = []
     for _ in range(seconds):
@@ -111,13 +111,13 @@ async def _stretch(
         late_ms=sorted(late_ms),
         watermark_ages_ms=sorted(ages_ms),
     )
-    told = f"page {shares[0]:.2%}, feed {shares[1]:.2%}, lateness {stretch.late(0.5)} / {stretch.late(0.99)} ms"
-    print(f"{'no page' if viewers is None else f'{viewers} viewers'}: {told} of {len(late_ms)}", flush=True)
+    summary = f"page {shares[0]:.2%}, feed {shares[1]:.2%}, lateness {stretch.late(0.5)} / {stretch.late(0.99)} ms"
+    print(f"{'no page' if viewers is None else f'{viewers} viewers'}: {summary} of {len(late_ms)}", flush=True)
     return stretch
 
 
 def _opened(port: int) -> tuple[dict[str, int], float]:
-    """How soon a browser that has never been here shows what, and how busy its main thread is from then on."""
+    """Open the page in a browser without a cache: ms until each part shows, then the load of its main thread."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, browser(Path(folder)) as tab:
         tab.size(1440, 900)
         tab.send("Page.addScriptToEvaluateOnNewDocument", source=OPENING)
@@ -133,12 +133,12 @@ def _opened(port: int) -> tuple[dict[str, int], float]:
 
 
 def _busy_s(tab: Tab) -> float:
-    metrics = {one["name"]: one["value"] for one in tab.send("Performance.getMetrics")["metrics"]}
+    metrics = {metric["name"]: metric["value"] for metric in tab.send("Performance.getMetrics")["metrics"]}
     return float(metrics["TaskDuration"])
 
 
 def _lateness(data_dir: Path) -> list[tuple[int, int]]:
-    """Of all captures so far, with when they were due."""
+    """Pairs (lateness, due time) in ms of all captures so far."""
     records = [orjson.loads(line) for path in data_dir.glob("followups_*") for line in path.read_bytes().splitlines()]
     return [(record["captured_at_ms"] - record["due_at_ms"], record["due_at_ms"]) for record in records]
 
@@ -150,7 +150,7 @@ def _watermark_age_ms(run: RunFile) -> int:
 
 @asynccontextmanager
 async def _system(venue_url: str, data_dir: Path) -> AsyncIterator[RunFile]:
-    """Once it has captured something."""
+    """A running `hip3 up` that has captured a follow-up."""
     options = ("--venue", venue_url, "--data-dir", str(data_dir), "--no-flower", "--no-page")
     with (data_dir / "up.txt").open("w") as log:
         up = await asyncio.create_subprocess_exec(*HIP3, "up", *options, stdout=log)
@@ -166,7 +166,7 @@ async def _system(venue_url: str, data_dir: Path) -> AsyncIterator[RunFile]:
 
 @asynccontextmanager
 async def _page(data_dir: Path) -> AsyncIterator[tuple[psutil.Process, int]]:
-    """`hip3 page` over the running system, and its port."""
+    """A `hip3 page` for the running system: its process and its port."""
     environment = os.environ | {"HIP3_DATA_DIR": str(data_dir), "HIP3_PAGE_PORT": "0"}
     page = await asyncio.create_subprocess_exec(*HIP3, "page", env=environment, stdout=asyncio.subprocess.PIPE)
     try:

@@ -12,14 +12,14 @@ from matplotlib.ticker import NullFormatter
 from benchmarks.figures import LATE_MS, Figures
 from benchmarks.schedule import rate_of
 
-mpl.rcParams["svg.fonttype"] = "none"  # text as text: small, and searched for
+mpl.rcParams["svg.fonttype"] = "none"  # text as text: smaller, and searchable
 mpl.rcParams["svg.hashsalt"] = "hip3"
 COLOURS = {"ours": "black", "ours -E, Flower": "grey"}
 OTHERS = "C0", "C1", "C2", "C3", "C4", "C5", "C6"
 
 
 def plot(runs: Sequence[Figures], path: Path) -> None:
-    """Write an SVG."""
+    """Write the picture as SVG."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     together, ramp = figure.subplots(1, 2)
     peers = dict.fromkeys(run.peer for run in runs)
@@ -41,10 +41,10 @@ def _bars(axes: Axes, runs: Sequence[Figures], colours: dict[str, str]) -> None:
         late = {
             name: [r.outcome.read_ms.p99 for r in runs if (r.peer, r.workload) == (peer, name)] for name in workloads
         }
-        at = [at for at, name in enumerate(workloads) if late[name]]
-        heights = [median(late[workloads[where]]) for where in at]
-        axes.bar([where + number * width for where in at], heights, width, label=peer, color=colours[peer])
-    axes.set_xticks([at + 0.4 - width / 2 for at in range(len(workloads))], workloads)
+        position = [position for position, name in enumerate(workloads) if late[name]]
+        heights = [median(late[workloads[position]]) for position in position]
+        axes.bar([position + number * width for position in position], heights, width, label=peer, color=colours[peer])
+    axes.set_xticks([position + 0.4 - width / 2 for position in range(len(workloads))], workloads)
     axes.set(ylabel="p99 lateness at read done, ms", title="Captures that fall due together, or one by one")
     axes.legend(fontsize="small")
 

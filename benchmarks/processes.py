@@ -1,4 +1,4 @@
-"""Processes of a run: started in sessions of their own, measured with their children, ended by their ids."""
+"""Processes of a run: started in their own sessions, measured with their children, ended by their ids."""
 
 import os
 import sys
@@ -11,26 +11,26 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parent.parent
-PATIENCE_S = 10
+END_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """In MB, summed over processes."""
+    """Memory in MB, summed over processes."""
 
     now: float
     peak: float
-    """The sum of each one's highest; what they share counts in each."""
+    """Sum of the highest RSS of each process; shared pages count in each."""
     unique: float
-    """What would be free if they ended."""
+    """Memory that would be freed if the processes ended."""
 
 
 class Tree:
-    """A process and whatever it started."""
+    """A process and its descendants."""
 
     def __init__(self, command: Sequence[str], *, env: dict[str, str], log: Path, cwd: Path = ROOT) -> None:
         with log.open("ab") as out:
-            # A Ctrl-C is for the benchmark alone, which then ends its processes in order.
+            # A Ctrl-C reaches only the benchmark, which then ends its processes cleanly.
             self._root = psutil.Popen(command, cwd=cwd, env=env, stdout=out, stderr=out, start_new_session=True)
         self._log = log
 
@@ -50,7 +50,7 @@ class Tree:
         self._root.wait(timeout_s)
 
     def cpu_s(self) -> float:
-        """User and system, of children that have ended too."""
+        """User and system seconds, including children that have ended."""
         return sum(map(_cpu_with_ended_s, self._living()))
 
     def memory(self) -> Memory:
@@ -63,17 +63,17 @@ class Tree:
         return Memory(now / 1e6, sum(map(_peak_bytes, living)) / 1e6, unique / 1e6)
 
     def end(self) -> None:
-        """Ask the root to end, then make sure of everyone."""
-        everyone = list(self._living())
+        """Terminate the root; kill what is left after a timeout."""
+        processes = list(self._living())
         with suppress(psutil.NoSuchProcess):
             self._root.terminate()
         with suppress(psutil.TimeoutExpired):
-            self._root.wait(PATIENCE_S)
-        _, living = psutil.wait_procs(everyone, timeout=1)
+            self._root.wait(END_TIMEOUT_S)
+        _, living = psutil.wait_procs(processes, timeout=1)
         for process in living:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(living, timeout=PATIENCE_S)
+        psutil.wait_procs(living, timeout=END_TIMEOUT_S)
 
     def _living(self) -> Iterator[psutil.Process]:
         with suppress(psutil.NoSuchProcess):
@@ -94,13 +94,13 @@ def started(
 
 
 def busy_s() -> float:
-    """CPU time that this machine has spent on anything, or had taken from it, since it started."""
+    """CPU seconds that this machine has used, or lost to its host, since it started."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 
 
 def stray_cores(seconds: float) -> float:
-    """How many cores others use, as seen for a while."""
+    """Number of cores that other processes use, measured for some seconds."""
     before, began_s = busy_s(), time.monotonic()
     own = sum(os.times()[:2])
     time.sleep(seconds)
@@ -108,11 +108,11 @@ def stray_cores(seconds: float) -> float:
 
 
 def cpu_s(process: psutil.Process) -> float:
-    """User and system, of the process alone. Raises psutil.Error or OSError when it has gone."""
+    """User and system seconds of a process without its children. Raises psutil.Error or OSError when it has ended."""
     if sys.platform != "linux":
         times = process.cpu_times()
         return float(times.user + times.system)
-    # The clock of another process, as clock_getcpuclockid(3) has it: ns, where the files under /proc tell 10 ms.
+    # The CPU clock of another process, see clock_getcpuclockid(3): in ns, while the files under /proc have 10 ms.
     return time.clock_gettime((~process.pid << 3) | 2)
 
 

@@ -1,8 +1,8 @@
-"""`make bench-product`: measure what the whole product uses at live size, and how late it is, against a budget.
+"""`make bench-product`: compare CPU, memory and lateness of the whole product at live size with a budget.
 
-Runs `hip3 up` and a venue twice: 150 markets with 450 frames and 3 signals a second, then with 100 markets that move
-within 50 ms every 6 s besides. With --label the figures are kept in benchmarks/product.jsonl, and benchmarks/PRODUCT.md
-shows all labels side by side; without, they are only printed. Ctrl-C ends all that was started.
+Runs `hip3 up` and a venue twice: 150 markets with 450 frames and 3 signals per second, then also with 100 markets that
+move within 50 ms every 6 s. With --label, the figures are added to benchmarks/product.jsonl, and benchmarks/PRODUCT.md
+shows all labels side by side; without, they are only printed. Ctrl-C ends all processes.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from benchmarks.checkout import Checkout
 from benchmarks.footprint import ALL
 from benchmarks.productfigures import Stretch
 from benchmarks.productpage import markdown
-from benchmarks.productrun import Wanted, measured
+from benchmarks.productrun import Options, measured
 from benchmarks.venue import LOADS
 from hip3_tasks.settings import PREFIX
 
@@ -36,29 +36,31 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(help=__doc__)
 def main(
-    label: Annotated[str, typer.Option(help="a column of the table, as in before; without it nothing is kept")] = "",
-    seconds: Annotated[int, typer.Option(min=1, help="of each run, after it has settled")] = 120,
-    settle: Annotated[int, typer.Option(min=0, metavar="SECONDS", help="before, while processes start")] = 20,
+    label: Annotated[str, typer.Option(help="column of the table, such as before; without it no figure is kept")] = "",
+    seconds: Annotated[int, typer.Option(min=1, help="length of each run, after it has settled")] = 120,
+    settle: Annotated[
+        int, typer.Option(min=0, metavar="SECONDS", help="time before the measurement, while processes start")
+    ] = 20,
     rounds: Annotated[int, typer.Option(min=1, help="runs of each load; the table has medians")] = 1,
-    viewers: Annotated[int, typer.Option(min=0, help="who look at the page")] = 3,
+    viewers: Annotated[int, typer.Option(min=0, help="number of viewers of the page")] = 3,
     load: Annotated[str, typer.Option(help=f"only one of {', '.join(LOADS)}")] = "",
     checkout: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="measure the product of this folder, which has a .venv")
+        Path | None, typer.Option(metavar="DIR", help="measure the product of this directory, which has a .venv")
     ] = None,
-    cores: Annotated[int, typer.Option(min=1, help="that all processes share")] = 2,
-    keep: Annotated[Path, typer.Option(help=f"where the figures are kept, and {PAGE} beside it")] = KEPT,
+    cores: Annotated[int, typer.Option(min=1, help="number of cores that all processes share")] = 2,
+    keep: Annotated[Path, typer.Option(help=f"file of the figures; {PAGE} is written to its directory")] = KEPT,
 ) -> None:
     if load and load not in LOADS:
         raise typer.BadParameter(f"expected {' or '.join(LOADS)}, was {load}", param_hint="--load")
-    wanted = Wanted(label=label or "now", seconds=seconds, settling_s=settle, viewers=viewers)
+    options = Options(label=label or "now", seconds=seconds, settling_s=settle, viewers=viewers)
     source = _checkout(checkout)
     _prepare(cores)
     stretches = []
     try:
-        for stretch in _measured(source, [load] if load else list(LOADS), rounds, wanted):
+        for stretch in _measured(source, [load] if load else list(LOADS), rounds, options):
             stretches.append(stretch)
             if label:
-                keep_one(stretch, keep)
+                add_kept(stretch, keep)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except RuntimeError as error:
@@ -67,8 +69,8 @@ def main(
     Console().print(Markdown(markdown(all_kept(keep) if label else stretches)))
 
 
-def keep_one(stretch: Stretch, keep: Path) -> None:
-    """Add a stretch to those that are kept, and show them all on the page beside them."""
+def add_kept(stretch: Stretch, keep: Path) -> None:
+    """Append a stretch to the file, and write the page beside it with all stretches."""
     with keep.open("ab") as file:
         file.write(orjson.dumps(stretch) + b"\n")
     keep.with_name(PAGE).write_text(markdown(all_kept(keep)))
@@ -80,18 +82,18 @@ def all_kept(keep: Path) -> list[Stretch]:
     return [adapter.validate_json(line) for line in keep.read_bytes().splitlines()]
 
 
-def _measured(source: Checkout, loads: Sequence[str], rounds: int, wanted: Wanted) -> Iterator[Stretch]:
-    """Run each load in turn; stderr shows how far it is."""
+def _measured(source: Checkout, loads: Sequence[str], rounds: int, options: Options) -> Iterator[Stretch]:
+    """Run each load in turn, with progress on stderr."""
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task("")
         for number, load in product(range(1, rounds + 1), loads):
             name = f"{load}, round {number} of {rounds}"
 
-            def tell(what: str, name: str = name) -> None:
-                progress.update(task, description=f"{name}: {what}")
+            def show(step: str, name: str = name) -> None:
+                progress.update(task, description=f"{name}: {step}")
 
-            stretch = asyncio.run(measured(source, load, wanted, tell=tell))
+            stretch = asyncio.run(measured(source, load, options, show=show))
             console.print(f"{name}: {summary(stretch)}", highlight=False)
             yield stretch
 
@@ -105,13 +107,13 @@ def summary(stretch: Stretch) -> str:
 
 def _checkout(root: Path | None) -> Checkout:
     try:
-        return Checkout.of(root)
+        return Checkout.from_root(root)
     except FileNotFoundError as error:
         raise typer.BadParameter(str(error), param_hint="--checkout") from None
 
 
 def _prepare(cores: int) -> None:
-    """Limit this process, and all that it starts, to some cores; drop the user's settings; end in order."""
+    """Limit this process and its children to some cores, drop the user's settings, and end cleanly on SIGTERM."""
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     if hasattr(os, "sched_setaffinity"):

@@ -13,7 +13,7 @@ DAY_S = 86_400
 
 
 class Span(NamedTuple):
-    """Instants from the first to before the second."""
+    """The instants from `since_ms` to before `until_ms`."""
 
     since_ms: int
     until_ms: int
@@ -24,29 +24,29 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delays:
-    """How late it was, in ms: captures after they were due, signals after their instant."""
+    """Delays in ms: of captures after their due time, and of signals after their own time."""
 
     signals: int
     captures: int
     missed: int
-    """How many of the captures were missed."""
+    """Number of the captures that were missed."""
     unseen: int
-    """Signals or captures that the watcher did not see; 0 in a good run."""
+    """Signals and captures that the watcher did not see; normally 0."""
     read_ms: Quantiles
-    """`captured_at_ms − due_at_ms`: the state had been read."""
+    """`captured_at_ms − due_at_ms`, until the state was read."""
     durable_ms: Quantiles
-    """The capture had left the pending set, which is after its line was synced."""
+    """Until the capture had left the pending set, which follows the sync of its line."""
     written_ms: Quantiles
-    """The signal's line was in its file."""
+    """Until the signal's line was in its file."""
     queued_ms: Quantiles
-    """The signal's tasks were in the queue, after its line was synced."""
+    """Until the signal's tasks were in the queue, which follows the sync of its line."""
     looks_ms: Quantiles
-    """The pauses of the watcher: how much too late it may have seen."""
+    """The pauses between looks of the watcher, which are its error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """The product under one load for a while."""
+    """One measurement of the product under one load."""
 
     label: str
     load: str
@@ -56,14 +56,14 @@ class Stretch:
     commit: str
     machine: dict[str, str]
     usages: dict[str, Usage]
-    """By role, and of all."""
+    """The usage of each role, and of all roles together."""
     beside: dict[str, float]
-    """CPU of what is not the product, as a share of a core."""
+    """CPU of the processes that are not the product, as a share of one core."""
     stray_cores: float
-    """Cores that others used before it began."""
+    """Cores used by other processes before the start."""
     frames_per_s: float
     redis_mb: float
-    """The most that the server's data has taken, by its own count."""
+    """The largest size of the server's data, as the server reports it."""
     files_mb_a_day: dict[str, float]
     delays: Delays
 
@@ -75,23 +75,23 @@ def delays(
     fresh = [signal for signal in signals if signal.timestamp_ms in span]
     due = [record for record in outcomes if record.due_at_ms in span]
     left_ms = [(_left_at_ms(record, sightings), record.due_at_ms) for record in due]
-    written_ms = [(sightings.written_at_ms.get(one.signal_id), one.timestamp_ms) for one in fresh]
-    queued_ms = [(sightings.queued_at_ms.get(one.signal_id), one.timestamp_ms) for one in fresh]
+    written_ms = [(sightings.written_at_ms.get(signal.signal_id), signal.timestamp_ms) for signal in fresh]
+    queued_ms = [(sightings.queued_at_ms.get(signal.signal_id), signal.timestamp_ms) for signal in fresh]
     return Delays(
         signals=len(fresh),
         captures=len(due),
         missed=sum(isinstance(record, Missed) for record in due),
         unseen=sum(at_ms is None for at_ms, _ in [*left_ms, *written_ms, *queued_ms]),
-        read_ms=Quantiles.of(record.captured_at_ms - record.due_at_ms for record in due),
-        durable_ms=Quantiles.of(_gone(left_ms)),
-        written_ms=Quantiles.of(_gone(written_ms)),
-        queued_ms=Quantiles.of(_gone(queued_ms)),
-        looks_ms=Quantiles.of(sightings.pauses_ms()),
+        read_ms=Quantiles.from_values(record.captured_at_ms - record.due_at_ms for record in due),
+        durable_ms=Quantiles.from_values(_differences_ms(left_ms)),
+        written_ms=Quantiles.from_values(_differences_ms(written_ms)),
+        queued_ms=Quantiles.from_values(_differences_ms(queued_ms)),
+        looks_ms=Quantiles.from_values(sightings.pauses_ms()),
     )
 
 
 def mb_a_day(before: Mapping[str, int], after: Mapping[str, int], *, seconds: float) -> dict[str, float]:
-    """Growth of bytes by name, as if it went on for a day."""
+    """Growth by name, extrapolated to a day, in MB."""
     return {name: (after[name] - before[name]) / seconds * DAY_S / 1e6 for name in after}
 
 
@@ -100,5 +100,5 @@ def _left_at_ms(record: Followup | Missed, sightings: Sightings) -> float | None
     return sightings.left_at_ms(member, not_before_ms=max(record.due_at_ms, record.captured_at_ms))
 
 
-def _gone(seen: Iterable[tuple[float | None, int]]) -> list[float]:
+def _differences_ms(seen: Iterable[tuple[float | None, int]]) -> list[float]:
     return [at_ms - since_ms for at_ms, since_ms in seen if at_ms is not None]

@@ -1,9 +1,9 @@
-"""The published query of edge retention as a plain polars script, in the form that is fastest: lazy, over all days at
-once, collected by the streaming engine, so that only the columns it names are ever in memory.
+"""The published query of edge retention as a plain polars script in its fastest form: lazy, over all days at once,
+collected by the streaming engine, so that only the columns it names are in memory.
 
     python -m benchmarks.published_query DIR
 
-It takes `.jsonl` where there is any, else `.parquet`, and prints what its table comes to.
+Reads the `.jsonl` files, or the `.parquet` files where there are none, and prints the means.
 """
 
 import sys
@@ -13,7 +13,7 @@ import polars as pl
 
 
 def retention(signals: pl.LazyFrame, followups: pl.LazyFrame) -> pl.LazyFrame:
-    """The share of its edge that each signal had left after 1, 3 and 5 s; word for word as published."""
+    """The share of its edge that each signal keeps after 1, 3 and 5 s; word for word as published."""
     joined = followups.join(signals, on="signal_id")
     return (
         joined.group_by("signal_id")
@@ -38,9 +38,9 @@ def scan(directory: Path, kind: str) -> pl.LazyFrame:
 
 
 def main(directory: Path) -> None:
-    found = retention(scan(directory, "signals"), scan(directory, "followups")).collect(engine="streaming")
-    means = found.select(pl.col("retention_1s", "retention_3s", "retention_5s").mean().round(4))
-    print(f"{len(found):,} signals, mean retention {means.row(0)}")
+    retained = retention(scan(directory, "signals"), scan(directory, "followups")).collect(engine="streaming")
+    means = retained.select(pl.col("retention_1s", "retention_3s", "retention_5s").mean().round(4))
+    print(f"{len(retained):,} signals, mean retention {means.row(0)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Publishes a run's signals through one peer, each at its instant: `python -m benchmarks.publisher PEER`.
 
-A process of its own, with nothing else to do; where its instants slip, `publisher.json` shows it.
+Runs in its own process; `publisher.json` shows how late its calls were.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ HOUR_MS = 3_600_000
 
 
 def main(peer: str) -> None:
-    """Publish the signals of the data directory, then let the peer finish what it does in this process."""
+    """Publish the signals of the data directory, then wait for the peer's work in this process."""
     module = importlib.import_module(f"benchmarks.peers.{peer}")
     soon_ms = time.time_ns() // 1_000_000 + HOUR_MS
     signals = signals_since(settings.load().data_dir, soon_ms - 2 * HOUR_MS, until_ms=soon_ms)
     gc.collect()
-    gc.freeze()  # or the plan, which no feed would hold, is searched again and again
+    gc.freeze()  # otherwise each collection scans the plan, which a feed does not hold
     asyncio.run(_publish(module, signals))
 
 
@@ -42,31 +42,31 @@ async def _publish(module: Any, signals: Sequence[Signal]) -> None:
 async def paced(
     publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal], *, lull_ms: float
 ) -> list[tuple[int, ...]]:
-    """Call `publish` with all whose instant has come, when no more have come for so long, or `MAX_LULLS` times that.
+    """Call `publish` with the signals so far after `lull_ms` without another signal, or after MAX_LULLS times that.
 
-    Returns of each call the first signal's instant in ms, how many signals, begin and end in ns, and CPU in ns.
+    Returns for each call: time of its first signal in ms, number of signals, start and end in ns, CPU in ns.
     """
-    calls, at = [], 0
-    while at < len(signals):
-        if (wait_s := _begin_ms(signals, at, lull_ms) / 1000 - time.time()) > 0:
+    calls, position = [], 0
+    while position < len(signals):
+        if (wait_s := _begin_ms(signals, position, lull_ms) / 1000 - time.time()) > 0:
             await asyncio.sleep(wait_s)
             continue
-        end, now_ms = at, time.time_ns() / 1e6
-        while end < min(len(signals), at + MAX_ADDED) and signals[end].timestamp_ms <= now_ms:
+        end, now_ms = position, time.time_ns() / 1e6
+        while end < min(len(signals), position + MAX_ADDED) and signals[end].timestamp_ms <= now_ms:
             end += 1
         begun_ns, cpu_ns = time.time_ns(), time.process_time_ns()
-        done = publish(signals[at:end])
+        done = publish(signals[position:end])
         if inspect.isawaitable(done):
             await done
         calls.append(
-            (signals[at].timestamp_ms, end - at, begun_ns, time.time_ns(), time.process_time_ns() - cpu_ns),
+            (signals[position].timestamp_ms, end - position, begun_ns, time.time_ns(), time.process_time_ns() - cpu_ns),
         )
-        at = end
+        position = end
     return calls
 
 
 def _begin_ms(signals: Sequence[Signal], first: int, lull_ms: float) -> float:
-    """When the feed would publish a signal, and those that come right after it."""
+    """When the feed would publish the signal `first` and those that follow it at once."""
     first_ms = last_ms = signals[first].timestamp_ms
     latest_ms = first_ms + MAX_LULLS * lull_ms
     for signal in signals[first + 1 : first + MAX_ADDED]:

@@ -1,7 +1,7 @@
-"""`make bench-report`: `hip3 report` and the published query, over the JSONL of a large history and over its Parquet.
+"""`make bench-report`: measure `hip3 report` and the published query on the JSONL and the Parquet of a large history.
 
-DIR holds the history; where it has none yet, one is made first. Runs in `.venv`, which has what the report needs;
-`.venv-bench` is for other queues. Takes some 20 GB of disk.
+DIR holds the history; an empty DIR gets a simulated history first. Runs in `.venv`, which has the packages of the
+report. Needs some 20 GB of disk.
 """
 
 import os
@@ -17,18 +17,18 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
-from benchmarks.machine import of_machine
+from benchmarks.machine import machine_description
 from benchmarks.measured import Measured
 from benchmarks.processes import stray_cores
-from benchmarks.reportpage import Found, section
+from benchmarks.reportpage import ReportFigures, section
 from benchmarks.sections import with_section
 
 HERE = Path(__file__).parent
 HIP3 = str(Path(sys.executable).with_name("hip3"))
 QUERY = sys.executable, "-m", "benchmarks.published_query"
 LIBRARIES = "polars", "numpy", "orjson"
-LISTENING_S = 1.0
-SAID_LINES = 12
+STRAY_CORES_S = 1.0
+OUTPUT_LINES = 12
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -36,32 +36,30 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(help=__doc__)
 def main(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]")] = Path("build/bench-report/history"),
-    signals: Annotated[int, typer.Option(min=1, help="of a history that is made")] = 4_402_100,
-    hours: Annotated[float, typer.Option(help="of a history that is made")] = 48.4,
+    signals: Annotated[int, typer.Option(min=1, help="signals of a simulated history")] = 4_402_100,
+    hours: Annotated[float, typer.Option(help="hours of a simulated history")] = 48.4,
     compacted: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="the same history, compacted; default: that is done here")
+        Path | None, typer.Option(metavar="DIR", help="the same history, compacted; by default it is compacted here")
     ] = None,
-    repeat: Annotated[int, typer.Option(min=1, help="rounds")] = 3,
-    out: Annotated[Path, typer.Option(help="where pages, logs and the section are written")] = Path(
-        "build/bench-report"
-    ),
-    publish: Annotated[bool, typer.Option("--publish", help="the section goes into benchmarks/RESULTS.md too")] = False,
+    repeat: Annotated[int, typer.Option(min=1, help="number of rounds")] = 3,
+    out: Annotated[Path, typer.Option(help="directory of pages, logs and the section")] = Path("build/bench-report"),
+    publish: Annotated[bool, typer.Option("--publish", help="also write the section to benchmarks/RESULTS.md")] = False,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     console = Console()
-    if not _bytes_of(directory, "jsonl"):
+    if not _size(directory, "jsonl"):
         _made(directory, signals, hours, out)
-    found = Found(_lines_of(directory, "signals"), of_machine() | {"libraries": _libraries()})
-    found.jsonl_bytes = _bytes_of(directory, "jsonl")
+    figures = ReportFigures(_count_lines(directory, "signals"), machine_description() | {"libraries": _libraries()})
+    figures.jsonl_bytes = _size(directory, "jsonl")
     with nullcontext(compacted) if compacted else _linked(directory) as parquet:
         for _ in range(repeat):
             for name, command, read in _steps(directory, parquet, out):
-                found.runs.append(_run(name, command, read, found, console, out))
-        found.parquet_bytes = _bytes_of(parquet, "parquet")
-    text = section(found)
+                figures.runs.append(_run(name, command, read, figures, console, out))
+        figures.parquet_bytes = _size(parquet, "parquet")
+    text = section(figures)
     (out / "REPORT.md").write_text(text)
     console.print(Markdown(text))
-    if found.failed():
+    if figures.failed():
         raise typer.Exit(1)
     if publish:
         page = HERE / "RESULTS.md"
@@ -69,37 +67,39 @@ def main(
 
 
 def _steps(directory: Path, compacted: Path, out: Path) -> Iterator[tuple[str, Sequence[str], Path]]:
-    """Name, command, and what it reads; what needs the Parquet only once there is some."""
+    """Name, command and input directory of each step; the steps on Parquet once there is Parquet."""
 
     def report(data: Path, name: str) -> tuple[str, ...]:
         return HIP3, "report", str(data), "--html", str(out / f"{name}.html"), "--json-out", str(out / f"{name}.json")
 
     yield "published query, JSONL", (*QUERY, str(directory)), directory
     yield "hip3 report, JSONL", report(directory, "jsonl"), directory
-    if not _bytes_of(compacted, "parquet"):
+    if not _size(compacted, "parquet"):
         yield "hip3 compact", (HIP3, "compact", str(compacted), "--delete"), compacted
-    if _bytes_of(compacted, "parquet"):
+    if _size(compacted, "parquet"):
         yield "published query, Parquet", (*QUERY, str(compacted)), compacted
         yield "hip3 report, Parquet", report(compacted, "parquet"), compacted
 
 
-def _run(name: str, command: Sequence[str], read: Path, found: Found, console: Console, out: Path) -> Measured:
+def _run(
+    name: str, command: Sequence[str], read: Path, figures: ReportFigures, console: Console, out: Path
+) -> Measured:
     _warm(read)
-    found.stray_cores.append(stray_cores(LISTENING_S))
-    run = Measured.of(name, command, log=out / "command.log")
+    figures.stray_cores.append(stray_cores(STRAY_CORES_S))
+    run = Measured.from_run(name, command, log=out / "command.log")
     if run.is_done:
-        told = f"{name}: {run.wall_s:.1f} s, CPU {run.cpu_s:.1f} s, {run.peak_mb:,.0f} MB"
-        console.print(told, markup=False, soft_wrap=True)
+        message = f"{name}: {run.wall_s:.1f} s, CPU {run.cpu_s:.1f} s, {run.peak_mb:,.0f} MB"
+        console.print(message, markup=False, soft_wrap=True)
     else:
-        tail = "\n".join(run.said.splitlines()[-SAID_LINES:])
-        told = f"{name}: failed with {run.exit_code}: {run.command}\n{tail}"
-        console.print(told, style="red", markup=False, soft_wrap=True)
+        tail = "\n".join(run.output.splitlines()[-OUTPUT_LINES:])
+        message = f"{name}: failed with {run.exit_code}: {run.command}\n{tail}"
+        console.print(message, style="red", markup=False, soft_wrap=True)
     return run
 
 
 @contextmanager
 def _linked(directory: Path) -> Iterator[Path]:
-    """The same files in another directory, to be compacted there: links, so that nothing is copied or lost."""
+    """A directory of links to the same files, to compact there: nothing is copied, and the originals stay."""
     linked = directory.with_name(f"{directory.name}.compacted")
     shutil.rmtree(linked, ignore_errors=True)
     linked.mkdir()
@@ -114,9 +114,9 @@ def _linked(directory: Path) -> Iterator[Path]:
 def _made(directory: Path, signals: int, hours: float, out: Path) -> None:
     command = (sys.executable, "-m", "simulator.history", str(directory))
     size = ("--signals", str(signals), "--hours", str(hours))
-    made = Measured.of("history", (*command, *size), log=out / "command.log")
+    made = Measured.from_run("history", (*command, *size), log=out / "command.log")
     if not made.is_done:
-        raise typer.BadParameter(made.said)
+        raise typer.BadParameter(made.output)
 
 
 def _warm(directory: Path) -> None:
@@ -127,7 +127,7 @@ def _warm(directory: Path) -> None:
                 pass
 
 
-def _lines_of(directory: Path, kind: str) -> int:
+def _count_lines(directory: Path, kind: str) -> int:
     total = 0
     for path in directory.glob(f"{kind}_*.jsonl"):
         with path.open("rb") as file:
@@ -136,7 +136,7 @@ def _lines_of(directory: Path, kind: str) -> int:
     return total
 
 
-def _bytes_of(directory: Path, suffix: str) -> int:
+def _size(directory: Path, suffix: str) -> int:
     return sum(path.stat().st_size for path in directory.glob(f"*.{suffix}"))
 
 

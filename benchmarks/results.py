@@ -1,4 +1,4 @@
-"""The runs as a Markdown page: ratios first, then every figure, then what was run and on what."""
+"""The runs as a Markdown page: ratios first, then all figures, then configurations and load of the machine."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -12,11 +12,11 @@ from benchmarks.trial import QUIET_CORES
 OURS = "ours"
 
 NOTES = f"""\
-Lateness is that of a capture, taken **when the market state has been read** unless it says start; medians over the
-repeats, with the range in brackets. `x` is the ratio to ours of the same round. CPU is µs a capture (publish / workers
-/ server) beyond what is used while idle. A rate is sustained when p99 is at most {LATE_MS:.0f} ms, and nothing is lost,
-early or wrong, in every try; the publisher, the server and the workers share the cores. Only ratios are claims: times
-are this machine's.
+Lateness of a capture is measured **when the market state has been read**, or, in the columns *start*, when its job
+starts; medians over the repeats, with the range in brackets. `x` is the ratio to `ours` in the same round. CPU is µs
+per capture (publish / workers / server), less the CPU of an idle system. A rate is sustained when, in every try, p99 is
+at most {LATE_MS:.0f} ms and nothing is lost, early or wrong. Publisher, server and workers share the cores. Only ratios
+carry over to other machines.
 """
 
 
@@ -49,7 +49,7 @@ def _page(runs: Sequence[Figures], machine: dict[str, str]) -> Iterator[str]:
 
 
 def _overview(runs: Sequence[Figures], workloads: Sequence[str]) -> Iterator[str]:
-    """p99 and its ratio to ours, and the rate each sustains."""
+    """The p99 of each peer, its ratio to `ours`, and the rate that it sustains."""
     yield from _head("", *(f"{name}, p99 ms" for name in workloads), "sustained signals/s")
     for peer in _ordered(run.peer for run in runs):
         cells = []
@@ -68,13 +68,13 @@ def _details(runs: Sequence[Figures]) -> Iterator[str]:
         *("early", "wrong", "lost", "twice", "CPU", "idle cores", "workers MB", "server MB", "call begun / done p99"),
     )
     for peer in _ordered(run.peer for run in runs):
-        these = [run for run in runs if run.peer == peer]
+        of_peer = [run for run in runs if run.peer == peer]
 
-        def mid(of: Callable[[Figures], float], these: Sequence[Figures] = these) -> float:
-            return median(map(of, these))
+        def mid(figure: Callable[[Figures], float], of_peer: Sequence[Figures] = of_peer) -> float:
+            return median(map(figure, of_peer))
 
         cpu = [mid(lambda r: r.cost.publish_us), mid(lambda r: r.cost.worker_us), mid(lambda r: r.cost.server_us)]
-        flower = [run.cost.flower_us for run in these if run.cost.flower_us is not None]
+        flower = [run.cost.flower_us for run in of_peer if run.cost.flower_us is not None]
         late = (
             mid(lambda r: r.outcome.start_ms.p50),
             mid(lambda r: r.outcome.start_ms.p99),
@@ -84,9 +84,9 @@ def _details(runs: Sequence[Figures]) -> Iterator[str]:
         yield _row(
             peer,
             *(f"{ms:.1f}" for ms in late),
-            _range(run.outcome.read_ms.p99 for run in these),
-            f"{max(run.outcome.read_ms.max for run in these):.1f}",
-            *(str(sum(number)) for number in zip(*(_wrongs(run) for run in these), strict=True)),
+            _range(run.outcome.read_ms.p99 for run in of_peer),
+            f"{max(run.outcome.read_ms.max for run in of_peer):.1f}",
+            *(str(sum(number)) for number in zip(*(_wrongs(run) for run in of_peer), strict=True)),
             " / ".join(f"{us:.0f}" for us in cpu) + (f" + Flower {median(flower):.0f}" if flower else ""),
             f"{mid(lambda r: r.cost.idle_cores):.2f}",
             f"{mid(lambda r: r.cost.worker_mb):.0f}, unique {mid(lambda r: r.cost.worker_unique_mb):.0f}",
@@ -98,7 +98,7 @@ def _details(runs: Sequence[Figures]) -> Iterator[str]:
 
 
 def _memory(run: Figures) -> Iterator[str]:
-    """What only long runs and large heaps show."""
+    """Memory per pending capture, and memory by minute, for the runs that have them."""
     if "pending" in run.workload:
         grown = run.cost.worker_mb - run.cost.worker_before_mb, run.cost.server_mb - run.cost.server_before_mb
         each = (round(mb * 1e6 / run.outcome.captures) for mb in grown)
@@ -128,9 +128,9 @@ def _noise(runs: Sequence[Figures]) -> Iterator[str]:
     loud = sum(stray > QUIET_CORES for stray in before)
     load = [run.machine.load_average for run in runs]
     yield f"Cores used by others: before the runs median {median(before):.2f}, most {max(before):.2f};"
-    yield f"during them median {median(during):.2f}, most {max(during):.2f} (what the kernel does for all is in it)."
-    yield f"Load average before the runs, each the trace of the last: median {median(load):.2f}, most {max(load):.2f}."
-    yield f"{loud or 'No'} run{'' if loud == 1 else 's'} began with more than {QUIET_CORES} cores in use by others."
+    yield f"during them median {median(during):.2f}, most {max(during):.2f} (this includes the work of the kernel)."
+    yield f"Load average before the runs, raised by earlier runs: median {median(load):.2f}, most {max(load):.2f}."
+    yield f"{loud or 'No'} run{'' if loud == 1 else 's'} began while others used more than {QUIET_CORES} cores."
 
 
 def _ratio(runs: Sequence[Figures], of_peer: Sequence[Figures]) -> str:
@@ -150,10 +150,10 @@ def _lowest(runs: Sequence[Figures]) -> int:
 
 
 def _range(values: Iterable[float]) -> str:
-    these = sorted(values)
-    if len(these) < 2:
-        return f"{these[0]:.1f}" if these else ""
-    return f"{median(these):.1f} ({these[0]:.1f}-{these[-1]:.1f})"
+    ordered = sorted(values)
+    if len(ordered) < 2:
+        return f"{ordered[0]:.1f}" if ordered else ""
+    return f"{median(ordered):.1f} ({ordered[0]:.1f}-{ordered[-1]:.1f})"
 
 
 def _head(*cells: str) -> Iterator[str]:

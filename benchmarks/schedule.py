@@ -1,4 +1,4 @@
-"""What is run, in which order: peers take turns, so that drift of the machine hits all alike."""
+"""The order of the runs: peers take turns, so that a drift of the machine affects all alike."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +17,13 @@ STEADY_RATE = 20
 RATES = 50, 100, 200, 400, 600, 800, 1_000, 1_200, 1_500, 2_000
 
 Step = tuple[Peer, Workload, int]
-"""Who, under what, for which time."""
+"""Peer, workload and number of the repeat."""
 Passed = Callable[[Peer, Workload, int], bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extent:
-    """How much of it all."""
+    """Numbers and lengths of the runs."""
 
     repeat: int = 3
     bursts: tuple[int, ...] = (100, 200, LARGE_BURST)
@@ -31,7 +31,7 @@ class Extent:
     ramp_s: float = 8
     rates: tuple[int, ...] = RATES
     tries: int = 3
-    """Of each rate; a peer climbs on unless most of them fail."""
+    """Number of runs of each rate. A peer goes on to the next rate unless most of them fail."""
     pending: int = 100_000
     soak_s: float = 600
 
@@ -39,13 +39,13 @@ class Extent:
 QUICK = Extent(repeat=1, bursts=(100,), steady_s=5, ramp_s=3, rates=(50, 200, 800), tries=1, pending=3_000, soak_s=70)
 
 
-def most(peers: Sequence[Peer], kinds: Sequence[str], extent: Extent) -> int:
-    """How many runs it is if no rate is too high."""
+def max_runs(peers: Sequence[Peer], kinds: Sequence[str], extent: Extent) -> int:
+    """Number of runs if no rate is too high for a peer."""
     return sum(1 for _ in steps(peers, kinds, extent, passed=lambda *_: True))
 
 
 def steps(peers: Sequence[Peer], kinds: Sequence[str], extent: Extent, *, passed: Passed) -> Iterator[Step]:
-    """One after the other; `passed` is asked of a step of the ramp when it is done."""
+    """All runs in order; `passed` says whether a finished run of the ramp passed."""
     ours = [peer for peer in peers if peer.name == "ours"]
     for repeat in range(extent.repeat):
         for workload in _everyday(kinds, extent):
@@ -68,11 +68,11 @@ def sustained(runs: Sequence[Figures], peer: str) -> int | None:
     for run in runs:
         if run.peer == peer and (rate := rate_of(run.workload)):
             passed[rate] = passed.get(rate, True) and run.passes
-    return max((rate for rate, was in passed.items() if was), default=None)
+    return max((rate for rate, has_passed in passed.items() if has_passed), default=None)
 
 
 def rate_of(workload: str) -> int | None:
-    """Of a step of the ramp."""
+    """Signals per second of a run of the ramp; None for another workload."""
     kind, _, rate = workload.partition(" ")
     return int(rate.removesuffix("/s")) if kind == "ramp" else None
 

@@ -1,4 +1,4 @@
-"""A fresh server for each run, and what is in it before the load."""
+"""A fresh server for each run, and the data in it before the load."""
 
 import asyncio
 import time
@@ -19,36 +19,36 @@ from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import Stamped
 from hip3_tasks.store.tape_writer import TapeWriter
-from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
+from hip3_tasks.up.embedded_redis import command, find_server, free_port
 
-START_S = 10
+START_TIMEOUT_S = 10
 SIGNALS_AT_ONCE = 200
 ENTRIES_AT_ONCE = 1_000
 
 
 @contextmanager
 def server(folder: Path, *, persistent: bool = False) -> Iterator[tuple[Tree, str]]:
-    """A server of this run's own, as the product starts it, and its URL."""
+    """A server started as the product starts it, and its URL. Raises RuntimeError when it does not answer."""
     port = free_port()
     parts = command(find_server(), port=port, directory=folder)
     if not persistent:
         parts += ["--appendonly", "no"]
     url = f"redis://127.0.0.1:{port}/0"
     with started(parts, log=folder / "server.log") as tree, connect(url) as client:
-        until_s = time.monotonic() + START_S
+        until_s = time.monotonic() + START_TIMEOUT_S
         while not is_ready(client):
             tree.must_run()
             if time.monotonic() > until_s:
-                raise RuntimeError(f"the server does not answer within {START_S} s")
+                raise RuntimeError(f"the server does not answer within {START_TIMEOUT_S} s")
             time.sleep(0.02)
         yield tree, url
 
 
 def prepare(plan: Plan, settings: Settings, *, signals_too: bool) -> None:
-    """Write what the workers will read: the tape, the signals' file and, unless a peer publishes them, the rest."""
-    for _, of_day in groupby(plan.signals, key=lambda signal: utc_day(signal.timestamp_ms)):
+    """Write the data that workers read: tape, file of signals and, with `signals_too`, signals and pending captures."""
+    for _, signals in groupby(plan.signals, key=lambda signal: utc_day(signal.timestamp_ms)):
         writer = SignalWriter(settings.data_dir)
-        writer.append(list(of_day))
+        writer.append(list(signals))
         writer.close()
     asyncio.run(_write_tape(plan, settings))
     if signals_too:
@@ -56,7 +56,7 @@ def prepare(plan: Plan, settings: Settings, *, signals_too: bool) -> None:
 
 
 async def _write_tape(plan: Plan, settings: Settings) -> None:
-    """Complete up to far beyond the run, so that no worker waits for the watermark."""
+    """Write the tape with a watermark far beyond the run, so that no worker waits for it."""
     client = connect_async(str(settings.redis_url))
     writer = TapeWriter(client, Keys(settings.feed_name), owner="benchmark")
     entries = list(plan.entries())
@@ -69,8 +69,8 @@ def _add_signals(signals: Sequence[Signal], settings: Settings) -> None:
     with connect(str(settings.redis_url)) as client:
         pending = Pending(client, Keys(settings.feed_name))
         for start in range(0, len(signals), SIGNALS_AT_ONCE):
-            some = signals[start : start + SIGNALS_AT_ONCE]
-            pending.add(some, [PendingCapture(capture, None) for signal in some for capture in signal.captures()])
+            batch = signals[start : start + SIGNALS_AT_ONCE]
+            pending.add(batch, [PendingCapture(capture, None) for signal in batch for capture in signal.captures()])
 
 
 def _chunks(entries: list[Stamped], size: int) -> Iterator[list[Stamped]]:
@@ -79,5 +79,5 @@ def _chunks(entries: list[Stamped], size: int) -> Iterator[list[Stamped]]:
 
 
 def used_peak_mb(client: "redis.Redis") -> float:
-    """The most that the server's data has taken, by its own count."""
+    """The largest size of the server's data so far, as the server reports it, in MB."""
     return float(client.info("memory")["used_memory_peak"]) / 1e6

@@ -1,10 +1,10 @@
-"""Lateness of the whole product at a steady rate: frames in over a real websocket, lines on disk.
+"""Measure the lateness of the whole product at a steady rate, from frames of a real websocket to lines on disk.
 
     .venv/bin/python benchmarks/steady.py --rate 20 --seconds 60
 
-A venue in this process moves one oracle at a time, evenly spaced, so that each move is one signal; `hip3 up` does the
-rest as a user runs it. Prints its last line, and the lateness (`captured_at_ms − due_at_ms`, ms) of what fell due after
-the first seconds, in which processes still start.
+A venue in this process moves one oracle at a time, evenly spaced, so that each move is one signal; `hip3 up` runs as
+a user starts it. Prints its last line, and the lateness (`captured_at_ms − due_at_ms`, ms) of the captures due
+after the first seconds, in which processes start.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ SETTLING_MS = 6_000
 
 
 def main(rate: float = 20, seconds: float = 60) -> None:
-    """Make so many signals a second for so long."""
+    """Cause `rate` signals per second for `seconds` seconds."""
     asyncio.run(_run(rate, seconds))
 
 
@@ -58,7 +58,7 @@ def _settled(data_dir: Path) -> str:
 
 
 async def _move(venue: VenueServer, names: list[str], rate: float) -> None:
-    """Each oracle in turn, now above the book, now below it; the others are repeated once a second."""
+    """Move each oracle in turn, alternately above and below the book; repeat every oracle once a second."""
     loop = asyncio.get_running_loop()
     oracles = dict.fromkeys(names, "100.0")
     began_s, moved, repeated = loop.time(), 0, 0

@@ -1,4 +1,4 @@
-"""One run: a fresh server, a peer's workers, a publisher, and what they did and cost."""
+"""One run: a fresh server, a peer's workers and a publisher, with their outcome and cost."""
 
 import json
 import os
@@ -22,25 +22,25 @@ from hip3_tasks.store.pending import Pending
 from hip3_tasks.up.embedded_redis import free_port
 
 QUIET_CORES = 0.2
-READY_S = 30
+READY_TIMEOUT_S = 30
 SETTLE_S = 1.0
 IDLE_S = 2.0
 LEAD_S = 3.0
 SIGNALS_A_SECOND = 2_500
-"""How many signals, with their tape, are surely written and read again in a second of lead."""
-DRAIN_S = 30
+"""Signals, with their tape, that can be written and read again in a second, as a cautious estimate."""
+DRAIN_TIMEOUT_S = 30
 
 
 class Trial:
-    """A peer under a workload, once."""
+    """One run of a peer under a workload."""
 
     def __init__(self, peer: Peer, workload: Workload, *, repeat: int) -> None:
         self._peer, self._workload, self._repeat = peer, workload, repeat
         self._parts = Parts()
 
-    def run(self, *, patience_s: float) -> Figures:
-        """Raises RuntimeError when a part does not start, or ends too soon."""
-        load_average, stray = os.getloadavg()[0], _when_quiet(patience_s)
+    def run(self, *, quiet_timeout_s: float) -> Figures:
+        """Run the workload. Raises RuntimeError when a process does not start, or ends too soon."""
+        load_average, stray = os.getloadavg()[0], _when_quiet(quiet_timeout_s)
         with tempfile.TemporaryDirectory(prefix="hip3-bench-") as folder, ExitStack() as running:
             path = Path(folder)
             self._parts["server"], url = running.enter_context(server(path))
@@ -101,11 +101,11 @@ class Trial:
             self._parts["flower"] = self._started(
                 running, settings, path, "flower", "celery", "-A", module, "flower", *options
             )
-        until_s = time.monotonic() + READY_S
+        until_s = time.monotonic() + READY_TIMEOUT_S
         while len(list(path.glob("*.stamps"))) < self._peer.processes:
             worker.must_run()
             if time.monotonic() > until_s:
-                raise RuntimeError(f"{self._peer.name}: not ready within {READY_S} s")
+                raise RuntimeError(f"{self._peer.name}: not ready within {READY_TIMEOUT_S} s")
             time.sleep(0.05)
 
     def _start_publisher(self, running: ExitStack, settings: Settings, path: Path) -> None:
@@ -123,14 +123,14 @@ class Trial:
         )
 
     def _idle(self) -> Used:
-        """What is used while there is nothing to do."""
+        """The CPU used while there is no work."""
         time.sleep(SETTLE_S + 3 * self._peer.flower)
         before = self._parts.used()
         time.sleep(IDLE_S)
         return self._parts.used().since(before)
 
     def _lead(self, settings: Settings) -> Plan:
-        """Lay the load some seconds ahead, and write all that is read later."""
+        """Plan the load some seconds ahead, and write the data that workers will read."""
         lead_s = LEAD_S + len(self._workload.instants_ms) / SIGNALS_A_SECOND
         plan = Plan(self._workload, begin_at_ms=int((time.time() + lead_s) * 1000))
         prepare(plan, settings, signals_too=not self._peer.publishes_signals)
@@ -140,7 +140,7 @@ class Trial:
         return plan
 
     def _drain(self, plan: Plan, settings: Settings) -> list[tuple[float, float]]:
-        """Wait until nothing is pending, or long in vain; returns the memory of each minute until then."""
+        """Wait until no capture is pending, or until a timeout; return the memory of each minute until then."""
         began_s, by_minute = time.monotonic(), []
         with connect(str(settings.redis_url)) as client:
             pending = Pending(client, Keys(settings.feed_name))
@@ -149,16 +149,16 @@ class Trial:
                 if time.monotonic() - began_s > 60 * (len(by_minute) + 1):
                     memory = self._parts.memory()
                     by_minute.append((round(memory["worker"].now, 1), round(memory["server"].now, 1)))
-                if time.time() > plan.last_due_at_ms / 1000 + DRAIN_S:
+                if time.time() > plan.last_due_at_ms / 1000 + DRAIN_TIMEOUT_S:
                     break
                 time.sleep(0.25)
-        time.sleep(0.5)  # an acknowledgement comes after the line
+        time.sleep(0.5)  # a task is acknowledged after its line is written
         return by_minute
 
 
-def _when_quiet(patience_s: float) -> float:
-    """Wait a while for a quiet machine; how many cores others still used in the end."""
-    until_s = time.monotonic() + patience_s
+def _when_quiet(quiet_timeout_s: float) -> float:
+    """Wait for a quiet machine, or until a timeout; return the cores that other processes still use."""
+    until_s = time.monotonic() + quiet_timeout_s
     while (stray := stray_cores(1.0)) > QUIET_CORES and time.monotonic() < until_s:
         pass
     return stray

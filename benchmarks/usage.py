@@ -1,4 +1,4 @@
-"""What the parts of a run use: CPU and memory by part, and what else the machine does meanwhile."""
+"""CPU and memory of the processes of a run, and the CPU of the whole machine."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from benchmarks.processes import Memory, Tree, busy_s
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Seconds gone, and CPU seconds: of each part, of the benchmark itself and of the whole machine."""
+    """Seconds of a clock, and CPU seconds of each process, of the benchmark itself and of the whole machine."""
 
     at_s: float
     worker: float
@@ -24,13 +24,13 @@ class Used:
         return type(self)(*(now - then for now, then in zip(astuple(self), astuple(before), strict=True)))
 
     def without_idle(self, idle: Self) -> Self:
-        """Less what was used in as much time while there was nothing to do."""
+        """The CPU less the CPU of an idle system in the same time."""
         share = self.at_s / idle.at_s
         return type(self)(*(mine - other * share for mine, other in zip(astuple(self), astuple(idle), strict=True)))
 
 
 class Parts(dict[str, Tree]):
-    """Those that run: server, worker, perhaps Flower."""
+    """The running processes by name: server, worker, perhaps Flower."""
 
     def used(self) -> Used:
         cpu_s = {name: tree.cpu_s() for name, tree in self.items()}
@@ -48,7 +48,7 @@ class Parts(dict[str, Tree]):
 def cost(
     used: Used, idle: Used, *, captures: int, publish_s: float, memory: dict[str, Memory], before: dict[str, Memory]
 ) -> Cost:
-    """CPU a capture, and memory; `used.worker` is without publishing."""
+    """CPU per capture, and memory; `used.worker` is without publishing."""
     busy = used.without_idle(idle)
 
     def us(seconds: float) -> float:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.venue live|bursts
 
-prints its URL and plays until it is ended.
+prints its URL and runs until it is terminated.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ JUMP = 0.003
 TICK_S = 0.005
 
 
-class Due(NamedTuple):
-    """Counts of what is to have happened since the start."""
+class Counts(NamedTuple):
+    """Numbers of events since the start."""
 
     jumps: int
     burst_jumps: int
@@ -39,71 +39,71 @@ class Due(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """Each market has a context a second besides."""
+    """Rates of books, signals and bursts; each market also gets a context every second."""
 
     books_per_s: float
-    """Books of each market."""
-    burst_every_s: float | None = None
+    """Books per second of each market."""
+    burst_interval_s: float | None = None
     burst_within_s: float = 0.0
 
-    def due(self, elapsed_s: float) -> Due:
+    def expected(self, elapsed_s: float) -> Counts:
         books = int(elapsed_s * self.books_per_s * len(COINS))
-        return Due(int(elapsed_s * SIGNALS_PER_S), self._burst_jumps(elapsed_s), books, int(elapsed_s * len(COINS)))
+        return Counts(int(elapsed_s * SIGNALS_PER_S), self._burst_jumps(elapsed_s), books, int(elapsed_s * len(COINS)))
 
     def _burst_jumps(self, elapsed_s: float) -> int:
-        if self.burst_every_s is None or elapsed_s < self.burst_every_s:
+        if self.burst_interval_s is None or elapsed_s < self.burst_interval_s:
             return 0
-        begun, since_s = divmod(elapsed_s, self.burst_every_s)
+        begun, since_s = divmod(elapsed_s, self.burst_interval_s)
         share = min(1.0, since_s / self.burst_within_s) if self.burst_within_s else 1.0
         return len(BURST) * (int(begun) - 1) + int(len(BURST) * share)
 
 
-PAGE = Load(books_per_s=2.5, burst_every_s=10)
+PAGE = Load(books_per_s=2.5, burst_interval_s=10)
 LIVE = Load(books_per_s=2.0)
 """450 frames a second: 300 books, 150 contexts."""
-LOADS = {"live": LIVE, "bursts": replace(LIVE, burst_every_s=6, burst_within_s=0.05)}
+LOADS = {"live": LIVE, "bursts": replace(LIVE, burst_interval_s=6, burst_within_s=0.05)}
 
 
 @asynccontextmanager
 async def venue(load: Load) -> AsyncIterator[str]:
-    """Its URL, while its markets live."""
+    """The URL of a venue that plays a load."""
     server = VenueServer({"xyz": [{"name": name, "szDecimals": 2} for name in COINS]}, limits=LIMITS)
     await server.start()
-    living = asyncio.create_task(_Market(server).live(load))
+    task = asyncio.create_task(_Market(server).live(load))
     yield server.base_url
-    living.cancel()
+    task.cancel()
     await server.stop()
 
 
 class _Market:
-    """Books that quiver around their oracles, and oracles that jump away and are followed."""
+    """Books that follow their oracles with noise, and oracles that jump."""
 
     def __init__(self, server: VenueServer) -> None:
         self._server, self._chance = server, Random(7)
         self._mids_px, self._oracles_px = dict.fromkeys(COINS, 100.0), dict.fromkeys(COINS, 100.0)
-        self._ways = dict.fromkeys(COINS, -1)
+        self._signs = dict.fromkeys(COINS, -1)
 
     async def live(self, load: Load) -> None:
         loop = asyncio.get_running_loop()
-        began_s, done = loop.time(), Due(0, 0, 0, 0)
+        began_s, done = loop.time(), Counts(0, 0, 0, 0)
         while True:
-            due = load.due(loop.time() - began_s)
-            for number in range(done.jumps, due.jumps):
+            expected = load.expected(loop.time() - began_s)
+            for number in range(done.jumps, expected.jumps):
                 self._jump(COINS[-1 - number % len(COINS)])
-            for number in range(done.burst_jumps, due.burst_jumps):
+            for number in range(done.burst_jumps, expected.burst_jumps):
                 self._jump(BURST[number % len(BURST)])
-            for _ in range(done.books, due.books):
+            for _ in range(done.books, expected.books):
                 self._quote(self._chance.choice(COINS))
-            for number in range(done.contexts, due.contexts):
-                self._say_oracle(COINS[number % len(COINS)])
-            done = due
+            for number in range(done.contexts, expected.contexts):
+                self._publish_oracle(COINS[number % len(COINS)])
+            done = expected
             await asyncio.sleep(TICK_S)
 
     def _jump(self, coin: str) -> None:
-        """Move an oracle to the other side of 100: one signal, as a side fires once for an oracle's value."""
-        self._ways[coin] *= -1
-        self._oracles_px[coin] = 100.0 * (1 + self._ways[coin] * JUMP)
-        self._say_oracle(coin)
+        """Move an oracle to the other side of 100: one signal, because a side fires once per oracle value."""
+        self._signs[coin] *= -1
+        self._oracles_px[coin] = 100.0 * (1 + self._signs[coin] * JUMP)
+        self._publish_oracle(coin)
 
     def _quote(self, coin: str) -> None:
         self._mids_px[coin] += (self._oracles_px[coin] - self._mids_px[coin]) * 0.3
@@ -111,7 +111,7 @@ class _Market:
         bid, ask = ((f"{mid_px + away:.3f}", f"{self._chance.uniform(1, 9):.2f}") for away in (-0.01, 0.01))
         self._server.publish_bbo(coin, bid, ask, time_ms=wall_ms())
 
-    def _say_oracle(self, coin: str) -> None:
+    def _publish_oracle(self, coin: str) -> None:
         self._server.publish_ctx(coin, asset_ctx(oracle_px=f"{self._oracles_px[coin]:.3f}"))
 
 

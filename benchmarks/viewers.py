@@ -1,16 +1,16 @@
-"""Viewers of the live page: what browsers ask for, read and thrown away."""
+"""Viewers of the live page: they send the requests of a browser, and discard the answers."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-ASK_EVERY_S = 10
+DECAY_INTERVAL_S = 10
 
 
 @asynccontextmanager
 async def watched(port: int, viewers: int) -> AsyncIterator[None]:
-    """So many look at the page on a port meanwhile."""
+    """Run `viewers` viewers of the page on a port."""
     watching = [asyncio.create_task(_view(port)) for _ in range(viewers)]
     try:
         yield
@@ -21,11 +21,11 @@ async def watched(port: int, viewers: int) -> AsyncIterator[None]:
 
 
 async def _view(port: int) -> None:
-    """One browser's event stream."""
+    """Read the event stream, and request the decay from time to time, as a browser does."""
     reader, writer = await _asked(port, "/events")
     asked_s = time.monotonic()
     while await reader.read(1 << 20):
-        if time.monotonic() - asked_s > ASK_EVERY_S:
+        if time.monotonic() - asked_s > DECAY_INTERVAL_S:
             asked_s = time.monotonic()
             answer, asking = await _asked(port, "/api/decay?coin=&side=")
             await answer.read()

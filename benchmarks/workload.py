@@ -1,4 +1,4 @@
-"""What is published when, and the tape around it: so made that reading the wrong instant shows the wrong state."""
+"""Signals and their times, and a tape with a different state at each instant, so that a wrong read shows."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -18,12 +18,12 @@ ORACLE_PX = 100.0
 WARM_UP_SIGNALS = 10
 WARM_UP_OFFSETS_MS = (200, 300, 400)
 WARM_UP_MS = 3_000
-"""Before the load, so that the first capture of a process is not part of any figure."""
+"""Time before the load, so that no figure includes the first capture of a process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """Signals by their instants, in ms from the start."""
+    """The times of signals, in ms from the start, and their offsets."""
 
     name: str
     instants_ms: tuple[int, ...]
@@ -35,24 +35,24 @@ class Workload:
 
 
 def burst(signals: int) -> Workload:
-    """So many markets at one instant."""
+    """One signal in each of `signals` markets at the same instant."""
     return Workload(f"burst {signals}", (0,) * signals)
 
 
 def steady(rate: int, seconds: float, *, kind: str = "steady") -> Workload:
-    """Signals evenly spaced."""
+    """Evenly spaced signals, `rate` per second."""
     return Workload(f"{kind} {rate}/s", tuple(int(n * 1000 / rate) for n in range(int(rate * seconds))))
 
 
 def many_pending(captures: int) -> Workload:
-    """All published before the first is due; then they fall due one by one, as fast as they were published."""
+    """Captures that are all published before the first is due; they become due at the rate of publishing."""
     signals, publishing_ms = captures // 3, 40_000
     instants_ms = tuple(n * publishing_ms // signals for n in range(signals))
     return Workload(f"{captures:,} pending", instants_ms, (60_000, 100_000, 140_000))
 
 
 class Plan:
-    """A workload at its place in time, after a warm-up."""
+    """A workload with a start time, after a warm-up."""
 
     def __init__(self, workload: Workload, *, begin_at_ms: int) -> None:
         self.main_at_ms = begin_at_ms + WARM_UP_MS
@@ -67,23 +67,23 @@ class Plan:
         self._instants_ms = _instants_ms(self.signals)
 
     def captures(self) -> list[Capture]:
-        """Those that count."""
+        """The captures after the warm-up."""
         return [capture for signal in self.load for capture in signal.captures()]
 
     def entries(self) -> Iterator[Stamped]:
-        """The whole tape, market by market."""
+        """All entries of the tape, market by market."""
         for coin, instants_ms in self._instants_ms.items():
             for at_ms in instants_ms:
                 yield stamp(coin, at_ms, 0, market_at(at_ms))
 
     def state_at_ms(self, capture: Capture) -> int:
-        """The instant of the one entry that a follow-up may show."""
+        """The instant of the only correct entry for a follow-up."""
         instants_ms = self._instants_ms[capture.market_key]
         return instants_ms[bisect_right(instants_ms, capture.due_at_ms) - 1]
 
 
 def market_at(at_ms: int) -> Market:
-    """A market whose ask says the instant."""
+    """A market whose ask encodes the instant."""
     ask_px = 90 + at_ms % 1_000_000 / 1e6
     return Market(
         bid_px=ask_px - 0.01,
@@ -100,14 +100,14 @@ def market_at(at_ms: int) -> Market:
 
 
 def _instants_ms(signals: list[Signal]) -> dict[str, list[int]]:
-    """Of each market: shortly before each signal and each due time, and right after each due time, as a trap."""
+    """Instants of each market's entries: just before each signal and due time, and right after each due time."""
     instants_ms: dict[str, set[int]] = defaultdict(set)
     for signal in signals:
-        of_market = instants_ms[signal.market_key]
-        of_market.add(signal.timestamp_ms - 5)
+        market_instants_ms = instants_ms[signal.market_key]
+        market_instants_ms.add(signal.timestamp_ms - 5)
         for capture in signal.captures():
-            of_market |= {capture.due_at_ms - 7, capture.due_at_ms + 1}
-    return {coin: sorted(of_market) for coin, of_market in instants_ms.items()}
+            market_instants_ms |= {capture.due_at_ms - 7, capture.due_at_ms + 1}
+    return {coin: sorted(market_instants_ms) for coin, market_instants_ms in instants_ms.items()}
 
 
 def _signal(number: int, at_ms: int, offsets_ms: tuple[int, ...]) -> Signal:

@@ -1,7 +1,8 @@
 """The queues that are compared, one file each.
 
-Imported, such a file publishes: `publish(signals)`, or a coroutine of that name, asks for each signal's captures. Run
-as a module, it is the worker. Its docstring is its configuration, and is printed with the results.
+The publisher imports such a file and calls `publish(signals)`, a function or a coroutine, which requests the captures
+of each signal. Run as a module, the file is the worker. Its docstring describes its configuration, and is printed with
+the results.
 """
 
 import ast
@@ -15,24 +16,24 @@ VENV = Path(sys.prefix)
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A queue, and how it is run; nothing of it is imported here."""
+    """A queue and how to run it; this file imports none of them."""
 
     name: str
     module: str
     package: str | None
-    """Whose version is told with the results."""
+    """The package whose version is printed with the results."""
     processes: int = 2
-    """That run jobs; 0: the publisher does it itself."""
+    """Number of processes that run jobs; 0: the publisher runs them."""
     python: Path = VENV / "bin/python"
     environment: dict[str, str] = field(default_factory=dict)
     publishes_signals: bool = False
-    """Its call adds signals and captures too, atomically; for the others that is done beforehand, at no cost."""
+    """Whether `publish` also adds signals and captures, atomically. For the others they are added before the run."""
     flower: bool = False
 
     def configuration(self) -> str:
         source = (Path(__file__).parent / f"{self.module}.py").read_text()
-        said = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
-        return said + " Events on (`-E`), Flower attached." * self.flower
+        docstring = " ".join((ast.get_docstring(ast.parse(source)) or "").split())
+        return docstring + " Events on (`-E`), Flower attached." * self.flower
 
 
 ARQ_PYTHON = VENV.with_name(VENV.name + "-arq") / "bin/python"

@@ -1,4 +1,4 @@
-"""Two processes, poll of 5 ms instead of 0.5 s, no results, 1,000 jobs at a time; on redis-py 5, which it needs."""
+"""Two processes, poll of 5 ms instead of 0.5 s, no results, 1,000 jobs at a time; on redis-py 5, which arq requires."""
 
 import multiprocessing
 from collections.abc import Sequence
@@ -34,12 +34,12 @@ _pool: ArqRedis | None = None
 
 
 async def publish(signals: Sequence[Signal]) -> None:
-    global _pool  # noqa: PLW0603  it belongs to the loop that the publisher runs
+    global _pool  # noqa: PLW0603  the pool belongs to the publisher's loop
     _pool = _pool or await create_pool(Worker.redis_settings)
     for signal in signals:
-        for wanted in signal.captures():
-            due = datetime.fromtimestamp(wanted.due_at_ms / 1000, UTC)
-            await _pool.enqueue_job(capture.__name__, wanted.signal_id, wanted.offset_ms, _defer_until=due)
+        for expected in signal.captures():
+            due = datetime.fromtimestamp(expected.due_at_ms / 1000, UTC)
+            await _pool.enqueue_job(capture.__name__, expected.signal_id, expected.offset_ms, _defer_until=due)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A timer each, in the publisher's own loop: one process, nothing leaves it, and nothing survives it."""
+"""A timer for each capture, in the publisher's own loop: one process, no queue, and no capture survives a crash."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Its own strategy and transport; two prefork processes, no prefetch limit, no results, acks late, one priority."""
+"""Celery's strategy and transport; two prefork processes, no prefetch limit, no results, acks late, one priority."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -35,9 +35,9 @@ def _make_ready(**_: object) -> None:
 def publish(signals: Sequence[Signal]) -> None:
     with app.producer_or_acquire() as producer:
         for signal in signals:
-            for wanted in signal.captures():
-                eta = datetime.fromtimestamp(wanted.due_at_ms / 1000, UTC)
-                capture.apply_async((wanted.signal_id, wanted.offset_ms), eta=eta, producer=producer)
+            for expected in signal.captures():
+                eta = datetime.fromtimestamp(expected.due_at_ms / 1000, UTC)
+                capture.apply_async((expected.signal_id, expected.offset_ms), eta=eta, producer=producer)
 
 
 if __name__ == "__main__":

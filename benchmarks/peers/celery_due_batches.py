@@ -1,4 +1,4 @@
-"""The product: its app, task and strategy; two prefork processes; publishes like the feed: in a lull, fifty a call."""
+"""The product: its app, task and strategy; two prefork processes; publishes like the feed, up to fifty a call."""
 
 import os
 from collections.abc import Sequence
@@ -24,15 +24,17 @@ LULL_MS = LULL_S * 1000
 def publish(signals: Sequence[Signal]) -> None:
     pending, queue = _pending()
     captures = [capture for signal in signals for capture in signal.captures()]
-    wanted = [PendingCapture(each, task_message(each, queue=queue, eta_ms=each.due_at_ms)) for each in captures]
-    pending.add(signals, wanted)
+    pending_captures = [
+        PendingCapture(capture, task_message(capture, queue=queue, eta_ms=capture.due_at_ms)) for capture in captures
+    ]
+    pending.add(signals, pending_captures)
 
 
 @cache
 def _pending() -> tuple[Pending, str]:
     chosen = settings.load()
     keys = Keys(chosen.feed_name)
-    # Its signals live as long as the feed lets them.
+    # Signals expire after the same time as those of the feed.
     return Pending(connect(str(chosen.redis_url)), keys, signal_ttl_s=chosen.retention_s), keys.queue
 
 

@@ -29,11 +29,11 @@ def capture(signal_id: str, offset_ms: int) -> None:
 
 def publish(signals: Sequence[Signal]) -> None:
     for signal in signals:
-        for wanted in signal.captures():
-            delay_ms = max(0, wanted.due_at_ms - time.time_ns() // 1_000_000)
-            capture.send_with_options(args=(wanted.signal_id, wanted.offset_ms), delay=delay_ms)
+        for expected in signal.captures():
+            delay_ms = max(0, expected.due_at_ms - time.time_ns() // 1_000_000)
+            capture.send_with_options(args=(expected.signal_id, expected.offset_ms), delay=delay_ms)
 
 
 if __name__ == "__main__":
-    os.environ["dramatiq_worker_timeout"] = "10"  # noqa: SIM112  its name
+    os.environ["dramatiq_worker_timeout"] = "10"  # noqa: SIM112  dramatiq's name for it
     become("dramatiq", "benchmarks.peers.dramatiq_", "--processes", "2", "--threads", "4")

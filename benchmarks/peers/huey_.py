@@ -1,4 +1,4 @@
-"""Blocking pop, two worker processes, no results; the scheduler looks each second, as often as it can."""
+"""Blocking pop, two worker processes, no results; the scheduler polls each second, its shortest interval."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,9 +25,9 @@ def _make_ready() -> None:
 
 def publish(signals: Sequence[Signal]) -> None:
     for signal in signals:
-        for wanted in signal.captures():
-            due = datetime.fromtimestamp(wanted.due_at_ms / 1000)  # noqa: DTZ006  local, as huey takes it
-            capture.schedule((wanted.signal_id, wanted.offset_ms), eta=due)
+        for expected in signal.captures():
+            due = datetime.fromtimestamp(expected.due_at_ms / 1000)  # noqa: DTZ006  local time, as huey expects
+            capture.schedule((expected.signal_id, expected.offset_ms), eta=due)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A pool of two SimpleWorkers, which do not fork for each job; one of them schedules, each second; no results."""
+"""A pool of two SimpleWorkers, which do not fork for each job; one of them schedules every second; no results."""
 
 import logging
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ class Worker(SimpleWorker):
 
 def publish(signals: Sequence[Signal]) -> None:
     for signal in signals:
-        for wanted in signal.captures():
-            due = datetime.fromtimestamp(wanted.due_at_ms / 1000, UTC)
-            queue.enqueue_at(due, job.capture, wanted.signal_id, wanted.offset_ms, result_ttl=0)
+        for expected in signal.captures():
+            due = datetime.fromtimestamp(expected.due_at_ms / 1000, UTC)
+            queue.enqueue_at(due, job.capture, expected.signal_id, expected.offset_ms, result_ttl=0)
 
 
 if __name__ == "__main__":

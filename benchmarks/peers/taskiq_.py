@@ -1,4 +1,4 @@
-"""Redis stream broker and list schedule source; two workers; the scheduler looks each second, as often as it can."""
+"""Redis stream broker and list schedule source; two workers; the scheduler polls each second, its shortest interval."""
 
 import subprocess
 import sys
@@ -32,9 +32,9 @@ async def _make_ready(_: TaskiqState) -> None:
 
 async def publish(signals: Sequence[Signal]) -> None:
     for signal in signals:
-        for wanted in signal.captures():
-            due = datetime.fromtimestamp(wanted.due_at_ms / 1000, UTC)
-            await capture.schedule_by_time(source, due, wanted.signal_id, wanted.offset_ms)
+        for expected in signal.captures():
+            due = datetime.fromtimestamp(expected.due_at_ms / 1000, UTC)
+            await capture.schedule_by_time(source, due, expected.signal_id, expected.offset_ms)
 
 
 if __name__ == "__main__":

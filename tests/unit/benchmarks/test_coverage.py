@@ -7,8 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from benchmarks.coverage import Band, coverage, of_report, table, verdicts
-from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
+from benchmarks.coverage import Band, coverage, report_bands, table, verdicts
 from simulator.history import SMALL
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
@@ -52,7 +51,7 @@ def test_bands_of_whole_minutes_hold_about_as_often_as_they_say() -> None:
 
 
 def test_the_bands_of_the_report_hold_about_as_often_as_they_say() -> None:
-    tally = coverage(of_report, PLANS[:12])["all"]
+    tally = coverage(report_bands, PLANS[:12])["all"]
     assert tally.bands == 12 * SMALL.markets * 3
     assert 0.8 < tally.coverage < 0.97
 

@@ -1,6 +1,6 @@
 """How the benchmark of the live page tells what it found."""
 
-from benchmarks.pagefigures import Found, Stretch, section
+from benchmarks.pagefigures import PageFigures, Stretch, section
 
 
 def a_stretch(viewers: int | None, *, page: float = 0.02, late_ms: int = 10) -> Stretch:
@@ -11,7 +11,7 @@ def a_stretch(viewers: int | None, *, page: float = 0.02, late_ms: int = 10) -> 
 
 def test_each_number_of_viewers_is_held_against_the_same_rounds_without_the_page() -> None:
     rounds = [[a_stretch(None), a_stretch(1, late_ms=11)], [a_stretch(None, late_ms=20), a_stretch(1, late_ms=22)]]
-    said = section(Found({}, rounds)).splitlines()
+    said = section(PageFigures({}, rounds)).splitlines()
     ages = "2.0 (2.0-2.0)"
     assert f"| no page |  | 20.0 (20.0-20.0) | 15.0 (10.0-20.0) | 15.0 (10.0-20.0) | {ages} |" in said
     late = "16.5 (11.0-22.0) **x 1.10**"
@@ -19,7 +19,7 @@ def test_each_number_of_viewers_is_held_against_the_same_rounds_without_the_page
 
 
 def test_what_was_seen_in_a_browser_and_of_memory_is_told() -> None:
-    found = Found({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_shares=[0.25])
+    found = PageFigures({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_shares=[0.25])
     found.minutes_mb = [70.04, 70.0]
     said = section(found)
     assert "ms: table 500, chart 2100\n" in said

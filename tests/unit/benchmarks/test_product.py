@@ -9,8 +9,8 @@ import pytest
 from benchmarks.checkout import Checkout
 from benchmarks.departures import Sightings
 from benchmarks.figures import Quantiles
-from benchmarks.footprint import ALL, Footprint, Mark, Usage, role_of
-from benchmarks.product import all_kept, keep_one
+from benchmarks.footprint import ALL, Footprint, ProcessTime, Usage, role_of
+from benchmarks.product import add_kept, all_kept
 from benchmarks.productfigures import Delays, Span, Stretch, delays, mb_a_day
 from benchmarks.productpage import markdown, table
 from benchmarks.venue import BURST, COINS, LIVE, LOADS, PAGE
@@ -22,7 +22,7 @@ def a_usage(cpu_share: float, mb: float) -> Usage:
 
 
 def a_stretch(label: str = "before", *, load: str = "live", cpu_share: float = 0.3, mb: float = 400.0) -> Stretch:
-    late = Quantiles.of([5.0])
+    late = Quantiles.from_values([5.0])
     return Stretch(
         label=label,
         load=load,
@@ -52,20 +52,20 @@ def a_stretch(label: str = "before", *, load: str = "live", cpu_share: float = 0
 
 
 def test_the_live_load_is_450_frames_and_3_signals_a_second() -> None:
-    due = LIVE.due(10.0)
-    assert due.books + due.contexts == 4_500
-    assert (due.jumps, due.burst_jumps) == (30, 0)
+    counts = LIVE.expected(10.0)
+    assert counts.books + counts.contexts == 4_500
+    assert (counts.jumps, counts.burst_jumps) == (30, 0)
 
 
 @pytest.mark.parametrize(("at_s", "jumps"), [(5.99, 0), (6.0, 0), (6.025, 50), (6.06, 100), (11.9, 100), (12.1, 200)])
 def test_a_burst_moves_a_hundred_markets_within_50_ms_every_6_s(at_s: float, jumps: int) -> None:
-    assert LOADS["bursts"].due(at_s).burst_jumps == pytest.approx(jumps, abs=1)
+    assert LOADS["bursts"].expected(at_s).burst_jumps == pytest.approx(jumps, abs=1)
     assert len(set(BURST)) == 100 and set(BURST) < set(COINS)
 
 
 def test_a_burst_without_a_span_is_there_at_once() -> None:
-    assert PAGE.due(9.99).burst_jumps == 0
-    assert PAGE.due(10.0).burst_jumps == 100
+    assert PAGE.expected(9.99).burst_jumps == 0
+    assert PAGE.expected(10.0).burst_jumps == 100
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,11 @@ def test_a_server_that_wrote_over_its_command_line_is_known() -> None:
 
 def test_roles_add_up_and_memory_is_the_most_that_was_seen() -> None:
     looks = [{"feed": (60.0, 50.0), ALL: (160.0, 100.0)}, {"feed": (80.0, 70.0), ALL: (180.0, 120.0)}]
-    marks = {1: Mark("feed", 1.0, 3.0), 2: Mark("worker pool", 0.0, 1.0), 3: Mark("worker pool", 5.0, 5.5)}
+    marks = {
+        1: ProcessTime("feed", 1.0, 3.0),
+        2: ProcessTime("worker pool", 0.0, 1.0),
+        3: ProcessTime("worker pool", 5.0, 5.5),
+    }
     usages = Footprint(psutil.Process(), 10.0, marks, looks).usages()
     assert usages["feed"] == Usage(cpu_share=0.2, rss_mb=80.0, pss_mb=70.0, grown_mb=20.0)
     assert usages["worker pool"].cpu_share == 0.15
@@ -197,7 +201,7 @@ def test_what_is_kept_is_read_again_and_shown_by_load(tmp_path: Path) -> None:
     keep = tmp_path / "product.jsonl"
     stretches = [a_stretch(), a_stretch(load="bursts"), a_stretch("after")]
     for stretch in stretches:
-        keep_one(stretch, keep)
+        add_kept(stretch, keep)
     assert all_kept(keep) == stretches
     page = (tmp_path / "PRODUCT.md").read_text()
     assert page == markdown(stretches)
@@ -206,5 +210,5 @@ def test_what_is_kept_is_read_again_and_shown_by_load(tmp_path: Path) -> None:
 
 def test_another_checkout_needs_an_environment_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="run `make setup` there first"):
-        Checkout.of(tmp_path)
-    assert Checkout.of(None).commit() != "unknown"
+        Checkout.from_root(tmp_path)
+    assert Checkout.from_root(None).commit() != "unknown"

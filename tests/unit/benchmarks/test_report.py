@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import published_query
 from benchmarks.measured import Measured
-from benchmarks.reportpage import Found, section
+from benchmarks.reportpage import ReportFigures, section
 from benchmarks.sections import LIVE_PAGE, REPORT, section_of, with_section
 from simulator.history import SMALL, write
 
@@ -27,9 +27,9 @@ def a_run(name: str = "a query", *, exit_code: int = 0, wall_s: float = 2.0) -> 
     return Measured(name, "query", wall_s, 3.5, 140.0, exit_code, "")
 
 
-def results(*runs: Measured, parquet_bytes: int = 0) -> Found:
+def results(*runs: Measured, parquet_bytes: int = 0) -> ReportFigures:
     sizes = {"jsonl_bytes": 10 * 10**9, "parquet_bytes": parquet_bytes}
-    return Found(4_402_100, {"memory": "24 GiB"}, list(runs), stray_cores=[0.1], **sizes)
+    return ReportFigures(4_402_100, {"memory": "24 GiB"}, list(runs), stray_cores=[0.1], **sizes)
 
 
 def test_a_command_is_measured_without_what_ran_before(log: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_command_is_measured_without_what_ran_before(log: Path) -> None:
     measure = """if True:
         import sys; from pathlib import Path; from benchmarks.measured import Measured
         for code in ("bytearray(300_000_000)", "pass"):
-            print(Measured.of("", [sys.executable, "-c", code], log=Path(sys.argv[1])).peak_mb)"""
+            print(Measured.from_run("", [sys.executable, "-c", code], log=Path(sys.argv[1])).peak_mb)"""
     output = subprocess.run([sys.executable, "-c", measure, log], capture_output=True, text=True, check=True).stdout
     large_mb, small_mb = map(float, output.split())
     assert large_mb > 300
@@ -45,14 +45,14 @@ def test_a_command_is_measured_without_what_ran_before(log: Path) -> None:
 
 
 def test_cpu_time_and_wall_time_are_measured_separately(log: Path) -> None:
-    run = Measured.of("idle", [sys.executable, "-c", "import time; time.sleep(0.5)"], log=log)
+    run = Measured.from_run("idle", [sys.executable, "-c", "import time; time.sleep(0.5)"], log=log)
     assert run.wall_s > 0.5 > run.cpu_s > 0
 
 
 def test_a_failed_command_keeps_its_exit_code_and_its_output(log: Path) -> None:
-    run = Measured.of("bad", [sys.executable, "-c", "raise SystemExit('no such thing')"], log=log)
+    run = Measured.from_run("bad", [sys.executable, "-c", "raise SystemExit('no such thing')"], log=log)
     assert not run.is_done
-    assert (run.exit_code, run.said) == (1, "no such thing")
+    assert (run.exit_code, run.output) == (1, "no such thing")
 
 
 def test_a_row_has_the_median_and_range_of_its_rounds_or_is_failed() -> None:
