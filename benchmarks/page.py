@@ -26,7 +26,7 @@ from benchmarks.viewers import watched
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys
-from tests.support.browser import PROGRAM, Tab, browser
+from tools.browser import PROGRAM, Tab, browser
 
 HIP3 = (sys.executable, "-m", "hip3_tasks.cli")
 VIEWERS = (1, 50, 100)

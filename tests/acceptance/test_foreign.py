@@ -11,13 +11,13 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.support.up_system import HIP3, System, environment, run
+from tests.support.process import CELERY, HIP3, ProcessUnderTest, environment, run
+from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance]
 
 THEIRS = "theirs"
-CELERY = [sys.executable, "-m", "celery", "-A", "hip3_tasks"]
 RAISES = "raise RuntimeError('imported a module of the working directory')\n"
 
 
@@ -50,17 +50,17 @@ def foreign(redis_url: str, name: str, tmp_path: Path) -> Foreign:
 
 
 @pytest.fixture
-def system(foreign: Foreign, tmp_path: Path) -> Iterator[System]:
+def system(foreign: Foreign, tmp_path: Path) -> Iterator[UpSystem]:
     """`hip3 up`, started in their directory."""
-    system = System(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment)
+    system = UpSystem(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment)
     yield system
     system.process.terminate()
     system.finish()
-    eventually("all has ended", lambda: not system.others())
+    system.wait_until_gone()
 
 
 @pytest.mark.slow
-def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Foreign, system: System) -> None:
+def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Foreign, system: UpSystem) -> None:
     eventually("follow-ups of 5 s", lambda: any(line["offset_ms"] == 5000 for line in system.lines("followups")))
     where = {"HIP3_DATA_DIR": str(system.data_dir), "CELERY_BROKER_URL": foreign.environment["CELERY_BROKER_URL"]}
     our_queue = json.loads((system.data_dir / "run.json").read_bytes())["name"]
@@ -77,18 +77,13 @@ def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Fore
     assert celery("call", "hip3_tasks.capture_followup", "--args", json.dumps([signal_id, 1000]))
     assert before
     for command, ready in (
-        (("worker", "--concurrency=1", "--hostname=second@%h", "--loglevel=INFO"), "second@"),
-        (("flower", "--port=0"), "Connected to redis://"),
+        (("worker", "--concurrency=1", "--hostname=second@%h", "--loglevel=INFO"), ("second@", "ready.")),
+        (("flower", "--port=0"), ("Connected to redis://",)),
     ):
-        log = foreign.folder / f"{command[0]}.log"
-        with log.open("wb") as output:
-            started = subprocess.Popen(
-                [*CELERY, *command], cwd=foreign.folder, env=environment(**where), stdout=output, stderr=output
-            )
-        try:
-            said = eventually(f"{command[0]} is ready", lambda log=log, ready=ready: _after(log, ready))
-            assert THEIRS not in said and "Traceback" not in said
-        finally:
+        log, env = foreign.folder / f"{command[0]}.log", environment(**where)
+        with ProcessUnderTest(*CELERY, *command, log=log, cwd=foreign.folder, env=env) as started:
+            started.wait_for(*ready, within_s=30)
+            assert THEIRS not in started.log and "Traceback" not in started.log
             started.terminate()
             started.wait(30)
     assert foreign.messages() == foreign.before
@@ -97,12 +92,6 @@ def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Fore
     audited = run(*HIP3, "audit", str(system.data_dir))
     assert audited.returncode == 0, audited.stdout
     assert foreign.messages() == foreign.before
-
-
-def _after(log: Path, ready: str) -> str:
-    text = log.read_text()
-    is_ready = any(ready in line and ("ready." in line or "Connected" in line) for line in text.splitlines())
-    return text if is_ready else ""
 
 
 IMPORTS_NOTHING_OF_OURS = """

@@ -15,11 +15,11 @@ import pytest
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.market_facts import FeedMarkets
-from tests.acceptance.test_up import wait_until
-from tests.support.browser import PROGRAM, Tab, browser
 from tests.support.factories import a_market, a_signal
 from tests.support.page import PageRig
-from tests.support.up_system import System
+from tests.support.up_system import UpSystem
+from tests.support.waiting import eventually
+from tools.browser import PROGRAM, Tab, browser
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -43,33 +43,31 @@ def tab() -> Iterator[Tab]:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpSystem]:
     """One that takes longer to start than to look at; what is killed in it starts again."""
-    system = System(tmp_path_factory.mktemp("page") / "data", "--rate", "6", "--no-flower", HIP3_PAGE_PORT="0")
-    wait_until(lambda: system.lines("followups"))
+    system = UpSystem(tmp_path_factory.mktemp("page") / "data", "--rate", "6", "--no-flower", HIP3_PAGE_PORT="0")
+    system.wait_for_lines("followups")
     yield system
     system.process.kill()
-    system.process.communicate()
     for left in system.others():
         with suppress(psutil.NoSuchProcess):
             left.kill()  # nobody asks what it would still have captured
-    wait_until(lambda: not system.others(), within_s=15)
+    system.wait_until_gone(within_s=15)
 
 
-def url_of(system: System) -> str:
+def url_of(system: UpSystem) -> str:
     run = RunFile.read(system.data_dir)
     assert run is not None and run.page_url is not None
     return run.page_url
 
 
-def part_of(system: System, words: str) -> psutil.Process:
+def part_of(system: UpSystem, words: str) -> psutil.Process:
     """The first process of a part, once it runs."""
 
     def found() -> list[psutil.Process]:
         return [one for one in system.others() if words in " ".join(one.cmdline())]
 
-    wait_until(found)
-    return min(found(), key=lambda one: one.pid)
+    return min(eventually(f"{words} runs", found), key=lambda one: one.pid)
 
 
 def opened(tab: Tab, url: str) -> None:
@@ -77,8 +75,8 @@ def opened(tab: Tab, url: str) -> None:
     tab.until(f"{ROWS} > 0 && {CHARTS} > 0")
 
 
-def test_a_trader_sees_markets_move_and_signals_captured(system: System, tab: Tab) -> None:
-    wait_until(lambda: part_of(system, "cli page"))
+def test_a_trader_sees_markets_move_and_signals_captured(system: UpSystem, tab: Tab) -> None:
+    part_of(system, "cli page")
     opened(tab, url_of(system))
     assert tab.run(ROWS) >= 55
     assert tab.run("document.querySelector('#simulated').checkVisibility()")
@@ -147,7 +145,7 @@ def it_fits_phone_and_night(tab: Tab) -> None:
             tab.until(FITS)
 
 
-def charts_have_a_preview_until_plotly_has_come(system: System, tab: Tab) -> None:
+def charts_have_a_preview_until_plotly_has_come(system: UpSystem, tab: Tab) -> None:
     tab.send("Network.setBlockedURLs", urls=["*/plotly.js"])
     tab.open(url_of(system))
     for chart in ("lateness", "decay"):
@@ -157,7 +155,7 @@ def charts_have_a_preview_until_plotly_has_come(system: System, tab: Tab) -> Non
     assert tab.run("document.querySelectorAll('.preview').length") == 0
 
 
-def test_the_page_marks_old_data_and_recovers(system: System, tab: Tab) -> None:
+def test_the_page_marks_old_data_and_recovers(system: UpSystem, tab: Tab) -> None:
     charts_have_a_preview_until_plotly_has_come(system, tab)
     for words, said in (
         ("cli page", "No update from the page's server"),
@@ -172,8 +170,8 @@ def test_the_page_marks_old_data_and_recovers(system: System, tab: Tab) -> None:
     for words in ("cli page", "valkey", "-m feed"):
         killed = part_of(system, words)
         os.kill(killed.pid, signal.SIGKILL)
-        wait_until(lambda killed=killed: not killed.is_running())  # type: ignore[misc]
-        wait_until(lambda words=words: part_of(system, words))  # type: ignore[misc]
+        killed.wait(30)
+        part_of(system, words)
         signals = "document.querySelector('#signal-rows tr')?.dataset.id"
         newest = tab.run(signals)
         tab.until(f"{BANNER}.hidden && {signals} !== {orjson.dumps(newest).decode()}", within_s=40)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.product import all_kept
-from tests.support.feed import ROOT
+from tests.support.process import ROOT
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

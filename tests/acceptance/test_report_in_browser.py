@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from hip3_tasks.analysis.report.html import as_html
-from tests.support.browser import PROGRAM, Tab, browser
 from tests.support.report_samples import a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
+from tools.browser import PROGRAM, Tab, browser
 
 pytestmark = [
     pytest.mark.acceptance,

@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -17,9 +16,11 @@ import redis
 
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.embedded_redis import free_port
-from tests.acceptance.test_up import OFFSETS_MS, assert_audit_is_clean, outcomes, wait_until
+from tests.acceptance.test_up import OFFSETS_MS, assert_audit_is_clean, outcomes
+from tests.support.process import CELERY, HIP3, ProcessUnderTest, environment, run
 from tests.support.proxy import Proxy, has_openssl, make_certificate, tls_context
-from tests.support.up_system import HIP3, System, environment, run
+from tests.support.up_system import UpSystem
+from tests.support.waiting import eventually
 
 pytestmark = [
     pytest.mark.acceptance,
@@ -30,7 +31,6 @@ pytestmark = [
 PASSWORD = "S3cret@W/rd;1"
 ENCODED = "S3cret%40W%2Frd%3B1"
 MARKS = ("S3cret", "W/rd", "W%2Frd")
-CELERY = [sys.executable, "-m", "celery", "-A", "hip3_tasks"]
 CALL = [*CELERY, "call", "hip3_tasks.capture_followup", "--args"]
 
 
@@ -66,7 +66,7 @@ def files(data_dir: Path) -> list[str]:
     return [path.read_text(errors="replace") for path in found if path != RunFile.path(data_dir)]
 
 
-def command_lines(system: System) -> list[str]:
+def command_lines(system: UpSystem) -> list[str]:
     return [" ".join(process.cmdline()) for process in [psutil.Process(system.process.pid), *system.others()]]
 
 
@@ -86,11 +86,11 @@ def test_signals_are_captured_over_tls_and_nothing_tells_the_password(
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")
     url = f"rediss://{user}:{ENCODED}@127.0.0.1:{port}/0?ssl_ca_certs={certificate[0]}"
     where = {"HIP3_DATA_DIR": str(tmp_path / "data"), "HIP3_REDIS_URL": url, "HIP3_NAME": name}
-    system = System(tmp_path / "data", "--rate", "5", **where, HIP3_LOG_LEVEL="debug")
+    system = UpSystem(tmp_path / "data", "--rate", "5", **where, HIP3_LOG_LEVEL="debug")
     told = []
     try:
-        wait_until(lambda: len(outcomes(system)) >= len(OFFSETS_MS))
-        wait_until(lambda: (note := RunFile.read(system.data_dir)) and note.flower_url and answers(note.flower_url))
+        eventually("a signal's outcomes", lambda: len(outcomes(system)) >= len(OFFSETS_MS), within_s=60)
+        eventually("Flower answers", lambda: (note := RunFile.read(system.data_dir)) and answers(note.flower_url))
         signal_id = outcomes(system)[0]["signal_id"]
         for command in (
             [*HIP3, "status"],
@@ -109,18 +109,16 @@ def test_signals_are_captured_over_tls_and_nothing_tells_the_password(
         assert f"{name}:captures" in shown[-1], "Flower does not see the queue"
         told += [*shown, *command_lines(system)]
         system.process.send_signal(signal.SIGTERM)
-        out, err = system.process.communicate(timeout=60)
-        assert system.process.returncode == 0, err
+        code, out, err = system.wait()
+        assert code == 0, err
         assert json.loads(out)["pending"] == 0
         assert_audit_is_clean(system.data_dir)
         assert_nothing_is_told(out, err, *told, *files(system.data_dir))
     finally:
-        if system.process.poll() is None:
-            system.process.kill()
-        system.process.communicate()
+        system.process.kill()
 
 
-def answers(url: str) -> bool:
+def answers(url: str | None) -> bool:
     try:
         urllib.request.urlopen(f"{url}/healthcheck", timeout=5).close()
     except OSError:
@@ -162,20 +160,18 @@ def test_a_server_that_cannot_be_used_is_a_line_without_the_password(
 def say_it_for_ever(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterator[list[str]]:
     """A feed and a worker, until each has said so; then all they said stands in the list."""
     said: list[str] = []
-    logs = {"feed": tmp_path / "feed.log", "worker": tmp_path / "worker.log"}
     commands = {
         "feed": [sys.executable, "-m", "feed"],
         "worker": [*CELERY, "worker", "--concurrency=1", "--loglevel=DEBUG"],
     }
-    with ExitStack() as processes:
-        for part, command in commands.items():
-            log = processes.enter_context(logs[part].open("wb"))
-            # Their own directory, as the feed would keep `hip3 up` out of it.
-            elsewhere = where | {"HIP3_DATA_DIR": str(tmp_path / "other")}
-            process = subprocess.Popen(command, env=environment(**elsewhere), stdout=log, stderr=log)
-            processes.callback(process.wait)
-            processes.callback(process.kill)
+    # Their own directory, as the feed would keep `hip3 up` out of it.
+    env = environment(**where | {"HIP3_DATA_DIR": str(tmp_path / "other")})
+    with ExitStack() as running:
+        processes = [
+            running.enter_context(ProcessUnderTest(*command, log=tmp_path / f"{part}.log", env=env))
+            for part, command in commands.items()
+        ]
         yield said
-        for log_path in logs.values():
-            wait_until(lambda path=log_path: fault in path.read_text())  # type: ignore[misc]
-    said += [path.read_text() for path in logs.values()]
+        for process in processes:
+            process.wait_for(fault)
+    said += [process.log for process in processes]

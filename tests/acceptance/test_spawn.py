@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.up_system import HIP3, System, run
+from tests.support.process import HIP3, run
+from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -23,7 +24,7 @@ def test_every_follow_up_is_captured_by_spawned_processes(tmp_path: Path) -> Non
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SPAWNS)
     settings = {"PYTHONPATH": str(tmp_path / "site"), "HIP3_AUTOSCALE": "2,2"}
-    system = System(tmp_path / "data", "--duration", "20", **settings)
+    system = UpSystem(tmp_path / "data", "--duration", "20", **settings)
     eventually("spawned processes", lambda: [p for p in system.others() if "--billiard-fork" in p.cmdline()])
     said = system.finish()
     assert said["pending"] == 0

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,24 +10,19 @@ import polars as pl
 import pytest
 
 from hip3_tasks.run_file import RunFile
-from tests.support.up_system import HIP3, PATIENCE_S, System, run
+from tests.support.process import CELERY, HIP3, run
+from tests.support.up_system import UpSystem
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 OFFSETS_MS = (1000, 3000, 5000)
 
 
-Start = Callable[..., System]
+Start = Callable[..., UpSystem]
 
 
-def wait_until(is_so: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
-    until_s = time.monotonic() + within_s
-    while not is_so():
-        assert time.monotonic() < until_s, "it did not come to that"
-        time.sleep(0.1)
-
-
-def outcomes(system: System, *, of: set[str] | None = None) -> list[dict[str, Any]]:
+def outcomes(system: UpSystem, *, of: set[str] | None = None) -> list[dict[str, Any]]:
     found = system.lines("followups") + system.lines("missed")
     return found if of is None else [line for line in found if line["signal_id"] in of]
 
@@ -64,19 +57,17 @@ def assert_the_published_query_runs(data_dir: Path) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[System] = []
+    started: list[UpSystem] = []
 
-    def start_one(*arguments: str, directory: str = "data") -> System:
-        started.append(System(tmp_path / directory, *arguments))
+    def start_one(*arguments: str, directory: str = "data") -> UpSystem:
+        started.append(UpSystem(tmp_path / directory, *arguments))
         return started[-1]
 
     yield start_one
     for system in started:
-        if system.process.poll() is None:
-            system.process.kill()
-        system.process.communicate()
+        system.process.kill()
     for system in started:
-        wait_until(lambda system=system: not system.others())  # type: ignore[misc]
+        system.wait_until_gone()
 
 
 def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Start) -> None:
@@ -99,24 +90,24 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
 
 def test_a_quiet_run_says_only_what_became_of_it(start: Start) -> None:
     system = start("--duration", "2", "--no-flower", "--no-page", "--quiet")
-    out, err = system.process.communicate(timeout=PATIENCE_S)
-    assert (system.process.returncode, len(out.splitlines())) == (0, 1)
+    code, out, err = system.wait()
+    assert (code, len(out.splitlines())) == (0, 1)
     first, *others = err.splitlines()
     assert first.startswith("this run: signals ") and all(line.startswith("    ") for line in others)
 
 
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(start: Start) -> None:
     first = start("--rate", "10")
-    wait_until(lambda: first.lines("followups"))
-    wait_until(lambda: set(first.names()) == {"valkey", "simulator", "-m feed", "worker", "flower", "reaper"})
+    first.wait_for_lines("followups")
+    everything = {"valkey", "simulator", "-m feed", "worker", "flower", "reaper"}
+    eventually("all processes run", lambda: set(first.names()) == everything, within_s=60)
     first.process.kill()
-    first.process.communicate()
-    wait_until(lambda: not first.others(), within_s=15)
+    first.wait_until_gone(within_s=15)
     owed = len(first.lines("signals")) * len(OFFSETS_MS)
     assert len(outcomes(first)) < owed
     left = {signal["signal_id"] for signal in first.lines("signals")}
     second = start("--no-flower")
-    wait_until(lambda: len(outcomes(second, of=left)) == owed)
+    eventually("every capture has its line", lambda: len(outcomes(second, of=left)) == owed, within_s=60)
     second.process.send_signal(signal.SIGINT)
     assert second.finish()["pending"] == 0
     assert_audit_is_clean(second.data_dir)
@@ -135,7 +126,7 @@ def test_two_in_two_directories_do_not_disturb_each_other(start: Start) -> None:
 
 def test_ctrl_c_drains_and_ends_in_order(start: Start) -> None:
     system = start("--no-flower")
-    wait_until(lambda: system.lines("signals"))
+    system.wait_for_lines("signals")
     system.process.send_signal(signal.SIGINT)
     said = system.finish()
     assert said["pending"] == 0
@@ -147,37 +138,31 @@ def test_ctrl_c_drains_and_ends_in_order(start: Start) -> None:
 def test_a_dead_feed_and_a_dead_worker_come_back_and_nothing_stays_open(start: Start) -> None:
     system = start("--no-flower")
     for name in ("-m feed", "celery"):
-        before = len(system.lines("followups"))
-        wait_until(lambda before=before: len(system.lines("followups")) > before)  # type: ignore[misc]
+        system.wait_for_lines("followups", more_than=len(system.lines("followups")))
         victim = min(
             (process for process in system.others() if name in " ".join(process.cmdline())), key=lambda p: p.pid
         )
         victim.kill()
-        wait_until(lambda: log_says(system, "started again"))
+        system.wait_for_log("up", "started again")
         (system.data_dir / "logs" / "up.log").unlink()
     system.process.send_signal(signal.SIGINT)
     assert system.finish()["pending"] == 0
     assert_audit_is_clean(system.data_dir)
 
 
-def log_says(system: System, words: str) -> bool:
-    log = system.data_dir / "logs" / "up.log"
-    return log.exists() and words in log.read_text()
-
-
 def test_celery_call_recapture_and_status_find_the_server_by_the_data_directory_alone(start: Start) -> None:
     system = start("--no-flower")
-    wait_until(lambda: system.lines("followups"))
+    system.wait_for_lines("followups")
     signal_id, absent = system.lines("followups")[0]["signal_id"], "xyz:ABSENT-1795338701358"
     where = {"HIP3_DATA_DIR": str(system.data_dir)}
-    call = [sys.executable, "-m", "celery", "-A", "hip3_tasks", "call", "hip3_tasks.capture_followup", "--args"]
+    call = ("call", "hip3_tasks.capture_followup", "--args")
     for called_id in (signal_id, absent):
-        called = run(*call, json.dumps([called_id, 1000]), **where)
+        called = run(*CELERY, *call, json.dumps([called_id, 1000]), **where)
         assert called.returncode == 0, called.stderr
-    wait_until(lambda: absent in (system.data_dir / "logs" / "worker.log").read_text())
+    system.wait_for_log("worker", absent)
     again = run(*HIP3, "recapture", signal_id, **where)
     assert (again.returncode, again.stdout) == (0, f"{signal_id}: queued for 1000, 3000, 5000 ms\n")
-    wait_until(lambda: run(*HIP3, "status", "--check", **where).returncode == 0)
+    eventually("all is well", lambda: run(*HIP3, "status", "--check", **where).returncode == 0)
     status = json.loads(run(*HIP3, "status", "--json", **where).stdout)
     assert status["ok"] and status["signals"] > 0 and status["markets_live"] > 0
     system.process.send_signal(signal.SIGINT)

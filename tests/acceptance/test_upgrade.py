@@ -1,6 +1,5 @@
 """An upgrade while captures are on their way: whichever of feed and worker is replaced first, no capture is lost."""
 
-import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,10 +11,10 @@ import redis
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.keys import Keys
-from tests.faults.part import ROOT, Part
 from tests.faults.venue import Venue
 from tests.releases.release import PLANNED, Program, Release
 from tests.support.data_files import DataFiles
+from tests.support.process import ROOT, ProcessUnderTest
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
@@ -46,8 +45,8 @@ class Upgrade(DataFiles):
         self.parts[name] = self._started(name, self.new)
 
     def end(self, name: str) -> None:
-        self.parts[name].signal(signal.SIGTERM)
-        assert self.parts[name].wait() == 0, self.parts[name].said
+        self.parts[name].terminate()
+        assert self.parts[name].wait(20) == 0, self.parts[name].log
 
     def goes_on(self) -> None:
         """Wait until signals from now on have all their outcomes."""
@@ -68,13 +67,11 @@ class Upgrade(DataFiles):
         assert program.origin.is_relative_to(root), program.origin
         return program
 
-    def _started(self, name: str, program: Program) -> Part:
+    def _started(self, name: str, program: Program) -> ProcessUnderTest:
         command, environment = program.parts[name]
         # Celery looks for its app in the working directory first.
-        part = Part(name, command, folder=self._folder, environment=environment, cwd=self._folder)
-        self._running.callback(part.kill)
-        part.start()
-        return part
+        log = self._folder / f"{name}.log"
+        return self._running.enter_context(ProcessUnderTest(*command, log=log, cwd=self._folder, env=environment))
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from hip3_tasks.up.embedded_redis import free_port
 from tests.compose import flower
 from tests.compose.hosts import SERVICES, two_hosts
 from tests.compose.lateness import quantiles_ms, shown
-from tests.compose.project import ROOT, Project, eventually, run
+from tests.compose.project import Project, eventually, run
+from tests.support.process import ProcessUnderTest
 
 QUIET_S = 30.0
 SETTLED_S = 8.0
@@ -273,13 +274,9 @@ class Story:
 @contextmanager
 def _beside(*command: str) -> Iterator[None]:
     """Something that runs meanwhile; it is waited for."""
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with TemporaryDirectory() as folder, ProcessUnderTest(*command, log=Path(folder) / "beside.log") as process:
         yield
         process.wait(120)
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _size_mb(image: str) -> float:

@@ -1,19 +1,17 @@
 """One `docker compose up` of this project: started, asked, hurt and ended through its own commands."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from tests.support import waiting
 from tests.support.data_files import DataFiles
+from tests.support.process import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 POLL_S = 0.2
 DATA = "data/sim/signals"
 
@@ -22,17 +20,17 @@ class Refused(AssertionError):
     """A command that was to succeed."""
 
 
-def run(*command: str, environment: Mapping[str, str] | None = None, within_s: float = 120.0) -> str:
+def run(*command: str, env: Mapping[str, str] | None = None, within_s: float = 120.0) -> str:
     """What a command says on stdout. Raises Refused."""
     done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
+        command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
     )
     if done.returncode:
         raise Refused(f"{' '.join(command)[:200]}: exit {done.returncode}: {(done.stderr + done.stdout)[-600:]}")
     return done.stdout
 
 
-eventually = partial(waiting.eventually, within_s=PATIENCE_S, every_s=POLL_S)
+eventually = partial(waiting.eventually, within_s=TIMEOUT_S, interval_s=POLL_S)
 
 
 @cache
@@ -48,12 +46,11 @@ class Project(DataFiles):
     def __init__(self, name: str, *files: str, **settings: str) -> None:
         self.name = name
         self._files = [word for file in ("docker-compose.yml", *files) for word in ("-f", file)]
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
-        self.environment = {**kept, "COMPOSE_PROJECT_NAME": name, "HIP3_VENUE": "sim", **settings}
+        self.environment = environment(COMPOSE_PROJECT_NAME=name, HIP3_VENUE="sim", **settings)
 
     def compose(self, *arguments: str, within_s: float = 300.0, **settings: str) -> str:
         command = [*compose(), *self._files, "--profile", "sim", *arguments]
-        return run(*command, environment={**self.environment, **settings}, within_s=within_s)
+        return run(*command, env={**self.environment, **settings}, within_s=within_s)
 
     # Containers
 
@@ -83,7 +80,7 @@ class Project(DataFiles):
             for states in found.values()
         )
 
-    def until_healthy(self, *services: str, within_s: float = PATIENCE_S) -> None:
+    def until_healthy(self, *services: str, within_s: float = TIMEOUT_S) -> None:
         eventually(f"{', '.join(services)} healthy", lambda: self.is_healthy(*services), within_s=within_s)
 
     def kill(self, container: str) -> None:

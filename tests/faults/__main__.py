@@ -22,8 +22,7 @@ from hip3_tasks.up.embedded_redis import find_server
 from tests.faults.report import markdown
 from tests.faults.row import Found, Row
 from tests.faults.rows import ROWS, run
-
-ROOT = Path(__file__).parents[2]
+from tests.support.process import ROOT
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -19,8 +19,8 @@ from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
 from tests.faults.lines import broken_lines, keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.support.factories import DAY
+from tests.support.process import ROOT
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
 AT_ONCE = os.cpu_count() or 1
 ERRORS = "EIO", "ENOSPC", "EINTR"

@@ -1,8 +1,6 @@
 """Rows 9 and 19: a worker killed as it receives, and messages that nobody should have sent."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -10,11 +8,11 @@ import redis
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.task_message import task_message
-from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
-from tests.faults.part import ROOT, Part
 from tests.faults.row import Found, Setting
 from tests.faults.system import NAME, OFFSETS, System
 from tests.support.malformed_messages import changed, foreign, malformed, task
+from tests.support.process import HIP3, ProcessUnderTest
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 TRIES = 50
@@ -26,18 +24,10 @@ RE_RUN_MOST = 300
 def frozen_receiver(setting: Setting) -> Found:
     """SIGSTOP while it waits, a message, SIGKILL. No sweeper, so that the transport alone answers for the message."""
     found, tries, lost = Found(), setting.share(TRIES), dict[str, int]()
-    port = free_port()
-    url = f"redis://127.0.0.1:{port}/0"
-    server = Part("server", command(find_server(), port=port, directory=setting.folder), folder=setting.folder)
-    server.start()
-    try:
-        with connect(url) as client:
-            eventually("the server answers", lambda: is_ready(client))
-            for name in OURS, STOCK:
-                survived = [_survives(client, url, name, number) for number in setting.some(range(TRIES))]
-                lost[name] = survived.count(False)
-    finally:
-        server.kill()
+    with RedisServer(setting.folder) as server, connect(server.url) as client:
+        for name in OURS, STOCK:
+            survived = [_survives(client, server, name, number) for number in setting.some(range(TRIES))]
+            lost[name] = survived.count(False)
     found.injected = found.wanted = tries
     found.lost = lost[OURS]
     found.note = f"control: kombu's own transport loses {lost[STOCK]} of {tries}"
@@ -46,24 +36,16 @@ def frozen_receiver(setting: Setting) -> Found:
     return found
 
 
-def _survives(client: "redis.Redis", url: str, transport: str, number: int) -> bool:
+def _survives(client: "redis.Redis", server: RedisServer, transport: str, number: int) -> bool:
     """Whether the message is in its queue, or registered as received, when its receiver is dead."""
     queue = f"{transport}-{number}"
-    receiver = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.receiver", url, queue, transport],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert receiver.stdout is not None
-    with receiver.stdout:
-        assert receiver.stdout.readline() == b"waits\n"
-    eventually("it waits for a message", lambda: _blocked(client))
-    os.kill(receiver.pid, signal.SIGSTOP)
-    client.lpush(queue, task(number, queue=queue))
-    time.sleep(0.02)
-    receiver.kill()
-    receiver.wait()
+    command = (sys.executable, "-m", "tests.faults.receiver", server.url, queue, transport)
+    with ProcessUnderTest(*command, log=server.log_path.with_name(f"receiver-{queue}.log")) as receiver:
+        receiver.wait_for("waits\n")
+        eventually("it waits for a message", lambda: _blocked(client))
+        receiver.send_signal(signal.SIGSTOP)
+        client.lpush(queue, task(number, queue=queue))
+        time.sleep(0.02)
     return bool(client.llen(queue) + client.hlen(f"{queue}:unacked"))
 
 
@@ -102,10 +84,10 @@ def _run_all_again(system: System, found: Found) -> None:
     ids = [signal_.signal_id for signal_ in system.signals()][:RE_RUN_MOST]
     found.injected += len(ids)
     answered = _said(system, "already captured") + len(ids) * OFFSETS
-    again = system.part("recapture", *system.hip3("recapture", *ids))
+    again = system.part("recapture", *HIP3, "recapture", *ids)
     again.start()
     if again.wait():
-        found.blame(f"recapture: {again.said[-300:]}")
+        found.blame(f"recapture: {again.log[-300:]}")
     eventually("all ran again", lambda: _said(system, "already captured") >= answered)
     after = {path: path.read_bytes() for path in system.data_dir.glob("*.jsonl")}
     if before != after:
@@ -114,4 +96,4 @@ def _run_all_again(system: System, found: Found) -> None:
 
 
 def _said(system: System, words: str) -> int:
-    return sum(worker.said.count(words) for worker in system.workers)
+    return sum(worker.log.count(words) for worker in system.workers)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psutil
 
-from tests.faults.part import Part
 from tests.faults.row import Found, Setting
-from tests.faults.system import System, signal_each
+from tests.faults.system import System, kill_child, signal_each
+from tests.support.process import ProcessUnderTest
 from tests.support.waiting import eventually
 
 BURST = 100
@@ -45,7 +45,7 @@ def children_killed(setting: Setting) -> Found:
         for _ in setting.rounds(KILLS, found, least=3):
             time.sleep(0.4)
             eventually("the pool has processes", system.workers[0].children)
-            system.workers[0].kill_child(chance)
+            kill_child(system.workers[0], chance)
         system.recovered(found)
         system.judge(found, when="children killed")
     _expect_at_most(LATEST_S, found)
@@ -60,7 +60,7 @@ def worker_ended_under_load(setting: Setting) -> Found:
             old = _next_worker(system)
             system.venue.burst()
             time.sleep(0.5)
-            old.signal(next(numbers))
+            old.send_signal(next(numbers))
             began_s = time.monotonic()
             old.wait(ENDS_WITHIN_S)
             found.took(time.monotonic() - began_s)
@@ -78,7 +78,7 @@ def rolling_restart(setting: Setting) -> Found:
         for _ in setting.rounds(10, found):
             old = _next_worker(system)
             time.sleep(1)
-            old.signal(signal.SIGTERM)
+            old.send_signal(signal.SIGTERM)
             old.wait(ENDS_WITHIN_S)
             time.sleep(2)
         system.judge(found, when="rolling restart")
@@ -124,7 +124,7 @@ def child_stopped(setting: Setting) -> Found:
         signal_each(stopped, signal.SIGCONT)
         system.recovered(found)
         system.judge(found, when="pool stopped")
-        twice = system.workers[0].said.count("already captured")
+        twice = system.workers[0].log.count("already captured")
         found.note = f"{twice} captures ran twice"
         if not twice:
             found.blame("nothing ran twice, so this row shows little")
@@ -145,10 +145,10 @@ def lock_holder_stopped(setting: Setting) -> Found:
     return found
 
 
-def _next_worker(system: System) -> Part:
+def _next_worker(system: System) -> ProcessUnderTest:
     """Start another worker and wait until it is ready; the one before it."""
     old, new = system.workers[-1], system.start_worker()
-    eventually("the next worker is ready", lambda: " ready." in new.said)
+    eventually("the next worker is ready", lambda: " ready." in new.log)
     return old
 
 

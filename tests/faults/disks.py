@@ -14,6 +14,7 @@ import psutil
 
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
+from tests.support.process import HIP3
 from tests.support.waiting import eventually
 
 FAULT_S = 4.0
@@ -58,9 +59,9 @@ def directory_read_only(setting: Setting) -> Found:
             system.start_worker()
             _expect_red(system, found)
             time.sleep(FAULT_S)
-            if "Read-only file system" not in system.feed.said or "Traceback" in system.feed.said:
+            if "Read-only file system" not in system.feed.log or "Traceback" in system.feed.log:
                 found.unclear += 1
-                found.blame(f"the feed says: {system.feed.said[-300:]}")
+                found.blame(f"the feed says: {system.feed.log[-300:]}")
             assert _remount(folder, "rw")
             if not system.feed.is_running:
                 system.feed.start()
@@ -115,7 +116,7 @@ def file_deleted(setting: Setting) -> Found:
 
 def _expect_red(system: System, found: Found) -> None:
     """`hip3 status --check` says so within a while."""
-    check = system.part("status", *system.hip3("status", "--check"))
+    check = system.part("status", *HIP3, "status", "--check")
 
     def is_red() -> bool:
         check.start()

@@ -46,8 +46,8 @@ def second_feed(setting: Setting) -> Found:
             found.injected += 1
             with suppress(Exception):
                 other.wait(REFUSES_WITHIN_S)
-            if other.is_running or not other.said.strip() or "Traceback" in other.said:
+            if other.is_running or not other.log.strip() or "Traceback" in other.log:
                 found.unclear += 1
-                found.blame(f"a second feed with the {name}: {other.said[-300:] or 'says nothing'}")
+                found.blame(f"a second feed with the {name}: {other.log[-300:] or 'says nothing'}")
         system.judge(found, when="two feeds")
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import psutil
 
 from tests.faults.row import Found, Setting
-from tests.faults.system import System, frozen
+from tests.faults.system import System, frozen, kill_child
 from tests.support.waiting import eventually
 
 CHAOS_S, LATEST_S = 300.0, 15.0
@@ -40,7 +40,7 @@ def _replace_worker(system: System, chance: random.Random) -> None:
 
 
 def _kill_child(system: System, chance: random.Random) -> None:
-    chance.choice(system.workers).kill_child(chance)
+    kill_child(chance.choice(system.workers), chance)
 
 
 def _freeze_child(system: System, chance: random.Random) -> None:
@@ -50,10 +50,10 @@ def _freeze_child(system: System, chance: random.Random) -> None:
 
 
 def _replace_server(system: System, chance: random.Random) -> None:
-    system.server.signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
+    system.server.send_signal(chance.choice([signal.SIGKILL, signal.SIGTERM]))
     system.server.wait()
     time.sleep(chance.uniform(0.0, 2.0))
-    system.start_server()
+    system.server.start()
 
 
 def _freeze_server(system: System, chance: random.Random) -> None:
@@ -155,7 +155,7 @@ def server_set_back(setting: Setting) -> Found:
             system.server.kill()
             shutil.rmtree(folder)
             older.rename(folder)
-            system.start_server()
+            system.server.start()
             system.recovered(found)
         system.judge(found, when="set back")
     return found

@@ -52,9 +52,9 @@ def server_hangs(setting: Setting) -> Found:
     found = Found(injected=1)
     with System(setting.folder / "hang") as system:
         seconds = setting.seconds(HANG_S, least=8)
-        system.server.signal(signal.SIGSTOP)
+        system.server.send_signal(signal.SIGSTOP)
         setting.wait(seconds)
-        system.server.signal(signal.SIGCONT)
+        system.server.send_signal(signal.SIGCONT)
         system.recovered(found, within_s=WITHIN_S)
         system.judge(found, when=f"server hung for {seconds:.0f} s")
     return found
@@ -113,11 +113,11 @@ def _restarted(setting: Setting, number: int, *, is_emptied: bool) -> Found:
 
 
 def _restart(system: System, number: int, *, is_emptied: bool) -> None:
-    system.server.signal(number)
+    system.server.send_signal(number)
     system.server.wait()
     if is_emptied:
         for path in (system.data_dir.parent / "server").rglob("*"):
             if path.is_file():
                 path.unlink()
     time.sleep(0.5)
-    system.start_server()
+    system.server.start()

@@ -1,6 +1,7 @@
 """The whole chain of real parts: a scripted venue that knows the truth, a feed, a server, workers, and their files."""
 
 import os
+import random
 import signal
 import sys
 import time
@@ -20,14 +21,14 @@ from hip3_tasks.settings import Settings, environment
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
-from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 from tests.faults.lines import judge
-from tests.faults.part import Part
 from tests.faults.row import Found
 from tests.faults.venue import Venue
 from tests.support.data_files import DataFiles
+from tests.support.process import CELERY, ProcessUnderTest
 from tests.support.proxy import Proxy
 from tests.support.redis_acl import acl_file
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 PATIENCE_S = 30.0
@@ -61,15 +62,18 @@ class System(DataFiles):
         self.venue = Venue(coins=coins, signals_per_s=signals_per_s)
         self.venue.ahead_ms = self._ahead_ms = ahead_ms
         self._environments = environments or {}
-        self._port = free_port()
         self.keys = Keys(NAME)
-        self.client = connect(f"redis://harness:{PASSWORD}@127.0.0.1:{self._port}/0", timeout_s=1.0)
+        folder.mkdir(exist_ok=True)
+        acl = acl_file(folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
+        options, user = ("--aclfile", str(acl)), f"harness:{PASSWORD}@"
+        self.server = RedisServer(folder / "server", *options, log=folder / "server.log", user=user)
+        self.client = connect(self.server.url, timeout_s=1.0)
         """May do everything."""
         self.pending = Pending(self.client, self.keys)
         self.holes_ms: list[tuple[int, int]] = []
         """When the feed could not know the market: from, until."""
         self._folder, self._running = folder, ExitStack()
-        self.proxy = Proxy(self._port)
+        self.proxy = Proxy(self.server.port)
         """The system's way to the server, if it is proxied; the harness has its own."""
         self._is_proxied = is_proxied
         # Without workers nobody is waited for.
@@ -82,10 +86,9 @@ class System(DataFiles):
         } | settings
         self._arguments = worker_arguments
         self._number_of_workers, self._workers_started = workers, 0
-        self.workers: list[Part] = []
+        self.workers: list[ProcessUnderTest] = []
 
     def __enter__(self) -> "System":
-        self._folder.mkdir(exist_ok=True)
         try:
             self._start()
         except BaseException:
@@ -99,15 +102,11 @@ class System(DataFiles):
     def _start(self) -> None:
         self._running.enter_context(self.venue)
         self._running.callback(self.client.close)
-        port = self._running.enter_context(self.proxy).port if self._is_proxied else self._port
+        port = self._running.enter_context(self.proxy).port if self._is_proxied else self.server.port
         url = f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0"
         venue_url = self.venue.server.base_url
         self._environment = environment(Settings(venue_url=venue_url, redis_url=url, **self._settings))
-        (self._folder / "server").mkdir()
-        acl = acl_file(self._folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
-        server = command(find_server(), port=self._port, directory=self._folder / "server")
-        self.server = self.part("server", *server, "--aclfile", str(acl))
-        self.start_server()
+        self._running.enter_context(self.server)
         self.feed = self.part("feed", sys.executable, "-m", "feed")
         self.feed.start()
         for _ in range(self._number_of_workers):
@@ -116,31 +115,22 @@ class System(DataFiles):
         if self.workers:
             eventually("a follow-up is on disk", self.followups)
 
-    def part(self, name: str, *command: str, **environment: str) -> Part:
+    def part(self, name: str, *command: str, **environment: str) -> ProcessUnderTest:
         """A process of this system, not yet started; it is killed in the end."""
         kind = name.rstrip("0123456789")
         chosen = {**self._environment, **self._environments.get(kind, {}), **environment}
-        part = Part(name, command, environment=chosen, folder=self._folder)
+        part = ProcessUnderTest(*command, log=self._folder / f"{name}.log", env=chosen)
         self._running.callback(part.kill)
         return part
 
-    def start_server(self) -> None:
-        """Start it on what is in its directory."""
-        self.server.start()
-        eventually("the server answers", lambda: is_ready(self.client))
-
-    def start_worker(self) -> Part:
+    def start_worker(self) -> ProcessUnderTest:
         self._workers_started += 1
         name = f"worker{self._workers_started}"
-        celery = sys.executable, "-m", "celery", "-A", "hip3_tasks", "worker", f"--hostname={name}@%h"
-        quiet = "--without-gossip", "--without-mingle", "--loglevel=INFO"
-        worker = self.part(name, *celery, *self._arguments, *quiet)
+        options = f"--hostname={name}@%h", *self._arguments, "--without-gossip", "--without-mingle", "--loglevel=INFO"
+        worker = self.part(name, *CELERY, "worker", *options)
         worker.start()
         self.workers.append(worker)
         return worker
-
-    def hip3(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "hip3_tasks.cli", *arguments]
 
     def wait_until_live(self, *, within_s: float = PATIENCE_S) -> float:
         """Until the feed that runs now knows all markets; how many seconds that took."""
@@ -288,3 +278,10 @@ def signal_each(pids: Sequence[int], number: int) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def kill_child(process: ProcessUnderTest, chance: random.Random) -> None:
+    """Kill one of its children, if it has any."""
+    if children := process.children():
+        with suppress(ProcessLookupError):
+            os.kill(chance.choice(children), signal.SIGKILL)

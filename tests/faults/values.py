@@ -2,21 +2,19 @@
 
 import random
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import cycle
-from pathlib import Path
 
 from hip3_tasks.domain.records import Followup, Missed, MissedReason
 from tests.faults.row import Found, Setting
 from tests.faults.system import System
 from tests.support.frame_pipeline import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
+from tests.support.process import ProcessUnderTest
 
-ROOT = Path(__file__).parents[2]
 INPUTS = 1_000_000
 SECONDS = 60.0
 EVERY_S = 0.01
@@ -41,20 +39,20 @@ def fuzzed_frames(setting: Setting) -> Found:
     if find_spec("atheris") is None:
         found.note = "not tried: no atheris"
         return found
-    command = [sys.executable, "-m", "tests.faults.fuzzer", str(setting.folder), str(inputs)]
-    log = setting.folder / "fuzzer.log"
-    with log.open("w") as said, subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said) as child:
-        assert child.stdout is not None
-        for tried in child.stdout:
-            setting.advance(int(tried), inputs)
-    told = log.read_text(errors="replace")
+    command = (sys.executable, "-m", "tests.faults.fuzzer", setting.folder, str(inputs))
+    log, tried = setting.folder / "fuzzer.log", setting.folder / "fuzzer.tried"
+    with ProcessUnderTest(*command, log=log, stdout=tried) as fuzzer:
+        while fuzzer.is_running:
+            time.sleep(0.2)
+            setting.advance(int((fuzzer.stdout.split() or ["0"])[-1]), inputs)
+        told, exit_code = fuzzer.log, fuzzer.wait()
     found.injected = _last("number_of_executed_units: +([0-9]+)", told)
     for kind in ("crash", "timeout", "oom"):
         for path in setting.folder.glob(f"{kind}-*"):
             found.unclear += 1
             found.blame(f"{kind} after {found.injected:,} inputs: {path.read_bytes()!r}")
-    if child.returncode or found.injected < inputs:
-        found.blame(f"exit code {child.returncode} after {found.injected:,} of {inputs:,} inputs")
+    if exit_code or found.injected < inputs:
+        found.blame(f"exit code {exit_code} after {found.injected:,} of {inputs:,} inputs")
     branches, kept = _last("cov: ([0-9]+)", told), _last("corp: ([0-9]+)", told)
     found.note = f"{branches} branches taken, {kept} inputs kept for how they take them"
     return found
@@ -81,7 +79,7 @@ def hostile_values(setting: Setting) -> Found:
             found.wrong += taken
             found.blame(f"{taken} of {refused} impossible frames were not refused")
         _judge_lines(system, found)
-        if any("Traceback" in part.said for part in (system.feed, *system.workers)):
+        if any("Traceback" in part.log for part in (system.feed, *system.workers)):
             found.unclear += 1
             found.blame("an exception in a log")
     return found

@@ -74,7 +74,7 @@ def garbage(setting: Setting) -> Found:
             found.injected += 1
             time.sleep(0.01)
         system.judge(found, when="garbage")
-        if "Traceback" in system.feed.said:
+        if "Traceback" in system.feed.log:
             found.unclear += 1
             found.blame("an exception in the feed's log")
         if reconnects := _reconnects(system):

@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,9 +15,9 @@ from pathlib import Path
 from hip3_tasks.files.journal import Journal
 from tests.faults.lines import keys_of, recover
 from tests.faults.row import Found, Setting
+from tests.support.process import ProcessUnderTest
 from tests.support.processes import record_of
 
-ROOT = Path(__file__).parents[2]
 WRITERS = 6
 RECORDS = 6_000
 SECONDS = 20.0
@@ -31,14 +30,13 @@ def killed_writers(setting: Setting) -> Found:
     found, data_dir = Found(), setting.folder / "data"
     data_dir.mkdir()
     seconds = SECONDS * setting.effort
-    command = [sys.executable, "-m", "tests.faults.writers", str(data_dir), str(seconds)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    command = (sys.executable, "-m", "tests.faults.writers", data_dir, str(seconds))
+    with ProcessUnderTest(*command, log=setting.folder / "writers.log", stdout=setting.folder / "killed") as parent:
         began_s = time.monotonic()
-        while parent.poll() is None:
+        while parent.is_running:
             time.sleep(0.2)
             setting.advance(min(int(time.monotonic() - began_s), int(seconds)), int(seconds))
-        assert parent.stdout is not None
-        found.injected = json.loads(parent.stdout.read())
+        found.injected = json.loads(parent.stdout)
     records = [record_of(number) for number in range(RECORDS)]
     answered = {int(line) for path in setting.folder.glob("data/*.answered") for line in path.read_text().split()}
     acknowledged = keys_of([records[number] for number in answered])

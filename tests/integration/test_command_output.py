@@ -11,9 +11,10 @@ import pytest
 
 from tests.support.factories import a_followup, a_signal
 from tests.support.generators import OFFSETS_MS, Directory
+from tests.support.process import environment
 
 HIP3 = (sys.executable, "-m", "hip3_tasks")
-PATIENCE_S = 60
+TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +29,9 @@ def work_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hip3(
     work_dir: Path, *arguments: str, encoding: str = "utf-8", stdout: int = subprocess.PIPE
 ) -> tuple[int, str, str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
-    environment |= {"PYTHONIOENCODING": encoding, "HIP3_DATA_DIR": "données"}
+    env = environment(PYTHONIOENCODING=encoding, HIP3_DATA_DIR="données")
     ended = subprocess.run(
-        [*HIP3, *arguments], cwd=work_dir, env=environment, stdout=stdout, stderr=subprocess.PIPE, timeout=PATIENCE_S
+        [*HIP3, *arguments], cwd=work_dir, env=env, stdout=stdout, stderr=subprocess.PIPE, timeout=TIMEOUT_S
     )
     return ended.returncode, (ended.stdout or b"").decode(encoding), ended.stderr.decode(encoding)
 

@@ -29,9 +29,9 @@ from tests.faults.row import Found
 from tests.faults.system import System, signal_each
 from tests.releases import keydump
 from tests.releases.release import PLANNED, Release
+from tests.support.process import ROOT
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
 SOURCE = ("hip3_tasks", "feed", "workers", "simulator", "celeryconfig.py", "pyproject.toml", "requirements.lock")
 BESIDE = ("README.md", "LICENSE")
 BEFORE_MIDNIGHT_S = 12.0

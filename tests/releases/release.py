@@ -1,13 +1,13 @@
 """A release that is kept here: what it wrote, and its source, which runs beside today's."""
 
 import json
-import os
-import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.process import run
 
 HERE = Path(__file__).parent
 PLANNED = HERE / "planned.py"
@@ -60,11 +60,7 @@ class Program:
     @classmethod
     def planned(cls, script: Path, *, root: Path, cwd: Path, settings: Mapping[str, str]) -> "Program":
         """Ask the tree's own `hip3 up` for its plan, with this Python and what is installed for it."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
-        environment = {**kept, **settings, "PYTHONPATH": str(root)}
-        answer = subprocess.run(
-            [sys.executable, "-P", script], cwd=cwd, env=environment, capture_output=True, text=True
-        )
+        answer = run(sys.executable, "-P", str(script), cwd=cwd, **settings, PYTHONPATH=str(root))
         assert answer.returncode == 0, answer.stderr
         plan = json.loads(answer.stdout)
         return cls(parts={name: tuple(part) for name, part in plan["parts"].items()}, origin=Path(plan["origin"]))

@@ -1,11 +1,8 @@
 """A real feed process between a scripted venue and a real server, and what a test asks of it."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +20,11 @@ from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
 from tests.support.data_files import DataFiles
+from tests.support.process import ProcessUnderTest, environment
+from tests.support.waiting import TIMEOUT_S
+from tests.support.waiting import eventually_async as eventually
 from workers.capturer import Capturer
 
-ROOT = Path(__file__).parents[2]
-PATIENCE_S = 20.0
 LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
 
 
@@ -38,18 +36,6 @@ def universe(*coins: str, **flags: dict[str, Any]) -> dict[str, list[dict[str, A
         market = {"name": coin, "szDecimals": 3, "maxLeverage": 10, "growthMode": "enabled"}
         found.setdefault(dex, []).append(market | flags.get(name, {}))
     return found
-
-
-async def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
-    """Wait for a condition; its value, or a failure that says what was waited for."""
-    loop = asyncio.get_running_loop()
-    until_s = loop.time() + within_s
-    while loop.time() < until_s:
-        value = is_true()
-        if value:
-            return value
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"not within {within_s:g} s: {what}")
 
 
 class FeedRig(DataFiles):
@@ -73,7 +59,7 @@ class FeedRig(DataFiles):
             "redis_url": redis_url,
             "worker_wait_s": 0,
         } | settings
-        self._feeds: list[subprocess.Popen[bytes]] = []
+        self._feeds: list[ProcessUnderTest] = []
         self._heartbeat: asyncio.Task[None] | None = None
         self.prices: dict[str, tuple[float, float, float]] = {}
 
@@ -87,7 +73,6 @@ class FeedRig(DataFiles):
     async def __aexit__(self, *_: object) -> None:
         for feed in self._feeds:
             feed.kill()
-            feed.wait()
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         await self.venue.stop()
@@ -95,12 +80,12 @@ class FeedRig(DataFiles):
         self.client.close()
 
     @property
-    def feed(self) -> "subprocess.Popen[bytes]":
+    def feed(self) -> ProcessUnderTest:
         return self._feeds[-1]
 
     @property
     def log(self) -> str:
-        return (self.data_dir / "feed.log").read_text()
+        return self.feed.log
 
     def quote(self, coin: str, *, bid: float, ask: float, oracle: float) -> None:
         """Publish the whole state of a market: context first, then the book that may make a signal of it."""
@@ -108,23 +93,14 @@ class FeedRig(DataFiles):
         self._publish_ctx(coin)
         self.venue.publish_bbo(coin, (f"{bid:.4f}", "3.5"), (f"{ask:.4f}", "2.25"), time_ms=1_795_338_701_358)
 
-    def start(self, **settings: Any) -> "subprocess.Popen[bytes]":
+    def start(self, **settings: Any) -> ProcessUnderTest:
         """Start a feed; `settings` override the rig's, None removes one."""
         chosen = {"venue_url": self.venue.base_url} | self._settings | settings
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
-        environment |= {f"HIP3_{key.upper()}": str(value) for key, value in chosen.items() if value is not None}
+        env = environment(**{f"HIP3_{key.upper()}": str(value) for key, value in chosen.items() if value is not None})
         self.data_dir.mkdir(exist_ok=True)
-        with (self.data_dir / "feed.log").open("ab") as log:
-            feed = subprocess.Popen(
-                [sys.executable, "-m", "feed"],
-                cwd=ROOT,
-                env=environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        self._feeds.append(feed)
-        return feed
+        log = self.data_dir / "feed.log"
+        self._feeds.append(ProcessUnderTest(sys.executable, "-m", "feed", log=log, env=env).start())
+        return self.feed
 
     async def started(self, *, live: int | None = None, **settings: Any) -> None:
         """Start a feed and wait until so many markets are live; all by default."""
@@ -135,13 +111,12 @@ class FeedRig(DataFiles):
             lambda: (status := self.status()) and status.pid == began.pid and status.markets_live == wanted,
         )
 
-    async def ended(self, *, within_s: float = PATIENCE_S) -> int:
-        await eventually("the feed has ended", lambda: self.feed.poll() is not None, within_s=within_s)
-        return self.feed.returncode
+    async def ended(self, *, within_s: float = TIMEOUT_S) -> int:
+        await eventually("the feed has ended", lambda: not self.feed.is_running, within_s=within_s)
+        return self.feed.wait()
 
     def kill(self) -> None:
-        self.feed.send_signal(signal.SIGKILL)
-        self.feed.wait()
+        self.feed.kill()
 
     def status(self) -> FeedStatus | None:
         return FeedStatus.read(self.client, self.keys)

@@ -2,9 +2,6 @@
 
 import http.client
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +19,7 @@ from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
 from hip3_tasks.store.tape import stamp
 from hip3_tasks.store.worker_status import WorkerNote
 from tests.support.factories import a_market
-from tests.support.feed import ROOT
+from tests.support.process import HIP3, ProcessUnderTest, environment
 from tests.support.waiting import eventually
 from tests.unit.status.test_redis_snapshot import a_feed_status
 
@@ -45,7 +42,7 @@ class PageRig:
         self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
         self.client = redis.Redis.from_url(redis_url)
         self.port = 0
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: ProcessUnderTest | None = None
         self._environment = {"HIP3_REDIS_URL": redis_url, "HIP3_NAME": name, "HIP3_DATA_DIR": str(data_dir)}
         data_dir.mkdir(exist_ok=True)
 
@@ -93,26 +90,20 @@ class PageRig:
     @contextmanager
     def running(self, **settings: str) -> Iterator[None]:
         """A page that has looked once; settings by their names without HIP3_."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
-        chosen = {f"HIP3_{name}": value for name, value in settings.items()}
-        command = [sys.executable, "-m", "hip3_tasks.cli", "page"]
-        environment = kept | self._environment | chosen
-        with (self.data_dir / "page.log").open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log)
-        assert self.process.stdout is not None
-        try:
-            self.port = int(self.process.stdout.readline().rpartition(b":")[2] or 0)
+        env = environment(**self._environment | {f"HIP3_{name}": value for name, value in settings.items()})
+        log, stdout = (self.data_dir / f"page.{kind}" for kind in ("log", "out"))
+        for path in (log, stdout):
+            path.unlink(missing_ok=True)
+        with ProcessUnderTest(*HIP3, "page", log=log, stdout=stdout, env=env) as self.process:
+            eventually("the page listens", lambda: "\n" in self.process.stdout or not self.process.is_running)
+            self.port = int(self.process.stdout.partition("\n")[0].rpartition(":")[2] or 0)
             assert self.port, self.log
             eventually("it has looked", lambda: self.ask("/livez").status == 200)
             yield
-        finally:
-            self.process.kill()
-            self.process.wait()
-            self.process.stdout.close()
 
     @property
     def log(self) -> str:
-        return (self.data_dir / "page.log").read_text()
+        return self.process.log if self.process else ""
 
     def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
         given = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -4,7 +4,6 @@ Bare and with extras, by pip and by uvx; needs a package index. The exit code is
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,10 +15,10 @@ from tempfile import TemporaryDirectory
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from tests.support.up_system import System
+from tests.support.process import ROOT, ProcessUnderTest, environment
+from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
 RELEASE = ROOT / "tests" / "releases" / "0.1.0" / "data"
 TOP_LEVEL = {"hip3_tasks"}
 COMMAND_TIMEOUT_S = 300
@@ -32,7 +31,7 @@ class Trial:
 
     bin_dir: Path
     folder: Path
-    system: System
+    system: UpSystem
     wrong: list[str] = field(default_factory=list)
     passed: int = 0
 
@@ -46,16 +45,14 @@ class Trial:
 
     def expect_page(self) -> None:
         """Serve the page; it must tell of the running system."""
-        command = [str(self.bin_dir / "hip3"), "page"]
-        page = subprocess.Popen(command, cwd=self.folder, env=self._environment(), stdout=subprocess.PIPE, text=True)
-        try:
-            assert page.stdout is not None
-            url = page.stdout.readline().strip()
-            is_right = eventually("the page is healthy", lambda: is_healthy(url))
-        finally:
+        log, stdout = self.folder / "page.log", self.folder / "page.out"
+        command = (self.bin_dir / "hip3", "page")
+        with ProcessUnderTest(*command, log=log, stdout=stdout, cwd=self.folder, env=self._environment()) as page:
+            eventually("the page listens", lambda: page.stdout.endswith("\n"))
+            is_right = eventually("the page is healthy", lambda: is_healthy(page.stdout.strip()))
             page.terminate()
-            page.communicate(timeout=COMMAND_TIMEOUT_S)
-        self._note("hip3 page", is_right and page.returncode == 0, "")
+            is_right = is_right and page.wait(COMMAND_TIMEOUT_S) == 0
+        self._note("hip3 page", is_right, "")
 
     def _note(self, command: str, is_right: bool, text: str) -> None:
         print(f"  {'right' if is_right else 'WRONG'}  {command}{'' if is_right else f': {text}'}", flush=True)
@@ -63,8 +60,8 @@ class Trial:
         self.wrong += [] if is_right else [command]
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HIP3_", "PYTHON"))}
-        return kept | {"HIP3_DATA_DIR": str(self.system.data_dir)}
+        kept = environment(HIP3_DATA_DIR=str(self.system.data_dir))
+        return {name: value for name, value in kept.items() if not name.startswith("PYTHON")}
 
     def _run(self, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -81,9 +78,9 @@ def main() -> int:
     with TemporaryDirectory() as name:
         folder = Path(name)
         wheel = build(folder)
-        system = System(folder / "data", "--rate", "5", "--no-flower")
+        system = UpSystem(folder / "data", "--rate", "5", "--no-flower")
         try:
-            eventually("a follow-up", lambda: system.lines("followups"), within_s=60)
+            system.wait_for_lines("followups")
             trials = [
                 try_bare(wheel, folder, system),
                 try_extras(wheel, folder, system),
@@ -91,7 +88,7 @@ def main() -> int:
             ]
         finally:
             system.process.terminate()
-            system.process.communicate(timeout=60)
+            system.wait()
     wrong = [command for trial in trials for command in trial.wrong]
     print(f"{sum(trial.passed for trial in trials)} passed, {len(wrong)} failed")
     return 1 if wrong else 0
@@ -122,7 +119,7 @@ def environment_with(folder: Path, name: str, what: str) -> Path:
     return bin_dir
 
 
-def try_bare(wheel: Path, folder: Path, system: System) -> Trial:
+def try_bare(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     print("the bare wheel", flush=True)
     trial = Trial(environment_with(folder, "bare", str(wheel)), empty(folder, "in-bare"), system)
     site = next((trial.bin_dir.parent / "lib").glob("python*/site-packages"))
@@ -141,7 +138,7 @@ def try_bare(wheel: Path, folder: Path, system: System) -> Trial:
     return trial
 
 
-def try_extras(wheel: Path, folder: Path, system: System) -> Trial:
+def try_extras(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     print("the wheel with its extras", flush=True)
     bin_dir = environment_with(folder, "full", f"{wheel}[analysis,flower,server,testing,web]")
     trial = Trial(bin_dir, empty(folder, "in-full"), system)
@@ -156,7 +153,7 @@ def try_extras(wheel: Path, folder: Path, system: System) -> Trial:
     return trial
 
 
-def try_uvx(wheel: Path, folder: Path, system: System) -> Trial:
+def try_uvx(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     print("uvx", flush=True)
     uv = environment_with(folder, "uv", "uv")
     trial = Trial(uv, empty(folder, "in-uvx"), system)

@@ -8,7 +8,8 @@ from typing import Any
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.worker_status import READY_MS, WorkerNote
-from tests.support.feed import FeedRig, eventually
+from tests.support.feed import FeedRig
+from tests.support.waiting import eventually_async as eventually
 
 COIN = "xyz:TSLA"
 

@@ -12,7 +12,8 @@ import pytest
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.health import noted
 from hip3_tasks.store.market_facts import FeedMarkets
-from tests.support.feed import FeedRig, eventually, universe
+from tests.support.feed import FeedRig, universe
+from tests.support.waiting import eventually_async as eventually
 
 OFFSETS = "400,800,1200"
 COIN = "xyz:TSLA"

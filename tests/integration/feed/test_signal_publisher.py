@@ -19,7 +19,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import Pending
 from tests.support.factories import a_signal
-from tests.support.feed import eventually
+from tests.support.waiting import eventually_async as eventually
 
 
 @pytest.fixture

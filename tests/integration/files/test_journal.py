@@ -35,6 +35,7 @@ from tests.support.processes import (
     append_until_the_file_is_full,
     record_of,
 )
+from tests.support.waiting import eventually
 
 MIDNIGHT_MS = 1_795_392_000_000
 START_S = 30
@@ -612,13 +613,6 @@ def run(target: Callable[..., None], *arguments: Any) -> int | None:
         process.close()
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + START_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.001)
-
-
 def answered(paths: Sequence[Path]) -> set[int]:
     return {int(line) for path in paths if path.exists() for line in path.read_bytes().split(b"\n")[:-1]}
 
@@ -642,7 +636,7 @@ def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path
     for seed in range(3, 6):
         victim = chance.choice(running)
         before = len(answered(logs))
-        wait_until(lambda before=before: len(answered(logs)) > before + 60)
+        eventually("60 more", lambda n=before: len(answered(logs)) > n + 60, interval_s=0.001)
         os.kill(victim.pid or 0, signal.SIGKILL)
         start(seed)
     for process in running:

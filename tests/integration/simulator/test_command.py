@@ -8,25 +8,25 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
 from simulator import __main__ as command_line
+from tests.support.process import ROOT, ProcessUnderTest
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[3]
 
-
-def command(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "simulator", *arguments]
-    return subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+def simulator(folder: Path, *arguments: str) -> ProcessUnderTest:
+    command = (sys.executable, "-m", "simulator", *arguments)
+    return ProcessUnderTest(*command, log=folder / "simulator.log", stdout=folder / "simulator.out")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(number: signal.Signals) -> None:
+def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     async def scenario(base_url: str) -> None:
         async with connect(f"{base_url.replace('http', 'ws', 1)}/ws") as ws:
             await ws.recv()
@@ -37,12 +37,11 @@ def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(numbe
             while wanted:
                 wanted.discard(json.loads(await ws.recv())["channel"])
 
-    process = command("--port", "0")
-    assert process.stdout is not None
-    asyncio.run(asyncio.wait_for(scenario(process.stdout.readline().strip()), timeout=10))
-    process.send_signal(number)
-    _, complaint = process.communicate(timeout=10)
-    assert (process.returncode, complaint) == (0, "")
+    with simulator(tmp_path, "--port", "0") as process:
+        eventually("its URL", lambda: process.stdout.endswith("\n"), within_s=10)
+        asyncio.run(asyncio.wait_for(scenario(process.stdout.strip()), timeout=10))
+        process.send_signal(number)
+        assert (process.wait(10), process.log) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -64,13 +63,12 @@ def test_a_bad_option_is_one_line_and_status_2(
     assert complaint.count("\n") == 1
 
 
-def test_a_taken_port_is_one_line() -> None:
+def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        process = command("--port", str(taken.getsockname()[1]))
-        _, complaint = process.communicate(timeout=10)
-    assert process.returncode == 1
-    assert "address already in use" in complaint
-    assert complaint.count("\n") == 1
+        process = simulator(tmp_path, "--port", str(taken.getsockname()[1])).start()
+        assert process.wait(10) == 1
+    assert "address already in use" in process.log
+    assert process.log.count("\n") == 1
 
 
 def test_it_ends_by_itself_when_its_parent_is_gone() -> None:
@@ -80,10 +78,7 @@ def test_it_ends_by_itself_when_its_parent_is_gone() -> None:
     line = [sys.executable, "-c", parent]
     finished = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True)
     host, port = finished.stdout.strip().removeprefix("http://").split(":")
-    deadline_s = time.monotonic() + 5
-    while _listens(host, int(port)):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.02)
+    eventually("the simulator has ended", lambda: not _listens(host, int(port)), within_s=5)
 
 
 def _listens(host: str, port: int) -> bool:

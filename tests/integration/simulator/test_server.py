@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
+from tests.support.waiting import eventually_async as eventually
 
 UNIVERSE = {
     "xyz": [
@@ -82,12 +83,6 @@ async def closed_with(ws: ClientConnection) -> tuple[int, str]:
                 await ws.recv()
     except ConnectionClosed as closed:
         return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def ask_info(server: VenueServer, body: Any) -> tuple[int, Any]:
@@ -223,7 +218,7 @@ def test_dropped_expired_and_refused_connections() -> None:
             server.refuse(False)
             async with greeted(server) as ws:
                 await pong_is_next(ws)
-            await eventually(lambda: server.connection_count == 0)
+            await eventually("the connection is gone", lambda: server.connection_count == 0)
             assert server.connections_opened == 3
 
     run(scenario)
@@ -238,7 +233,7 @@ def test_a_stalled_venue_sends_nothing_not_even_pongs_and_its_frames_are_lost() 
             await ws.send('{"method":"ping"}')
             protocol_pong = await ws.ping()
             await send(ws, "subscribe", coin="xyz:AAPL")
-            await eventually(lambda: server.subscriptions_by_coin()["xyz:AAPL"] == 1)
+            await eventually("one subscription is left", lambda: server.subscriptions_by_coin()["xyz:AAPL"] == 1)
             assert not protocol_pong.done()
             server.stall(False)
             server.publish_bbo("xyz:TSLA", BID, ASK, time_ms=2)
@@ -300,7 +295,7 @@ def test_counters_follow_connections_and_subscriptions() -> None:
                 await subscribe(two, "xyz:AAPL")
                 assert server.subscriptions_by_coin() == {"xyz:TSLA": 3, "xyz:AAPL": 1}
                 assert (server.connection_count, server.connections_opened) == (2, 2)
-            await eventually(lambda: server.connection_count == 0)
+            await eventually("the connection is gone", lambda: server.connection_count == 0)
             assert not server.subscriptions_by_coin()
             assert not server.violations
 
@@ -313,7 +308,7 @@ def test_a_client_that_does_not_read_is_dropped_and_does_not_hold_up_another() -
             slow = socket.create_connection(server.base_url.removeprefix("http://").split(":"))
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             await _open_by_hand(slow)
-            await eventually(lambda: server.connection_count == 2)
+            await eventually("both are connected", lambda: server.connection_count == 2)
             for number in range(5_000):
                 server.send_raw(f"{number:>4000}")
                 assert int(await receive_text(ws)) == number

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from hip3_tasks.status import terminal as module
 from hip3_tasks.status.terminal import Display
-from tests.support.feed import ROOT
+from tests.support.process import ROOT, environment
 from tests.support.screen import Screen
 from tests.support.waiting import eventually
 from tests.unit.status.test_panel import LONG, a_view
@@ -55,7 +55,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
     process = subprocess.Popen(
         [sys.executable, "-c", SHOWING, *arguments],
         cwd=ROOT,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "", "LINES": ""},
+        env=environment(TERM="xterm-256color", COLUMNS="", LINES=""),
         stdin=theirs,
         stdout=theirs,
         stderr=subprocess.PIPE,

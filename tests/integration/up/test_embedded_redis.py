@@ -1,8 +1,6 @@
 """The embedded server, run as `hip3 up` runs it."""
 
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,27 +11,14 @@ import redis
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.store.keys import connect
 from hip3_tasks.up import embedded_redis
-
-PATIENCE_S = 20
+from tests.support.redis_server import RedisServer
+from tests.support.waiting import eventually
 
 
 @contextmanager
-def running(directory: Path) -> Iterator[tuple[redis.Redis, "subprocess.Popen[bytes]"]]:
-    directory.mkdir(exist_ok=True)
-    port = embedded_redis.free_port()
-    command = embedded_redis.command(embedded_redis.find_server(), port=port, directory=directory)
-    with (directory.parent / "redis.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, start_new_session=True)
-    try:
-        with connect(f"redis://127.0.0.1:{port}/0") as client:
-            until_s = time.monotonic() + PATIENCE_S
-            while not embedded_redis.is_ready(client):
-                assert process.poll() is None and time.monotonic() < until_s
-                time.sleep(0.01)
-            yield client, process
-    finally:
-        process.kill()
-        process.wait()
+def running(directory: Path) -> Iterator[tuple[redis.Redis, RedisServer]]:
+    with RedisServer(directory, log=directory.parent / "redis.log") as server, connect(server.url) as client:
+        yield client, server
 
 
 @pytest.mark.parametrize("name", ["redis", "with a space", "ünïcode"])
@@ -42,12 +27,10 @@ def test_a_second_start_takes_up_where_the_first_left_off(tmp_path: Path, name: 
     with running(tmp_path / name) as (client, process):
         client.set("watermark", 17)
         client.zadd("pending", {"capture": 5})
-        until_s = time.monotonic() + PATIENCE_S
-        while client.info("persistence")["aof_buffer_length"]:  # up to a second of writes is not in the file yet
-            assert time.monotonic() < until_s
-            time.sleep(0.01)
+        # Up to a second of writes is not in the file yet.
+        eventually("all is in the file", lambda: not client.info("persistence")["aof_buffer_length"])
         getattr(process, ending)()
-        process.wait(PATIENCE_S)
+        process.wait()
     with running(tmp_path / name) as (client, _):
         assert client.get("watermark") == b"17"
         assert client.zscore("pending", "capture") == 5.0

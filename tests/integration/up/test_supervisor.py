@@ -3,19 +3,15 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from hip3_tasks.up.reaper import running_groups
-
-PATIENCE_S = 30
+from tests.support.up_system import UpSystem
+from tests.support.waiting import eventually
 
 # argv: data directory, duration or '', then name=code of each part.
 UP = """
@@ -70,72 +66,34 @@ while True:
 """
 
 
-class Up:
-    """A running `hip3 up` of stand-ins, and everything that it started."""
-
-    def __init__(self, data_dir: Path, *, duration: str = "", **codes: str) -> None:
-        parts = {"feed": FEED + LIVE, "worker": IDLE} | codes
-        self.data_dir, self.mark = data_dir, uuid.uuid4().hex
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", UP, str(data_dir), duration, *(f"{name}={code}" for name, code in parts.items())],
-            env={**environment, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "UP_MARK": self.mark},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def finish(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, out, err
-
-    def descendants(self) -> list[psutil.Process]:
-        return [process for process in psutil.process_iter() if self._is_ours(process)]
-
-    def _is_ours(self, process: psutil.Process) -> bool:
-        try:
-            # The server writes over its environment to name itself; but it works in its directory.
-            mine = process.environ().get("UP_MARK") == self.mark or self.data_dir.as_posix() in process.cwd()
-            return mine and process.pid != self.process.pid and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
-
-
-Start = Callable[..., Up]
+Start = Callable[..., UpSystem]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    started: list[Up] = []
+    started: list[UpSystem] = []
 
-    def run(**options: str) -> Up:
-        started.append(Up(tmp_path / "data", **options))
+    def run(*, duration: str = "", **codes: str) -> UpSystem:
+        """Start a `hip3 up` of stand-ins, each with its own code."""
+        parts = {"feed": FEED + LIVE, "worker": IDLE} | codes
+        data_dir, path = tmp_path / "data", os.pathsep.join(filter(None, sys.path))
+        arguments = (str(data_dir), duration, *(f"{name}={code}" for name, code in parts.items()))
+        started.append(UpSystem(data_dir, command=(sys.executable, "-c", UP, *arguments), PYTHONPATH=path))
         return started[-1]
 
     yield run
     for up in started:
-        if up.process.poll() is None:
-            up.process.kill()
-        up.process.communicate()
-        wait_until(lambda up=up: not up.descendants())  # type: ignore[misc]
+        up.kill()
 
 
-def wait_until(is_so: Callable[[], object]) -> None:
-    until_s = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < until_s, "it did not come to that"
-        time.sleep(0.02)
-
-
-def is_up(up: Up) -> bool:
-    """Whether all parts run: the server, feed, worker and reaper."""
-    return len(up.descendants()) >= 4 and (up.data_dir / "run.json").exists()
+def wait_until_up(up: UpSystem) -> None:
+    """Wait until all parts run: the server, feed, worker and reaper."""
+    eventually("all runs", lambda: len(up.others()) >= 4 and (up.data_dir / "run.json").exists())
 
 
 def test_it_runs_for_its_duration_and_leaves_nothing_behind(start: Start) -> None:
     up = start(duration="0.3")
-    code, out, err = up.finish()
+    code, out, err = up.wait()
     assert code == 0, err
     assert json.loads(out) == {
         "signals": 0,
@@ -145,20 +103,20 @@ def test_it_runs_for_its_duration_and_leaves_nothing_behind(start: Start) -> Non
         "lateness_ms": {"p50": None, "p99": None, "max": None},
     }
     assert "this run: signals 0" in err
-    assert up.descendants() == []
+    assert up.others() == []
     assert not (up.data_dir / "run.json").exists()
 
 
 def test_what_is_left_open_is_said_and_exit_1(start: Start) -> None:
     add = "client.zadd(keys.pending, {'one': 1, 'two': 2})\n"
-    code, out, err = start(duration="0.1", feed=FEED + add + LIVE).finish()
+    code, out, err = start(duration="0.1", feed=FEED + add + LIVE).wait()
     assert code == 1
     assert json.loads(out)["pending"] == 2
     assert "2 captures are left open" in err
 
 
 def test_a_feed_that_says_it_left_something_open_is_believed(start: Start) -> None:
-    code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).finish()
+    code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).wait()
     assert code == 1
     assert json.loads(out)["pending"] == 0
     assert "the feed ended with exit status 1, see" in err
@@ -169,104 +127,99 @@ def test_a_dead_child_is_started_again(start: Start, tmp_path: Path) -> None:
         f"import os, pathlib; p = pathlib.Path({str(tmp_path / 'died')!r})\nif not p.exists(): p.touch(); os._exit(9)\n"
     )
     up = start(worker=once + IDLE)
-    wait_until(lambda: "worker died (exit 9), see" in log_of(up, "up"))
-    assert "worker started again" not in log_of(up, "up")
-    wait_until(lambda: "worker started again" in log_of(up, "up"))
+    up.wait_for_log("up", "worker died (exit 9), see")
+    assert "worker started again" not in up.log("up")
+    up.wait_for_log("up", "worker started again")
     up.process.send_signal(signal.SIGINT)
-    assert up.finish()[0] == 0
+    assert up.wait()[0] == 0
 
 
 def test_a_child_that_cannot_live_ends_all_with_the_end_of_its_log(start: Start) -> None:
     up = start(worker="raise SystemExit('the moon is blue')")
-    code, out, err = up.finish()
+    code, out, err = up.wait()
     assert code == 2
     assert "hip3: worker died (exit 1) at once, 4 times in a row; the end of" in err
     assert "the moon is blue" in err
     assert out == ""
-    assert up.descendants() == []
+    assert up.others() == []
 
 
 def test_flower_is_not_needed(start: Start) -> None:
     up = start(flower="raise SystemExit('no petals')")
-    wait_until(lambda: "the other processes keep running" in log_of(up, "up"))
+    up.wait_for_log("up", "the other processes keep running")
     up.process.send_signal(signal.SIGINT)
-    assert up.finish()[0] == 0
-
-
-def log_of(up: Up, name: str) -> str:
-    log = up.data_dir / "logs" / f"{name}.log"
-    return log.read_text() if log.exists() else ""
+    assert up.wait()[0] == 0
 
 
 def test_whoever_does_not_end_is_killed_with_all_of_its_group(start: Start) -> None:
     stubborn = "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     child = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
     up = start(duration="0.3", worker=stubborn + child + "while True: signal.pause()")
-    assert up.finish()[0] == 0
-    assert up.descendants() == []
+    assert up.wait()[0] == 0
+    assert up.others() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_being_asked_to_stop_ends_in_order(start: Start, number: signal.Signals) -> None:
     up = start()
-    wait_until(lambda: is_up(up))
+    wait_until_up(up)
     up.process.send_signal(number)
-    code, out, _ = up.finish()
+    code, out, _ = up.wait()
     assert code == 0
     assert json.loads(out)["pending"] == 0
-    assert up.descendants() == []
+    assert up.others() == []
 
 
 def test_a_second_ctrl_c_stops_at_once(start: Start) -> None:
     up = start(feed=FEED + "at_end = lambda _: time.sleep(1_000)\n" + LIVE)
-    wait_until(lambda: is_up(up))
+    wait_until_up(up)
     up.process.send_signal(signal.SIGINT)
-    wait_until(lambda: "no new signals" in log_of(up, "up"))
+    up.wait_for_log("up", "no new signals")
     up.process.send_signal(signal.SIGINT)
-    assert up.finish()[0] == 130
-    assert up.descendants() == []
+    assert up.wait()[0] == 130
+    assert up.others() == []
 
 
 def test_being_killed_leaves_nothing_behind(start: Start) -> None:
     up = start()
-    wait_until(lambda: is_up(up))
+    wait_until_up(up)
     up.process.kill()
-    up.finish()
-    wait_until(lambda: not up.descendants())
+    up.wait()
+    up.wait_until_gone()
 
 
 def test_a_killed_one_keeps_its_directory_until_the_last_of_it_is_gone(start: Start) -> None:
     first = start(worker="import signal, time; signal.signal(signal.SIGTERM, lambda *_: time.sleep(1))\nsignal.pause()")
-    wait_until(lambda: is_up(first))
-    servers = [process for process in first.descendants() if "valkey" in process.name()]
+    wait_until_up(first)
+    servers = [process for process in first.others() if "valkey" in process.name()]
     first.process.kill()
-    first.finish()
+    first.wait()
     second = start()
-    wait_until(lambda: is_up(second))
+    wait_until_up(second)
     assert not any(server.is_running() for server in servers)
     second.process.send_signal(signal.SIGINT)
-    assert second.finish()[0] == 0
+    assert second.wait()[0] == 0
 
 
 def test_one_directory_has_one_of_them(start: Start) -> None:
     first = start()
-    wait_until(lambda: is_up(first))
-    code, _, err = start(duration="0.1").finish()
+    wait_until_up(first)
+    code, _, err = start(duration="0.1").wait()
     assert code == 2
     assert f"another `hip3 up` runs in {first.data_dir} with process id {first.process.pid}" in err
     first.process.send_signal(signal.SIGINT)
-    assert first.finish()[0] == 0
+    assert first.wait()[0] == 0
 
 
 def test_a_dead_reaper_is_replaced(start: Start) -> None:
     up = start()
-    wait_until(lambda: is_up(up))
-    (old,) = [process for process in up.descendants() if "reaper.py" in " ".join(process.cmdline())]
+    wait_until_up(up)
+    (old,) = [process for process in up.others() if "reaper.py" in " ".join(process.cmdline())]
     old.kill()
-    wait_until(lambda: "reaper died and was replaced" in log_of(up, "up"))
+    up.wait_for_log("up", "reaper died and was replaced")
     up.process.kill()
-    up.finish()
-    wait_until(lambda: not up.descendants())
+    up.wait()
+    up.wait_until_gone()
 
 
 def test_the_reaper_knows_which_groups_run_and_which_stop_last() -> None:

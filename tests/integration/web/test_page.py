@@ -50,7 +50,7 @@ def rows_of(events: Iterator[Any], kind: str) -> list[Any]:
 
 
 def until(what: str, is_so: Callable[[], Any]) -> Any:
-    return eventually(what, is_so, within_s=10, every_s=0.05)
+    return eventually(what, is_so, within_s=10, interval_s=0.05)
 
 
 def test_the_state_has_markets_signals_and_the_system(rig: PageRig) -> None:

@@ -1,10 +1,8 @@
 """The consumer strategy in real workers on a real server, with a task that notes how it was run."""
 
 import json
-import os
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -19,13 +17,14 @@ import pytest
 import redis
 from celery import Celery
 
-from tests.support.feed import ROOT
+from tests.support.process import ROOT, ProcessUnderTest, environment
+from tests.support.waiting import eventually
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
 
 
-class Rig:
+class BatchRig:
     """A queue of its own, workers on it, and what their tasks noted."""
 
     def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = OURS) -> None:
@@ -33,36 +32,27 @@ class Rig:
         self.client = redis.Redis.from_url(redis_url)
         self.app = Celery("tests", broker=redis_url)
         self.app.conf.update(task_default_queue=name, task_ignore_result=True)
-        self.environment = {
-            **os.environ,
-            "BATCH_BROKER": redis_url,
-            "BATCH_QUEUE": name,
-            "BATCH_NOTES": str(self.notes_path),
-            "BATCH_TRANSPORT": transport,
-            "PYTHONPATH": str(ROOT),
-            "AUTOSCALE_KEEPALIVE": "1",
-        }
+        self.environment = environment(
+            BATCH_BROKER=redis_url,
+            BATCH_QUEUE=name,
+            BATCH_NOTES=str(self.notes_path),
+            BATCH_TRANSPORT=transport,
+            PYTHONPATH=str(ROOT),
+            AUTOSCALE_KEEPALIVE="1",
+        )
         self.workers = 0
 
     @contextmanager
-    def worker(self, *options: str) -> Iterator["subprocess.Popen[bytes]"]:
+    def worker(self, *options: str) -> Iterator[ProcessUnderTest]:
         self.workers += 1
         node = f"{self.workers}@{self.queue}"
         command = [sys.executable, "-m", "celery", "-A", "tests.support.celery_app", "worker", "--hostname", node]
         command += ["--without-gossip", "--without-mingle", "--loglevel=INFO", *(options or ["--concurrency=2"])]
         ready = self.log.count("ready.")
-        with self.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            self.until("the worker is ready", lambda: self.log.count("ready.") > ready or process.poll() is not None)
-            assert process.poll() is None, self.log
+        with ProcessUnderTest(*command, log=self.log_path, env=self.environment) as process:
+            self.until("the worker is ready", lambda: self.log.count("ready.") > ready or not process.is_running)
+            assert process.is_running, self.log
             yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
     @property
     def log(self) -> str:
@@ -92,10 +82,7 @@ class Rig:
         return (getattr(inspect, what)(*arguments) or {}).get(node, [])
 
     def until(self, what: str, is_true: Callable[[], object]) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not is_true():
-            assert time.monotonic() < deadline_s, f"{what}: not within {PATIENCE_S} s\n{self.log[-3000:]}"
-            time.sleep(0.01)
+        eventually(what, is_true, within_s=TIMEOUT_S, details=lambda: self.log[-3000:])
 
     def close(self) -> None:
         self.app.close()
@@ -103,16 +90,16 @@ class Rig:
 
 
 @pytest.fixture
-def rig(redis_url: str, name: str, tmp_path: Path) -> Iterator[Rig]:
-    rig = Rig(redis_url, name, tmp_path)
+def rig(redis_url: str, name: str, tmp_path: Path) -> Iterator[BatchRig]:
+    rig = BatchRig(redis_url, name, tmp_path)
     yield rig
     rig.close()
 
 
 @pytest.fixture(scope="module")
-def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchRig]:
     """One worker for all tests that do it no harm; each uses names of its own."""
-    rig = Rig(redis_url, "test-due-batches", tmp_path_factory.mktemp("batches"))
+    rig = BatchRig(redis_url, "test-due-batches", tmp_path_factory.mktemp("batches"))
     with rig.worker():
         yield rig
     rig.close()
@@ -126,11 +113,11 @@ def names(prefix: str, many: int) -> list[str]:
     return [f"{prefix}-{number:03}" for number in range(many)]
 
 
-def batches_of(rig: Rig, prefix: str) -> list[tuple[int, float, list[str]]]:
+def batches_of(rig: BatchRig, prefix: str) -> list[tuple[int, float, list[str]]]:
     return [batch for batch in rig.batches() if batch[2][0].startswith(prefix)]
 
 
-def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: Rig) -> None:
+def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: BatchRig) -> None:
     due, wanted = soon(), names("together", 50)
     for name in wanted:
         shared.send(name, eta=due)
@@ -141,7 +128,7 @@ def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: Ri
     shared.until("all acknowledged", shared.is_done)
 
 
-def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: Rig) -> None:
+def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: BatchRig) -> None:
     due, wanted = soon(3.0), names("large", 600)
     for name in wanted:
         shared.send(name, eta=due)
@@ -152,7 +139,7 @@ def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: Rig) -> N
     assert len({pid for pid, *_ in found}) == 2
 
 
-def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: Rig) -> None:
+def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: BatchRig) -> None:
     begin = soon()
     for step in (3, 1, 0, 2):
         shared.send(f"order-{step}", eta=begin + timedelta(milliseconds=150 * step))
@@ -163,13 +150,13 @@ def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: Rig) 
         assert at_s >= (begin + timedelta(milliseconds=150 * step)).timestamp()
 
 
-def test_without_a_countdown_it_runs_at_once_and_so_does_a_time_long_past(shared: Rig) -> None:
+def test_without_a_countdown_it_runs_at_once_and_so_does_a_time_long_past(shared: BatchRig) -> None:
     shared.send("now")
     shared.send("past", eta=soon(-3600))
     shared.until("both ran", lambda: {"now", "past"} <= set(shared.ran()))
 
 
-def test_each_member_has_its_own_events_and_log_lines(shared: Rig) -> None:
+def test_each_member_has_its_own_events_and_log_lines(shared: BatchRig) -> None:
     seen: list[dict[str, Any]] = []
     with listening(shared, seen):
         due = soon()
@@ -197,7 +184,7 @@ def test_each_member_has_its_own_events_and_log_lines(shared: Rig) -> None:
 
 
 @contextmanager
-def listening(rig: Rig, seen: list[dict[str, Any]]) -> Iterator[None]:
+def listening(rig: BatchRig, seen: list[dict[str, Any]]) -> Iterator[None]:
     """Collect the events of all workers, as Flower does."""
     with rig.app.connection_for_read() as connection:
         receiver = rig.app.events.Receiver(connection, handlers={"*": seen.append})
@@ -220,7 +207,7 @@ def listening(rig: Rig, seen: list[dict[str, Any]]) -> Iterator[None]:
             thread.join()
 
 
-def test_inspect_tells_what_is_scheduled_active_and_reserved(shared: Rig) -> None:
+def test_inspect_tells_what_is_scheduled_active_and_reserved(shared: BatchRig) -> None:
     later = shared.send("inspected-later", eta=soon(7))
     busy = [shared.send(f"inspected-busy-{number}", "", 4.0) for number in range(2)]
     shared.until("scheduled", lambda: later in [entry["request"]["id"] for entry in shared.inspect("scheduled")])
@@ -235,7 +222,7 @@ def test_inspect_tells_what_is_scheduled_active_and_reserved(shared: Rig) -> Non
     shared.until("all ran", lambda: "inspected-later" in shared.ran() and shared.is_done())
 
 
-def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: Rig) -> None:
+def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: BatchRig) -> None:
     due = soon(1.5)
     revoked = shared.send("dropped-revoked", eta=due)
     shared.send("dropped-expired", eta=due, expires=due - timedelta(seconds=0.5))
@@ -247,7 +234,7 @@ def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: 
     shared.until("the log says so", lambda: shared.log.count("Discarding revoked task") >= 2)
 
 
-def test_a_batch_that_raises_runs_again_one_by_one_and_only_the_bad_one_fails(shared: Rig) -> None:
+def test_a_batch_that_raises_runs_again_one_by_one_and_only_the_bad_one_fails(shared: BatchRig) -> None:
     due, wanted = soon(), names("raising", 6)
     for name in wanted:
         shared.send(name, eta=due)
@@ -261,7 +248,7 @@ def test_a_batch_that_raises_runs_again_one_by_one_and_only_the_bad_one_fails(sh
     shared.until("nothing is left unacknowledged", shared.is_done)
 
 
-def test_messages_that_are_no_calls_of_the_task_are_rejected_and_the_next_one_runs(shared: Rig) -> None:
+def test_messages_that_are_no_calls_of_the_task_are_rejected_and_the_next_one_runs(shared: BatchRig) -> None:
     for body in ("null", "[]", "[[1],{}]", "7", '"text"', "{}"):
         headers = {"lang": "py", "task": "note", "id": "malformed", "eta": None, "retries": 0}
         with shared.app.connection_for_write() as connection, connection.Producer() as producer:
@@ -278,7 +265,7 @@ def test_messages_that_are_no_calls_of_the_task_are_rejected_and_the_next_one_ru
     shared.until("nothing is left", shared.is_done)
 
 
-def test_members_of_a_killed_process_run_again_alone(rig: Rig) -> None:
+def test_members_of_a_killed_process_run_again_alone(rig: BatchRig) -> None:
     with rig.worker() as process:
         due, wanted = soon(), names("killed", 5)
         for name in wanted:
@@ -286,12 +273,12 @@ def test_members_of_a_killed_process_run_again_alone(rig: Rig) -> None:
         rig.send("killed-bad", "die in company", eta=due)
         rig.until("all ran", lambda: len(rig.batches()) == 7)
         assert sorted(rig.ran()) == sorted([*wanted, "killed-bad"] * 2)
-        assert process.poll() is None
+        assert process.is_running
         assert "they run again, each alone: WorkerLostError" in rig.log
         rig.until("nothing is left unacknowledged", rig.is_done)
 
 
-def test_a_time_limit_ends_the_batch_and_only_the_slow_one_fails(rig: Rig) -> None:
+def test_a_time_limit_ends_the_batch_and_only_the_slow_one_fails(rig: BatchRig) -> None:
     with rig.worker("--concurrency=2", "--time-limit=1"):
         due = soon()
         for name in names("limit", 3):
@@ -307,7 +294,7 @@ def test_a_time_limit_ends_the_batch_and_only_the_slow_one_fails(rig: Rig) -> No
         assert all(len(members) == 1 for *_, members in rig.batches()[1:])
 
 
-def test_terminating_one_member_revokes_it_and_no_other(rig: Rig) -> None:
+def test_terminating_one_member_revokes_it_and_no_other(rig: BatchRig) -> None:
     with rig.worker():
         due = soon()
         ids = {name: rig.send(name, "", 1.0, eta=due) for name in names("ended", 3)}
@@ -318,7 +305,7 @@ def test_terminating_one_member_revokes_it_and_no_other(rig: Rig) -> None:
         assert "ended-001" not in rig.ran()[3:]
 
 
-def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Rig) -> None:
+def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: BatchRig) -> None:
     with rig.worker() as process:
         for name in names("held", 200):
             rig.send(name, countdown=8)
@@ -329,7 +316,7 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Rig) 
             rig.send(name)
         rig.until("held, and waiting for a process", lambda: rig.unacked() == 252)
         process.send_signal(signal.SIGTERM)
-        process.wait(PATIENCE_S)
+        process.wait(TIMEOUT_S)
     assert (rig.client.llen(rig.queue), rig.unacked()) == (250, 0)
     assert sorted(rig.ran()) == ["running-0", "running-1"]
     with rig.worker():
@@ -337,7 +324,7 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Rig) 
     assert sorted(rig.ran()[2:]) == names("held", 200) + names("waiting", 50)
 
 
-def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(rig: Rig) -> None:
+def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(rig: BatchRig) -> None:
     with rig.worker() as process:
         due = soon(8.0)
         for name in names("cut", 100):
@@ -350,10 +337,10 @@ def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(
         rig.until("all ran", lambda: len(rig.ran()) >= 100)
         rig.until("nothing is left unacknowledged", rig.is_done)
         assert sorted(rig.ran()) == names("cut", 100)
-        assert process.poll() is None
+        assert process.is_running
 
 
-def cut_off(rig: Rig, pid: int) -> None:
+def cut_off(rig: BatchRig, pid: int) -> None:
     """Have the server close all connections of a process."""
     ports = {connection.laddr.port for connection in psutil.Process(pid).net_connections("tcp")}
     for connection in rig.client.client_list():
@@ -361,7 +348,7 @@ def cut_off(rig: Rig, pid: int) -> None:
             rig.client.client_kill_filter(_id=connection["id"])
 
 
-def test_the_pool_grows_within_a_second_for_jobs_that_wait_and_shrinks_calmly(rig: Rig) -> None:
+def test_the_pool_grows_within_a_second_for_jobs_that_wait_and_shrinks_calmly(rig: BatchRig) -> None:
     with rig.worker("--autoscale=4,1"):
         due = soon()
         for name in names("one-job", 300):
@@ -379,7 +366,7 @@ def test_the_pool_grows_within_a_second_for_jobs_that_wait_and_shrinks_calmly(ri
         rig.until("shrunk again", lambda: "Scaling down" in rig.log)
 
 
-def test_due_work_goes_ahead_of_the_growth_it_calls_for(rig: Rig) -> None:
+def test_due_work_goes_ahead_of_the_growth_it_calls_for(rig: BatchRig) -> None:
     with rig.worker("--autoscale=3,2"):
         rig.send("busy", "", 2.0, time_limit=20)
         rig.until("one process is busy", lambda: rig.ran() == ["busy"])
@@ -389,7 +376,7 @@ def test_due_work_goes_ahead_of_the_growth_it_calls_for(rig: Rig) -> None:
         assert "Scaling up" not in rig.log
 
 
-def test_a_pool_without_processes_runs_the_task_one_by_one(rig: Rig) -> None:
+def test_a_pool_without_processes_runs_the_task_one_by_one(rig: BatchRig) -> None:
     with rig.worker("--pool=solo"):
         for name in names("solo", 3):
             rig.send(name, countdown=0.5)
@@ -397,7 +384,7 @@ def test_a_pool_without_processes_runs_the_task_one_by_one(rig: Rig) -> None:
 
 
 def test_kombus_own_transport_serves_as_well(redis_url: str, name: str, tmp_path: Path) -> None:
-    rig = Rig(redis_url, name, tmp_path, transport=STOCK)
+    rig = BatchRig(redis_url, name, tmp_path, transport=STOCK)
     with rig.worker():
         due = soon()
         for each in names("stock", 20):

@@ -1,19 +1,18 @@
-"""A real headless Chromium, driven through its own protocol, and what it said, asked for and showed."""
+"""A real headless Chromium, driven through its own protocol, for tests and benchmarks."""
 
 import base64
 import itertools
 import json
 import shutil
 import subprocess
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
-
-from tests.support.waiting import eventually
 
 PROGRAM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OPTIONS = (
@@ -29,15 +28,16 @@ OPTIONS = (
     "--hide-scrollbars",
     "--remote-debugging-port=0",
 )
-ANSWER_S = 30
+TIMEOUT_S = 30
+POLL_INTERVAL_S = 0.05
 
 
 class Failed(AssertionError):
-    """What the browser, or a script in it, refused."""
+    """The browser, or a script in it, failed."""
 
 
 class Tab:
-    """One page; everything it wrote to the console or asked of the network is kept."""
+    """One page, with everything that it wrote to the console or asked of the network."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._numbers = socket, itertools.count(1)
@@ -49,26 +49,26 @@ class Tab:
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        while (message := json.loads(self._socket.recv(timeout=ANSWER_S))).get("id") != number:
-            self._note(message)
+        while (message := json.loads(self._socket.recv(timeout=TIMEOUT_S))).get("id") != number:
+            self._on_event(message)
         if "error" in message:
             raise Failed(f"{method}: {message['error']}")
-        found: dict[str, Any] = message["result"]
-        return found
+        result: dict[str, Any] = message["result"]
+        return result
 
     def open(self, url: str) -> None:
         self.send("Page.navigate", url=url)
 
     def run(self, script: str) -> Any:
-        """The value of an expression in the page; a promise is waited for."""
-        found = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
-        if "exceptionDetails" in found:
-            raise Failed(f"{script}: {found['exceptionDetails']}")
-        return found["result"].get("value")
+        """The value of an expression in the page; a promise is awaited."""
+        evaluated = self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        if "exceptionDetails" in evaluated:
+            raise Failed(f"{script}: {evaluated['exceptionDetails']}")
+        return evaluated["result"].get("value")
 
     def until(self, script: str, *, within_s: float = 15.0) -> Any:
-        """Wait until an expression is true."""
-        return eventually(script, lambda: self.run(script), within_s=within_s, every_s=0.1)
+        """Wait until an expression is true, and return its value."""
+        return _poll(script, lambda: self.run(script), within_s=within_s)
 
     def text(self, selector: str) -> str:
         return str(self.run(f"document.querySelector({json.dumps(selector)}).textContent"))
@@ -87,11 +87,11 @@ class Tab:
     def screenshot(self, path: Path) -> None:
         path.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 
-    def _note(self, message: dict[str, Any]) -> None:
+    def _on_event(self, message: dict[str, Any]) -> None:
         match message.get("method"):
             case "Runtime.consoleAPICalled":
-                said = [str(part.get("value", part.get("description"))) for part in message["params"]["args"]]
-                self.console.append(" ".join(said))
+                words = [str(value.get("value", value.get("description"))) for value in message["params"]["args"]]
+                self.console.append(" ".join(words))
             case "Runtime.exceptionThrown":
                 self.console.append(json.dumps(message["params"]["exceptionDetails"]))
             case "Log.entryAdded":
@@ -112,11 +112,11 @@ def browser(folder: Path) -> Iterator[Tab]:
         start_new_session=True,
     )
     try:
-        note = folder / "DevToolsActivePort"
-        port = int(eventually("the browser listens", lambda: note.is_file() and note.read_text().split())[0])
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=ANSWER_S) as answer:
+        path = folder / "DevToolsActivePort"
+        port = int(_poll("the browser listens", lambda: path.is_file() and path.read_text().split())[0])
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=TIMEOUT_S) as answer:
             (target,) = (target for target in json.load(answer) if target["type"] == "page")
-        with connect(target["webSocketDebuggerUrl"], max_size=None, open_timeout=ANSWER_S) as socket:
+        with connect(target["webSocketDebuggerUrl"], max_size=None, open_timeout=TIMEOUT_S) as socket:
             yield Tab(socket)
     finally:
         process.terminate()
@@ -125,3 +125,12 @@ def browser(folder: Path) -> Iterator[Tab]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _poll(what: str, is_true: Callable[[], Any], *, within_s: float = TIMEOUT_S) -> Any:
+    until_s = time.monotonic() + within_s
+    while not (value := is_true()):
+        if time.monotonic() > until_s:
+            raise Failed(f"not within {within_s:g} s: {what}")
+        time.sleep(POLL_INTERVAL_S)
+    return value
