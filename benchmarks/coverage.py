@@ -20,31 +20,15 @@ import polars as pl
 import typer
 from rich.progress import track
 
-from hip3_tasks.analysis.loading.load import Data, LazyChunk
-from hip3_tasks.analysis.loading.quality import DataQuality
-from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
-from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.model import Report
 from simulator.history import SMALL, HistoryPlan, frames, truths
+from simulator.history.report import report_on
 
 Band = tuple[float, float, float]
 """Value, low and high."""
 Estimator = Callable[[pl.DataFrame, pl.DataFrame], Mapping[tuple[str, int], Band]]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
-    """The report on a history in memory."""
-    data = Data(
-        signals=SIGNALS.project(signals, all_fields=False).drop(KEY),
-        chunks=[LazyChunk(FOLLOWUPS.project(followups, all_fields=False).drop(KEY).lazy())],
-        missed=MISSED.empty(all_fields=False).drop(KEY),
-        notes=DataQuality(dirs=[]),
-    )
-    return build_report(data, by=By.MARKET, cost_bps=None, at_ms=0)
 
 
 def report_bands(signals: pl.DataFrame, followups: pl.DataFrame) -> dict[tuple[str, int], Band]:

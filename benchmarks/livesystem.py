@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,17 @@ import redis
 
 from benchmarks.checkout import Checkout
 from benchmarks.processes import Tree, started
+from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.files.line_reader import read_from
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys, connect
-from tests.support.data_files import DataFiles
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
-class System(DataFiles):
+class LiveSystem:
     """A running `hip3 up` and its venue."""
 
     up: Tree
@@ -33,6 +34,15 @@ class System(DataFiles):
     run: RunFile
     data_dir: Path
     client: redis.Redis
+
+    def signals(self) -> list[Signal]:
+        return [Signal.from_line(line) for line in self._lines("signals")]
+
+    def followups(self) -> list[Followup]:
+        return [Followup.from_line(line) for line in self._lines("followups")]
+
+    def missed(self) -> list[Missed]:
+        return [Missed.from_line(line) for line in self._lines("missed")]
 
     def bytes(self) -> dict[str, int]:
         """The bytes of the growing files: records and logs."""
@@ -46,9 +56,13 @@ class System(DataFiles):
     def redis_mb(self) -> float:
         return float(self.client.info("memory")["used_memory"]) / 1e6
 
+    def _lines(self, kind: str) -> Iterator[bytes]:
+        for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")):
+            yield from read_from(path)[0]
+
 
 @asynccontextmanager
-async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[System]:
+async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[LiveSystem]:
     """Start `hip3 up` and a venue; ready when a follow-up is on disk and the pages accept connections.
 
     Raises RuntimeError when they are not ready in time.
@@ -67,7 +81,7 @@ async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[
             raise RuntimeError("`hip3 up` runs without page or Flower; install the extra `web` there")
         for page_url in (run.page_url, run.flower_url):
             await until(lambda page_url=page_url: _listens(page_url), up, f"{page_url} accepts connections")
-        yield System(up, venue, run, data_dir, opened.enter_context(connect(run.redis_url)))
+        yield LiveSystem(up, venue, run, data_dir, opened.enter_context(connect(run.redis_url)))
 
 
 async def ended(up: Tree) -> None:

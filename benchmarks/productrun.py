@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from benchmarks.checkout import Checkout
 from benchmarks.departures import Sightings
 from benchmarks.footprint import Footprint
-from benchmarks.livesystem import System, ended, port_of, running, until
+from benchmarks.livesystem import LiveSystem, ended, port_of, running, until
 from benchmarks.machine import machine_description
 from benchmarks.processes import Tree, started, stray_cores
 from benchmarks.productfigures import Delays, Span, Stretch, delays, mb_a_day
@@ -70,7 +70,7 @@ async def measured(checkout: Checkout, load: str, options: Options, *, show: Sho
         )
 
 
-def _delays(system: System, out: Path, span: Span) -> Delays:
+def _delays(system: LiveSystem, out: Path, span: Span) -> Delays:
     sightings = TypeAdapter(Sightings).validate_json(out.read_bytes())
     counted = delays(system.signals(), [*system.followups(), *system.missed()], sightings, span=span)
     if not counted.signals or not counted.captures:
@@ -86,7 +86,7 @@ class _Counted:
     """Fields of a Stretch, by name."""
 
 
-async def _counted(system: System, out: Path, options: Options, show: Show) -> _Counted:
+async def _counted(system: LiveSystem, out: Path, options: Options, show: Show) -> _Counted:
     """Measure for `options.seconds`, beside a watcher; then wait until the captures of the last signals are done."""
     command, log = (
         [sys.executable, "-m", "benchmarks.departures", str(system.data_dir), str(out)],
@@ -111,7 +111,7 @@ async def _counted(system: System, out: Path, options: Options, show: Show) -> _
     return _Counted(span, footprint, figures)
 
 
-async def _looked_at(system: System, watcher: Tree, seconds: int, show: Show) -> tuple[Footprint, float]:
+async def _looked_at(system: LiveSystem, watcher: Tree, seconds: int, show: Show) -> tuple[Footprint, float]:
     """Look once a second; return the footprint and the largest size of the server's data, in MB."""
     footprint, redis_mb = Footprint(psutil.Process(system.up.pid)), 0.0
     began_s = time.monotonic()
@@ -129,7 +129,7 @@ async def _looked_at(system: System, watcher: Tree, seconds: int, show: Show) ->
     return footprint, redis_mb
 
 
-def _beside_s(system: System, watcher: Tree) -> dict[str, float]:
+def _beside_s(system: LiveSystem, watcher: Tree) -> dict[str, float]:
     """CPU seconds of the processes that are not the product, by name."""
     return {"venue": system.venue.cpu_s(), "watcher": watcher.cpu_s(), TOOL: sum(os.times()[:2])}
 

@@ -19,7 +19,7 @@ from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.pending import Pending, PendingCapture
 from hip3_tasks.store.tape import Stamped
 from hip3_tasks.store.tape_writer import TapeWriter
-from hip3_tasks.up.embedded_redis import command, find_server, free_port
+from hip3_tasks.up.embedded_redis import command, find_server, free_port, is_ready
 
 START_TIMEOUT_S = 10
 SIGNALS_AT_ONCE = 200

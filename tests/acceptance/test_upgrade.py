@@ -82,7 +82,7 @@ def upgrade(redis_url: str, name: str, tmp_path: Path) -> Iterator[Upgrade]:
 
 @pytest.mark.parametrize("order", [("worker", "feed"), ("feed", "worker")], ids=" first, then ".join)
 def test_an_upgrade_part_by_part_settles_every_capture_once(
-    upgrade: Upgrade, client: redis.Redis, keys: Keys, order: tuple[str, str]
+    upgrade: Upgrade, server_client: redis.Redis, keys: Keys, order: tuple[str, str]
 ) -> None:
     upgrade.goes_on()
     for part in order:
@@ -92,6 +92,6 @@ def test_an_upgrade_part_by_part_settles_every_capture_once(
     upgrade.end("worker")
     owed = [(record.signal_id, offset_ms) for record in upgrade.signals() for offset_ms in record.offsets_ms]
     assert sorted(upgrade.outcomes()) == sorted(owed)
-    assert client.zcard(keys.pending) == 0
+    assert server_client.zcard(keys.pending) == 0
     found = audit(upgrade.data_dir, at_ms=wall_ms())
     assert found.ok and not found.total.open, found.problems

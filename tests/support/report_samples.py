@@ -3,10 +3,10 @@
 from functools import cache
 from pathlib import Path
 
-from benchmarks.coverage import report_on
 from hip3_tasks.analysis.loading.quality import DataQuality, FileQuality
 from hip3_tasks.analysis.report.model import Report
 from simulator.history import HistoryPlan, frames
+from simulator.history.report import report_on
 
 HOSTILE = (
     "</script><script>alert(1)</script>",

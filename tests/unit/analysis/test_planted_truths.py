@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from benchmarks.coverage import report_on
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, ThresholdVerdict
 from simulator.history import HistoryPlan, frames, truths
+from simulator.history.report import report_on
 
 PLAN = HistoryPlan(signals=40_000, hours=24, markets=16, copies=6.0, seed=3)
 

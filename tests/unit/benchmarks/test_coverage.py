@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from benchmarks.coverage import Band, coverage, report_bands, table, verdicts
+from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
 from simulator.history import SMALL
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]

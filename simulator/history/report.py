@@ -1,0 +1,21 @@
+"""What `hip3 report` computes of a history that is in no file."""
+
+import polars as pl
+
+from hip3_tasks.analysis.loading.load import Data, LazyChunk
+from hip3_tasks.analysis.loading.quality import DataQuality
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.report.model import Report
+
+
+def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:
+    """Build the report by market on the frames of a history, without its missed follow-ups."""
+    data = Data(
+        signals=SIGNALS.project(signals, all_fields=False).drop(KEY),
+        chunks=[LazyChunk(FOLLOWUPS.project(followups, all_fields=False).drop(KEY).lazy())],
+        missed=MISSED.empty(all_fields=False).drop(KEY),
+        notes=DataQuality(dirs=[]),
+    )
+    return build_report(data, by=By.MARKET, cost_bps=None, at_ms=0)
