@@ -1,7 +1,5 @@
 """`python -m simulator`: run a simulated venue on a local port until SIGINT or SIGTERM."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

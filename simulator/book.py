@@ -1,7 +1,5 @@
 """Best bid and ask of one market, in whole ticks, so that the bid is always below the ask."""
 
-from __future__ import annotations
-
 from enum import IntEnum
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """Signal budget of a dex: its rate accrues credit, which it spends partly all the time and partly in bursts."""
 
-from __future__ import annotations
-
 from random import Random
 
 ORDINARY_SHARE = 0.3

@@ -1,7 +1,5 @@
 """The markets that the simulated venue lists by default, at invented but plausible prices."""
 
-from __future__ import annotations
-
 import math
 from random import Random
 
@@ -41,9 +39,9 @@ def default_listings(*, rate_per_s: float, seed: int) -> list[MarketListing]:
     A rate above their capacity is reached by listing more markets, not by an oracle faster than the real one.
     """
     rng = Random(seed)  # nosec B311  # no secret, a market
-    rows = [(row, False) for row in _rows(LIVE)] + [(row, True) for row in _rows(DELISTED)]
-    listings = [_listing(*row, is_delisted=is_delisted, rng=rng) for row, is_delisted in rows]
-    return with_spare_markets(listings, rate_per_s=rate_per_s, rng=rng)
+    live = [_listing(*row, rng=rng) for row in _rows(LIVE)]
+    delisted = [_listing(*row, is_delisted=True, rng=rng) for row in _rows(DELISTED)]
+    return with_spare_markets(live + delisted, rate_per_s=rate_per_s, rng=rng)
 
 
 def with_spare_markets(listings: list[MarketListing], *, rate_per_s: float, rng: Random) -> list[MarketListing]:

@@ -1,7 +1,5 @@
 """One websocket connection to the venue: its subscriptions and its bounded outbox."""
 
-from __future__ import annotations
-
 import asyncio
 
 from aiohttp import WSMsgType, web

@@ -1,7 +1,5 @@
 """The `activeAssetCtx` of one market, filled as on the real venue."""
 
-from __future__ import annotations
-
 from random import Random
 from typing import Any
 

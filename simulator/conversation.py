@@ -1,7 +1,5 @@
 """The venue's replies to one client: pongs, acknowledgements, and error frames for requests that break a limit."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The markets of one dex: one oracle moves them together, and the dex chooses which are dislocated, and when."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from random import Random
 
@@ -48,10 +46,10 @@ class Dex:
         can_jump = [live for live in self.markets if live.can_jump()]
         count = self._budget.for_oracle_update(at_ms, limit=int(MAX_BURST_SHARE * len(can_jump)))
         jumping = set(self._rng.sample(can_jump, count))
-        way = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
+        news_side = self._rng.choice((SignalSide.BUY, SignalSide.SELL))
         for live in self.markets:
             if live in jumping:
-                live.market.jump_oracle(self._side(live, way), self._edge_bps(live), at_ms=at_ms)
+                live.market.jump_oracle(self._side(live, news_side), self._edge_bps(live), at_ms=at_ms)
             elif not live.market.drift_oracle(change_chance=self._change_chance(live)):
                 continue
             yield live.ctx_push(at_ms)
@@ -68,10 +66,10 @@ class Dex:
         excess_bps = min(self._rng.expovariate(1 / MEAN_EXCESS_BPS), MAX_EXCESS_BPS)
         return live.listing.threshold_bps + 0.2 + excess_bps
 
-    def _side(self, live: LiveMarket, way: SignalSide) -> SignalSide:
+    def _side(self, live: LiveMarket, news_side: SignalSide) -> SignalSide:
         if side := live.market.return_side():
             return side
-        return way if self._rng.random() < SAME_WAY_CHANCE else SignalSide(-way)
+        return news_side if self._rng.random() < SAME_WAY_CHANCE else SignalSide(-news_side)
 
     def _change_chance(self, live: LiveMarket) -> float:
         if not live.market.standing_offset_bps:

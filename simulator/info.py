@@ -1,7 +1,5 @@
 """Answers of the info endpoint, computed from the universe and the last known contexts."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 from simulator.wire import asset_ctx

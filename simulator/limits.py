@@ -1,7 +1,5 @@
 """The venue's limits per IP address, and the usage of one address."""
 
-from __future__ import annotations
-
 from collections import deque
 from dataclasses import dataclass, field
 

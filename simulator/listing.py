@@ -1,7 +1,5 @@
 """One listed market: its name, its starting state and its entry in `meta`."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A live market with its context, its signal rule and the budget of its dex."""
 
-from __future__ import annotations
-
 from random import Random
 
 from simulator.book import SignalSide, Touch

@@ -1,7 +1,5 @@
 """One market in virtual time: an oracle that steps, and a book that follows it, leads it or keeps an offset."""
 
-from __future__ import annotations
-
 import math
 from random import Random
 from typing import NamedTuple

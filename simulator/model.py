@@ -1,7 +1,5 @@
 """The whole venue as an endless, seeded sequence of pushes in virtual time: no clock, no network."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count

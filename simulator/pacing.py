@@ -1,7 +1,5 @@
 """Connects model and server in real time; no other file of the simulator reads the clock."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Iterable

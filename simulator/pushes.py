@@ -1,7 +1,5 @@
 """Events of the model: a market's new book or context, at an instant of virtual time."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 

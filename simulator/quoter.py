@@ -1,7 +1,5 @@
 """Quotes of a book around its mid: spread, sizes, and sometimes one or both sides missing."""
 
-from __future__ import annotations
-
 from random import Random
 
 from simulator.book import Book, Touch

@@ -1,7 +1,5 @@
 """The detector's signal rule, with which the model counts the signals that it causes."""
 
-from __future__ import annotations
-
 import math
 
 from simulator.book import SignalSide

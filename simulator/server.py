@@ -1,7 +1,5 @@
 """The venue's protocol without a model: the owner of a `VenueServer` decides what it publishes and how it fails."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import Counter, defaultdict
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """Starting prices and spreads from one recorded frame of all markets (`allDexsAssetCtxs`)."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from random import Random

@@ -1,7 +1,5 @@
 """State of the venue: listed markets, the last frame of each subscription, and its subscribers."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The venue's websocket protocol: the frames it sends and the requests it accepts."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 

@@ -67,12 +67,12 @@ class _Venue:
 
     def prices(self) -> Prices:
         arrivals = self._arrivals
-        heard_ms = arrivals.at_ms[:, None] + np.array(OFFSETS_MS) - arrivals.delay_ms[arrivals.event][:, None]
-        last = np.searchsorted(arrivals.ticks_ms, heard_ms, side="right") - 1
+        venue_due_ms = arrivals.at_ms[:, None] + np.array(OFFSETS_MS) - arrivals.delay_ms[arrivals.event][:, None]
+        last = np.searchsorted(arrivals.ticks_ms, venue_due_ms, side="right") - 1
         updates = last - arrivals.tick[arrivals.event][:, None]
         t0 = self._books_at_t0()
         due = self._books_at_due(t0, self._mid2_at_due(t0), has_ticked=updates > 0)
-        return Prices(self._sign, t0, due, updates, heard_ms - arrivals.ticks_ms[last])
+        return Prices(self._sign, t0, due, updates, venue_due_ms - arrivals.ticks_ms[last])
 
     def _signs(self) -> Ints:
         dex_sign = self._rng.choice([-1, 1], len(self._arrivals.ticks_ms))[self._arrivals.tick]
