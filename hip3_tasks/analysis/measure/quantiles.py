@@ -1,6 +1,5 @@
 """Exact quantiles of groups of values."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from math import ceil, floor
 from typing import Any
@@ -19,15 +18,16 @@ ALL = None
 def quantiles(samples: Samples, shares: Sequence[float]) -> Quantiles:
     """The quantiles at some shares, by group and of ALL, interpolated linearly; None if no value is known."""
     result: Quantiles = {}
-    by_offset = defaultdict(list)
-    for (group, offset_ms), arrays in samples.items():
-        values = np.concatenate(arrays)
-        known = values[~np.isnan(values)]
-        result[group, offset_ms] = _quantiles(known, shares)
-        by_offset[offset_ms].append(known)
-    return result | {
-        (ALL, offset_ms): _quantiles(np.concatenate(arrays), shares) for offset_ms, arrays in by_offset.items()
-    }
+    for offset_ms in dict.fromkeys(offset_ms for _, offset_ms in samples):
+        known = {group: _known(arrays) for (group, offset), arrays in samples.items() if offset == offset_ms}
+        known[ALL] = np.concatenate(list(known.values()))
+        result |= {(group, offset_ms): _quantiles(values, shares) for group, values in known.items()}
+    return result
+
+
+def _known(arrays: Sequence[Array]) -> Array:
+    values = np.concatenate(arrays)
+    return values[~np.isnan(values)]
 
 
 def _quantiles(values: Array, shares: Sequence[float]) -> list[float | None]:
