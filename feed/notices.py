@@ -11,7 +11,7 @@ from hip3_tasks.settings import Settings
 log = structlog.get_logger()
 
 MAX_NAMED = 10
-"""So many names of one kind get a sentence each; the others are counted."""
+"""Names of one kind that get a sentence each; further ones are counted."""
 
 
 class Notices:

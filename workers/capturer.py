@@ -1,4 +1,4 @@
-"""Measuring captures: read, measure, append once, forget. Knows nothing of Celery."""
+"""Makes captures, without Celery: read the tape, measure, append to the files, remove from the pending set."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,16 +20,16 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import Origin, Reading
 
-WATERMARK_PATIENCE_MS = 500
+WATERMARK_TIMEOUT_MS = 500
 WATERMARK_POLL_MS = 2
-READ_AT_ONCE = 250
-"""So that a large batch neither holds up the server for long nor stamps its first reading late."""
+MAX_READ = 250
+"""Captures that one call reads: a larger one would block the server, and stamp its first reading late."""
 
 Answers = dict[Capture, CaptureResult | Exception]
 
 
 class Capturer:
-    """Turns captures into their lines on disk: one read, one write, one sync for all that are due together."""
+    """Turns captures into lines on disk: one read, one write and one sync for all that are due together."""
 
     def __init__(self, store: Store, *, journal: Journal, data_dir: Path, now_ms: Callable[[], int] = wall_ms) -> None:
         self._tape, self._pending, self._journal = store.tape, store.pending, journal
@@ -44,26 +44,25 @@ class Capturer:
         return cls(Store.from_settings(settings), journal=journal, data_dir=settings.data_dir)
 
     def make_ready(self) -> None:
-        """Look at today's files, so that the first capture of this process is no later than others."""
+        """Index today's files, so that the first capture of this process is as fast as later ones."""
         with suppress(JournalError):
             self._journal.prepare(utc_day(self._now_ms()))
 
     def capture(self, capture: Capture) -> CaptureResult:
-        """The result of one capture; raises what `capture_all` answers."""
+        """The result of one capture. Raises the error that `capture_all` returns."""
         (answer,) = self.capture_all([capture])
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def capture_all(self, captures: Sequence[Capture]) -> list[CaptureResult | Exception]:
-        """The result of each: captured, missed and why, already there, day closed, or left pending.
+        """The result or the error of each: captured, missed with its reason, already on disk, day closed, or pending.
 
-        A capture that fails is answered by its error, and keeps none of the others: UnknownSignal or BadCapture for
-        what no signal is owed, JournalError when the disk refuses, MalformedEntry or redis.RedisError. It then stays
-        pending, but for the first two.
+        One that fails does not affect the others: UnknownSignal or BadCapture for a capture that no signal expects,
+        JournalError for the disk, MalformedEntry, or redis.RedisError. After the last three it stays pending.
         """
         answers: Answers = {}
-        until_s = time.monotonic() + WATERMARK_PATIENCE_MS / 1000
+        until_s = time.monotonic() + WATERMARK_TIMEOUT_MS / 1000
         try:
             while waiting := [capture for capture in dict.fromkeys(captures) if capture not in answers]:
                 if any(capture.due_at_ms > self._watermark_ms for capture in waiting):
@@ -74,7 +73,7 @@ class Capturer:
                 if len(settled) < len(complete):
                     self._watermark_ms = 0  # the server has lost it
                 if time.monotonic() > until_s:
-                    answers |= self._left([capture for capture in waiting if capture not in settled])
+                    answers |= self._answer_incomplete([capture for capture in waiting if capture not in settled])
                 elif not settled:
                     time.sleep(WATERMARK_POLL_MS / 1000)
         except (redis.RedisError, JournalError) as error:
@@ -85,12 +84,12 @@ class Capturer:
         self._journal.close()
 
     def _settle(self, captures: Sequence[Capture]) -> Answers:
-        """Measure, append and forget those that the tape is complete for; the others are not answered."""
-        read = [seen for seen in self._read(captures) if seen[1].is_complete_at(seen[0].due_at_ms)]
-        origins = self._tape.origins([capture for capture, *_ in read])
+        """Measure, append and remove the captures that the tape is complete for; the others get no answer."""
+        complete = [read for read in self._read(captures) if read[1].is_complete_at(read[0].due_at_ms)]
+        origins = self._tape.origins([capture for capture, *_ in complete])
         failed: Answers = {}
         records: dict[Capture, Followup | Missed] = {}
-        for (capture, reading, at_ms), origin in zip(read, origins, strict=True):
+        for (capture, reading, at_ms), origin in zip(complete, origins, strict=True):
             try:
                 signal = self._signal(capture, origin)
                 records[capture] = measure(signal, capture, due=reading.entry, t0=origin.entry, at_ms=at_ms)
@@ -98,11 +97,11 @@ class Capturer:
                 failed[capture] = self._answer(capture, error)
         results = self._journal.append(list(records.values()))
         answers = failed | dict(zip(records, results, strict=True))
-        self._forget(answers)
+        self._remove_final(answers)
         return answers
 
-    def _left(self, captures: Sequence[Capture]) -> Answers:
-        """What is said of captures that the tape is still not complete for."""
+    def _answer_incomplete(self, captures: Sequence[Capture]) -> Answers:
+        """Answer captures that the tape is still not complete for."""
         answers: Answers = {}
         for capture, origin in zip(captures, self._tape.origins(captures), strict=True):
             try:
@@ -110,37 +109,37 @@ class Capturer:
                 answers[capture] = self._journal.result(capture) or PENDING
             except (BadCapture, UnknownSignal) as error:
                 answers[capture] = self._answer(capture, error)
-        self._forget(answers)
+        self._remove_final(answers)
         return answers
 
     def _read(self, captures: Sequence[Capture]) -> list[tuple[Capture, Reading, int]]:
-        """Each with the state as of due, and the wall clock right after that was read."""
-        found: list[tuple[Capture, Reading, int]] = []
-        for first in range(0, len(captures), READ_AT_ONCE):
-            some = captures[first : first + READ_AT_ONCE]
-            readings = self._tape.read(some)
+        """Each capture with its market as of its due time, and the wall time right after that was read."""
+        readings: list[tuple[Capture, Reading, int]] = []
+        for first in range(0, len(captures), MAX_READ):
+            chunk = captures[first : first + MAX_READ]
+            chunk_readings = self._tape.read(chunk)
             at_ms = self._now_ms()
-            found += [(capture, reading, at_ms) for capture, reading in zip(some, readings, strict=True)]
-        return found
+            readings += [(capture, reading, at_ms) for capture, reading in zip(chunk, chunk_readings, strict=True)]
+        return readings
 
     def _signal(self, capture: Capture, origin: Origin) -> Signal:
         signal = _decoded(origin.signal_line, capture) or find_signal(self._data_dir, capture)
         if signal is None:
             raise UnknownSignal(
-                f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} knows it"
+                f"{capture.signal_id}: neither Redis nor signals_{capture.day}.jsonl in {self._data_dir} has it"
             )
         if capture.offset_ms not in signal.offsets_ms:
-            owed = ", ".join(map(str, signal.offsets_ms))
-            raise BadCapture(f"{capture.signal_id}: its offsets are {owed} ms, not {capture.offset_ms}")
+            offsets = ", ".join(map(str, signal.offsets_ms))
+            raise BadCapture(f"{capture.signal_id}: its offsets are {offsets} ms, not {capture.offset_ms}")
         return signal
 
     def _answer(self, capture: Capture, error: Hip3Error) -> CaptureResult | Exception:
-        """What is said of an error: a signal that nobody knows may be of a day whose lines are deleted."""
+        """Answer an error: the signal may be unknown because the lines of its day are deleted."""
         is_over = isinstance(error, UnknownSignal) and self._journal.is_closed(capture.day)
         return DAY_CLOSED if is_over else error
 
-    def _forget(self, answers: Answers) -> None:
-        """Take what is on disk, or can never be, out of the pending set."""
+    def _remove_final(self, answers: Answers) -> None:
+        """Remove captures from the pending set that are on disk or can never be."""
         self._pending.remove(capture.member for capture, answer in answers.items() if _is_final(answer))
 
 
@@ -149,7 +148,7 @@ def _is_final(answer: CaptureResult | Exception) -> bool:
 
 
 def _decoded(line: bytes | None, capture: Capture) -> Signal | None:
-    """The signal of a capture, if the line is its line: Redis may hold anything."""
+    """The signal of a capture; None when the line in Redis is missing, malformed or of another signal."""
     with suppress(MalformedRecord):
         signal = None if line is None else Signal.from_line(line)
         return signal if signal and signal.signal_id == capture.signal_id else None

@@ -1,45 +1,51 @@
-"""What a worker leaves in Redis about itself, at each heartbeat of Celery's: for the page and `hip3 status`."""
+"""A worker's status in Redis and its health file, written at each heartbeat of Celery's.
+
+The heartbeats stop when the connection to Redis is lost, so status and file then become too old.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 import redis
 from celery.worker import state
 
+from hip3_tasks.health import OVERDUE_RED_MS, note
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.worker_status import WorkerStatus
 
-PATIENCE_S = 0.2
-"""The main process waits for it, and has captures to hand out."""
+TIMEOUT_S = 0.2
+"""Short, since the main process waits, and has captures to hand out."""
 
 
-class Notes:
-    """Written while the server answers; a note that is not written grows old, and that says enough."""
+class WorkerStatusWriter:
+    """Writes the status of the worker with this consumer; an error of Redis is ignored."""
 
     def __init__(self, store: Store, *, consumer: Any) -> None:
         self._store, self._consumer = store, consumer
 
     @classmethod
-    def of(cls, chosen: Settings, *, consumer: Any) -> Self:
-        return cls(Store.from_settings(chosen, timeout_s=PATIENCE_S), consumer=consumer)
+    def from_settings(cls, settings: Settings, *, consumer: Any) -> Self:
+        return cls(Store.from_settings(settings, timeout_s=TIMEOUT_S), consumer=consumer)
 
     def write(self, *, at_ms: int) -> None:
-        """Say how it stands; take the note away where nothing is consumed any more, as when the worker ends."""
-        note = self._note(at_ms)
+        """Write the status, or remove it when the worker consumes no queue any more, as when it ends."""
+        status = self._status(at_ms)
         with suppress(redis.RedisError):
-            if note.queues:
-                self._store.write_worker(note)
+            if status.queues:
+                self._store.write_worker(status)
             else:
-                self._store.remove_workers(note.name)
+                self._store.remove_workers(status.name)
 
-    def forget_silent(self, *, at_ms: int) -> None:
+    def remove_silent(self, *, at_ms: int) -> None:
+        """Remove the status of workers that ended long ago."""
         with suppress(redis.RedisError):
             self._store.remove_silent_workers(at_ms=at_ms)
 
-    def _note(self, at_ms: int) -> WorkerStatus:
+    def _status(self, at_ms: int) -> WorkerStatus:
         worker = self._consumer.controller
         return WorkerStatus(
             name=str(self._consumer.hostname),
@@ -56,3 +62,11 @@ class Notes:
         for queue in consumer.queues if consumer else ():
             if consumer.consuming_from(queue):
                 yield queue.name
+
+
+def write_health(health_dir: Path, *, at_ms: int) -> None:
+    """Write the worker's health file, red when the worker still holds a task that was due long ago."""
+    due_at_ms = [int(task.eta.timestamp() * 1000) for task in tuple(state.reserved_requests) if task.eta]
+    overdue_ms = at_ms - min(due_at_ms, default=at_ms)
+    stuck = [f"a capture is {overdue_ms // 1000} s overdue here"] if overdue_ms > OVERDUE_RED_MS else []
+    note(health_dir / "worker", stuck)

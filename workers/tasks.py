@@ -24,18 +24,16 @@ from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
 from workers.due_batches.pool_job import CallArgs
 from workers.due_batches.strategy import DueBatchTask
-from workers.health import note_health
-from workers.status import Notes
+from workers.status import WorkerStatusWriter, write_health
 
 log = structlog.get_logger()
 
 
 class CaptureFollowup(DueBatchTask):
-    """Record the market of a signal as it was known at exactly its time + offset_ms; the result is the outcome."""
+    """Record the market of a signal as of its time + offset_ms; the task's result is the outcome."""
 
     name = CAPTURE_FOLLOWUP
-    throws = (Hip3Error, redis.RedisError)
-    """Logged without a traceback."""
+    throws = (Hip3Error, redis.RedisError)  # logged without a traceback
 
     def run_many(self, calls: Sequence[CallArgs]) -> list[object]:
         wanted = [_wanted(call) for call in calls]
@@ -53,7 +51,7 @@ class CaptureFollowup(DueBatchTask):
 
 @connect_on_app_finalize
 def _register(app: Celery) -> None:
-    """Register the task with each copy of the app: a spawned pool process gets one of its own."""
+    """Register the task with each copy of the app: a spawned pool process has its own copy."""
     app.register_task(CaptureFollowup())
 
 
@@ -73,10 +71,10 @@ def _on_the_wire(answer: CaptureResult | Exception) -> str | Exception:
 
 @cache
 def _capturer() -> Capturer:
-    """This process's own: made after the fork."""
-    chosen = located(settings.load())
-    configure_logs(chosen.log_level)
-    return Capturer.from_settings(chosen)
+    """The capturer of this process, made after the fork."""
+    located_settings = located(settings.load())
+    configure_logs(located_settings.log_level)
+    return Capturer.from_settings(located_settings)
 
 
 @cache
@@ -85,8 +83,8 @@ def _health_dir() -> Path | None:
 
 
 @worker_init.connect
-def _log_as_all_others(**_: object) -> None:
-    """In the main process, which is the one that may have to quarantine a message."""
+def _configure_logs(**_: object) -> None:
+    """Set up the main process's log, since that process quarantines messages."""
     configure_logs(settings.load().log_level)
 
 
@@ -97,29 +95,29 @@ def _make_ready(**_: object) -> None:
 
 
 @worker_ready.connect
-def _keep_the_collector_away(**_: object) -> None:
-    """Requests that wait form no cycles, but are many: each search among them held all of them up."""
+def _disable_gc(**_: object) -> None:
+    """Disable the garbage collector: each search through the many waiting requests, without cycles, delayed all."""
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
 @heartbeat_sent.connect
-def _collect_while_nothing_waits(**_: object) -> None:
-    """What is garbage all the same, of failures mostly: looked for every two seconds if there is little to search."""
+def _collect_when_idle(**_: object) -> None:
+    """Collect garbage, mostly of failures, every two seconds while no request waits."""
     if not state.requests:
         gc.collect()
 
 
 @worker_ready.connect
-def _begin_to_say_how_it_goes(sender: Any, **_: object) -> None:
-    notes = Notes.of(located(settings.load()), consumer=sender)
-    notes.forget_silent(at_ms=wall_ms())
-    notes.write(at_ms=wall_ms())
-    heartbeat_sent.connect(lambda **_: notes.write(at_ms=wall_ms()), weak=False)
+def _start_status(sender: Any, **_: object) -> None:
+    writer = WorkerStatusWriter.from_settings(located(settings.load()), consumer=sender)
+    writer.remove_silent(at_ms=wall_ms())
+    writer.write(at_ms=wall_ms())
+    heartbeat_sent.connect(lambda **_: writer.write(at_ms=wall_ms()), weak=False)
 
 
 @heartbeat_sent.connect
-def _say_how_it_goes(**_: object) -> None:
+def _write_health(**_: object) -> None:
     if health_dir := _health_dir():
-        note_health(health_dir, at_ms=wall_ms())
+        write_health(health_dir, at_ms=wall_ms())

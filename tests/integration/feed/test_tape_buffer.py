@@ -112,7 +112,7 @@ class Rig:
 
 @pytest.fixture
 def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
     monkeypatch.setattr("feed.tape_buffer.RETRY_INTERVAL_S", 0.001)
     return Rig(backend, name, tmp_path)
 

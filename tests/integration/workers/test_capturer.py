@@ -96,7 +96,7 @@ def test_nothing_asked_is_nothing_done(scene: Scene) -> None:
 def test_what_the_tape_is_not_complete_for_stays_pending_and_the_rest_is_captured(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
     scene.complete_up_to(T0_MS + 2_999)
     answers = scene.capturer.capture_all(CAPTURES)
     assert answers == [CAPTURED, PENDING, PENDING] * 6
@@ -114,7 +114,7 @@ def test_a_tape_that_becomes_complete_meanwhile_is_waited_for(scene: Scene, monk
 
 
 def test_a_watermark_that_the_server_has_lost_is_not_relied_upon(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
     assert texts(scene.capturer.capture_all(CAPTURES[:9])) == ["captured"] * 9
     scene.client.delete(scene.keys.watermark)
     assert scene.capturer.capture_all(CAPTURES[9:]) == [PENDING] * 9
@@ -147,7 +147,7 @@ def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scen
 def test_a_closed_day_takes_nothing_whether_its_signals_are_known_or_deleted(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, is_known: bool, is_complete: bool
 ) -> None:
-    monkeypatch.setattr("workers.capturer.WATERMARK_PATIENCE_MS", 20)
+    monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
     closing = scene.data_dir / "followups_2026-11-22.parquet"
     closing.touch()
     if not is_known:
