@@ -1,4 +1,4 @@
-"""The rows of a slow report: what the lines of the files say, and which group each belongs to."""
+"""The rows of the slow report, read from the lines of the files, and their groups."""
 
 import json
 from collections import Counter, defaultdict
@@ -36,7 +36,7 @@ class Files:
                 "edge_t0_bps": line["raw_edge_bps"],
                 "cost_bps": round(line["raw_edge_bps"] - line["net_edge_bps"], 9),
                 "threshold_bps": line.get("threshold_bps"),
-                "due": None if line.get("offsets_ms") is None else len(line["offsets_ms"]),
+                "expected": None if line.get("offsets_ms") is None else len(line["offsets_ms"]),
             }
             for line in self._lines("signals", lambda line: line["signal_id"])
         ]
@@ -72,9 +72,9 @@ class Files:
         dirs = sorted({str(Path(note["file"]).parent) for note in self.read})
         return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, "watched": None, "absent_coins": {}}
 
-    def _lines(self, kind: str, key_of: Callable[[Any], Any]) -> list[Any]:
-        """Of all days and directories, each once."""
-        found: dict[Any, Any] = {}
+    def _lines(self, kind: str, key: Callable[[Any], Any]) -> list[Any]:
+        """The records of all days and directories, each once."""
+        records_by_key: dict[Any, Any] = {}
         lines = 0
         paths = {path for data_dir in self.dirs for path in data_dir.resolve().glob(f"{kind}_*.jsonl")}
         for path in sorted(paths, key=lambda path: (path.name, path)):
@@ -98,10 +98,10 @@ class Files:
             )
             lines += len(records)
             for record in records:
-                found.setdefault(key_of(record), record)
-        self.keys[kind] = set(found)
-        self._note_duplicates(kind, lines - len(found))
-        return list(found.values())
+                records_by_key.setdefault(key(record), record)
+        self.keys[kind] = set(records_by_key)
+        self._note_duplicates(kind, lines - len(records_by_key))
+        return list(records_by_key.values())
 
     def _note_duplicates(self, kind: str, number: int) -> None:
         if number:
@@ -109,15 +109,15 @@ class Files:
 
 
 def costs_of(signals: list[Row], cost_bps: float | None) -> Callable[[Row], float | None]:
-    """That of a follow-up's own signal; where that is not there, of the market's last one before, or of its first."""
-    of_market = defaultdict(list)
+    """Function from a follow-up to the cost of its signal, else of the market's last signal before, or its first."""
+    signals_by_market = defaultdict(list)
     for row in sorted(signals, key=lambda row: row["t0_ms"]):
-        of_market[row["market"]].append(row)
+        signals_by_market[row["market"]].append(row)
 
     def cost_of(followup: Row) -> float | None:
         if cost_bps is not None:
             return cost_bps
-        its_signals = of_market.get(followup["market"], [])
+        its_signals = signals_by_market.get(followup["market"], [])
         before = [row["cost_bps"] for row in its_signals if row["t0_ms"] <= followup["t0_ms"]]
         return (before[-1:] or [row["cost_bps"] for row in its_signals] or [None])[0]
 

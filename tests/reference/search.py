@@ -1,4 +1,4 @@
-"""The search for thresholds of a slow report."""
+"""The threshold search of the slow report."""
 
 from math import ceil, inf
 from statistics import fmean
@@ -17,7 +17,7 @@ from tests.reference.rows import Row, Tree, one_sided, shrank
 
 
 def search(
-    signals: list[Row], followups: list[Row], every: Clusters, *, first_ms: int, last_ms: int, cluster_ms: int
+    signals: list[Row], followups: list[Row], clusters: Clusters, *, first_ms: int, last_ms: int, cluster_ms: int
 ) -> Tree | None:
     if all(row["markout_bps"] is None for row in followups):
         return None
@@ -32,7 +32,7 @@ def search(
         recorded_bps = _recorded_bps([row for row in signals if row["market"] == market], split_at_ms)
         if recorded_bps is None:
             recorded_bps = min(row["edge_t0_bps"] for row in followups if row["market"] == market)
-        trials[market] = _Trial(market, recorded_bps, first, rest, every)
+        trials[market] = _Trial(market, recorded_bps, first, rest, clusters)
     tried = [rung for trial in trials.values() for rung in trial.rungs]
     judged = [trial.judged for trial in trials.values() if trial.judged and trial.judged.clusters >= MIN_CLUSTERS]
     first_chance, rest_chance = _chance(tried), _chance(judged)
@@ -42,14 +42,14 @@ def search(
         "tried": len(tried),
         "judged": len(judged),
         "choices": [
-            _choice(_market(trial, at_offset, every), trial, first_chance, rest_chance) for trial in trials.values()
+            _choice(_market(trial, at_offset, clusters), trial, first_chance, rest_chance) for trial in trials.values()
         ],
     }
 
 
 def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:
-    if noted := [row["threshold_bps"] for row in signals if row["threshold_bps"] is not None]:
-        return float(max(noted))
+    if recorded := [row["threshold_bps"] for row in signals if row["threshold_bps"] is not None]:
+        return float(max(recorded))
     parts = ([row["edge_t0_bps"] for row in signals if (row["t0_ms"] >= split_at_ms) is late] for late in (False, True))
     return max((min(part) for part in parts if part), default=None)
 
@@ -65,22 +65,22 @@ class _Rung:
 
 
 class _Trial:
-    """What each rung gave a market, and the one chosen."""
+    """The result of each rung for a market, and the chosen rung."""
 
     def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
         self.market, self.recorded_bps = market, recorded_bps
         self.rungs, self.judged = [], None
-        for least_bps in (recorded_bps, *(bps for bps in GRID_BPS if bps > recorded_bps)):
-            rung = self._rung(least_bps, first, clusters)
-            if rung and rung.clusters >= MIN_CLUSTERS_TO_CHOOSE:
+        for threshold_bps in (recorded_bps, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
+            rung = self._rung(threshold_bps, first, clusters)
+            if rung and rung.clusters >= FEWEST_TO_CHOOSE:
                 self.rungs.append(rung)
         self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
         if self.chosen:
             self.judged = self._rung(self.chosen.threshold_bps, rest, clusters)
 
-    def _rung(self, least_bps: float, part: list[Row], clusters: Clusters) -> _Rung | None:
-        rows = [row for row in part if row["market"] == self.market and row["edge_t0_bps"] >= least_bps]
-        return _Rung(least_bps, rows, clusters) if rows else None
+    def _rung(self, threshold_bps: float, part: list[Row], clusters: Clusters) -> _Rung | None:
+        rows = [row for row in part if row["market"] == self.market and row["edge_t0_bps"] >= threshold_bps]
+        return _Rung(threshold_bps, rows, clusters) if rows else None
 
 
 def _chance(rungs: list[_Rung]) -> list[float]:
@@ -88,12 +88,13 @@ def _chance(rungs: list[_Rung]) -> list[float]:
     greatest = [-inf] * REPLICATES
     for rung in rungs:
         greatest = [
-            max(one, drawn) if drawn == drawn else one for one, drawn in zip(greatest, rung.drawn_t, strict=True)
+            max(largest, drawn) if drawn == drawn else largest
+            for largest, drawn in zip(greatest, rung.drawn_t, strict=True)
         ]
     return greatest
 
 
-def _market(trial: _Trial, at_offset: list[Row], every: Clusters) -> Tree:
+def _market(trial: _Trial, at_offset: list[Row], clusters: Clusters) -> Tree:
     rows = [row for row in at_offset if row["market"] == trial.market]
     net_bps = [row["net_bps"] for row in rows if row["net_bps"] is not None]
     return {
@@ -102,7 +103,7 @@ def _market(trial: _Trial, at_offset: list[Row], every: Clusters) -> Tree:
         "edge_bps": fmean(row["edge_t0_bps"] for row in rows),
         "shrank": fmean(map(shrank, rows)),
         "won": fmean(bps > 0 for bps in net_bps) if net_bps else None,
-        "net_bps": every.estimate(rows, mean_of("net_bps")),
+        "net_bps": clusters.estimate(rows, mean_of("net_bps")),
         "one_sided": one_sided(rows),
         "recorded_bps": trial.recorded_bps,
     }
@@ -123,7 +124,7 @@ def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance:
 def _part(rung: _Rung, chance: list[float]) -> Tree:
     p = None
     if rung.clusters >= MIN_CLUSTERS:
-        p = sum(not one < rung.t for one in chance) / REPLICATES
+        p = sum(not value < rung.t for value in chance) / REPLICATES
     return {
         "n": len(rung.rows),
         "clusters": rung.clusters,
