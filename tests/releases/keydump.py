@@ -1,4 +1,4 @@
-"""A feed's Redis keys as plain JSON, which any server and any release can be given back."""
+"""A feed's Redis keys as plain JSON, which can be loaded into any server."""
 
 import lzma
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from hip3_tasks.store.keys import Keys
 
 
 class Kind(NamedTuple):
-    """How the value of one Redis type is read as JSON, and written."""
+    """How to read and write the value of one Redis type."""
 
     read: Callable[[redis.Redis, bytes], Any]
     write: Callable[[redis.Redis, str, Any], object]
@@ -39,7 +39,7 @@ ANY_HOST = "HOST"
 
 
 def dumped(client: redis.Redis, keys: Keys, *, host: str) -> bytes:
-    """Every key of a feed by what follows its prefix; the names of feed and machine are replaced in the values."""
+    """Every key of a feed, by its name without the prefix; the names of feed and machine are replaced in the values."""
     names = sorted(client.scan_iter(f"{keys.prefix}*", count=1000))
     entries = {name.decode().removeprefix(keys.prefix): _entry(client, name) for name in names}
     document = orjson.dumps(entries, option=orjson.OPT_INDENT_2).decode()
@@ -51,7 +51,7 @@ def write(path: Path, dump: bytes) -> None:
 
 
 def load(client: redis.Redis, keys: Keys, path: Path) -> None:
-    """Give a server the keys of a dump, under a name of one's own. None of them expires."""
+    """Write the keys of a dump to a server, with the prefix of `keys`. None of them expires."""
     document = lzma.decompress(path.read_bytes()).decode().replace(ANY_NAME, keys.prefix)
     for name, key in orjson.loads(document).items():
         KINDS[key["type"]].write(client, keys.prefix + name, key["value"])
@@ -64,7 +64,7 @@ def _entry(client: redis.Redis, name: bytes) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """The same with text for bytes. Raises UnicodeDecodeError."""
+    """The value with bytes decoded. Raises UnicodeDecodeError when bytes are not UTF-8."""
     if isinstance(value, bytes):
         return value.decode()
     if isinstance(value, dict):

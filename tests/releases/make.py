@@ -1,8 +1,8 @@
-"""`python -m tests.releases.make VERSION`: keep what the product of this checkout writes, and its source.
+"""`python -m tests.releases.make VERSION`: store the files and keys that this checkout writes, and its source.
 
-Real feed and worker run over a midnight: libfaketime lets them begin before the last one. After it the feed is killed
-and another takes over, so that there are gaps and missed captures; then all markets burst while the worker stands
-still, and the keys are read. The first day is compacted, and its lines deleted. Takes half a minute.
+A real feed and a real worker run over a midnight; with libfaketime, they start shortly before the last midnight. Then
+the feed is killed and replaced, which causes gaps and missed captures. Then all markets burst while the worker is
+stopped, and the keys are read. The first day is compacted, and its lines are deleted. Takes half a minute.
 """
 
 import lzma
@@ -37,17 +37,20 @@ BESIDE = ("README.md", "LICENSE")
 BEFORE_MIDNIGHT_S = 12.0
 COINS = 12
 SIGNALS_PER_S = 3.0
-DUE_AT_LEAST = 3
+MIN_DUE = 3
 
 
 def main(
-    version: str, commit: Annotated[str, typer.Option(help="whose source is kept; it must be this checkout's")] = "HEAD"
+    version: str,
+    commit: Annotated[str, typer.Option(help="commit of the source; it must be that of this checkout")] = "HEAD",
 ) -> None:
     release = Release(version)
     try:
         release.folder.mkdir()
     except FileExistsError:
-        sys.exit(f"{release.folder} exists: what a release wrote is made once; remove it first, or name another")
+        sys.exit(
+            f"{release.folder} exists: the files of a release are made once; remove it first, or choose another version"
+        )
     shutil.copyfile(PLANNED, release.planned)
     release.source.write_bytes(archived(commit, version))
     with tempfile.TemporaryDirectory() as folder:
@@ -57,14 +60,14 @@ def main(
 
 
 def archived(commit: str, version: str) -> bytes:
-    """Pack the source of a commit; the same bytes each time."""
+    """The source of a commit as an archive, with the same bytes each time."""
     archive = ["git", "archive", "--format=tar", f"--prefix=hip3-tasks-{version}/", commit, *SOURCE, *BESIDE]
     made = subprocess.run(archive, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return lzma.compress(made.stdout, preset=9 | lzma.PRESET_EXTREME)
 
 
 def record(release: Release, folder: Path) -> None:
-    """Run the product over midnight; keep its files and, of the middle of a burst, its keys."""
+    """Run the product over midnight; store its files, and its keys in the middle of a burst."""
     clock, ahead_s = Clock(folder / "clock"), -(time.time() % DAY_S) - BEFORE_MIDNIGHT_S
     clock.set(ahead_s)
     environments = dict.fromkeys(("feed", "worker"), clock.environment)
@@ -78,7 +81,7 @@ def record(release: Release, folder: Path) -> None:
     with system:
         eventually("a new day has follow-ups", lambda: len(list(system.data_dir.glob("followups_*.jsonl"))) == 2)
         system.replace_feed()
-        eventually("something is missed", system.missed)
+        eventually("a capture is missed", system.missed)
         keydump.write(release.keys, in_burst(system))
         row = Found()
         system.judge(row, when="the release")
@@ -87,13 +90,13 @@ def record(release: Release, folder: Path) -> None:
 
 
 def in_burst(system: System) -> bytes:
-    """The keys while some captures wait in the queue, some in a worker, and some are due that are not yet on disk."""
+    """A dump of the keys while captures wait in the queue and in a worker, and some are due but not yet on disk."""
     (worker,) = system.workers
     eventually("the worker holds captures", lambda: system.client.hlen(system.keys.unacked))
     with stopped([worker.pid, *worker.children()]):
         system.venue.burst()
         eventually("the burst is queued", lambda: system.client.llen(system.keys.queue) >= 3 * COINS)
-        eventually("some are due", lambda: due(system) >= DUE_AT_LEAST)
+        eventually("some are due", lambda: overdue_captures(system) >= MIN_DUE)
         with stopped([system.feed.pid]):
             return keydump.dumped(system.client, system.keys, host=socket.gethostname())
 
@@ -107,13 +110,13 @@ def stopped(pids: Sequence[int]) -> Iterator[None]:
         signal_each(pids, signal.SIGCONT)
 
 
-def due(system: System) -> int:
-    """How many captures are due, by the tape, and not on disk."""
+def overdue_captures(system: System) -> int:
+    """The number of captures that are due by the watermark and not yet on disk."""
     return int(system.client.zcount(system.keys.due, "-inf", int(system.client.get(system.keys.watermark) or 0)))
 
 
 def keep(recorded: Path, kept: Path) -> None:
-    """Compact the first of two days, and copy what a feed takes up: the days, and whose directory it is."""
+    """Compact the first of two days, and copy the files that a feed reads: the days, and the feed's name."""
     first, _ = days_of(recorded)
     done = compact_day(recorded, first, at_ms=wall_ms() + DAY_MS, delete=True)
     assert done.state is State.COMPACTED and done.lines_deleted, done

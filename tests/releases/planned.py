@@ -1,4 +1,4 @@
-"""Tell how the source on the path starts its feed and its worker, as JSON. Each release keeps the one that fits it."""
+"""Print as JSON how the source on the path starts its feed and its worker. Each release has its own version."""
 
 import json
 

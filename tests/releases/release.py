@@ -1,4 +1,4 @@
-"""A release that is kept here: what it wrote, and its source, which runs beside today's."""
+"""A stored release: the files and keys that it wrote, and its source, which runs beside the current source."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from tests.support.process import run
 
 HERE = Path(__file__).parent
 PLANNED = HERE / "planned.py"
-"""For the source of today; a release keeps its own."""
+"""The script for the current source; each release has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,16 @@ class Program:
     parts: Mapping[str, tuple[list[str], dict[str, str]]]
     """Command and environment, by name."""
     origin: Path
-    """Where its package is imported from."""
+    """The path of its imported package."""
 
     @classmethod
     def planned(cls, script: Path, *, root: Path, cwd: Path, settings: Mapping[str, str]) -> "Program":
-        """Ask the tree's own `hip3 up` for its plan, with this Python and what is installed for it."""
-        answer = run(sys.executable, "-P", str(script), cwd=cwd, **settings, PYTHONPATH=str(root))
+        """Ask the tree's own `hip3 up` for its plan, with this Python and its installed packages."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
+        environment = {**kept, **settings, "PYTHONPATH": str(root)}
+        answer = subprocess.run(
+            [sys.executable, "-P", script], cwd=cwd, env=environment, capture_output=True, text=True
+        )
         assert answer.returncode == 0, answer.stderr
         plan = json.loads(answer.stdout)
         return cls(parts={name: tuple(part) for name, part in plan["parts"].items()}, origin=Path(plan["origin"]))
