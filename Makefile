@@ -1,4 +1,4 @@
-# Needs git, make and Python 3.11 to 3.13 with venv; everything else goes into .venv, at the versions of the locks.
+# Needs git, make and Python 3.11 to 3.13 with venv; everything else is installed into .venv, in the versions of the locks.
 
 VENV  := .venv
 BIN   := $(VENV)/bin
@@ -8,7 +8,7 @@ PYTHON ?=
 ARGS   ?=
 JOBS   ?=
 
-# Modules are compiled when first imported, not on installation: a third faster, if Python may keep what it compiled.
+# Modules are compiled at first import, not at installation: a third faster, if Python may write bytecode.
 PIP     := -m pip install --disable-pip-version-check --no-input -qq --no-compile
 INSTALL := $(BIN)/python $(PIP)
 PHASE   := sh tools/phase
@@ -21,10 +21,10 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s  %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="..."       handed to hip3 up (run), to pytest (test), to a benchmark (bench: ARGS=--help)'
+	@echo 'ARGS="..."       passed to hip3 up (run), to pytest (test), to a benchmark (bench: ARGS=--help)'
 	@echo '                 or to the resolver (lock: ARGS=--upgrade)'
-	@echo 'JOBS=2           test in so many processes'
-	@echo 'PYTHON=/path     the Python that a new .venv is made with'
+	@echo 'JOBS=2           number of processes for test'
+	@echo 'PYTHON=/path     the Python for a new .venv'
 
 .PHONY: run
 run: $(VENV)/.runtime ## Run feed, worker, Flower and a simulated venue: hip3 up $(ARGS)
@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.dev ## Lint, format, types, import contracts and what is known to be insecure
+check: $(VENV)/.dev ## Check lint, format, types, import contracts and known vulnerabilities
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -52,15 +52,15 @@ docs: $(VENV)/.dev ## Write the settings into docs/settings.md and .env.example
 	@$(BIN)/python -m tools.settings_docs
 
 .PHONY: faults
-faults: $(VENV)/.dev ## Do to the system all that a machine can do: python -m tests.faults $(ARGS)
+faults: $(VENV)/.dev ## Inject faults into a running system: python -m tests.faults $(ARGS)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: compose-test
-compose-test: $(VENV)/.dev ## Build and try the deployed system on the Docker engine of this machine
+compose-test: $(VENV)/.dev ## Build and test the deployed system on the Docker engine of this machine
 	@exec $(BIN)/python -m tests.compose
 
 .PHONY: wheel-test
-wheel-test: $(VENV)/.dev ## Build the wheel, install it as others do, and try it beside a running system
+wheel-test: $(VENV)/.dev ## Build the wheel, install it, and test it beside a running system
 	@exec $(BIN)/python -m tests.wheel
 
 .PHONY: bench
@@ -97,8 +97,8 @@ clean: ## Remove .venv, caches and builds, never data
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Two stamps in one environment: to run the project nobody waits for the test tools. The development lock holds
-# all of the runtime one, so it serves for both. Without their interpreter, after an upgrade say, they mean nothing.
+# Two stamps for one environment, so that `make run` does not install the test tools. The development lock includes the
+# runtime lock, so it makes both stamps. Both are removed when the interpreter is gone, for example after an upgrade.
 $(shell test -x $(BIN)/python || rm -f $(VENV)/.runtime $(VENV)/.dev)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(BIN)/python
@@ -111,7 +111,7 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(BIN)/python
 	@$(PHASE) 'hip3-tasks itself' $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $(VENV)/.runtime $@
 
-# arq needs an older redis-py than the project, so it gets an environment of its own.
+# arq needs an older redis-py than the project, so it has its own environment.
 $(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock pyproject.toml $(BIN)/python
 	@for name in '' -arq; do \
 	    $(PHASE) "$(BENCH)$$name" $(BIN)/python -m venv --clear $(BENCH)$$name && \
@@ -121,7 +121,7 @@ $(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock p
 	@$(PHASE) 'hip3-tasks itself' $(BENCH)/bin/python $(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Each candidate is run, not just looked up: version managers put names on PATH that answer with an error.
+# Each candidate is run, not only looked up, because version managers put names on PATH that only print an error.
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 CANDIDATES := $(or $(PYTHON),python3.13 python3.12 python3.11 python3)
 

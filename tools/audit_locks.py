@@ -1,6 +1,6 @@
-"""`python -m tools.audit_locks`: whether a known vulnerability is in what the locks pin, where that can be asked.
+"""`python -m tools.audit_locks`: check the packages of the locks for known vulnerabilities.
 
-Fails on findings alone: where nobody answers, a line says so.
+Fails only on findings; without an answer of the service, it prints a line and succeeds.
 """
 
 import json
@@ -9,9 +9,9 @@ import sys
 from typing import NamedTuple
 
 LOCKS = ("requirements.lock", "requirements-dev.lock")
-PATIENCE_S = 15
+TIMEOUT_S = 15
 UNANSWERED = ("requests.exceptions.", "ServiceError", "your network may be blocking")
-"""What pip-audit's errors name when it is the network or the service that fails; its exit code is 1 for all."""
+"""Words in pip-audit's errors when the network or the service fails; its exit code is 1 for every error."""
 
 
 class Verdict(NamedTuple):
@@ -29,35 +29,38 @@ def audit(locks: tuple[str, ...]) -> Verdict:
     files = [word for lock in locks for word in ("-r", lock)]
     command = ["-m", "pip_audit", "--disable-pip", "--require-hashes", "--progress-spinner=off", "-f", "json", *files]
     try:
-        ended = subprocess.run(
-            [sys.executable, *command], check=False, capture_output=True, text=True, timeout=PATIENCE_S
+        process = subprocess.run(
+            [sys.executable, *command], check=False, capture_output=True, text=True, timeout=TIMEOUT_S
         )
     except subprocess.TimeoutExpired:
-        return _not_audited(f"no answer within {PATIENCE_S} s")
-    return judge(ended.stdout, ended.stderr)
+        return _not_audited(f"no answer within {TIMEOUT_S} s")
+    return judge(process.stdout, process.stderr)
 
 
 def judge(out: str, err: str) -> Verdict:
-    """What pip-audit's output means."""
+    """The verdict on the output of pip-audit."""
     if not out.strip():
-        last = (err.strip().splitlines() or ["it said nothing"])[-1]
+        last = (err.strip().splitlines() or ["no output"])[-1]
         return _not_audited(last) if any(word in err for word in UNANSWERED) else Verdict(1, err)
-    found = json.loads(out)["dependencies"]
-    known = [package for package in found if "vulns" in package]
-    faults = [
-        f"{package['name']} {package['version']}: {vuln['id']}, mended in {', '.join(vuln['fix_versions']) or 'none'}"
-        for package in known
+    packages = json.loads(out)["dependencies"]
+    known_packages = [package for package in packages if "vulns" in package]
+    findings = [
+        f"{package['name']} {package['version']}: {vuln['id']}, fixed in {', '.join(vuln['fix_versions']) or 'none'}"
+        for package in known_packages
         for vuln in package["vulns"]
     ]
-    if faults:
-        return Verdict(1, "\n".join(faults))
-    if not known:
-        return _not_audited("the service that answers here knows none of them")
-    return Verdict(0, f"No known vulnerability in {len(known)} of {len(found)} dependencies, the others are not known")
+    if findings:
+        return Verdict(1, "\n".join(findings))
+    if not known_packages:
+        return _not_audited("the service knows none of the packages")
+    return Verdict(
+        0,
+        f"No known vulnerability in {len(known_packages)} of {len(packages)} dependencies; the others are unknown",
+    )
 
 
-def _not_audited(why: str) -> Verdict:
-    return Verdict(0, f"Dependencies not audited: {why[:200]}")
+def _not_audited(reason: str) -> Verdict:
+    return Verdict(0, f"Dependencies not audited: {reason[:200]}")
 
 
 if __name__ == "__main__":

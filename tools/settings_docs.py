@@ -40,7 +40,7 @@ def page(text: str) -> str:
 
 
 def example(text: str) -> str:
-    """.env.example with the settings that Compose hands on, each with the default that it has there."""
+    """.env.example with the settings that Compose passes on, each with its default there."""
     compose = (ROOT / "docker-compose.yml").read_text()
     defaults = dict(COMPOSE_DEFAULT.findall(compose))
     groups = []
@@ -79,7 +79,7 @@ def meaning(name: str) -> str:
 
 
 def default(name: str) -> str:
-    """The default in words where the description has it, else the value."""
+    """The default in words if the description has it, else the value."""
     _, _, words = (Settings.model_fields[name].description or "").partition("; default: ")
     return words or f"`{plain_default(name)}`"
 

@@ -19,9 +19,9 @@ def said(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []}) + "\n"
 
 
-def test_a_finding_fails_and_says_what_mends_it() -> None:
+def test_a_finding_fails_and_names_the_fixed_version() -> None:
     code, text = judge(said(SAFE, UNKNOWN, VULNERABLE), "Found 1 known vulnerability in 1 package")
-    assert (code, text) == (1, "aiohttp 3.14.5: PYSEC-2026-1, mended in 99")
+    assert (code, text) == (1, "aiohttp 3.14.5: PYSEC-2026-1, fixed in 99")
 
 
 def test_what_is_known_to_be_safe_passes() -> None:
