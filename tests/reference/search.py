@@ -70,9 +70,9 @@ class _Trial:
     def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
         self.market, self.recorded_bps = market, recorded_bps
         self.rungs, self.judged = [], None
-        for threshold_bps in (recorded_bps, *(bps for bps in LADDER_BPS if bps > recorded_bps)):
+        for threshold_bps in (recorded_bps, *(bps for bps in GRID_BPS if bps > recorded_bps)):
             rung = self._rung(threshold_bps, first, clusters)
-            if rung and rung.clusters >= FEWEST_TO_CHOOSE:
+            if rung and rung.clusters >= MIN_CLUSTERS_TO_CHOOSE:
                 self.rungs.append(rung)
         self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
         if self.chosen:

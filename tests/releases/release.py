@@ -60,11 +60,7 @@ class Program:
     @classmethod
     def planned(cls, script: Path, *, root: Path, cwd: Path, settings: Mapping[str, str]) -> "Program":
         """Ask the tree's own `hip3 up` for its plan, with this Python and its installed packages."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
-        environment = {**kept, **settings, "PYTHONPATH": str(root)}
-        answer = subprocess.run(
-            [sys.executable, "-P", script], cwd=cwd, env=environment, capture_output=True, text=True
-        )
+        answer = run(sys.executable, "-P", str(script), cwd=cwd, **settings, PYTHONPATH=str(root))
         assert answer.returncode == 0, answer.stderr
         plan = json.loads(answer.stdout)
         return cls(parts={name: tuple(part) for name, part in plan["parts"].items()}, origin=Path(plan["origin"]))
