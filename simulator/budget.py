@@ -37,10 +37,7 @@ class SignalBudget:
         return self._rng.expovariate(BETWEEN_UPDATES_SHARE * self.rate_per_s / 1e3)
 
     def standing_change_chance(self, *, standing: int, update_s: float) -> float:
-        """Probability that a market with a standing offset changes its oracle in an update; each change is a signal.
-
-        `standing` is the number of these markets.
-        """
+        """Probability that each of `standing` markets with an offset changes its oracle, which is always a signal."""
         return min(0.6, STANDING_SHARE * self.rate_per_s * update_s / max(1, standing))
 
     def _next_burst_size(self) -> int:

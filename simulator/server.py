@@ -86,10 +86,7 @@ class VenueServer:
         self._publish(Subscription("bbo", coin), bbo_frame(coin, bid, ask, time_ms=time_ms))
 
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
-        """Send and store a context; that of a delisted coin appears in `metaAndAssetCtxs` only.
-
-        Raises ValueError for an unlisted coin.
-        """
+        """Send and store a context (of a delisted coin: store only). Raises ValueError for an unlisted coin."""
         self._publish(Subscription("activeAssetCtx", coin), ctx_frame(coin, ctx))
         self._state.ctxs[coin] = ctx
 

@@ -91,10 +91,7 @@ def _weights(ticks_ms: Ints, gaps_ms: Ints, chunk: HistoryChunk, rng: np.random.
 def _events(
     plan: HistoryPlan, chunk: HistoryChunk, weights: Floats, rng: np.random.Generator
 ) -> tuple[Ints, Ints, Ints]:
-    """Tick, market and number of copies of each event, drawn by weight without replacement.
-
-    `weights` is float64, (ticks, markets).
-    """
+    """Tick, market and copies of each event, drawn by `weights`, float64, (ticks, markets), without replacement."""
     with np.errstate(divide="ignore"):
         order = np.argsort((rng.exponential(size=weights.shape) / weights).ravel(), kind="stable")
     order = order[: np.count_nonzero(weights)]

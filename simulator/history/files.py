@@ -21,10 +21,9 @@ _MIN_PLAIN, _MAX_PLAIN = 1e-5, 1e16
 
 
 def write(plan: HistoryPlan, directory: Path, *, advance: Callable[[int], object] = lambda _: None) -> None:
-    """Write a history's signals_, followups_ and missed_ files and `truths.json`.
+    """Write a history's signals_, followups_ and missed_ files and `truths.json`. Raises FileExistsError.
 
-    `advance` is called with the number of signals written since its last call. Raises FileExistsError when the
-    directory has JSON lines already.
+    `advance` is called with the number of signals written since its last call.
     """
     directory.mkdir(parents=True, exist_ok=True)
     for path in directory.glob("*.jsonl"):

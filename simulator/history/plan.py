@@ -52,9 +52,8 @@ class HistoryPlan:
         for number, first in enumerate(range(0, self.minutes, step)):
             last = min(first + step, self.minutes)
             signals = self._signals_before(last) - self._signals_before(first)
-            yield HistoryChunk(
-                number, self.start_at_ms + first * MINUTE_MS, self.start_at_ms + last * MINUTE_MS, signals
-            )
+            start_at_ms, end_at_ms = (self.start_at_ms + minute * MINUTE_MS for minute in (first, last))
+            yield HistoryChunk(number, start_at_ms, end_at_ms, signals)
 
     def _signals_before(self, minute: int) -> int:
         return self.signals * minute // self.minutes
