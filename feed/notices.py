@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 import structlog
 
 from feed.universe import Universe, dex_of
-from hip3_tasks.nearest import nearest
 from hip3_tasks.settings import Settings
+from hip3_tasks.terminal_text import nearest
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from hip3_tasks.plural import counted
+from hip3_tasks.terminal_text import counted
 
 LASTING_MS = 1_000
 """What passes within this is the ordinary course of things, such as a signal that waits some ms for its sync."""

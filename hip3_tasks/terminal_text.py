@@ -1,11 +1,30 @@
-"""Text from elsewhere, for a person's eyes: files, Redis and the venue may hold anything."""
+"""Text for people: control characters escaped, numbers with their nouns, and the name that was meant."""
+
+from collections.abc import Iterable
+
+CUTOFF = 0.8
+"""The similarity, of 1, below which a name was not meant."""
 
 
 def printable(text: str) -> str:
-    """One line, in which what a terminal would act on is written as Python writes it: `\\x1b`, `\\n`."""
+    """One line, in which characters that control a terminal are escaped as in Python: `\\x1b`, `\\n`."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def printable_lines(text: str) -> str:
-    """The same for text that has lines of its own."""
+    """The same, except that line feeds stay."""
     return "\n".join(map(printable, text.split("\n")))
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 signal`, `2 signals`; the plural is the noun with an s unless given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The most similar of the names, ignoring case, or None."""
+    from difflib import get_close_matches  # here, because the health check of a container must start quickly
+
+    by_folded = {other.casefold(): other for other in sorted(names)}
+    matches = get_close_matches(name.casefold(), by_folded, n=1, cutoff=CUTOFF)
+    return by_folded[matches[0]] if matches else None

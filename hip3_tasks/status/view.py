@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hip3_tasks.domain.outcome import Outcome
-from hip3_tasks.plural import counted
 from hip3_tasks.status.market_rows import MarketRow, dislocated
 from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
+from hip3_tasks.terminal_text import counted
 
 UNKNOWN = "?"
 MINUS = "\N{MINUS SIGN}"

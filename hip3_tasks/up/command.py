@@ -7,12 +7,12 @@ from types import FrameType
 
 from rich.console import Console
 
-from hip3_tasks.plural import counted
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.view import summary
+from hip3_tasks.terminal_text import counted
 from hip3_tasks.up.plan import Plan, UpOptions, make_plan
 from hip3_tasks.up.run import Run
 from hip3_tasks.up.supervisor import Supervisor

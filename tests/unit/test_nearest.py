@@ -1,6 +1,6 @@
 import pytest
 
-from hip3_tasks.nearest import nearest
+from hip3_tasks.terminal_text import nearest
 
 NAMES = ["xyz:TSLA", "xyz:NVDA", "para:TSLA", "xyz:XYZ100"]
 

@@ -16,7 +16,7 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import SourceFile, followed_coins, list_sources
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.nearest import nearest
+from hip3_tasks.terminal_text import nearest
 
 MERGE_ROWS = 250_000
 CHUNK_ROWS = 2 * ROW_GROUP_ROWS
