@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 import pytest
@@ -91,13 +91,13 @@ def test_a_signal_is_on_disk_with_its_captures_pending_and_its_tasks_queued(rigg
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
             assert rig.client.llen(rig.keys.queue) == 3
-            assert rig.client.hget(rig.keys.signal(found.signal_id), "record") == found.line()
-            assert found.offsets_ms == (400, 800, 1200)
-            assert found.threshold_bps == pytest.approx(6.9)
-            assert (found.oracle_px, found.best_px, found.best_size) == (101.0, 100.01, 2.25)
+            assert rig.client.hget(rig.keys.signal(signal.signal_id), "record") == signal.line()
+            assert signal.offsets_ms == (400, 800, 1200)
+            assert signal.threshold_bps == pytest.approx(6.9)
+            assert (signal.oracle_px, signal.best_px, signal.best_size) == (101.0, 100.01, 2.25)
 
     run(script())
 
@@ -132,7 +132,7 @@ def test_the_same_oracle_value_coming_back_makes_another_signal_and_repeats_make
                 rig.quote(COIN, bid=99.99, ask=100.01, oracle=101.0)
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=100.0)
             await one_signal(rig)
-            assert [found.oracle_px for found in rig.signals()] == [101.0, 101.0]
+            assert [signal.oracle_px for signal in rig.signals()] == [101.0, 101.0]
 
     run(script())
 
@@ -141,23 +141,23 @@ def test_a_killed_feed_repeats_no_signal_and_invents_nothing_for_its_absence(rig
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
-            await eventually("the first is due", lambda: rig.watermark_ms() >= found.timestamp_ms + 400)
+            await eventually("the first is due", lambda: rig.watermark_ms() >= signal.timestamp_ms + 400)
             rig.kill()
             watermark_ms = rig.watermark_ms()
             await asyncio.sleep(1.2)
             await rig.started()
-            records = await rig.captured([found])
+            records = await rig.captured([signal])
             for record in records.values():
                 if record.due_at_ms <= watermark_ms:
                     assert isinstance(record, Followup)
                 else:
                     assert isinstance(record, Missed) and record.detail == "the feed was away"
-            assert isinstance(records[found.signal_id, 1200], Missed)
+            assert isinstance(records[signal.signal_id, 1200], Missed)
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=101.0)
             await one_signal(rig, oracle=102.0)
-            assert [one.oracle_px for one in rig.signals()] == [101.0, 102.0]
+            assert [signal.oracle_px for signal in rig.signals()] == [101.0, 102.0]
 
     run(script())
 
@@ -166,26 +166,26 @@ def test_a_feed_restarted_with_fewer_coins_leaves_the_others_in_a_gap(rigged: Ri
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
             rig.kill()
             watermark_ms = rig.watermark_ms()
             await rig.started(live=1, coins="xyz:AAPL")
-            for record in (await rig.captured([found])).values():
+            for record in (await rig.captured([signal])).values():
                 assert isinstance(record, Followup) == (record.due_at_ms <= watermark_ms)
 
     run(script())
 
 
-def test_offsets_changed_between_signal_and_capture_do_not_change_what_is_owed(rigged: Rigged) -> None:
+def test_offsets_changed_after_a_signal_do_not_change_its_captures(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
-            await eventually("the last is due", lambda: rig.watermark_ms() > found.timestamp_ms + 1200)
+            signal = await one_signal(rig)
+            await eventually("the last is due", lambda: rig.watermark_ms() > signal.timestamp_ms + 1200)
             rig.kill()
             await rig.started(offsets_ms="300,2000")
-            assert {offset_ms for _, offset_ms in await rig.captured([found])} == {400, 800, 1200}
+            assert {offset_ms for _, offset_ms in await rig.captured([signal])} == {400, 800, 1200}
             assert (await one_signal(rig, oracle=103.0)).offsets_ms == (300, 2000)
 
     run(script())
@@ -196,7 +196,7 @@ def test_a_stalled_socket_stops_the_clock_then_makes_a_gap_to_the_ms(rigged: Rig
     async def script() -> None:
         async with rigged(offsets_ms="500,2500,7000") as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await asyncio.sleep(0.7)
             rig.venue.stall(True)
             await eventually("the watermark stands", lambda: rig.status().at_ms - rig.watermark_ms() > 1000, within_s=5)
@@ -206,8 +206,8 @@ def test_a_stalled_socket_stops_the_clock_then_makes_a_gap_to_the_ms(rigged: Rig
             rig.venue.stall(False)
             rig.venue.refuse(False)
             await eventually("live again", lambda: rig.status().markets_live == 2, within_s=6)
-            records = await rig.captured([found])
-            first, second, third = (records[found.signal_id, offset] for offset in (500, 2500, 7000))
+            records = await rig.captured([signal])
+            first, second, third = (records[signal.signal_id, offset] for offset in (500, 2500, 7000))
             assert isinstance(first, Followup) and isinstance(third, Followup)
             assert isinstance(second, Missed) and second.reason is MissedReason.FEED_GAP
             entries = rig.client.xrange(rig.keys.tape(COIN))
@@ -221,13 +221,13 @@ def test_a_stall_that_ends_on_the_same_socket_is_a_gap_only_while_it_lasted(rigg
     async def script() -> None:
         async with rigged(stall_grace_ms=700, offsets_ms="300,1500,4000") as rig:
             await rig.started()
-            found = await one_signal(rig)
-            await eventually("the first is due", lambda: rig.watermark_ms() > found.timestamp_ms + 300)
+            signal = await one_signal(rig)
+            await eventually("the first is due", lambda: rig.watermark_ms() > signal.timestamp_ms + 300)
             rig.venue.stall(True)
-            await eventually("long enough", lambda: rig.status().at_ms > found.timestamp_ms + 2000)
+            await eventually("long enough", lambda: rig.status().at_ms > signal.timestamp_ms + 2000)
             rig.venue.stall(False)
-            records = await rig.captured([found])
-            reasons = [getattr(records[found.signal_id, offset], "reason", None) for offset in (300, 1500, 4000)]
+            records = await rig.captured([signal])
+            reasons = [getattr(records[signal.signal_id, offset], "reason", None) for offset in (300, 1500, 4000)]
             assert reasons == [None, MissedReason.FEED_GAP, None]
             assert rig.status().reconnects == 0
 
@@ -239,21 +239,21 @@ def test_a_feed_that_was_stopped_takes_no_backlog_for_fresh(rigged: Rigged) -> N
     async def script() -> None:
         async with rigged(offsets_ms="500,3000,20000") as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
-            rig.feed.send_signal(signal.SIGSTOP)
+            rig.feed.send_signal(SIGSTOP)
             stood_ms = rig.watermark_ms()
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=105.0)
             await asyncio.sleep(1)
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=100.0)
             await asyncio.sleep(5)
-            rig.feed.send_signal(signal.SIGCONT)
+            rig.feed.send_signal(SIGCONT)
             await eventually("live again", lambda: newest(rig, COIN).get(b"s") and rig.watermark_ms() > stood_ms + 6000)
-            for capture in found.captures()[:2]:
+            for capture in signal.captures()[:2]:
                 await eventually("captured", lambda c=capture: rig._try(c))
             records = {record.offset_ms: record for record in [*rig.followups(), *rig.missed()]}
             assert isinstance(records[3000], Missed) and records[3000].reason is MissedReason.FEED_GAP
-            assert rig.signals() == [found]
+            assert rig.signals() == [signal]
             assert "connection_lost" in rig.log
 
     run(script())
@@ -287,7 +287,9 @@ def test_one_bad_coin_is_found_and_dropped_and_the_rest_is_kept(rigged: Rigged) 
     run(script())
 
 
-def test_names_that_the_venue_does_not_list_are_told_and_the_rest_goes_on(rigged: Rigged, tmp_path: Path) -> None:
+def test_names_that_the_venue_does_not_list_are_notices_and_the_others_are_followed(
+    rigged: Rigged, tmp_path: Path
+) -> None:
     (tmp_path / "thresholds.json").write_text('{"xyz:AAPL": 50, "xyz:APPL": 50}')
     asked = {"coins": "xyz:TSLA,xyz:TLSA,moon:A", "thresholds": tmp_path / "thresholds.json", "universe_refresh_s": 0.3}
     expected = [
@@ -327,9 +329,9 @@ def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rig
             await eventually("the new one is followed", lambda: rig.venue.subscriptions_by_coin()["xyz:NEW"] == 2)
             await eventually("it is live", lambda: newest(rig, "xyz:NEW").get(b"s"))
             await eventually("a gap", lambda: newest(rig, "xyz:AAPL") == {b"gap": b"no longer followed"})
-            said = await eventually("it says so", lambda: (m := rig.store.feed_markets()) and m.delisted and m)
-            assert said.delisted == ["xyz:AAPL"]
-            assert {coin: facts.threshold_bps for coin, facts in said.markets.items()} == {
+            markets = await eventually("it says so", lambda: (m := rig.store.feed_markets()) and m.delisted and m)
+            assert markets.delisted == ["xyz:AAPL"]
+            assert {coin: facts.threshold_bps for coin, facts in markets.markets.items()} == {
                 "xyz:TSLA": 6.9,
                 "xyz:NEW": 6.9,
             }
@@ -394,8 +396,8 @@ def test_hostile_frames_are_counted_by_kind_and_never_fatal(rigged: Rigged) -> N
             await rig.started()
             for text in HOSTILE:
                 rig.venue.send_raw(text)
-            found = await one_signal(rig)
-            assert found.oracle_px == 101.0
+            signal = await one_signal(rig)
+            assert signal.oracle_px == 101.0
             frames = await eventually("all counted", lambda: (s := rig.status()) and "bad_bbo" in s.frames and s.frames)
             assert frames["not_json"] == 2 and frames["no_channel"] == 3 and frames["unknown_channel"] == 1
             assert frames["bad_bbo"] == 6 and frames["bad_activeAssetCtx"] == 3
@@ -427,19 +429,19 @@ def test_a_server_that_lost_everything_is_given_tape_signals_and_captures_again(
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
             rig.client.delete(*rig.client.scan_iter(f"{rig.keys.prefix}*"))
             await eventually("the captures are pending again", lambda: rig.pending.size() == 3)
-            assert rig.client.hget(rig.keys.signal(found.signal_id), "record") == found.line()
-            records = await rig.captured([found])
+            assert rig.client.hget(rig.keys.signal(signal.signal_id), "record") == signal.line()
+            records = await rig.captured([signal])
             assert all(isinstance(record, Followup) for record in records.values())
             assert rig.pending.size() == 0
 
     run(script())
 
 
-def test_what_is_lost_on_the_way_is_swept_up(rigged: Rigged) -> None:
+def test_a_lost_task_is_published_again_by_the_sweeper(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
@@ -467,19 +469,19 @@ def test_a_second_feed_on_the_directory_or_the_name_refuses_to_start(rigged: Rig
     run(script())
 
 
-def test_a_feed_told_to_stop_detects_no_more_and_waits_for_what_is_open(rigged: Rigged) -> None:
+def test_sigterm_ends_detection_and_waits_for_open_captures(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
             await rig.started()
-            found = await one_signal(rig)
+            signal = await one_signal(rig)
             await eventually("three captures pending", lambda: rig.pending.size() == 3)
-            rig.feed.send_signal(signal.SIGTERM)
+            rig.feed.send_signal(SIGTERM)
             await eventually("draining", lambda: "feed_draining" in rig.log)
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=105.0)
-            records = await rig.captured([found])
+            records = await rig.captured([signal])
             assert all(isinstance(record, Followup) for record in records.values())
             assert await rig.ended() == 0
-            assert rig.signals() == [found]
+            assert rig.signals() == [signal]
 
     run(script())
 
@@ -489,9 +491,9 @@ def test_it_notes_that_it_is_well_and_what_is_not(rigged: Rigged, tmp_path: Path
         async with rigged(health_dir=tmp_path) as rig:
             await rig.started()
             await eventually("a note that all is well", lambda: not noted(tmp_path / "feed"))
-            rig.feed.send_signal(signal.SIGTERM)
+            rig.feed.send_signal(SIGTERM)
             assert await rig.ended() == 0
             rig.start(min_free_mb=1 << 40)
-            await eventually("a full disk", lambda: any("MB free" in said for said in noted(tmp_path / "feed")))
+            await eventually("a full disk", lambda: any("MB free" in problem for problem in noted(tmp_path / "feed")))
 
     run(script())

@@ -1,4 +1,4 @@
-"""What the files say is open is in the pending set after a rebuild, whatever its offset."""
+"""After a rebuild, the pending set has all captures that are open in the files, of any offset."""
 
 from pathlib import Path
 
@@ -27,9 +27,7 @@ def a_rebuilder(data_dir: Path, pending: Pending) -> PendingRebuilder:
     )
 
 
-def test_open_captures_are_added_also_those_due_long_after_the_tape_forgets_their_signal(
-    client: redis.Redis, keys: Keys, tmp_path: Path
-) -> None:
+def test_rebuild_includes_captures_outside_retention(client: redis.Redis, keys: Keys, tmp_path: Path) -> None:
     long = a_signal(offsets_ms=(1000, MAX_OFFSET_MS))
     done = a_signal("xyz:AAPL", at_ms=T0_MS + 5, offsets_ms=(1000,))
     writer = SignalWriter(tmp_path)
@@ -50,7 +48,7 @@ def test_open_captures_are_added_also_those_due_long_after_the_tape_forgets_thei
 
 
 @pytest.mark.parametrize("are_deleted", [True, False])
-def test_of_a_closed_day_nothing_becomes_pending(
+def test_no_capture_of_a_closed_day_becomes_pending(
     client: redis.Redis, keys: Keys, tmp_path: Path, are_deleted: bool
 ) -> None:
     if not are_deleted:

@@ -42,7 +42,7 @@ def answer(head: str) -> Answer:
 
 @contextmanager
 def listening(treat: Answer) -> Iterator[str]:
-    """Where a server is that treats every connection so."""
+    """The address of a server that treats every connection in this way."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -60,15 +60,15 @@ def listening(treat: Answer) -> Iterator[str]:
 
 
 @contextmanager
-def nobody() -> Iterator[str]:
-    """An address that is taken, and on which nobody listens."""
+def silent_port() -> Iterator[str]:
+    """An address that is in use, but without a listener."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield "{}:{}".format(*taken.getsockname())
 
 
 async def why_no_websocket(url: str) -> str:
-    with pytest.raises(Exception) as caught:  # noqa: PT011  # whichever it is, it is to be told in words
+    with pytest.raises(Exception) as caught:  # noqa: PT011  # any error is described in words
         async with connect(url, open_timeout=PATIENCE_S):
             pass
     return in_words(caught.value, within_s=PATIENCE_S)
@@ -95,7 +95,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda: listening(answer("429 Slow Down")), "the venue answered 429 Too Many Requests"),
         (lambda: listening(answer("599 Odd")), "the venue answered 599"),
         (lambda: listening(stay_silent), "no answer within 0.3 s"),
-        (nobody, "connection refused"),
+        (silent_port, "connection refused"),
     ],
 )
 def test_both_ways_to_a_venue_tell_the_same_failure_in_the_same_words(venue: Place, expected: str) -> None:
@@ -106,28 +106,28 @@ def test_both_ways_to_a_venue_tell_the_same_failure_in_the_same_words(venue: Pla
     assert asyncio.run(script()) == (expected, expected)
 
 
-def test_a_venue_that_hangs_up_and_one_without_tls_are_told() -> None:
+def test_a_venue_that_closes_and_one_without_tls_are_described() -> None:
     async def script() -> list[str]:
         with listening(hang_up) as place:
-            told = [await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")]
+            texts = [await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")]
         with listening(answer("200 OK")) as place:
-            return [*told, await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")]
+            return [*texts, await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")]
 
     hung_up_ws, hung_up_http, no_websocket, no_json = asyncio.run(script())
-    # The system may notice first that nobody reads what was asked.
+    # The system may notice first that the request is not read.
     endings = {"the venue hung up without an answer", "connection reset by peer", "broken pipe"}
     assert {hung_up_ws, hung_up_http} <= endings
     assert no_websocket == "the venue answered 200 OK"
     assert no_json == "the answer is no JSON"
 
 
-def test_a_certificate_nobody_vouches_for_is_told() -> None:
+def test_an_untrusted_certificate_is_described() -> None:
     error = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
     error.verify_message = "self-signed certificate"
     assert in_words(error, within_s=1) == "its certificate is not trusted: self-signed certificate"
 
 
-def test_a_venue_that_speaks_no_tls_is_told() -> None:
+def test_a_venue_without_tls_is_described() -> None:
     async def script() -> str:
         with listening(answer("400 Bad Request")) as place:
             return await why_no_websocket(f"wss://{place}/ws")
@@ -147,9 +147,9 @@ def test_a_venue_that_speaks_no_tls_is_told() -> None:
         (RuntimeError("long " * 100), "long long"),
     ],
 )
-def test_no_failure_is_told_as_python_writes_it(error: Exception, expected: str) -> None:
-    told = in_words(error, within_s=1)
-    assert expected in told and "(" not in told and len(told) <= refusal.MAX_LENGTH
+def test_no_failure_is_described_in_the_words_of_python(error: Exception, expected: str) -> None:
+    text = in_words(error, within_s=1)
+    assert expected in text and "(" not in text and len(text) <= refusal.MAX_LENGTH
 
 
 def test_every_status_has_a_name_or_goes_without() -> None:

@@ -79,14 +79,12 @@ def test_a_burst_is_on_disk_pending_and_queued_exactly_once(
         assert client.zcard(keys.pending) == 3 * len(signals)
         headers = queued(client, keys)
         assert len(headers) == 3 * len(signals)
-        assert {found["id"] for found in headers} == task_ids(signals)
+        assert {header["id"] for header in headers} == task_ids(signals)
 
     run(script())
 
 
-def test_what_a_dead_feed_left_on_a_past_day_is_mended_at_the_start(
-    settings: Settings, client: redis.Redis, keys: Keys
-) -> None:
+def test_startup_repairs_torn_tails_of_past_days(settings: Settings, client: redis.Redis, keys: Keys) -> None:
     async def script() -> None:
         path = signals_path(settings.data_dir, "2026-01-20")
         path.write_bytes(b'{"timestamp_ms":17')
@@ -96,13 +94,13 @@ def test_what_a_dead_feed_left_on_a_past_day_is_mended_at_the_start(
     run(script())
 
 
-def test_what_is_due_first_is_received_first(settings: Settings, client: redis.Redis, keys: Keys) -> None:
+def test_the_earliest_due_task_is_received_first(settings: Settings, client: redis.Redis, keys: Keys) -> None:
     async def script() -> None:
         async with publishing(settings, client, keys) as publisher:
             for signal in burst(MAX_ADDED):
                 publisher.submit(signal)
             await published(publisher)
-        etas = [found["eta"] for found in queued(client, keys)]
+        etas = [header["eta"] for header in queued(client, keys)]
         assert etas == sorted(etas)
         assert len(set(etas)) == 3
 
@@ -119,7 +117,7 @@ def test_a_burst_over_midnight_is_written_to_both_days(settings: Settings, clien
             await published(publisher)
         assert len(list(settings.data_dir.glob("signals_*.jsonl"))) == 2
         assert signals_since(settings.data_dir, midnight_ms - 10, until_ms=midnight_ms + 10) == signals
-        assert {found["id"] for found in queued(client, keys)} == task_ids(signals)
+        assert {header["id"] for header in queued(client, keys)} == task_ids(signals)
 
     run(script())
 
@@ -139,6 +137,6 @@ def test_a_server_that_refuses_writes_is_given_everything_later_and_nothing_twic
             await published(publisher)
         headers = queued(client, keys)
         assert len(headers) == 3 * len(signals)
-        assert {found["id"] for found in headers} == task_ids(signals)
+        assert {header["id"] for header in headers} == task_ids(signals)
 
     run(script())

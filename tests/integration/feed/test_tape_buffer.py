@@ -74,8 +74,8 @@ class Rig:
         buffer.start(watermark_ms)
         return buffer
 
-    def at(self, offset_ms: int) -> int:
-        """Move the clock to so long after T0."""
+    def move_to(self, offset_ms: int) -> int:
+        """Move the clock to this long after T0."""
         self.now_ms = T0_MS + offset_ms
         return self.now_ms
 
@@ -95,12 +95,12 @@ class Rig:
         for kind, name in ((Followup, "followups"), (Missed, "missed")):
             path = self.data_dir / f"{name}_{capture.day}.jsonl"
             lines = path.read_bytes().splitlines() if path.exists() else []
-            found = [
+            records = [
                 r for r in map(kind.from_line, lines) if (r.signal_id, r.offset_ms) == (signal.signal_id, offset_ms)
             ]
-            assert len(found) <= 1
-            if found:
-                return found[0]
+            assert len(records) <= 1
+            if records:
+                return records[0]
         return outcome
 
     def _now_ns(self) -> int:
@@ -128,12 +128,12 @@ async def flushed(buffer: TapeBuffer) -> None:
 def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
         for ask in (249.1, 249.2, 249.3):
-            buffer.append(COIN, rig.at(1000), step(ask))
-        buffer.append(COIN, rig.at(1001), step(249.9))
-        rig.at(1002)
+            buffer.append(COIN, rig.move_to(1000), step(ask))
+        buffer.append(COIN, rig.move_to(1001), step(249.9))
+        rig.move_to(1002)
         await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup)
@@ -145,14 +145,14 @@ def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig)
 def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        buffer.append(COIN, rig.at(990), step(249.4))
+        buffer.append(COIN, rig.move_to(990), step(249.4))
         for later in range(2000, 9000, 100):
-            buffer.append(COIN, rig.at(later), step(240.0))
+            buffer.append(COIN, rig.move_to(later), step(240.0))
         await flushed(buffer)
         first = rig.capture(signal)
-        rig.at(60_000)
+        rig.move_to(60_000)
         assert isinstance(first, Followup) and first.best_px == 249.4
         assert rig.capture(signal) == first
         assert str(rig.capturer.capture(signal.captures()[0])) == "already captured"
@@ -163,14 +163,14 @@ def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(ri
 def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        rig.at(1000)  # the watermark is then one behind: an entry of this very ms may still come
+        rig.move_to(1000)  # the watermark is then one behind: an entry of this very ms may still come
         await flushed(buffer)
         assert rig.capture(signal) == PENDING
         assert rig.pending.size() == 3
         buffer.append(COIN, T0_MS + 1000, step(249.7))
-        rig.at(1001)
+        rig.move_to(1001)
         await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.7
@@ -182,15 +182,15 @@ def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig
 def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(-10), step(249.8))
-        rig.at(0)
+        buffer.append(COIN, rig.move_to(-10), step(249.8))
+        rig.move_to(0)
         await flushed(buffer)
         assert buffer.watermark_ms == T0_MS - 1
         buffer.append(COIN, T0_MS, step(249.0))
         buffer.append(COIN, T0_MS, a_market(ask_px=249.0, oracle_px=251.0, oracle_updates=8))
         signal = rig.signal()
-        buffer.append(COIN, rig.at(500), a_market(ask_px=249.0, oracle_px=250.0, oracle_updates=9))
-        rig.at(1001)
+        buffer.append(COIN, rig.move_to(500), a_market(ask_px=249.0, oracle_px=250.0, oracle_updates=9))
+        rig.move_to(1001)
         await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.oracle_updates == 1
@@ -201,10 +201,10 @@ def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: 
 def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
         rig.covered_until_ms = T0_MS + 900
-        rig.at(3000)
+        rig.move_to(3000)
         await flushed(buffer)
         assert buffer.watermark_ms == T0_MS + 900
         assert rig.capture(signal) == PENDING
@@ -215,15 +215,15 @@ def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
 def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
         rig.covered_until_ms = T0_MS + 1000
-        buffer.append("xyz:AAPL", rig.at(2500), step(300.0))
+        buffer.append("xyz:AAPL", rig.move_to(2500), step(300.0))
         await flushed(buffer)
         buffer.append(COIN, rig.covered_until_ms + 1, Gap("stalled"))
         rig.covered_until_ms = None
-        buffer.append(COIN, rig.at(4000), step(249.6))
-        rig.at(5001)
+        buffer.append(COIN, rig.move_to(4000), step(249.6))
+        rig.move_to(5001)
         await flushed(buffer)
         first, second, third = (rig.capture(signal, offset_ms) for offset_ms in (1000, 3000, 5000))
         assert isinstance(first, Followup) and first.best_px == 249.0
@@ -234,12 +234,12 @@ def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(
     rig.run(script)
 
 
-def test_what_the_tape_no_longer_reaches_is_expired(rig: Rig) -> None:
+def test_a_capture_before_the_start_of_the_tape_is_expired(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         signal = rig.signal()
-        buffer.append(COIN, rig.at(1001), step(249.0))
-        rig.at(2000)
+        buffer.append(COIN, rig.move_to(1001), step(249.0))
+        rig.move_to(2000)
         await flushed(buffer)
         missed = rig.capture(signal)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.EXPIRED
@@ -255,11 +255,11 @@ def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
 
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.5))
+        buffer.append(COIN, rig.move_to(0), step(249.5))
         keyframes = asyncio.create_task(buffer.write_keyframes())
         for seconds in range(30, 960, 30):
             entries = buffer.entries
-            rig.at(seconds * 1000)
+            rig.move_to(seconds * 1000)
             while buffer.entries == entries:
                 await asyncio.sleep(0.001)
             await flushed(buffer)
@@ -278,16 +278,16 @@ def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
 def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        buffer.append(COIN, rig.at(600), step(249.2))
-        rig.at(700)
+        buffer.append(COIN, rig.move_to(600), step(249.2))
+        rig.move_to(700)
         await flushed(buffer)
         forget_everything(rig)
-        buffer.append(COIN, rig.at(1500), step(249.9))
+        buffer.append(COIN, rig.move_to(1500), step(249.9))
         assert rig.capture(signal) == PENDING
         rig.signal()  # as a rebuild from the files does
-        rig.at(1600)
+        rig.move_to(1600)
         await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.2 and followup.oracle_updates == 0
@@ -296,20 +296,20 @@ def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> 
     rig.run(script)
 
 
-def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig: Rig) -> None:
+def test_the_time_before_the_memory_is_a_gap_on_a_server_that_came_back_empty(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         old = rig.signal()
-        rig.at(2000)
+        rig.move_to(2000)
         await flushed(buffer)
-        rig.at(MEMORY_MS + 5000)
+        rig.move_to(MEMORY_MS + 5000)
         await flushed(buffer)
         await flushed(buffer)
         forget_everything(rig)
         young = rig.signal(at_ms=rig.now_ms)
         rig.signal()
-        rig.at(MEMORY_MS + 7000)
+        rig.move_to(MEMORY_MS + 7000)
         await flushed(buffer)
         missed, followup = rig.capture(old), rig.capture(young)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
@@ -322,18 +322,18 @@ def test_what_is_older_than_memory_is_a_gap_on_a_server_that_came_back_empty(rig
 def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        rig.at(500)
+        rig.move_to(500)
         await flushed(buffer)
         older = {key: rig.client.dump(key) for key in (rig.keys.tape(COIN), rig.keys.watermark)}
-        buffer.append(COIN, rig.at(900), step(249.3))
-        rig.at(1500)
+        buffer.append(COIN, rig.move_to(900), step(249.3))
+        rig.move_to(1500)
         await flushed(buffer)
         for key, dump in older.items():
             rig.client.restore(key, 0, dump, replace=True)
         assert rig.capture(signal) == PENDING
-        rig.at(1600)
+        rig.move_to(1600)
         await flushed(buffer)
         followup = rig.capture(signal)
         assert isinstance(followup, Followup) and followup.best_px == 249.3
@@ -345,17 +345,17 @@ def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> No
 def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        rig.at(500)
+        rig.move_to(500)
         await flushed(buffer)
         with redis_away(buffer):
             for seconds in range(1, MEMORY_MS // 1000 + 10):
-                buffer.append(COIN, rig.at(seconds * 1000), step(240.0 + seconds / 100))
+                buffer.append(COIN, rig.move_to(seconds * 1000), step(240.0 + seconds / 100))
                 await flushed(buffer)
             assert len(buffer._unsent) <= MEMORY_MS // 1000 + 1
         late = rig.signal(at_ms=rig.now_ms - 2000)
-        rig.at(MEMORY_MS + 12_000)
+        rig.move_to(MEMORY_MS + 12_000)
         await flushed(buffer)
         missed, followup = rig.capture(signal), rig.capture(late)
         assert isinstance(missed, Missed) and missed.reason is MissedReason.FEED_GAP
@@ -368,14 +368,14 @@ def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Ri
 def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> None:
     async def script() -> None:
         before = rig.buffer()
-        before.append(COIN, rig.at(0), step(249.0))
+        before.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        rig.at(1500)
+        rig.move_to(1500)
         await flushed(before)
         after = rig.buffer(watermark_ms=before.watermark_ms)
         after.append(COIN, before.watermark_ms + 1, Gap("the feed was away"))
-        after.append(COIN, rig.at(4000), step(249.8))
-        rig.at(5001)
+        after.append(COIN, rig.move_to(4000), step(249.8))
+        rig.move_to(5001)
         await flushed(after)
         outcomes = [rig.capture(signal, offset_ms) for offset_ms in (1000, 3000, 5000)]
         assert [getattr(outcome, "best_px", None) for outcome in outcomes] == [249.0, None, 249.8]
@@ -387,9 +387,9 @@ def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> 
 def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         entry = buffer._unsent[0]
-        rig.at(10)
+        rig.move_to(10)
         await flushed(buffer)
         buffer._unsent = [entry]
         await flushed(buffer)
@@ -404,11 +404,11 @@ def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
 def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
     async def script() -> None:
         first, second = rig.buffer(), rig.buffer(owner="you")
-        first.append(COIN, rig.at(0), step(249.0))
-        rig.at(10)
+        first.append(COIN, rig.move_to(0), step(249.0))
+        rig.move_to(10)
         await flushed(first)
-        second.append(COIN, rig.at(20), step(1.0))
-        rig.at(30)
+        second.append(COIN, rig.move_to(20), step(1.0))
+        rig.move_to(30)
         with pytest.raises(Fenced):
             await flushed(second)
         assert rig.client.xlen(rig.keys.tape(COIN)) == 1
@@ -419,15 +419,15 @@ def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
 def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
         await flushed_at(rig, buffer, 10)
-        buffer.append(COIN, rig.at(100), step(249.1))
-        rig.at(500)
+        buffer.append(COIN, rig.move_to(100), step(249.1))
+        rig.move_to(500)
         with answers_lost(buffer):
             await flushed(buffer)
         with redis_away(buffer):
-            buffer.append(COIN, rig.at(600), step(249.9))
+            buffer.append(COIN, rig.move_to(600), step(249.9))
             for seconds in range(1, MEMORY_MS // 1000 + 10):
                 await flushed_at(rig, buffer, seconds * 1000)
         await flushed_at(rig, buffer, MEMORY_MS + 12_000)
@@ -440,7 +440,7 @@ def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_real
 def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         await flushed_at(rig, buffer, 500)
         forget_everything(rig)
         with answers_lost(buffer):
@@ -455,10 +455,10 @@ def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig
 def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: Rig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         await flushed_at(rig, buffer, 500)
         older = {key: rig.client.dump(key) for key in rig.client.scan_iter(f"{rig.keys.prefix}*")}
-        buffer.append(COIN, rig.at(600), Gap("no longer followed"))
+        buffer.append(COIN, rig.move_to(600), Gap("no longer followed"))
         buffer.forget(COIN)
         for minutes in range(1, 4):
             await flushed_at(rig, buffer, minutes * MEMORY_MS)
@@ -475,13 +475,13 @@ def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it
 def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
     async def script() -> None:
         buffer, writer = rig.buffer(), rig.writer()
-        buffer.append(COIN, rig.at(0), step(249.0))
+        buffer.append(COIN, rig.move_to(0), step(249.0))
         await flushed_at(rig, buffer, 10)
         assert await writer.coins() == {COIN}
         await writer.trim([COIN], before_ms=T0_MS + 5)
         assert await writer.coins() == set()
         assert not rig.client.exists(rig.keys.tape(COIN))
-        buffer.append(COIN, rig.at(20), step(249.1))
+        buffer.append(COIN, rig.move_to(20), step(249.1))
         await flushed_at(rig, buffer, 30)
         assert await writer.coins() == {COIN}
 
@@ -505,7 +505,7 @@ def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
 
 
 async def flushed_at(rig: Rig, buffer: TapeBuffer, offset_ms: int) -> None:
-    rig.at(offset_ms)
+    rig.move_to(offset_ms)
     await flushed(buffer)
 
 

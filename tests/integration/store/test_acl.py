@@ -63,14 +63,14 @@ def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
         yield f"redis://hip3:{PASSWORD}@127.0.0.1:{server.port}/0", auditor
 
 
-def test_nobody_gets_in_without_the_password(tmp_path: Path) -> None:
+def test_no_client_connects_without_the_password(tmp_path: Path) -> None:
     with guarded(tmp_path) as (url, _):
         for stranger in (url.replace(PASSWORD, "wrong"), url.replace(f"hip3:{PASSWORD}@", "")):
             with connect(stranger) as client, pytest.raises(redis.AuthenticationError):
                 client.ping()
 
 
-def test_what_the_system_does_not_need_is_refused(tmp_path: Path) -> None:
+def test_commands_that_the_system_does_not_need_are_refused(tmp_path: Path) -> None:
     with guarded(tmp_path) as (url, _), connect(url) as client:
         for command in FORBIDDEN:
             with pytest.raises(redis.ResponseError, match=r"(?i)no permissions|DEBUG command not allowed"):

@@ -43,14 +43,14 @@ def test_a_burst_enters_with_its_signals_its_captures_and_its_tasks(
     assert pending.add([SIGNAL, OTHER], named(SIGNAL, OTHER)) == 6
     assert pending.size() == 6
     assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(SIGNAL, OTHER))
-    for one in SIGNAL, OTHER:
-        assert client.hget(keys.signal(one.signal_id), "record") == one.line()
-        assert 890 < client.ttl(keys.signal(one.signal_id)) <= 900
+    for signal in SIGNAL, OTHER:
+        assert client.hget(keys.signal(signal.signal_id), "record") == signal.line()
+        assert 890 < client.ttl(keys.signal(signal.signal_id)) <= 900
     due_ms = {member.decode(): at_ms for member, at_ms in client.zrange(keys.due, 0, -1, withscores=True)}
-    assert due_ms == {capture.member: capture.due_at_ms for one in (SIGNAL, OTHER) for capture in one.captures()}
+    assert due_ms == {capture.member: capture.due_at_ms for signal in (SIGNAL, OTHER) for capture in signal.captures()}
 
 
-def test_what_is_due_first_is_queued_first(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_the_earliest_due_capture_is_queued_first(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     burst = [a_signal(f"xyz:B{number}", at_ms=T0_MS + number % 7) for number in range(500)]
     pending.add(burst, named(*burst))
     due_ms = [Capture.from_member(message.decode()).due_at_ms for message in queued(client, keys)]
@@ -59,8 +59,8 @@ def test_what_is_due_first_is_queued_first(pending: Pending, client: redis.Redis
 
 
 def test_a_reader_sees_all_of_a_call_or_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
-    bursts = [[a_signal(f"xyz:B{one}", at_ms=T0_MS + number) for one in range(20)] for number in range(50)]
-    signal_keys = [keys.signal(one.signal_id) for burst in bursts for one in burst]
+    bursts = [[a_signal(f"xyz:B{index}", at_ms=T0_MS + number) for index in range(20)] for number in range(50)]
+    signal_keys = [keys.signal(signal.signal_id) for burst in bursts for signal in burst]
     seen: set[tuple[int, ...]] = set()
 
     def look() -> int:
@@ -79,9 +79,7 @@ def test_a_reader_sees_all_of_a_call_or_nothing(pending: Pending, client: redis.
     assert all(len(set(counts)) == 1 and counts[0] % 60 == 0 for counts in seen)
 
 
-def test_of_a_call_that_is_partly_there_only_the_rest_is_published(
-    pending: Pending, client: redis.Redis, keys: Keys
-) -> None:
+def test_a_repeated_call_publishes_only_new_captures(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     burst = [a_signal(f"xyz:B{number}") for number in range(1200)]
     pending.add(burst[::3], named(*burst[::3]))
     assert pending.add(burst, named(*burst)) == 2400
@@ -89,7 +87,7 @@ def test_of_a_call_that_is_partly_there_only_the_rest_is_published(
     assert sorted(queued(client, keys)) == sorted(member.encode() for member in members(*burst))
 
 
-def test_what_a_call_names_twice_enters_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_a_capture_that_a_call_names_twice_enters_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     assert pending.add([SIGNAL], named(SIGNAL, SIGNAL)) == 3
     assert len(queued(client, keys)) == 3
 
@@ -114,7 +112,7 @@ def test_a_capture_without_a_message_is_left_to_the_sweeper(pending: Pending, cl
     assert pending.size() == 3
 
 
-def test_a_queue_that_nobody_empties_stops_growing_and_no_capture_is_forgotten(
+def test_a_queue_without_consumers_stops_growing_and_no_capture_is_forgotten(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
     client.rpush(keys.queue, *([b"task"] * (MAX_QUEUE - 1)))
@@ -137,11 +135,13 @@ def test_a_capture_is_overdue_two_seconds_after_its_due_time(pending: Pending) -
 def test_the_longest_waiting_come_first_and_no_more_than_asked_for(pending: Pending) -> None:
     pending.add([OTHER], wanted(OTHER))
     pending.add([SIGNAL], wanted(SIGNAL))
-    _, found = pending.overdue(at_ms=T0_MS + 60_000, limit=3)
-    assert found == [f"{SIGNAL.signal_id}|1000", f"{OTHER.signal_id}|1000", f"{SIGNAL.signal_id}|3000"]
+    _, overdue = pending.overdue(at_ms=T0_MS + 60_000, limit=3)
+    assert overdue == [f"{SIGNAL.signal_id}|1000", f"{OTHER.signal_id}|1000", f"{SIGNAL.signal_id}|3000"]
 
 
-def test_what_is_published_again_waits_for_its_next_try(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_a_capture_that_is_published_again_waits_for_its_next_try(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
     pending.add([SIGNAL], wanted(SIGNAL, message=None))
     capture = SIGNAL.captures()[0]
     assert pending.publish_again([(capture, T0_MS + 9000, b"again")]) == 1
@@ -150,7 +150,9 @@ def test_what_is_published_again_waits_for_its_next_try(pending: Pending, client
     assert capture.member in pending.overdue(at_ms=T0_MS + 9000, limit=10)[1]
 
 
-def test_what_is_no_longer_pending_is_not_published_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_a_capture_that_is_no_longer_pending_is_not_published_again(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
     pending.add([SIGNAL], wanted(SIGNAL, message=None))
     pending.remove(members(SIGNAL)[:1])
     retries = [(capture, T0_MS + 9000, capture.member.encode()) for capture in SIGNAL.captures()]
@@ -160,7 +162,7 @@ def test_what_is_no_longer_pending_is_not_published_again(pending: Pending, clie
     assert pending.publish_again([]) == 0
 
 
-def test_what_is_removed_is_gone_and_may_enter_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_a_removed_capture_may_enter_again(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     pending.add([SIGNAL], wanted(SIGNAL))
     pending.remove(members(SIGNAL))
     assert pending.size() == 0
@@ -186,9 +188,9 @@ def test_a_member_that_is_no_capture_can_be_found_and_removed(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
     client.zadd(keys.pending, {b"\xff|1": T0_MS, "nonsense": T0_MS})
-    _, found = pending.overdue(at_ms=T0_MS, limit=10)
-    assert len(found) == 2
-    pending.remove(found)
+    _, overdue = pending.overdue(at_ms=T0_MS, limit=10)
+    assert len(overdue) == 2
+    pending.remove(overdue)
     assert pending.size() == 0
 
 

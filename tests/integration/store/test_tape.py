@@ -70,12 +70,12 @@ def test_a_market_is_read_as_of_an_instant(feed: Scene, reader: TapeReader) -> N
         assert as_of(reader, T0_MS + at_ms).entry == Entry(T0_MS + in_force, state(T0_MS + in_force))
 
 
-def test_of_several_states_in_a_millisecond_the_last_one_counts(feed: Scene, reader: TapeReader) -> None:
+def test_the_last_of_several_states_in_a_millisecond_counts(feed: Scene, reader: TapeReader) -> None:
     append(feed, *(entry(T0_MS, seq) for seq in range(12)), entry(T0_MS + 1), watermark_ms=T0_MS)
     assert as_of(reader, T0_MS).entry == Entry(T0_MS, state(T0_MS, 11))
 
 
-def test_what_was_known_at_the_signal_and_when_due_is_read_apart(feed: Scene, reader: TapeReader) -> None:
+def test_the_market_at_the_signal_and_at_the_due_time_are_read_separately(feed: Scene, reader: TapeReader) -> None:
     append(feed, entry(T0_MS), entry(T0_MS + 500), watermark_ms=T0_MS + 999)
     capture = a_capture(a_signal(at_ms=T0_MS), 1000)
     (reading,), (origin,) = reader.read([capture]), reader.origins([capture])
@@ -220,7 +220,7 @@ def test_nothing_asked_is_nothing_sent(feed: Scene) -> None:
     assert feed(scene) == {}
 
 
-def test_what_is_on_the_tape_is_what_was_encoded(feed: Scene, client: redis.Redis, keys: Keys) -> None:
+def test_the_tape_has_the_encoded_entries(feed: Scene, client: redis.Redis, keys: Keys) -> None:
     append(feed, entry(T0_MS), watermark_ms=T0_MS)
     ((_, fields),) = client.xrange(keys.tape(COIN))
     assert fields == dict([encode_entry(state(T0_MS))])

@@ -93,7 +93,7 @@ def test_nothing_asked_is_nothing_done(scene: Scene) -> None:
     assert not list(scene.data_dir.iterdir())
 
 
-def test_what_the_tape_is_not_complete_for_stays_pending_and_the_rest_is_captured(
+def test_captures_beyond_the_watermark_stay_pending_and_the_others_are_captured(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
@@ -131,7 +131,7 @@ def test_a_tape_entry_that_does_not_decode_harms_only_its_own(scene: Scene) -> N
         assert scene.is_pending(capture) is (capture in bad)
 
 
-def test_what_no_signal_is_owed_is_an_error_of_its_own_and_forgotten(scene: Scene) -> None:
+def test_a_capture_that_no_signal_expects_is_an_error_and_is_removed(scene: Scene) -> None:
     unknown = a_signal("xyz:NONE").captures()[0]
     not_owed = Capture(SIGNALS[0].signal_id, 2_000, COINS[0], T0_MS)
     scene.pending.add([], [PendingCapture(unknown, None), PendingCapture(not_owed, None)])

@@ -1,4 +1,4 @@
-"""Which names in the settings an operator is told of, because the venue does not list them."""
+"""The operator gets a notice for each name in the settings that the venue does not list."""
 
 from typing import Any
 
@@ -55,6 +55,6 @@ def test_each_coin_that_is_not_live_has_one_sentence_and_no_other_has(
     listings = {coin: Listing(coin, 0.9) for coin in live if dex_of(coin) in read}
     listed = frozenset(listings) | {coin for coin in idle if dex_of(coin) in read}
     universe = Universe(dexes=frozenset({"xyz", "para", "moon"}), dexes_read=read, live=listings, listed=listed)
-    found = notices(universe, dexes=dexes, coins=asked, thresholds=[])
-    named = [next(coin for coin in sentence.replace(";", "").split() if coin in asked) for sentence in found]
+    sentences = notices(universe, dexes=dexes, coins=asked, thresholds=[])
+    named = [next(coin for coin in sentence.replace(";", "").split() if coin in asked) for sentence in sentences]
     assert sorted(named) == sorted(coin for coin in asked if coin not in listings)

@@ -35,7 +35,7 @@ def test_delisted_markets_and_names_that_are_no_coin_are_left_out() -> None:
     assert set(listings({"universe": universe})) == {"xyz:TSLA"}
 
 
-def test_what_is_delisted_is_named_if_it_is_a_coin() -> None:
+def test_a_delisted_market_is_named_if_it_is_a_coin() -> None:
     names: list[Any] = ["xyz:TSLA", "xyz:GONE", "<b>", 7, None]
     universe = [{"name": name, "isDelisted": name != "xyz:TSLA"} for name in names]
     assert delisted({"universe": universe}) == ["xyz:GONE"]

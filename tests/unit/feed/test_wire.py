@@ -70,7 +70,7 @@ def test_a_ctx_without_an_oracle_is_malformed_not_zero() -> None:
         parse_frame(ctx(markPx="1.0"))
 
 
-def test_what_the_venue_says_beside_the_market_is_understood() -> None:
+def test_frames_without_market_data_are_understood() -> None:
     subscription = {"type": "bbo", "coin": "BTC"}
     ack = {"channel": "subscriptionResponse", "data": {"method": "subscribe", "subscription": subscription}}
     assert parse_frame(json.dumps(ack)) == Ack("bbo", "BTC")

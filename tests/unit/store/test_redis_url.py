@@ -29,7 +29,7 @@ LOGINS = st.none() | st.tuples(st.text(max_size=8), st.text(min_size=1, max_size
         "rediss://h/0?ssl_check_hostname=false&ssl_cert_reqs=required",
     ],
 )
-def test_what_every_client_understands_is_taken(url: str) -> None:
+def test_a_url_that_every_client_understands_is_accepted(url: str) -> None:
     redisurl.check(url)
 
 
@@ -58,7 +58,7 @@ def test_what_every_client_understands_is_taken(url: str) -> None:
         "redis://",
     ],
 )
-def test_what_some_client_would_misread_is_refused_without_showing_it(url: str) -> None:
+def test_a_url_that_a_client_would_misread_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(ValueError, match="expected") as refused:
         redisurl.check(url)
     assert PASSWORD not in str(refused.value)

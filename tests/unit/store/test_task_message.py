@@ -52,7 +52,7 @@ def app(redis_url: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def capture_followup(signal_id: str, offset_ms: int) -> None:
-    """Has the task's signature; nobody runs it."""
+    """Has the task's signature; it never runs."""
 
 
 def apply_async(app: Celery, capture: Capture, *, waits: bool = True) -> None:
@@ -68,14 +68,14 @@ def ours(capture: Capture, keys: Keys, *, waits: bool = True) -> dict[str, Any]:
 
 def message(data: bytes) -> dict[str, Any]:
     """A message with its body decoded."""
-    found: dict[str, Any] = json.loads(data)
-    return found | {"body": json.loads(base64.b64decode(found["body"], validate=True))}
+    fields: dict[str, Any] = json.loads(data)
+    return fields | {"body": json.loads(base64.b64decode(fields["body"], validate=True))}
 
 
 def without_sender(message: dict[str, Any]) -> dict[str, Any]:
     """A message but for what must differ from one sender to another."""
     assert len(message["properties"].pop("delivery_tag")) == 36
-    # Celery answers to a queue of the sender's own; nobody here waits for an answer.
+    # Celery answers to the sender's own queue; this program waits for no answer.
     assert isinstance(message["properties"].pop("reply_to"), str)
     # Ours leaves the time limit to the worker, whose own is the one Celery writes here.
     assert message["headers"].pop("timelimit") in ([None, None], [30, None])
@@ -106,32 +106,32 @@ def test_kombu_takes_it_for_what_celery_sent(app: Celery, server_client: redis.R
     assert mine.payload[0] == [CAPTURE.signal_id, 3000]
     for part in "content_type", "content_encoding", "delivery_info":
         assert getattr(mine, part) == getattr(celery, part)
-    found, expected = (
-        without_sender({"headers": dict(one.headers), "properties": dict(one.properties)}) for one in (mine, celery)
+    built, expected = (
+        without_sender({"headers": dict(sent.headers), "properties": dict(sent.properties)}) for sent in (mine, celery)
     )
-    assert found == expected
+    assert built == expected
 
 
 @given(captures)
-def test_whatever_a_coin_may_be_called_it_arrives_as_it_is(capture: Capture) -> None:
-    found = message(task_message(capture, queue="captures", eta_ms=capture.due_at_ms))
+def test_a_coin_of_any_name_arrives_unchanged(capture: Capture) -> None:
+    fields = message(task_message(capture, queue="captures", eta_ms=capture.due_at_ms))
     arguments = (capture.signal_id, capture.offset_ms)
-    headers = found["headers"]
-    assert found["body"][:2] == [list(arguments), {}]
+    headers = fields["headers"]
+    assert fields["body"][:2] == [list(arguments), {}]
     assert headers["argsrepr"] == repr(arguments) == saferepr(arguments)
-    assert headers["id"] == headers["root_id"] == found["properties"]["correlation_id"] == capture.task_id
+    assert headers["id"] == headers["root_id"] == fields["properties"]["correlation_id"] == capture.task_id
     assert datetime.fromisoformat(headers["eta"]).timestamp() * 1000 == pytest.approx(capture.due_at_ms, abs=0.01)
 
 
 @given(st.text(min_size=1).filter(str.isprintable))
-def test_whatever_the_queue_is_called_it_is_routed_there(queue: str) -> None:
+def test_a_queue_of_any_name_is_routed_to(queue: str) -> None:
     assert message(task_message(CAPTURE, queue=queue))["properties"]["delivery_info"]["routing_key"] == queue
 
 
 def test_each_delivery_has_a_tag_of_its_own_and_each_capture_one_id(keys: Keys) -> None:
     sent = [ours(CAPTURE, keys) for _ in range(1000)]
-    assert {one["headers"]["id"] for one in sent} == {f"xyz:BRK.B-x_1-{T0_MS}:3000"}
-    assert len({one["properties"]["delivery_tag"] for one in sent}) == 1000
+    assert {fields["headers"]["id"] for fields in sent} == {f"xyz:BRK.B-x_1-{T0_MS}:3000"}
+    assert len({fields["properties"]["delivery_tag"] for fields in sent}) == 1000
 
 
 def test_another_process_says_who_it_is_and_repeats_no_tag(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +143,7 @@ def test_another_process_says_who_it_is_and_repeats_no_tag(keys: Keys, monkeypat
 
 
 def _received(app: Celery, keys: Keys) -> Message:
-    """What waits in the queue, as a consumer of stock kombu has it."""
+    """The message in the queue, as a consumer of unmodified kombu receives it."""
     with app.connection() as connection, connection.SimpleQueue(keys.queue) as queue:
         taken = queue.get(timeout=5)
         taken.ack()
