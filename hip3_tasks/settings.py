@@ -20,8 +20,8 @@ from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
-from hip3_tasks.nearest import nearest
 from hip3_tasks.store.redis_url import check as check_redis_url
+from hip3_tasks.terminal_text import nearest
 from hip3_tasks.thresholds_file import read_thresholds
 
 PREFIX = "HIP3_"
