@@ -134,10 +134,8 @@ class SignalPublisher:
         """Add signals and captures to the pending set with their tasks, from any thread; return how many were new."""
         # Workers wait by the wall clock; the due time itself stays on the feed's.
         behind_ms = self._clock.behind_wall_ms()
-        return self._pending.add(
-            signals,
-            [PendingCapture(capture, self._message(capture, at_ms, behind_ms)) for capture in captures],
-        )
+        pending = [PendingCapture(capture, self._message(capture, at_ms, behind_ms)) for capture in captures]
+        return self._pending.add(signals, pending)
 
     def _publish(self, signals: Sequence[Signal], at_ms: int) -> None:
         self.add(signals, [capture for signal in signals for capture in signal.captures()], at_ms)
