@@ -38,6 +38,19 @@ setup: $(VENV)/.dev ## Install the project and its development tools into .venv
 test: $(VENV)/.dev ## Run the tests
 	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
 
+UNIT := tests/unit -n $(or $(JOBS),2)
+
+.PHONY: test-unit
+test-unit: $(VENV)/.dev ## Run the unit tests alone, in two processes: under a minute
+	@$(BIN)/pytest $(UNIT) $(ARGS)
+
+.PHONY: coverage
+coverage: $(VENV)/.dev ## Run the unit tests and show what they cover; hip3_tasks/domain must be covered whole
+	@rm -rf build/coverage && mkdir -p build/coverage
+	@$(BIN)/coverage run -m pytest $(UNIT) $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/python -m tools.coverage_table
+
 .PHONY: check
 check: $(VENV)/.dev ## Check lint, format, types, import contracts and known vulnerabilities
 	$(BIN)/ruff check
