@@ -69,7 +69,7 @@ def make_plan(chosen: Settings, options: UpOptions) -> Plan:
         server=None if chosen.redis_url else _server(chosen.data_dir, redis_url, environment),
         venue=_service("venue", environment, *simulator, *options.venue_arguments) if runs_venue(chosen) else None,
         feed=_service("feed", environment, "feed", stop_timeout_s=drain_s + STOP_TIMEOUT_S),
-        worker=_service("worker", environment, "hip3_tasks.celery_command", "worker", *_worker_options(chosen)),
+        worker=_service("worker", environment, "hip3_tasks.up.celery_command", "worker", *_worker_options(chosen)),
         flower=_flower(chosen, environment) if options.flower else None,
         page=_page(chosen, environment) if options.page else None,
     )
@@ -108,7 +108,7 @@ def _flower(chosen: Settings, environment: Mapping[str, str], preferred: int = 0
     return _service(
         "flower",
         environment,
-        "hip3_tasks.celery_command",
+        "hip3_tasks.up.celery_command",
         "flower",
         *_flower_options(port),
         is_required=False,

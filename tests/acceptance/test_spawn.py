@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 SPAWNS = """
 import sys
 
-if any(word.startswith("hip3_tasks.celery_command") for word in sys.orig_argv):
+if any(word.startswith("hip3_tasks.up.celery_command") for word in sys.orig_argv):
     import billiard
 
     billiard.set_start_method("spawn", force=True)

@@ -75,7 +75,7 @@ def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
         (["up", "--duration", "0"], "--duration: expected a number of seconds above 0, was 0"),
         (["up", "--duration", "nan"], "--duration: expected a number of seconds above 0, was nan"),
         (["up", "--venue", "moon"], "HIP3_VENUE: expected mainnet, testnet, sim or a base URL, was 'moon'"),
-        (["up", "--venue", "mainnet", "--seed", "3"], "--seed: only the simulated venue has that, not mainnet"),
+        (["up", "--venue", "mainnet", "--seed", "3"], "--seed: only the simulated venue has this, not mainnet"),
         (["up", "--from", "absent.json"], "file 'absent.json' does not exist"),
         (["audit"], "Missing argument 'DIR...'"),
         (["compact"], "data/sim/signals: No such file or directory: nothing to read"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.extras import EXTRAS, install_command
+from hip3_tasks.cli.exit_status import EXTRAS, install_command
 
 ROOT = Path(__file__).parents[2]
 START_S = 30

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.json_option import with_json_out
+from hip3_tasks.cli.json_option import with_json_out
 
 
 @pytest.mark.parametrize(

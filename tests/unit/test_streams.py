@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks import streams
+from hip3_tasks.cli import streams
 
 
 @pytest.mark.parametrize(

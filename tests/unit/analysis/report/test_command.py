@@ -76,7 +76,7 @@ def test_a_file_after_json_is_written_and_the_new_option_is_named(
     assert run(history, *[word.replace("FILE", str(path)) for word in words]) == 0
     assert Report.model_validate_json(path.read_bytes()).coverage.signals == PLAN.signals
     captured = capsys.readouterr()
-    assert f"hip3: --json FILE is --json-out FILE now: {path} is taken for a file\n" in captured.err
+    assert f"hip3: --json FILE is now --json-out FILE: {path} is taken for a file\n" in captured.err
     assert captured.out.startswith("6,000 signals of 8 markets")
 
 

@@ -1,6 +1,6 @@
-"""Celery's own command line, run on this package's app: `python -m hip3_tasks.celery_command worker ...`.
+"""Celery's command line for this package's app: `python -m hip3_tasks.up.celery_command worker ...`.
 
-`celery -A hip3_tasks` looks for the package in the working directory first, which may hold another checkout.
+`celery -A hip3_tasks` would import the package from the working directory first, which may be another checkout.
 """
 
 import sys

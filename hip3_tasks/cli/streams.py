@@ -1,4 +1,4 @@
-"""Standard output and standard error of a command, which may be unable to encode or to take what is printed."""
+"""Standard output and standard error of a command, whose encoding may lack characters, or whose reader may be gone."""
 
 import codecs
 import io
@@ -13,18 +13,18 @@ PLAIN = {
     "\N{RIGHT SINGLE QUOTATION MARK}": "'",
     "\N{NO-BREAK SPACE}": " ",
 }
-"""What stands for a character in an encoding that lacks it: as wide, so that tables stay straight."""
+"""Replacements, of the same width so that tables stay aligned, for characters that an encoding lacks."""
 
 _HANDLER = "hip3-plain"
 
 
 def plain(text: str) -> str:
-    """The same in ASCII: a character that has no like there is written as Python escapes it, `\\xe9`."""
+    """The text in ASCII: a character without a replacement is escaped as in Python, `\\xe9`."""
     return "".join(PLAIN.get(char) or char.encode("ascii", "backslashreplace").decode() for char in text)
 
 
 def encode_always() -> None:
-    """Make both streams print the plain form of what their encoding lacks, where they would raise an error."""
+    """Make both streams replace characters that their encoding lacks, instead of raising an error."""
     codecs.register_error(_HANDLER, _replace)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -32,13 +32,13 @@ def encode_always() -> None:
 
 
 def flush_output() -> None:
-    """Raises OSError where standard output does not take what was printed."""
+    """Flush standard output. Raises OSError when it cannot be written."""
     if sys.stdout is not None:
         sys.stdout.flush()
 
 
 def discard_output() -> None:
-    """Let what is still to be flushed go nowhere: Python's own flush at its end would name the error once more."""
+    """Discard unflushed output, because Python's own flush at exit would print the error again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

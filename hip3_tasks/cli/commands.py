@@ -1,0 +1,207 @@
+"""The commands of `hip3`, their options and help."""
+
+import os
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from hip3_tasks.cli.json_option import JsonCommand
+
+app = typer.Typer(no_args_is_help=True)
+
+PASS_ALL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+Venue = Annotated[str | None, typer.Option(help="sim, mainnet, testnet or a base URL. [HIP3_VENUE, default sim]")]
+DataDir = Annotated[Path | None, typer.Option(help="Data directory. [HIP3_DATA_DIR, default data/VENUE/signals]")]
+DataDirs = Annotated[
+    list[Path] | None, typer.Argument(metavar="[DIR...]", help="Data directories. [HIP3_DATA_DIR]", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"hip3 {version('hip3-tasks')}")
+        raise typer.Exit
+
+
+@app.callback()
+def hip3(
+    _: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Signals on Hyperliquid's HIP-3 markets, and what the market did after each. Start with: hip3 up"""
+
+
+@app.command()
+def up(
+    venue: Venue = None,
+    data_dir: DataDir = None,
+    duration: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop after this time of detection. Default: run until Ctrl-C."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="At the end, print one line of JSON on stdout; all else goes to stderr.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only problems and the summary.")] = False,
+    flower: Annotated[bool, typer.Option("--flower/--no-flower", help="Run Flower, which shows the tasks.")] = True,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Run the live page.")] = True,
+    rate: Annotated[float | None, typer.Option(min=0.1, max=100, help="Signals per second, if simulated.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed and rate simulate the same prices.")] = None,
+    from_file: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="Simulate markets of a saved frame."),
+    ] = None,
+) -> int:
+    """Run the whole system: Redis server, simulated venue, feed, workers, live page, Flower. Ctrl-C stops it."""
+    from hip3_tasks import services, settings
+    from hip3_tasks.up.command import up as run_up
+    from hip3_tasks.up.plan import UpOptions, runs_venue
+
+    if duration is not None and not 0 < duration < float("inf"):
+        raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
+    services.require("`hip3 up`")
+    chosen = settings.load(venue=venue, data_dir=data_dir)
+    simulated = {"--rate": rate, "--seed": seed, "--from": from_file}
+    arguments = [(name, str(value)) for name, value in simulated.items() if value is not None]
+    if arguments and not runs_venue(chosen):
+        raise typer.BadParameter(f"only the simulated venue has this, not {chosen.venue}", param_hint=arguments[0][0])
+    words = tuple(word for argument in arguments for word in argument)
+    options = UpOptions(
+        duration_s=duration, as_json=as_json, quiet=quiet, flower=flower, page=page, venue_arguments=words
+    )
+    return run_up(chosen, options)
+
+
+@app.command()
+def page(venue: Venue = None, data_dir: DataDir = None) -> int:
+    """Serve only the live page, for the system in a data directory. Its settings are HIP3_PAGE_*."""
+    from hip3_tasks import settings
+    from hip3_tasks.web.command import page_command
+
+    return page_command(settings.load(venue=venue, data_dir=data_dir))
+
+
+@app.command()
+def feed() -> None:
+    """Run only the feed, with the settings HIP3_*. It needs Redis, a venue and workers."""
+    _exec_service("feed", command="feed")
+
+
+@app.command(context_settings=PASS_ALL)
+def simulate(context: typer.Context) -> None:
+    """Run only the simulated venue. Its own options: hip3 simulate --help"""
+    _exec_service("simulator", *context.args, command="simulate")
+
+
+def _exec_service(module: str, *arguments: str, command: str) -> NoReturn:
+    from hip3_tasks import services, settings
+
+    services.require(f"`hip3 {command}`")
+    words = services.command(module, *arguments)
+    os.execve(words[0], words, services.environment(settings.inherited()))
+
+
+@app.command()
+def audit(
+    dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Data directories.")],
+    as_json: AsJson = False,
+) -> int:
+    """Check the files: each follow-up of each signal exactly once, and all numbers right."""
+    from hip3_tasks.audit.audit import audit_command
+
+    return audit_command(dirs, as_json)
+
+
+@app.command()
+def compact(
+    dirs: DataDirs = None,
+    date: Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")] = None,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the JSONL files of compacted days.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Convert finished days to Parquet, about a tenth of the size. A day with faults is reported and stays."""
+    from hip3_tasks import settings
+    from hip3_tasks.analysis.compact.command import compact_command
+
+    return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
+
+
+@app.command()
+def recapture(
+    signal_ids: Annotated[list[str] | None, typer.Argument(metavar="[SIGNAL_ID...]", help="IDs of signals.")] = None,
+    open_ones: Annotated[bool, typer.Option("--open", help="All captures that are due and have no line.")] = False,
+    since_hours: Annotated[
+        float | None, typer.Option(min=0, max=100_000, help="With --open: only signals of the last hours.")
+    ] = None,
+    venue: Venue = None,
+    data_dir: DataDir = None,
+) -> int:
+    """Publish captures of signals again. A capture that has a line in the files is not written twice."""
+    from hip3_tasks import settings
+    from hip3_tasks.recapture.command import recapture_open_command, recapture_signals_command
+
+    if bool(signal_ids) == open_ones or (since_hours is not None and not open_ones):
+        raise typer.BadParameter("expected either SIGNAL_ID... or --open [--since-hours HOURS]")
+    chosen = settings.load(venue=venue, data_dir=data_dir)
+    if open_ones:
+        return recapture_open_command(chosen, since_hours=since_hours)
+    return recapture_signals_command(chosen, signal_ids or [])
+
+
+@app.command(cls=JsonCommand)
+def report(
+    dirs: DataDirs = None,
+    date: Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="From 2026-01-20T14:30 (UTC) on, or the last 90m, 12h, 3d.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
+    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
+    by: Annotated[str, typer.Option(metavar="WHAT", help="Group by market, side, session, edge or hour.")] = "market",
+    cost_bps: Annotated[
+        float | None, typer.Option(metavar="BPS", help="Cost of a trade. Default: each market's fee and slippage.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with figures.")] = None,
+    as_json: AsJson = False,
+    json_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all numbers as JSON.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the groups by horizon as CSV.")] = None,
+    thresholds: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the validated thresholds, for HIP3_THRESHOLDS.")
+    ] = None,
+) -> int:
+    """Report whether the signals were right. Also works while the files are written."""
+    from hip3_tasks import settings
+    from hip3_tasks.analysis.loading.selection import Selection
+    from hip3_tasks.analysis.measure.grouping import By
+    from hip3_tasks.analysis.report.command import ReportOutputs, report_command
+    from hip3_tasks.clock import wall_ms
+
+    if by not in list(By):
+        raise typer.BadParameter(f"expected {', '.join(By)}, was {by}", param_hint="--by")
+    if cost_bps is not None and not 0 <= cost_bps < float("inf"):
+        raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
+    chosen = Selection.from_options(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
+    outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
+    return report_command(
+        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, outputs=outputs, json_only=as_json
+    )
+
+
+@app.command()
+def status(
+    venue: Venue = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if health is red, and print why.")] = False,
+) -> int:
+    """Show the state of the system in a data directory: the last 15 minutes, and problems."""
+    from hip3_tasks import settings
+    from hip3_tasks.status.command import status_command
+
+    return status_command(settings.load(venue=venue, data_dir=data_dir), as_json=as_json, check=check)
