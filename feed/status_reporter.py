@@ -13,7 +13,7 @@ from feed.sweeper import Sweeper
 from feed.threads import Threads
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.files.retention import disk_problem
-from hip3_tasks.health import LASTING_MS, lags, note, waiting_for_disk
+from hip3_tasks.health import GRACE_MS, lags, waiting_for_disk, write_health_file
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
@@ -73,7 +73,7 @@ class House:
             oldest_ms = await self._threads.on_redis(self._store.pending.oldest_due_at_ms)
         except redis.RedisError as error:
             self._redis_failing_since_ms = since_ms = self._redis_failing_since_ms or asked_at_ms
-            has_lasted = self._clock.now_ms() - since_ms >= LASTING_MS
+            has_lasted = self._clock.now_ms() - since_ms >= GRACE_MS
             return None, [f"Redis: {error}"] if has_lasted else []
         self._redis_failing_since_ms = None
         return oldest_ms, []
@@ -88,7 +88,7 @@ class House:
 
     def _write_files(self, status: FeedStatus, coins: list[str]) -> None:
         if self._settings.health_dir:
-            note(self._settings.health_dir / "feed", status.problems)
+            write_health_file(self._settings.health_dir / "feed", status.problems)
         self._followed.update(coins, at_ms=status.at_ms)
 
     def _problems(self, oldest_ms: int | None) -> list[str]:

@@ -1,31 +1,29 @@
-"""Every error this project raises on purpose.
+"""The errors that this project raises on purpose.
 
 Hip3Error
-    BadSetting          a HIP3_* value or name an operator must mend
-    Unavailable         something an operator must start or free first (server, port, directory)
-    MalformedFrame      a venue frame that is not what the venue documents; carries its kind and text
-    MalformedEntry      a tape entry that does not decode; carries the bytes
-    MalformedRecord     a line of a data file that does not decode; carries the bytes
-    BadCapture          task arguments that name no capture of any signal
-    UnknownSignal       a well-formed signal id that neither Redis nor its day's file knows
-    BadSelection        what was asked of the data names no time, coin or grouping
-    DayClosed           what is asked for a day that takes no more lines: it is compacted
-    NotCompacted        a day that stays as it is, and why
-    JournalError        a line could not be made durable; nothing of it is left behind
-    Fenced              another feed owns this name now
+    BadSetting          a HIP3_* name or value that an operator must correct
+    Unavailable         a server, port, directory or program that an operator must start, free or install
+    MalformedFrame      a venue frame that does not fit the venue's documentation; carries its kind and text
+    MalformedEntry      a tape entry that cannot be decoded; carries the bytes
+    MalformedRecord     a line of a data file that cannot be decoded; carries the bytes
+    BadCapture          task arguments that cannot name a capture
+    UnknownSignal       a well-formed signal id that is neither in Redis nor in its day's file
+    BadSelection        a selection of data with an invalid time, coin or grouping
+    DayClosed           a write or recapture for a day that is compacted and takes no more lines
+    NotCompacted        a day that is left as it is, and the reason
+    JournalError        a line could not be made durable; no part of it is left in the file
+    Fenced              another feed has taken this feed's name
 """
 
 
 class Hip3Error(Exception):
-    """Base of all; its text is meant for an operator."""
+    """Base class; the text is meant for an operator."""
 
 
-class BadSetting(Hip3Error):
-    pass
+class BadSetting(Hip3Error): ...
 
 
-class Unavailable(Hip3Error):
-    pass
+class Unavailable(Hip3Error): ...
 
 
 class MalformedFrame(Hip3Error):
@@ -37,7 +35,7 @@ class MalformedFrame(Hip3Error):
 
 class MalformedEntry(Hip3Error):
     def __init__(self, data: object) -> None:
-        super().__init__(f"tape entry does not decode: {str(data)[:200]!r}")
+        super().__init__(f"tape entry cannot be decoded: {str(data)[:200]!r}")
         self.data = data
 
 
@@ -47,29 +45,22 @@ class MalformedRecord(Hip3Error):
         self.line = line
 
 
-class BadCapture(Hip3Error):
-    pass
+class BadCapture(Hip3Error): ...
 
 
-class UnknownSignal(Hip3Error):
-    pass
+class UnknownSignal(Hip3Error): ...
 
 
-class BadSelection(Hip3Error):
-    pass
+class BadSelection(Hip3Error): ...
 
 
-class DayClosed(Hip3Error):
-    pass
+class DayClosed(Hip3Error): ...
 
 
-class NotCompacted(Hip3Error):
-    pass
+class NotCompacted(Hip3Error): ...
 
 
-class JournalError(Hip3Error):
-    pass
+class JournalError(Hip3Error): ...
 
 
-class Fenced(Hip3Error):
-    pass
+class Fenced(Hip3Error): ...

@@ -1,4 +1,4 @@
-"""Logs are events, one JSON object a line on stderr; what comes from outside is a quoted value, never a line."""
+"""Logging: one JSON object per line on stderr; outside text is a quoted value, so it cannot forge a line."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ import structlog
 
 
 class _Lossy(io.TextIOBase):
-    """A log on a full disk loses lines; it does not end the process."""
+    """Drops lines that cannot be written, such as on a full disk, instead of ending the process."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -26,7 +26,7 @@ class _Lossy(io.TextIOBase):
 
 
 def configure_logs(level: str) -> None:
-    """Set up structlog for this process."""
+    """Configure structlog for this process."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

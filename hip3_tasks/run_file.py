@@ -1,4 +1,4 @@
-"""The note that a running `hip3 up` leaves in its data directory, so that others find its server and pages."""
+"""The file that a running `hip3 up` keeps in its data directory, with the addresses of its server and pages."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ from hip3_tasks.settings import Settings
 
 
 class RunFile(BaseModel):
-    """Where the parts of a running system listen."""
+    """The addresses of a running system."""
 
     pid: int
     started_at_ms: int
     name: str
-    """Of the feed: its keys and its queue."""
+    """The feed's name, the prefix of its keys and queue."""
     redis_url: str = Field(repr=False)
     venue_url: str
     flower_url: str | None = None
@@ -27,37 +27,40 @@ class RunFile(BaseModel):
         return data_dir / "run.json"
 
     def write(self, data_dir: Path) -> None:
-        part = self.path(data_dir).with_suffix(".part")
-        part.unlink(missing_ok=True)
+        temporary = self.path(data_dir).with_suffix(".part")
+        temporary.unlink(missing_ok=True)
         # The URL may hold a password.
-        part.touch(mode=0o600)
-        part.write_text(self.model_dump_json(indent=1) + "\n")
-        part.replace(self.path(data_dir))
+        temporary.touch(mode=0o600)
+        temporary.write_text(self.model_dump_json(indent=1) + "\n")
+        temporary.replace(self.path(data_dir))
 
     @classmethod
     def read(cls, data_dir: Path) -> Self | None:
-        """What a live `hip3 up` wrote here, or None; the note of a dead one is not believed."""
+        """The file of a `hip3 up` that still runs, or None."""
         try:
-            found = cls.model_validate_json(cls.path(data_dir).read_bytes())
-            os.kill(found.pid, 0)
+            run_file = cls.model_validate_json(cls.path(data_dir).read_bytes())
+            os.kill(run_file.pid, 0)
         except (OSError, ValidationError):
             return None
-        return found
+        return run_file
 
 
 def located(settings: Settings) -> Settings:
-    """The settings with Redis and the feed's name filled in: HIP3_REDIS_URL, else the `hip3 up` in the data directory.
+    """Fill in Redis and the feed's name: from HIP3_REDIS_URL, else from the `hip3 up` in the data directory.
 
-    Raises Unavailable when there is neither, or when HIP3_NAME names another feed than the one that runs there.
+    Raises Unavailable when there is neither, or when HIP3_NAME is not the name of the feed that runs there.
     """
     if settings.redis_url:
         return settings
-    found = RunFile.read(settings.data_dir)
-    if found is None:
+    running = RunFile.read(settings.data_dir)
+    if running is None:
         raise Unavailable(
             f"no Redis: HIP3_REDIS_URL is not set and no `hip3 up` runs in {settings.data_dir}; "
             "start one, set HIP3_REDIS_URL, or name the data directory with HIP3_DATA_DIR"
         )
-    if settings.name not in ("", found.name):
-        raise Unavailable(f"HIP3_NAME is {settings.name!r}, but the `hip3 up` in {settings.data_dir} is {found.name!r}")
-    return Settings.model_validate(settings.model_dump() | {"redis_url": found.redis_url, "name": found.name})
+    if settings.name not in ("", running.name):
+        raise Unavailable(
+            f"HIP3_NAME is {settings.name!r}, but the `hip3 up` in {settings.data_dir} is {running.name!r}; "
+            "unset HIP3_NAME, or name another data directory with HIP3_DATA_DIR"
+        )
+    return Settings.model_validate(settings.model_dump() | {"redis_url": running.redis_url, "name": running.name})

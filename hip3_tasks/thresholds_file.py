@@ -1,4 +1,4 @@
-"""The JSON file that HIP3_THRESHOLDS names: a threshold in bps by coin."""
+"""The JSON file that HIP3_THRESHOLDS names: thresholds in bps per coin."""
 
 import json
 import math
@@ -8,19 +8,19 @@ from typing import Any
 from hip3_tasks.domain.market import COIN
 
 EXAMPLE = '{"xyz:TSLA": 12.5}'
-SHOWN = 60
-"""Characters of a wrong key or value that an error shows."""
+MAX_SHOWN = 60
+"""Characters of a wrong key or value in an error text."""
 
 
 def read_thresholds(path: Path) -> dict[str, float]:
-    """Thresholds in bps by coin. Raises ValueError that names the file, and the key that is wrong."""
+    """Read thresholds in bps by coin. Raises ValueError that names the wrong key or value."""
     try:
         given = json.loads(path.read_bytes(), parse_int=float)
     except OSError as error:
         raise ValueError(f"expected a file that can be read ({error.strerror})") from None
     except json.JSONDecodeError as error:
         raise ValueError(f"expected JSON like {EXAMPLE} in it (line {error.lineno}: {error.msg})") from None
-    except (ValueError, RecursionError):  # bytes of no encoding that JSON may have, or brackets by the thousand
+    except (ValueError, RecursionError):  # no encoding of JSON, or nested too deeply
         raise ValueError(f"expected JSON like {EXAMPLE} in it") from None
     if not isinstance(given, dict):
         raise ValueError(f"expected JSON like {EXAMPLE} in {path}, was {_shown(given)}")
@@ -34,4 +34,4 @@ def read_thresholds(path: Path) -> dict[str, float]:
 
 def _shown(value: Any) -> str:
     text = json.dumps(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} ..."
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]} ..."

@@ -1,4 +1,4 @@
-"""The venue in words, so that nobody takes a simulated market for the real one."""
+"""The venue in words, so that a simulated market is not mistaken for a real one."""
 
 from urllib.parse import urlsplit
 
@@ -8,7 +8,7 @@ SIMULATED = "simulated venue"
 
 
 def is_simulated(chosen: Settings) -> bool:
-    """Whether the prices are made up: the venue is `sim`, or stands where the simulated one does."""
+    """Whether the prices are simulated: the venue is `sim`, or has the URL of the simulated venue."""
     return chosen.venue == "sim" or chosen.base_url == chosen.sim_url.rstrip("/")
 
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 import redis
 from celery.worker import state
 
-from hip3_tasks.health import OVERDUE_RED_MS, note
+from hip3_tasks.health import OVERDUE_RED_MS, write_health_file
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.worker_status import WorkerStatus
@@ -69,4 +69,4 @@ def write_health(health_dir: Path, *, at_ms: int) -> None:
     due_at_ms = [int(task.eta.timestamp() * 1000) for task in tuple(state.reserved_requests) if task.eta]
     overdue_ms = at_ms - min(due_at_ms, default=at_ms)
     stuck = [f"a capture is {overdue_ms // 1000} s overdue here"] if overdue_ms > OVERDUE_RED_MS else []
-    note(health_dir / "worker", stuck)
+    write_health_file(health_dir / "worker", stuck)

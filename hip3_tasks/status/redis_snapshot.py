@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.files.retention import disk_problem
-from hip3_tasks.health import LASTING_MS, lags
+from hip3_tasks.health import GRACE_MS, lags
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.worker_status import SILENT_MS, WorkerStatus
@@ -125,7 +125,7 @@ def _faults(snapshot: RedisSnapshot) -> list[str]:
 
 def _judged_watermark_ms(snapshot: RedisSnapshot, feed: FeedStatus) -> int | None:
     """The watermark to judge: a feed that has just started has none yet, or that of the feed before it."""
-    has_just_begun = snapshot.at_ms - feed.started_at_ms < LASTING_MS
+    has_just_begun = snapshot.at_ms - feed.started_at_ms < GRACE_MS
     return max(snapshot.watermark_ms or 0, feed.started_at_ms) if has_just_begun else snapshot.watermark_ms
 
 

@@ -7,35 +7,35 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.health import NOTE_RED_S, note, noted, waiting_for_disk
+from hip3_tasks.health import FILE_RED_S, read_health_file, waiting_for_disk, write_health_file
 from tests.support.factories import T0_MS
 
 
 def test_a_fresh_note_says_what_is_red(tmp_path: Path) -> None:
     path = tmp_path / "feed"
-    note(path, [])
-    assert noted(path) == []
-    note(path, ["the watermark has stood for 7 s", "no market is live: ?"])
-    assert noted(path) == ["the watermark has stood for 7 s", "no market is live: ?"]
+    write_health_file(path, [])
+    assert read_health_file(path) == []
+    write_health_file(path, ["the watermark has stood for 7 s", "no market is live: ?"])
+    assert read_health_file(path) == ["the watermark has stood for 7 s", "no market is live: ?"]
 
 
 def test_an_old_note_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "worker"
-    note(path, [])
-    later_s = time.monotonic() + NOTE_RED_S + 1
+    write_health_file(path, [])
+    later_s = time.monotonic() + FILE_RED_S + 1
     monkeypatch.setattr(time, "monotonic", lambda: later_s)
-    assert noted(path) == [f"{path}: 16 s old"]
+    assert read_health_file(path) == [f"{path}: not updated for 16 s"]
 
 
 def test_no_note_is_red(tmp_path: Path) -> None:
-    assert noted(tmp_path / "feed") == [f"{tmp_path / 'feed'}: No such file or directory"]
+    assert read_health_file(tmp_path / "feed") == [f"{tmp_path / 'feed'}: No such file or directory"]
 
 
 def test_the_command_says_it_with_its_exit_status_and_imports_little(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "hip3_tasks.health", str(tmp_path / "feed")]
-    note(tmp_path / "feed", [])
+    write_health_file(tmp_path / "feed", [])
     well = subprocess.run(command, capture_output=True, text=True)
-    note(tmp_path / "feed", ["the watermark is missing"])
+    write_health_file(tmp_path / "feed", ["the watermark is missing"])
     red = subprocess.run(command, capture_output=True, text=True)
     assert (well.returncode, well.stdout) == (0, "all is well\n")
     assert (red.returncode, red.stdout) == (1, "the watermark is missing\n")

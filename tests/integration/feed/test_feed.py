@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.health import noted
+from hip3_tasks.health import read_health_file
 from tests.support.feed import FeedRig, universe
 from tests.support.waiting import eventually_async as eventually
 
@@ -348,10 +348,10 @@ def test_it_notes_which_markets_it_follows_at_the_start_and_when_they_change(rig
             rig.venue.set_universe(universe("xyz:TSLA", "xyz:NEW"))
             rig.quote("xyz:NEW", bid=99.99, ask=100.01, oracle=100.0)
             await eventually("a note of the new market", lambda: rig.watched()[-1].coins == ("xyz:NEW", "xyz:TSLA"))
-            noted = len(rig.watched())
+            read_health_file = len(rig.watched())
             rig.kill()
             await rig.started(live=2)
-            await eventually("a note of the next feed", lambda: len(rig.watched()) == noted + 1)
+            await eventually("a note of the next feed", lambda: len(rig.watched()) == read_health_file + 1)
             assert [watched.coins for watched in rig.watched()] == [
                 ("xyz:AAPL", "xyz:TSLA"),
                 *[("xyz:NEW", "xyz:TSLA")] * 2,
@@ -490,10 +490,12 @@ def test_it_notes_that_it_is_well_and_what_is_not(rigged: Rigged, tmp_path: Path
     async def script() -> None:
         async with rigged(health_dir=tmp_path) as rig:
             await rig.started()
-            await eventually("a note that all is well", lambda: not noted(tmp_path / "feed"))
+            await eventually("a note that all is well", lambda: not read_health_file(tmp_path / "feed"))
             rig.feed.send_signal(SIGTERM)
             assert await rig.ended() == 0
             rig.start(min_free_mb=1 << 40)
-            await eventually("a full disk", lambda: any("MB free" in problem for problem in noted(tmp_path / "feed")))
+            await eventually(
+                "a full disk", lambda: any("MB free" in problem for problem in read_health_file(tmp_path / "feed"))
+            )
 
     run(script())

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from celery.worker import state
 
-from hip3_tasks.health import noted
+from hip3_tasks.health import read_health_file
 from tests.support.factories import T0_MS
 from workers.status import write_health
 
@@ -25,7 +25,7 @@ def test_a_stuck_task_is_red(
 ) -> None:
     monkeypatch.setattr(state, "reserved_requests", [due(T0_MS), due(due_at_ms), SimpleNamespace(eta=None)])
     write_health(tmp_path, at_ms=T0_MS)
-    assert noted(tmp_path / "worker") == problems
+    assert read_health_file(tmp_path / "worker") == problems
 
 
 def test_a_directory_that_is_gone_does_not_end_the_worker(tmp_path: Path) -> None:
