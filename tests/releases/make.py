@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from hip3_tasks.analysis.compact.compact import State, compact_day
+from hip3_tasks.analysis.compact.compact import CompactionState, compact_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.files.day_files import days_of
@@ -119,7 +119,7 @@ def keep(recorded: Path, kept: Path) -> None:
     """Compact the first of two days, and copy the files that a feed reads: the days, and the feed's name."""
     first, _ = days_of(recorded)
     done = compact_day(recorded, first, at_ms=wall_ms() + DAY_MS, delete=True)
-    assert done.state is State.COMPACTED and done.lines_deleted, done
+    assert done.state is CompactionState.COMPACTED and done.lines_deleted, done
     shutil.rmtree(kept, ignore_errors=True)
     kept.mkdir()
     for path in [*recorded.glob("*_*.*"), recorded / ".feed"]:

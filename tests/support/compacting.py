@@ -1,4 +1,4 @@
-"""What tests of compaction run in processes of their own, some of which die at a step."""
+"""Functions that tests of compaction run in other processes, some of which die at a step."""
 
 import os
 import random
@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from hip3_tasks.analysis.compact.compact import State, compact_day
+from hip3_tasks.analysis.compact.compact import CompactionState, compact_day
 from hip3_tasks.analysis.compact.line_codec import lines_of
 from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.records import Signal
@@ -37,11 +37,11 @@ def rows_in(data_dir: Path) -> dict[str, list[bytes]]:
     return {kind: sorted(lines_of(pl.read_parquet(parquet_path(data_dir, kind, DAY)))) for kind in KINDS}
 
 
-# What the interpreter announces before it does so; sync is added, and all that polars does is between two of these.
+# Audit events of the interpreter, raised before the call; fsync is added. All work of polars is between two of them.
 STEPS = ("open", "os.", "shutil.", "fcntl.")
 
 
-def compact(data_dir: Path, *, delete: bool = False) -> State:
+def compact(data_dir: Path, *, delete: bool = False) -> CompactionState:
     return compact_day(data_dir, DAY, at_ms=LATER_MS, delete=delete).state
 
 
@@ -55,13 +55,13 @@ def compact_or_die(data_dir: Path, die_at: int) -> None:
         if steps == die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def heard(event: str, args: tuple[Any, ...]) -> None:
+    def on_event(event: str, args: tuple[Any, ...]) -> None:
         if event.startswith(STEPS) and (event.startswith("fcntl") or str(data_dir) in str(args)):
             step()
 
     os.fsync = _announced(os.fsync, step)
-    sys.addaudithook(heard)
-    os._exit(0 if compact(data_dir, delete=True) in (State.COMPACTED, State.CLOSED) else 1)
+    sys.addaudithook(on_event)
+    os._exit(0 if compact(data_dir, delete=True) in (CompactionState.COMPACTED, CompactionState.CLOSED) else 1)
 
 
 def _announced(call: Callable[..., Any], step: Callable[[], None]) -> Callable[..., Any]:
@@ -73,19 +73,19 @@ def _announced(call: Callable[..., Any], step: Callable[[], None]) -> Callable[.
 
 
 def compact_again_and_again(data_dir: Path) -> None:
-    """Until the day is closed, or this is killed."""
-    while compact(data_dir) not in (State.COMPACTED, State.CLOSED):
+    """Compact until the day is closed, or this process is killed."""
+    while compact(data_dir) not in (CompactionState.COMPACTED, CompactionState.CLOSED):
         pass
 
 
 def compact_on_a_full_disk(data_dir: Path, limit_bytes: int) -> None:
-    """Compact where no file may become larger; exit 0 if that is refused."""
+    """Compact with a limit on the size of files; exit 0 if the day is refused."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
-    os._exit(0 if compact(data_dir) is State.REFUSED else 1)
+    os._exit(0 if compact(data_dir) is CompactionState.REFUSED else 1)
 
 
 def feed_until_the_day_is_closed(data_dir: Path, seed: int) -> None:
-    """Append signals in bursts, with pauses in which a compaction may find nothing open."""
+    """Append signals in bursts, with pauses in which no capture may be open."""
     chance, writer = random.Random(seed), SignalWriter(data_dir)
     numbers = count()
     while not is_closed(data_dir, DAY):
@@ -93,10 +93,10 @@ def feed_until_the_day_is_closed(data_dir: Path, seed: int) -> None:
         time.sleep(chance.choice((0, 0.01, 0.3)))
 
 
-def work_until_the_day_is_closed(data_dir: Path, seed: int, said: Path) -> None:
-    """Append outcomes of all signals in the file, as others do; note those that were taken."""
+def work_until_the_day_is_closed(data_dir: Path, seed: int, taken_path: Path) -> None:
+    """Append outcomes of all signals in the file, beside other workers; write down those that the journal took."""
     chance, journal, read_to = random.Random(seed), Journal(data_dir), 0
-    with said.open("ab", buffering=0) as taken:
+    with taken_path.open("ab", buffering=0) as taken:
         while not is_closed(data_dir, DAY):
             lines, read_to = read_from(jsonl_path(data_dir, "signals", DAY), read_to)
             for signal_ in map(Signal.from_line, lines):

@@ -1,4 +1,4 @@
-"""The moment in which a day becomes Parquet: under the locks of its writers, by renames of which the last decides."""
+"""Close a day: rename its Parquet into place under the locks of its writers. The last rename closes the day."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,26 +12,23 @@ from hip3_tasks.files.day_files import parquet_path
 from hip3_tasks.files.lock import lock
 
 LOCK_TIMEOUT_S = 30.0
-BEFORE = (SIGNALS.name, MISSED.name)
-LAST = FOLLOWUPS.name
-"""Its name closes the day."""
 
 
-def close_day(data_dir: Path, day: str, lines: Sequence[DayLines], folder: Path) -> None:
-    """Rename the Parquet in the folder into place. Raises NotCompacted when the day is no longer what was read."""
+def close_day(data_dir: Path, day: str, files: Sequence[DayLines], folder: Path) -> None:
+    """Rename the Parquet in the folder into place. Raises NotCompacted when the day has changed since it was read."""
     with ExitStack() as locks:
-        for of_kind in lines:
-            if of_kind.kind is not MISSED:  # which the lock of the follow-ups guards too
-                file = AppendFile(of_kind.path, of_kind.kind.record)
+        for lines in files:
+            if lines.schema is not MISSED:  # the lock of the follow-ups guards the missed ones too
+                file = AppendFile(lines.path, lines.schema.record)
                 locks.callback(file.close)
                 _lock(file)
-        changed = [of_kind.path.name for of_kind in lines if not of_kind.are_unchanged]
+        changed = [lines.path.name for lines in files if not lines.are_unchanged]
         if changed:
             raise NotCompacted(f"{', '.join(changed)} changed while the day was compacted; do it again")
-        for kind in BEFORE:
-            _rename(kind, day, folder, data_dir)
-        sync_names(data_dir)  # what closes the day must not outlive a power cut that the rest does not
-        _rename(LAST, day, folder, data_dir)
+        for schema in (SIGNALS, MISSED):
+            _rename(schema.name, day, folder, data_dir)
+        sync_names(data_dir)  # after a power cut, the name that closes the day must not exist without the others
+        _rename(FOLLOWUPS.name, day, folder, data_dir)
         sync_names(data_dir)
 
 
@@ -40,7 +37,7 @@ def _rename(kind: str, day: str, folder: Path, data_dir: Path) -> None:
 
 
 def _lock(file: AppendFile) -> None:
-    """Wait for the lock that writers take; to close the file releases it. Raises NotCompacted."""
+    """Take the lock of the writers, which closing the file releases. Raises NotCompacted."""
     try:
         lock(file.fd, timeout_s=LOCK_TIMEOUT_S)
     except BlockingIOError:

@@ -1,8 +1,8 @@
-"""Finished days as Parquet: nothing of a line is lost, and a capture is in one place whenever this is killed.
+"""Finished days as Parquet: no line is lost, and a capture is in one place, whenever the process is killed.
 
-A day is audited, written beside itself and read back, and its lines are fingerprinted on both ways, while it stays as
-it is. Then it is closed, if it is still the bytes that were read. Only after that may lines be deleted, and only those
-that the Parquet gives back byte for byte.
+A day is audited, written to a temporary folder and read back, and its lines are fingerprinted both ways. Then it is
+closed, if its files have not changed since. Only after that may lines be deleted, and only those that the Parquet gives
+back byte for byte.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from pydantic import BaseModel, computed_field
 from hip3_tasks.analysis.compact.close_day import close_day
 from hip3_tasks.analysis.compact.day_lines import DayLines
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
-from hip3_tasks.analysis.compact.work_dir import Busy, workshop
+from hip3_tasks.analysis.compact.work_dir import Busy, work_dir
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import SCHEMAS
 from hip3_tasks.audit.audit import audit_day
@@ -25,10 +25,10 @@ from hip3_tasks.files.append_file import sync_names
 from hip3_tasks.files.day_files import DayFiles, is_closed, jsonl_path, parquet_path
 
 REST_MS = HOUR_MS
-"""How long a day is left alone after its end."""
+"""The time after its end before a day is compacted."""
 
 
-class State(StrEnum):
+class CompactionState(StrEnum):
     COMPACTED = "compacted"
     CLOSED = "compacted before"
     NOT_OVER = "not over yet"
@@ -37,14 +37,14 @@ class State(StrEnum):
 
 
 class Compaction(BaseModel):
-    """What became of a day."""
+    """The result for one day."""
 
     day: str
-    state: State = State.CLOSED
+    state: CompactionState = CompactionState.CLOSED
     why: str | None = None
-    """What keeps the day from it, or its lines from being deleted."""
+    """The reason why the day is not compacted, or why its lines are not deleted."""
     rows: dict[str, int] = {}
-    """By kind, of a day that was compacted now."""
+    """The number of rows by kind, if the day was compacted now."""
     lines_bytes: int = 0
     parquet_bytes: int = 0
     lines_deleted: bool = False
@@ -52,96 +52,100 @@ class Compaction(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def ratio(self) -> float | None:
-        """How many bytes of lines a byte of Parquet stands for."""
+        """The bytes of lines for each byte of Parquet."""
         return self.lines_bytes / self.parquet_bytes if self.lines_bytes and self.parquet_bytes else None
 
 
 def bytes_to_read(files: DayFiles, *, at_ms: int, delete: bool) -> int:
-    """Of how many bytes `compact_day` will tell: lines are audited, read and, as rows, read back."""
+    """The bytes that `compact_day` will report to `advance`: lines are audited, read and, from rows, converted back."""
     size = sum(path.stat().st_size for path in files.jsonl.values())
     if files.is_closed:
         return 2 * size if delete else 0
-    return 3 * size if at_ms >= _at_rest_ms(files.day) else 0
+    return 3 * size if at_ms >= _ready_at_ms(files.day) else 0
 
 
 def compact_day(
     data_dir: Path, day: str, *, at_ms: int, delete: bool = False, advance: Advance = lambda _: None
 ) -> Compaction:
-    """Close a finished day by Parquet that holds all of its lines; delete those of a closed day if asked to."""
-    done = Compaction(day=day)
-    with _told(done):
+    """Close a finished day with Parquet that holds all of its lines; with `delete`, delete the lines of a closed day.
+
+    Faults are in the result, so that other days continue.
+    """
+    result = Compaction(day=day)
+    with _failures_in(result):
         if is_closed(data_dir, day) and not (delete and _sizes(jsonl_path, data_dir, day)):
-            _measure(done, data_dir)
-            return done
-        if not is_closed(data_dir, day) and at_ms < _at_rest_ms(day):
-            raise _NotYet(f"left alone until 01:00 UTC of {utc_day(_at_rest_ms(day))}")
-        with workshop(data_dir, day) as folder:
-            lines = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
-            _measure(done, data_dir)
+            _measure_files(result, data_dir)
+            return result
+        if not is_closed(data_dir, day) and at_ms < _ready_at_ms(day):
+            raise _TooEarly(f"left alone until 01:00 UTC of {utc_day(_ready_at_ms(day))}")
+        with work_dir(data_dir, day) as folder:
+            files = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
+            _measure_files(result, data_dir)
             if not is_closed(data_dir, day):
                 _check(data_dir, day, at_ms=at_ms, advance=advance)
-                rows = {of_kind.name: of_kind.write(folder / f"{of_kind.name}.parquet") for of_kind in lines}
-                close_day(data_dir, day, lines, folder)
-                done.state, done.rows = State.COMPACTED, rows
-                _measure(done, data_dir)
+                rows = {lines.name: lines.write(folder / f"{lines.name}.parquet") for lines in files}
+                close_day(data_dir, day, files, folder)
+                result.state, result.rows = CompactionState.COMPACTED, rows
+                _measure_files(result, data_dir)
             if delete:
-                _delete(data_dir, day, lines, are_checked=done.state is State.COMPACTED)
-                done.lines_deleted = bool(done.lines_bytes)
-    return done
+                _delete(data_dir, day, files, are_checked=result.state is CompactionState.COMPACTED)
+                result.lines_deleted = bool(result.lines_bytes)
+    return result
 
 
-class _NotYet(Exception):
-    """Nothing is wrong with the day, it is only too early."""
+class _TooEarly(Exception):
+    """The day has no fault, but is not ready yet."""
 
 
 @contextmanager
-def _told(done: Compaction) -> Iterator[None]:
-    """What goes wrong is told with the day, and keeps no other day back."""
+def _failures_in(result: Compaction) -> Iterator[None]:
+    """Turn errors into the state and the reason of a result."""
     try:
         yield
     except Busy:
-        done.state = State.BUSY
-    except _NotYet as error:
-        done.state, done.why = State.NOT_OVER, str(error)
+        result.state = CompactionState.BUSY
+    except _TooEarly as error:
+        result.state, result.why = CompactionState.NOT_OVER, str(error)
     except Hip3Error as error:
-        done.state, done.why = State.REFUSED, str(error)
+        result.state, result.why = CompactionState.REFUSED, str(error)
     except (OSError, *UNREADABLE) as error:
         first, *_ = str(error).splitlines() or [repr(error)]
-        done.state, done.why = State.REFUSED, f"{first}; nothing is lost"
+        result.state, result.why = CompactionState.REFUSED, f"{first}; nothing is lost"
 
 
-def _at_rest_ms(day: str) -> int:
+def _ready_at_ms(day: str) -> int:
     return day_start_ms(day) + DAY_MS + REST_MS
 
 
-def _measure(done: Compaction, data_dir: Path) -> None:
-    done.lines_bytes = sum(_sizes(jsonl_path, data_dir, done.day))
-    done.parquet_bytes = sum(_sizes(parquet_path, data_dir, done.day)) if is_closed(data_dir, done.day) else 0
+def _measure_files(result: Compaction, data_dir: Path) -> None:
+    day = result.day
+    result.lines_bytes = sum(_sizes(jsonl_path, data_dir, day))
+    result.parquet_bytes = sum(_sizes(parquet_path, data_dir, day)) if is_closed(data_dir, day) else 0
 
 
 def _sizes(path_of: Callable[[Path, str, str], Path], data_dir: Path, day: str) -> list[int]:
-    """Of the files of a day that there are."""
+    """The sizes of the existing files of a day."""
     paths = [path_of(data_dir, schema.name, day) for schema in SCHEMAS]
     return [path.stat().st_size for path in paths if path.exists()]
 
 
 def _check(data_dir: Path, day: str, *, at_ms: int, advance: Advance) -> None:
-    """Raises NotCompacted when the lines of a day are not all well, _NotYet when some may still come."""
-    found = audit_day(data_dir, day, at_ms=at_ms, advance=advance).total
-    if found.faults:
-        faults = ", ".join(f"{fault}: {number:,}" for fault, number in found.faults.most_common())
+    """Raises NotCompacted when the lines of a day have faults, _TooEarly when some may still be written."""
+    counts = audit_day(data_dir, day, at_ms=at_ms, advance=advance).total
+    if counts.faults:
+        faults = ", ".join(f"{fault}: {number:,}" for fault, number in counts.faults.most_common())
         raise NotCompacted(f"{faults}; see `hip3 audit {data_dir}`")
-    if found.open:
-        raise _NotYet(f"{found.open:,} captures are open")
+    if counts.open:
+        raise _TooEarly(f"{counts.open:,} captures are open")
 
 
-def _delete(data_dir: Path, day: str, lines: list[DayLines], *, are_checked: bool) -> None:
+def _delete(data_dir: Path, day: str, files: list[DayLines], *, are_checked: bool) -> None:
     """Delete the lines of a closed day, signals first. Raises NotCompacted when its Parquet does not hold them all."""
-    for of_kind in lines:
-        if of_kind.size and not are_checked:
-            of_kind.check(parquet_path(data_dir, of_kind.name, day))
-    for of_kind in lines:
-        if not of_kind.are_unchanged:
-            raise NotCompacted(f"{of_kind.path.name} changed although the day is closed; it is not deleted")
-        of_kind.path.unlink(missing_ok=True)
+    for lines in files:
+        if lines.size and not are_checked:
+            lines.check(parquet_path(data_dir, lines.name, day))
+    for lines in files:
+        if not lines.are_unchanged:
+            raise NotCompacted(f"{lines.path.name} changed although the day is closed; it is not deleted")
+        lines.path.unlink(missing_ok=True)
     sync_names(data_dir)

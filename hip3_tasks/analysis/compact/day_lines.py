@@ -1,4 +1,4 @@
-"""The JSON lines of one kind of a day, as they were when first looked at, and Parquet that holds the same."""
+"""The JSON lines of one kind of record of a day, and their conversion to Parquet, verified line by line."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,15 @@ from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.compact.external_sort import Runs
-from hip3_tasks.analysis.compact.line_codec import BLOCK_BYTES, UNREADABLE, first_unlike, lines_of, rows_of, slices_of
+from hip3_tasks.analysis.compact.external_sort import ExternalSort
+from hip3_tasks.analysis.compact.line_codec import (
+    BLOCK_BYTES,
+    UNREADABLE,
+    first_altered,
+    lines_of,
+    read_slices,
+    rows_of,
+)
 from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Advance
@@ -18,16 +25,19 @@ from hip3_tasks.files.line_reader import blocks
 
 
 class DayLines:
-    """A file of lines, or none. `advance` is told how many bytes of lines were read, from it or given back by rows."""
+    """A file of lines as it was when this was created; the file may be missing.
 
-    def __init__(self, data_dir: Path, kind: RecordSchema, day: str, *, advance: Advance) -> None:
-        self.kind, self.path, self._advance = kind, jsonl_path(data_dir, kind.name, day), advance
-        self._schema = columns_of(kind.record)
-        self._identity = self._now()
+    `advance` is called with the number of bytes of lines that were read, from the file or converted back from rows.
+    """
+
+    def __init__(self, data_dir: Path, schema: RecordSchema, day: str, *, advance: Advance) -> None:
+        self.schema, self.path, self._advance = schema, jsonl_path(data_dir, schema.name, day), advance
+        self._columns = columns_of(schema.record)
+        self._identity = self._stat()
 
     @property
     def name(self) -> str:
-        return self.kind.name
+        return self.schema.name
 
     @property
     def size(self) -> int:
@@ -35,38 +45,41 @@ class DayLines:
 
     @property
     def are_unchanged(self) -> bool:
-        """Whether they are still the very bytes: files only grow, and a new one is another one."""
-        return self._now() == self._identity
+        """Whether the file has the same bytes: files only grow, and a replaced one has another inode."""
+        return self._stat() == self._identity
 
     def write(self, parquet: Path) -> int:
-        """Make them durable as sorted rows, and read those back; how many. Raises NotCompacted and UNREADABLE."""
-        by = [name for name in ("market_key", self.kind.timestamp, "offset_ms") if name in self._schema]
-        runs = Runs(parquet.parent, schema=self._schema, by=by)
-        seen = Fingerprint()
+        """Write the lines as sorted rows, durably, verify them, and return their number.
+
+        Raises NotCompacted when the rows would not give back the same lines, and UNREADABLE.
+        """
+        by = [name for name in ("market_key", self.schema.timestamp, "offset_ms") if name in self._columns]
+        rows = ExternalSort(parquet.parent, schema=self._columns, by=by)
+        fingerprint = Fingerprint()
         for block in self._blocks():
-            seen += _of_lines(block)
-            runs.add(self._rows_of(block))
-        runs.write(parquet)
-        _to_disk(parquet)
-        if self._fingerprint_of(parquet) != seen:
-            raise self._unlike()
-        return seen.lines
+            fingerprint += _fingerprint(block)
+            rows.add(self._rows(block))
+        rows.write(parquet)
+        _flush_to_disk(parquet)
+        if self._parquet_fingerprint(parquet) != fingerprint:
+            raise self._not_lossless()
+        return fingerprint.lines
 
     def check(self, parquet: Path) -> None:
-        """Raises NotCompacted when the rows are not the very lines, and UNREADABLE."""
-        seen = sum(map(_of_lines, self._blocks()), Fingerprint())
-        kept = self._fingerprint_of(parquet)
-        if kept != seen:
+        """Raises NotCompacted when the rows do not give back the same lines, and UNREADABLE."""
+        lines = sum(map(_fingerprint, self._blocks()), Fingerprint())
+        rows = self._parquet_fingerprint(parquet)
+        if rows != lines:
             raise NotCompacted(
-                f"{self.path.name} and {parquet.name} do not hold the same ({seen.lines:,} lines, {kept.lines:,} rows):"
-                " neither is deleted, and without the Parquet of its follow-ups the day is open again"
+                f"{self.path.name} and {parquet.name} differ ({lines.lines:,} lines, {rows.lines:,} rows):"
+                " neither is deleted; without the Parquet of its follow-ups the day is open again"
             )
 
-    def _rows_of(self, block: bytes) -> pl.DataFrame:
+    def _rows(self, block: bytes) -> pl.DataFrame:
         try:
-            return rows_of(block, self._schema)
+            return rows_of(block, self._columns)
         except UNREADABLE:
-            raise self._unlike() from None
+            raise self._not_lossless() from None
 
     def _blocks(self) -> Iterator[bytes]:
         if self._identity is None:
@@ -76,26 +89,26 @@ class DayLines:
                 yield block
                 self._advance(len(block))
 
-    def _fingerprint_of(self, parquet: Path) -> Fingerprint:
-        kept = Fingerprint()
-        for rows in slices_of(parquet):
+    def _parquet_fingerprint(self, parquet: Path) -> Fingerprint:
+        fingerprint = Fingerprint()
+        for rows in read_slices(parquet):
             lines = list(lines_of(rows))
-            kept += Fingerprint.of(lines)
+            fingerprint += Fingerprint.from_lines(lines)
             self._advance(sum(map(len, lines)) + len(lines))
-        return kept
+        return fingerprint
 
-    def _unlike(self) -> NotCompacted:
+    def _not_lossless(self) -> NotCompacted:
         with self.path.open("rb") as file:
-            found = first_unlike(file.fileno(), self.size, self._schema)
-        if found is None:
-            return NotCompacted(f"{self.path.name}: what was read back was not what had been written; look to the disk")
-        number, line = found
+            altered = first_altered(file.fileno(), self.size, self._columns)
+        if altered is None:
+            return NotCompacted(f"{self.path.name}: the rows read back differ from the rows written; check the disk")
+        number, line = altered
         return NotCompacted(
-            f"{self.path.name}:{number} is laid out as this version writes no line, and could not be had back"
-            f" from Parquet: {line[:200]!r}"
+            f"{self.path.name}:{number} is not written as this version writes lines, and Parquet would not give it"
+            f" back: {line[:200]!r}"
         )
 
-    def _now(self) -> tuple[int, int, int] | None:
+    def _stat(self) -> tuple[int, int, int] | None:
         try:
             stat = self.path.stat()
         except FileNotFoundError:
@@ -103,12 +116,12 @@ class DayLines:
         return (stat.st_dev, stat.st_ino, stat.st_size) if stat.st_size else None
 
 
-def _of_lines(block: bytes) -> Fingerprint:
-    return Fingerprint.of(block.split(b"\n")[:-1])
+def _fingerprint(block: bytes) -> Fingerprint:
+    return Fingerprint.from_lines(block.split(b"\n")[:-1])
 
 
-def _to_disk(path: Path) -> None:
-    """Make a file durable, and forget it as far as the machine lets us: it is to be read back from the disk."""
+def _flush_to_disk(path: Path) -> None:
+    """Make a file durable, and drop it from the page cache where possible, so that it is read back from the disk."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""What is the same of two sets of lines only if they are the same lines, in whatever order."""
+"""Order-independent hash of a multiset of lines."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ HASH_BYTES = 16
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """How many lines there are, and the sum, modulo 2^128, of a 128-bit hash of each."""
+    """The number of lines, and the sum of their 128-bit hashes modulo 2^128. Fingerprints of parts add up."""
 
     lines: int = 0
     total: int = 0
 
     @classmethod
-    def of(cls, lines: Iterable[bytes]) -> Self:
-        """Of lines without their ends."""
+    def from_lines(cls, lines: Iterable[bytes]) -> Self:
+        """Fingerprint lines, given without their ends."""
         hashes = [int.from_bytes(blake2b(line, digest_size=HASH_BYTES).digest(), "little") for line in lines]
         return cls(len(hashes), sum(hashes) % (1 << 8 * HASH_BYTES))
 

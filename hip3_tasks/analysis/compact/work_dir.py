@@ -1,4 +1,4 @@
-"""A folder in a data directory for work on one of its days: one process has it, and what it leaves there is no data."""
+"""A folder for temporary files in a data directory, for one process at a time. Nothing in it is data."""
 
 import os
 import shutil
@@ -12,28 +12,28 @@ _PREFIX = ".compacting-"
 
 
 class Busy(Exception):
-    """Another process is at work on the day."""
+    """Another process compacts the day."""
 
 
 @contextmanager
-def workshop(data_dir: Path, day: str) -> Iterator[Path]:
-    """An empty folder on the disk of the data, gone at the end. Raises Busy, and OSError where none can be made."""
-    with _claimed(data_dir / f"{_PREFIX}{day}") as folder:
+def work_dir(data_dir: Path, day: str) -> Iterator[Path]:
+    """Create an empty folder and remove it at the end. Raises Busy, and OSError when it cannot be created."""
+    with _locked_folder(data_dir / f"{_PREFIX}{day}") as folder:
         for path in folder.iterdir():
             path.unlink()
         yield folder
 
 
-def clear(data_dir: Path) -> None:
-    """Remove what those left behind who were killed at work. Raises OSError."""
+def remove_stale(data_dir: Path) -> None:
+    """Remove the folders of processes that were killed. Raises OSError."""
     for folder in data_dir.glob(f"{_PREFIX}*"):
-        with suppress(Busy), _claimed(folder):
+        with suppress(Busy), _locked_folder(folder):
             pass
 
 
 @contextmanager
-def _claimed(folder: Path) -> Iterator[Path]:
-    fd = _locked(folder)
+def _locked_folder(folder: Path) -> Iterator[Path]:
+    fd = _create_and_lock(folder)
     try:
         yield folder
     finally:
@@ -41,11 +41,11 @@ def _claimed(folder: Path) -> Iterator[Path]:
         os.close(fd)
 
 
-def _locked(folder: Path) -> int:
-    """The folder, held by its lock, which a dead process lets go of."""
+def _create_and_lock(folder: Path) -> int:
+    """A locked descriptor of the folder; the death of the process releases the lock. Raises Busy and OSError."""
     while True:
         folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError), ExitStack() as opened:  # whoever had it may remove it just now
+        with suppress(FileNotFoundError), ExitStack() as opened:  # its last owner may remove it at this moment
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             opened.callback(os.close, fd)
             try:

@@ -1,4 +1,4 @@
-"""One process works on a day, and what a dead one left behind goes."""
+"""One process at a time works on a day, and the folders of dead ones are removed."""
 
 import multiprocessing
 import os
@@ -8,50 +8,50 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.compact.work_dir import Busy, clear, workshop
+from hip3_tasks.analysis.compact.work_dir import Busy, remove_stale, work_dir
 
 DAY = "2026-01-20"
 
 
-def test_a_workshop_is_empty_at_first_and_gone_at_the_end(tmp_path: Path) -> None:
+def test_a_work_dir_is_empty_at_first_and_removed_at_the_end(tmp_path: Path) -> None:
     for _ in range(2):
-        with workshop(tmp_path, DAY) as folder:
+        with work_dir(tmp_path, DAY) as folder:
             assert folder.parent == tmp_path and list(folder.iterdir()) == []
             (folder / "half.parquet").touch()
         assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_gone_after_an_error_too(tmp_path: Path) -> None:
-    with suppress(ZeroDivisionError), workshop(tmp_path, DAY) as folder:
+def test_it_is_removed_after_an_error(tmp_path: Path) -> None:
+    with suppress(ZeroDivisionError), work_dir(tmp_path, DAY) as folder:
         (folder / "half.parquet").touch()
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_do_not_work_on_one_day(tmp_path: Path) -> None:
-    with workshop(tmp_path, DAY) as folder, workshop(tmp_path, "2026-01-21"):
+def test_two_processes_do_not_work_on_one_day(tmp_path: Path) -> None:
+    with work_dir(tmp_path, DAY) as folder, work_dir(tmp_path, "2026-01-21"):
         (folder / "half.parquet").touch()
-        with pytest.raises(Busy), workshop(tmp_path, DAY):
+        with pytest.raises(Busy), work_dir(tmp_path, DAY):
             pass
-        clear(tmp_path)
+        remove_stale(tmp_path)
         assert (folder / "half.parquet").exists()
 
 
 def _die_at_work(data_dir: Path) -> None:
-    with workshop(data_dir, DAY) as folder:
+    with work_dir(data_dir, DAY) as folder:
         (folder / "half.parquet").touch()
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("is_cleared", [True, False])
-def test_what_a_dead_one_left_is_cleared_or_taken_over(tmp_path: Path, is_cleared: bool) -> None:
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_the_folder_of_a_dead_process_is_removed_or_taken_over(tmp_path: Path, is_removed: bool) -> None:
     dying = multiprocessing.get_context("forkserver").Process(target=_die_at_work, args=(tmp_path,))
     dying.start()
     dying.join()
     assert dying.exitcode == -signal.SIGKILL
     assert [path.name for path in tmp_path.rglob("half.parquet")] == ["half.parquet"]
-    if is_cleared:
-        clear(tmp_path)
+    if is_removed:
+        remove_stale(tmp_path)
         assert list(tmp_path.iterdir()) == []
-    with workshop(tmp_path, DAY) as folder:
+    with work_dir(tmp_path, DAY) as folder:
         assert list(folder.iterdir()) == []
