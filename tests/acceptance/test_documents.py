@@ -106,7 +106,12 @@ def running(checkout: Checkout) -> Iterator[RunFile]:
     data_dir = checkout.folder / "data" / "sim" / "signals"
     process = checkout.start(*RUN.split())
     try:
-        eventually("a signal has its follow-ups", lambda: settled_signal(data_dir), within_s=TIMEOUT_S)
+        eventually(
+            "a signal has its follow-ups",
+            lambda: settled_signal(data_dir) or process.poll() is not None,
+            within_s=TIMEOUT_S,
+        )
+        assert process.poll() is None, output_of(process)
         run_file = RunFile.read(data_dir)
         assert run_file is not None
         yield run_file

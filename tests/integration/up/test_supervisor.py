@@ -45,11 +45,11 @@ IDLE = "import signal; signal.pause()"
 FEED = """
 import os, signal, sys, time
 from hip3_tasks import settings
-from hip3_tasks.store import keys as store
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.feed_status import FeedStatus
-chosen = settings.load()
-client, keys = store.connect(chosen.redis_url), store.Keys(chosen.feed_name)
+from hip3_tasks.store.store import Store
+store = Store.from_settings(settings.load())
+client, keys = store.client, store.keys
 at_end = sys.exit
 signal.signal(signal.SIGTERM, lambda *_: at_end(0))
 """
@@ -58,9 +58,10 @@ began_at_ms = wall_ms()
 while True:
     counts = dict.fromkeys(("reconnects tape_entries signals signals_dropped signals_unwritten signals_unpublished "
                             "swept clock_behind_wall_ms").split(), 0)
-    FeedStatus(at_ms=wall_ms(), started_at_ms=wall_ms(), pid=os.getpid(), detecting=True, markets_followed=1,
-               markets_live=1, sockets=1, frames={}, watermark_ms=wall_ms(), problems=[],
-               detection_began_at_ms=began_at_ms, **counts).write(client, keys)
+    store.write_feed_status(
+        FeedStatus(at_ms=wall_ms(), started_at_ms=wall_ms(), pid=os.getpid(), detecting=True, markets_followed=1,
+                   markets_live=1, sockets=1, frames={}, watermark_ms=wall_ms(), problems=[],
+                   detection_began_at_ms=began_at_ms, **counts))
     client.set(keys.watermark, wall_ms())
     time.sleep(0.05)
 """
