@@ -1,4 +1,4 @@
-"""What `hip3 report` computes of a history that is in no file."""
+"""The report of `hip3 report` on a history in memory."""
 
 import polars as pl
 

@@ -103,7 +103,7 @@ assert not ours, ours
 """
 
 
-def test_another_program_of_the_environment_gets_nothing_of_ours(foreign: Foreign, tmp_path: Path) -> None:
+def test_other_programs_of_the_environment_are_left_alone(foreign: Foreign, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder, queue in ((foreign.folder, foreign.queue), (tmp_path / "empty", "celery")):
         done = subprocess.run(

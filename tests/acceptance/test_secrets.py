@@ -80,7 +80,7 @@ def pages(url: str, worker: str) -> list[str]:
     return found
 
 
-def test_signals_are_captured_over_tls_and_nothing_tells_the_password(
+def test_capture_over_tls_never_shows_the_password(
     user: str, name: str, port: int, certificate: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", "true")

@@ -88,7 +88,7 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
     assert RunFile.read(system.data_dir) is None
 
 
-def test_a_quiet_run_says_only_what_became_of_it(start: Start) -> None:
+def test_a_quiet_run_prints_only_its_summary(start: Start) -> None:
     system = start("--duration", "2", "--no-flower", "--no-page", "--quiet")
     code, out, err = system.wait()
     assert (code, len(out.splitlines())) == (0, 1)

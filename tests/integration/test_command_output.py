@@ -48,7 +48,7 @@ def hip3(
         ([], 2, "Usage: hip3"),
     ],
 )
-def test_what_an_output_cannot_encode_is_replaced(
+def test_characters_that_an_output_cannot_encode_are_replaced(
     work_dir: Path, arguments: list[str], status: int, shown: str, encoding: str
 ) -> None:
     returncode, out, err = hip3(work_dir, *arguments, encoding=encoding)
@@ -96,7 +96,7 @@ def test_the_version_is_that_of_the_package(work_dir: Path, flag: str) -> None:
     assert hip3(work_dir, flag) == (0, f"hip3 {version('hip3-tasks')}\n", "")
 
 
-def test_the_help_of_a_bare_command_is_all_it_says(work_dir: Path) -> None:
+def test_a_bare_command_prints_only_its_help(work_dir: Path) -> None:
     returncode, out, err = hip3(work_dir)
     assert (returncode, err) == (2, "")
     assert " report " in out

@@ -62,7 +62,7 @@ def test_the_audit_of_its_files_is_clean(release: Release) -> None:
     assert set(written.jsonl) == {"signals", "followups", "missed"}
 
 
-def test_the_analysis_loads_what_the_audit_counted(release: Release) -> None:
+def test_analysis_and_audit_count_the_same_lines(release: Release) -> None:
     data, total = load(release.data_dir), audit(release.data_dir, at_ms=wall_ms()).total
     assert (data.signals.height, data.followups.height) == (total.signals, total.followups)
     assert data.missed.height == total.missed.total()

@@ -104,7 +104,7 @@ def test_every_bad_setting_is_named(hip3: Hip3, monkeypatch: pytest.MonkeyPatch)
     assert "HIP3_COIN: no such setting" in shown.stderr
 
 
-def test_a_data_directory_that_cannot_be_made_is_said(hip3: Hip3, tmp_path: Path) -> None:
+def test_a_data_directory_that_cannot_be_made_is_an_error(hip3: Hip3, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     shown = hip3("up", "--data-dir", "file/within")
     assert shown.returncode == 2
@@ -120,7 +120,7 @@ def test_simulate_hands_everything_on(arguments: list[str]) -> None:
     assert "python -m simulator" in shown.stdout
 
 
-def test_status_of_what_does_not_run_is_red_and_says_why(hip3: Hip3, tmp_path: Path) -> None:
+def test_status_of_a_stopped_system_is_red_with_a_reason(hip3: Hip3, tmp_path: Path) -> None:
     shown = hip3("status", "--check", "--data-dir", str(tmp_path))
     assert shown.returncode == 1
     assert "no `hip3 up` runs in" in shown.stderr

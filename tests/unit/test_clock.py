@@ -67,7 +67,7 @@ def test_after_a_jump_it_follows_the_wall_clock_until_they_agree(jump_ns: int, s
     assert clock.now_ms() == clocks.wall_ns // 1_000_000
 
 
-def test_it_starts_at_the_wall_clock_but_never_before_what_the_tape_already_covers() -> None:
+def test_the_clock_never_starts_before_the_watermark() -> None:
     assert Clocks().feed_clock().now_ms() == T0_MS
     assert Clocks().feed_clock(not_before_ms=T0_MS - 5_000).now_ms() == T0_MS
     assert Clocks().feed_clock(not_before_ms=T0_MS + 5_000).now_ms() == T0_MS + 5_000

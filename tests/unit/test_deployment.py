@@ -38,7 +38,7 @@ def test_the_example_shows_the_defaults() -> None:
         assert shown[name] == default, name
 
 
-def test_page_and_example_are_what_the_settings_class_says() -> None:
+def test_page_and_example_follow_the_settings_class() -> None:
     hint = "run `make docs`"
     assert settings_docs.page(settings_docs.PAGE.read_text()) == settings_docs.PAGE.read_text(), hint
     assert settings_docs.example(EXAMPLE) == EXAMPLE, hint

@@ -34,7 +34,7 @@ def test_an_extra_brings_the_package(package: str, extra: str) -> None:
 
 
 @pytest.mark.parametrize(("command", "package"), [("report", "polars"), ("compact", "polars"), ("page", "uvicorn")])
-def test_a_command_that_lacks_a_package_says_how_to_install_it(command: str, package: str, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported_with_its_extra(command: str, package: str, tmp_path: Path) -> None:
     lacking = f"import sys; sys.modules['{package}'] = None; sys.argv[:] = ['hip3', '{command}']"
     code = f"{lacking}; from hip3_tasks.cli import main; sys.exit(main())"
     shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=START_S)

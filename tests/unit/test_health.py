@@ -11,7 +11,7 @@ from hip3_tasks.health import FILE_RED_S, read_health_file, waiting_for_disk, wr
 from tests.support.factories import T0_MS
 
 
-def test_a_fresh_note_says_what_is_red(tmp_path: Path) -> None:
+def test_a_fresh_health_file_lists_the_problems(tmp_path: Path) -> None:
     path = tmp_path / "feed"
     write_health_file(path, [])
     assert read_health_file(path) == []
@@ -31,7 +31,7 @@ def test_no_note_is_red(tmp_path: Path) -> None:
     assert read_health_file(tmp_path / "feed") == [f"{tmp_path / 'feed'}: No such file or directory"]
 
 
-def test_the_command_says_it_with_its_exit_status_and_imports_little(tmp_path: Path) -> None:
+def test_the_health_command_imports_little_and_sets_its_exit_status(tmp_path: Path) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "hip3_tasks.health", str(tmp_path / "feed")]
     write_health_file(tmp_path / "feed", [])
     well = subprocess.run(command, capture_output=True, text=True)

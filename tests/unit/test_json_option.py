@@ -34,7 +34,7 @@ def test_a_word_after_the_flag_that_is_no_directory_is_a_file(words: str, unders
 
 
 @given(st.lists(st.sampled_from(["--json", "--json=f", "--json-out", "f", "DIR", "--csv"])))
-def test_no_word_is_lost_and_what_was_understood_is_understood_again(words: list[str]) -> None:
+def test_no_word_of_a_json_option_is_lost(words: list[str]) -> None:
     found, _ = with_json_out(words, is_dir=lambda word: word == "DIR")
     again, file = with_json_out(found, is_dir=lambda word: word == "DIR")
     assert (again, file) == (found, None)

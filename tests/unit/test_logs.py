@@ -21,7 +21,7 @@ def test_a_log_on_a_full_disk_loses_lines_and_nothing_else() -> None:
     assert ended.stdout == "went on\n"
 
 
-def test_a_line_cannot_be_forged_by_what_it_quotes() -> None:
+def test_quoted_text_cannot_forge_a_log_line() -> None:
     ended = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     lines = ended.stderr.splitlines()
     assert len(lines) == 3

@@ -76,7 +76,7 @@ EARLIER = book('"99.8"', '"100"', time_ms="1")
     ],
     ids=["tenfold", "crossed", "time back", "no bid", "no ask", "no oracle", "impossible", "crossed t0", "no bid t0"],
 )
-def test_what_is_odd_and_legal_is_measured_or_missed_for_a_reason(frames: list[str], outcomes: list[str]) -> None:
+def test_odd_legal_values_are_measured_or_missed_with_a_reason(frames: list[str], outcomes: list[str]) -> None:
     records = hold(frames)
     assert [str(CaptureResult.from_record(r)) for r in records if isinstance(r, Followup | Missed)] == outcomes
     assert sum(isinstance(record, Signal) for record in records) == len(outcomes) // 3

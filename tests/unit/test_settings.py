@@ -82,7 +82,7 @@ def test_a_known_name_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) 
         ),
     ],
 )
-def test_a_bad_value_is_named_with_what_was_expected(
+def test_a_bad_value_is_named_with_the_expected_one(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, fault: str
 ) -> None:
     monkeypatch.setenv(f"HIP3_{name}", value)

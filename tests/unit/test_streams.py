@@ -27,7 +27,7 @@ def test_a_character_is_shown_by_its_like_or_its_escape(text: str, shown: str) -
 
 
 @given(st.text(st.sampled_from([*streams.PLAIN])))
-def test_what_has_a_like_keeps_its_width(text: str) -> None:
+def test_replaced_characters_keep_their_width(text: str) -> None:
     assert len(streams.plain(text)) == len(text)
 
 

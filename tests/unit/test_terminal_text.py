@@ -34,7 +34,7 @@ def test_it_is_one_line_and_nothing_to_act_on(text: str) -> None:
 
 
 @given(text=TEXTS)
-def test_what_is_printable_stays_as_it_is(text: str) -> None:
+def test_printable_text_is_unchanged(text: str) -> None:
     kept = "".join(filter(str.isprintable, text))
     assert printable(kept) == kept
 
@@ -88,7 +88,7 @@ def test_status_on_a_terminal_and_elsewhere_shows_it_and_does_nothing() -> None:
         assert_is_inert("\n".join(lines), lines=len(lines))
 
 
-def test_what_happens_meanwhile_is_said_and_does_nothing() -> None:
+def test_messages_beside_the_panel_are_inert() -> None:
     console, out = a_terminal()
     Display(console).say(EVIL.replace("\n", " "))
     assert_is_inert(out.getvalue(), lines=2)

@@ -160,7 +160,7 @@ def test_a_day_without_a_signal_is_closed_too(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)
 
 
-def test_lines_are_deleted_only_if_asked_to(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+def test_lines_are_deleted_only_on_request(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
     done = compact(tmp_path, delete=True)
     assert (done.state, done.lines_deleted) == (CompactionState.COMPACTED, True)
     assert names(tmp_path) == sorted(f"{kind}_{DAY}.parquet" for kind in KINDS)

@@ -57,7 +57,7 @@ def test_no_signal_is_detected_before_a_worker_consumes_the_queue(redis_url: str
     run(script())
 
 
-def test_a_feed_goes_on_without_a_worker_in_the_end_and_says_so(redis_url: str, name: str, tmp_path: Path) -> None:
+def test_without_a_worker_detection_begins_late_with_a_warning(redis_url: str, name: str, tmp_path: Path) -> None:
     async def script() -> None:
         async with FeedRig(redis_url, name, tmp_path / "data", worker_wait_s=0.5) as rig:
             await rig.started()

@@ -362,7 +362,7 @@ def test_it_notes_which_markets_it_follows_at_the_start_and_when_they_change(rig
     run(script())
 
 
-def test_health_is_red_and_says_why_while_no_market_is_live(rigged: Rigged) -> None:
+def test_health_is_red_with_a_reason_while_no_market_is_live(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
             url = f"ws{rig.venue.base_url.removeprefix('http')}/ws"
@@ -486,7 +486,7 @@ def test_sigterm_ends_detection_and_waits_for_open_captures(rigged: Rigged) -> N
     run(script())
 
 
-def test_it_notes_that_it_is_well_and_what_is_not(rigged: Rigged, tmp_path: Path) -> None:
+def test_the_health_file_holds_the_feeds_problems(rigged: Rigged, tmp_path: Path) -> None:
     async def script() -> None:
         async with rigged(health_dir=tmp_path) as rig:
             await rig.started()

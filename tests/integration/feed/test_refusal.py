@@ -98,7 +98,7 @@ def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
         (silent_port, "connection refused"),
     ],
 )
-def test_both_ways_to_a_venue_tell_the_same_failure_in_the_same_words(venue: Place, expected: str) -> None:
+def test_websocket_and_http_failures_share_their_words(venue: Place, expected: str) -> None:
     async def script() -> tuple[str, str]:
         with venue() as place:
             return await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")

@@ -110,7 +110,7 @@ def test_a_capture_twice_in_one_batch_has_one_line_too(journal: Journal, tmp_pat
     assert keys_in(followups(tmp_path), missed(tmp_path)) == [(FIRST.signal_id, 1000), (FIRST.signal_id, 3000)]
 
 
-def test_a_restarted_process_knows_what_is_there(tmp_path: Path) -> None:
+def test_a_restarted_process_knows_existing_lines(tmp_path: Path) -> None:
     for expected in ["captured", "missed: feed_gap"], ["already captured", "already missed: feed_gap"]:
         with opened(tmp_path) as journal:
             assert texts(journal.append([FIRST, a_missed(offset_ms=3000)])) == expected
@@ -495,7 +495,7 @@ def test_a_key_takes_at_most_sixteen_bytes() -> None:
     assert all(index.find_span(*key) == (0, 1) for key in keys)
 
 
-def test_an_index_forgets_what_is_older_than_its_window(tmp_path: Path) -> None:
+def test_an_index_forgets_captures_outside_its_window(tmp_path: Path) -> None:
     index, path = KeyIndex(60_000), tmp_path / "lines"
     with path.open("wb", buffering=0) as file:
         for second in range(3600):
@@ -589,7 +589,7 @@ def test_captures_without_a_line_are_open_however_old(tmp_path: Path, window_ms:
     assert {path.name for path in tmp_path.iterdir()} == {f"followups_{DAY}.jsonl", f"missed_{DAY}.jsonl"}
 
 
-def test_open_among_sees_what_others_appended_since(tmp_path: Path) -> None:
+def test_open_among_sees_appends_of_other_processes(tmp_path: Path) -> None:
     with opened(tmp_path) as first, opened(tmp_path) as other:
         assert first.open_among([a_capture()]) == [a_capture()]
         other.append([FIRST])

@@ -61,7 +61,7 @@ def test_a_signal_is_queued_for_each_of_its_own_offsets(tmp_path: Path, client: 
     assert queued(client, keys) == [[signal.signal_id, 500], [signal.signal_id, 7_000]]
 
 
-def test_an_unknown_signal_and_what_is_no_id_are_errors(tmp_path: Path, client: redis.Redis, keys: Keys) -> None:
+def test_an_unknown_signal_and_a_malformed_id_are_errors(tmp_path: Path, client: redis.Redis, keys: Keys) -> None:
     with pytest.raises(UnknownSignal, match=f"xyz:TSLA-{T0_MS}"):
         recapture.recapture(f"xyz:TSLA-{T0_MS}", data_dir=tmp_path, client=client, keys=keys)
     with pytest.raises(BadCapture):
@@ -101,7 +101,7 @@ def test_the_command_queues_the_known_and_names_the_unknown(
 
 
 @pytest.mark.parametrize("are_deleted", [True, False])
-def test_the_command_queues_nothing_of_a_closed_day_and_says_so(
+def test_the_command_reports_closed_days_and_queues_none(
     tmp_path: Path,
     server_client: redis.Redis,
     keys: Keys,
@@ -148,7 +148,7 @@ def test_the_command_fails_when_no_worker_empties_the_queue(
     assert shown.err.startswith(f"hip3: {MAX_QUEUED + 3} captures are queued") and len(shown.err.splitlines()) == 1
 
 
-def test_what_is_open_on_any_day_becomes_pending(
+def test_open_captures_of_every_day_become_pending(
     tmp_path: Path, client: redis.Redis, keys: Keys, pending: Pending
 ) -> None:
     old, young = a_signal(at_ms=T0_MS - 3 * DAY_MS), a_signal()
@@ -165,7 +165,7 @@ def test_what_is_open_on_any_day_becomes_pending(
     assert not client.exists(keys.queue)
 
 
-def test_what_is_not_overdue_is_left_to_its_own_task(
+def test_captures_not_overdue_are_left_to_their_tasks(
     tmp_path: Path, client: redis.Redis, keys: Keys, pending: Pending
 ) -> None:
     signal = a_signal()

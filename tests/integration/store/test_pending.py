@@ -92,14 +92,14 @@ def test_a_capture_that_a_call_names_twice_enters_once(pending: Pending, client:
     assert len(queued(client, keys)) == 3
 
 
-def test_adding_what_is_there_adds_and_publishes_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+def test_adding_a_known_capture_publishes_nothing(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
     assert pending.add([SIGNAL, OTHER], wanted(SIGNAL, OTHER)) == 3
     assert len(queued(client, keys)) == 6
     assert pending.add([], []) == 0
 
 
-def test_adding_what_is_there_leaves_its_next_try_as_it_is(pending: Pending) -> None:
+def test_adding_a_known_capture_keeps_its_next_try(pending: Pending) -> None:
     pending.add([SIGNAL], wanted(SIGNAL))
     pending.publish_again([(capture, T0_MS + 60_000, b"again") for capture in SIGNAL.captures()])
     pending.add([SIGNAL], wanted(SIGNAL))
@@ -132,7 +132,7 @@ def test_a_capture_is_overdue_two_seconds_after_its_due_time(pending: Pending) -
     assert pending.overdue(at_ms=first_ms + 4000, limit=10) == (3, members(SIGNAL))
 
 
-def test_the_longest_waiting_come_first_and_no_more_than_asked_for(pending: Pending) -> None:
+def test_the_longest_overdue_come_first_up_to_the_limit(pending: Pending) -> None:
     pending.add([OTHER], wanted(OTHER))
     pending.add([SIGNAL], wanted(SIGNAL))
     _, overdue = pending.overdue(at_ms=T0_MS + 60_000, limit=3)
@@ -201,9 +201,7 @@ def test_a_burst_of_thousands_is_one_call(pending: Pending) -> None:
     assert pending.size() == 0
 
 
-def test_hastening_lets_what_is_overdue_be_tried_at_once_and_touches_nothing_else(
-    pending: Pending, client: redis.Redis, keys: Keys
-) -> None:
+def test_hasten_only_reschedules_overdue_captures(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     signal = a_signal()
     first, second, third = signal.captures()
     pending.add([signal], [PendingCapture(capture, None) for capture in signal.captures()])

@@ -110,7 +110,7 @@ def test_an_append_that_is_repeated_changes_nothing(feed: Scene, client: redis.R
 
 
 @pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=redis.ResponseError)
-def test_a_repeated_append_adds_what_is_new_in_it(feed: Scene, client: redis.Redis, keys: Keys) -> None:
+def test_a_repeated_append_adds_only_new_entries(feed: Scene, client: redis.Redis, keys: Keys) -> None:
     append(feed, entry(T0_MS), watermark_ms=T0_MS)
     append(feed, entry(T0_MS), entry(T0_MS + 1), watermark_ms=T0_MS + 1, confirmed_ms=T0_MS)
     assert ids_on_tape(client, keys) == [f"{T0_MS}-0", f"{T0_MS + 1}-0"]
@@ -123,7 +123,7 @@ def test_the_watermark_never_goes_back(feed: Scene, reader: TapeReader) -> None:
         assert reader.watermark_ms() == T0_MS + expected_ms
 
 
-def test_a_server_behind_what_it_confirmed_takes_nothing(feed: Scene, client: redis.Redis, keys: Keys) -> None:
+def test_append_is_rejected_when_the_watermark_went_back(feed: Scene, client: redis.Redis, keys: Keys) -> None:
     append(feed, entry(T0_MS), watermark_ms=T0_MS)
     with pytest.raises(LostData) as caught:
         append(feed, entry(T0_MS + 2), watermark_ms=T0_MS + 2, confirmed_ms=T0_MS + 1)
@@ -132,7 +132,7 @@ def test_a_server_behind_what_it_confirmed_takes_nothing(feed: Scene, client: re
     append(feed, entry(T0_MS + 2), watermark_ms=T0_MS + 2, confirmed_ms=T0_MS)
 
 
-def test_a_server_that_lost_everything_says_so(feed: Scene, client: redis.Redis, keys: Keys) -> None:
+def test_append_is_rejected_when_the_server_lost_its_data(feed: Scene, client: redis.Redis, keys: Keys) -> None:
     append(feed, entry(T0_MS), watermark_ms=T0_MS)
     client.delete(keys.watermark, keys.tape(COIN), keys.feed)
     with pytest.raises(LostData) as caught:
@@ -212,7 +212,7 @@ def test_the_tail_of_a_tape_is_its_last_instant_and_last_known_state(
     assert feed(scene) == {COIN: (T0_MS + 20, True), "xyz:GAP": (T0_MS + 7, False)}
 
 
-def test_nothing_asked_is_nothing_sent(feed: Scene) -> None:
+def test_an_empty_read_sends_nothing(feed: Scene) -> None:
     async def scene(tape: TapeWriter) -> dict[str, object]:
         await tape.trim([], before_ms=T0_MS)
         return dict(await tape.ends([]))

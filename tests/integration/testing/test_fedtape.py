@@ -75,7 +75,7 @@ def test_the_answer_is_the_last_entry_at_or_before_an_instant_or_a_refusal(
                     tape.feed(coin, value, at_ms=at_ms)
 
 
-def test_a_follow_up_is_what_a_worker_that_is_never_late_records(tape: FedTape) -> None:
+def test_a_follow_up_equals_that_of_a_punctual_worker(tape: FedTape) -> None:
     tape.feed(COIN, make_market(), at_ms=T0_MS)
     tape.feed(COIN, make_market(at_ms=T0_MS + 900, ask_px=249.75, oracle_updates=9), at_ms=T0_MS + 900)
     tape.feed(COIN, GAP, at_ms=T0_MS + 2000)
@@ -107,7 +107,7 @@ def test_code_under_test_sees_the_tape_and_its_watermark_by_a_reader(tape: FedTa
 
 
 @pytest.mark.parametrize(("coin", "at_ms"), [("TSLA", T0_MS), (COIN, T0_MS // 1000), (COIN, 0)])
-def test_what_is_no_coin_or_no_instant_in_ms_is_named(tape: FedTape, coin: str, at_ms: int) -> None:
+def test_a_bad_coin_and_a_bad_instant_are_named(tape: FedTape, coin: str, at_ms: int) -> None:
     for refused in (lambda: tape.feed(coin, GAP, at_ms=at_ms), lambda: tape.as_of(coin, at_ms)):
         with pytest.raises(ValueError, match=r"^(coin|at_ms): expected "):
             refused()

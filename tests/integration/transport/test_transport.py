@@ -201,7 +201,7 @@ def test_two_consumers_share_a_queue(redis_url: str, client: redis.Redis, name: 
 
 
 @pytest.mark.parametrize("changes", [{}, {"priority_steps": [0, 5]}, {"global_keyprefix": "prefix-"}])
-def test_what_is_not_one_plain_queue_is_received_as_kombu_does(
+def test_other_queue_layouts_are_read_as_kombu_does(
     redis_url: str, client: redis.Redis, name: str, changes: dict[str, Any]
 ) -> None:
     queues = [f"{name}-a"] if changes else [f"{name}-a", f"{name}-b"]
@@ -376,7 +376,7 @@ def test_many_are_acknowledged_together(
     assert queued(client, name) == list(range(1100, 1200))
 
 
-def test_closing_puts_back_what_was_not_acknowledged_in_order_and_marked(
+def test_closing_requeues_unacknowledged_messages_in_order(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]
 ) -> None:
     fill(700)
@@ -393,7 +393,7 @@ def test_closing_puts_back_what_was_not_acknowledged_in_order_and_marked(
 
 
 @pytest.mark.parametrize(("holds", "sweeps"), [(OURS, STOCK), (STOCK, OURS), (OURS, OURS)])
-def test_a_sweep_brings_back_what_another_transport_registered(
+def test_a_sweep_restores_messages_of_another_transport(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None], holds: str, sweeps: str
 ) -> None:
     fill(20)
@@ -427,9 +427,7 @@ def test_a_sweep_is_the_work_of_one_at_a_time_and_of_bounded_size(
         assert unacked(client, name) == 0
 
 
-def test_what_cannot_be_restored_is_quarantined_and_does_not_hold_up_the_rest(
-    redis_url: str, client: redis.Redis, name: str
-) -> None:
+def test_messages_that_cannot_be_restored_are_quarantined(redis_url: str, client: redis.Redis, name: str) -> None:
     good = task(7, queue=name)
     broken = {"garbage": b"{", "pair": b"[1,2]", "route": b"[{},[],{}]", "priority": priority_overflow(name)}
     broken |= {"nowhere": b'[{},"",""]', "unbound": b'[{},"%s-unheard-of","k"]' % name.encode()}
@@ -659,9 +657,7 @@ def test_a_killed_workers_tasks_run_on_another(redis_url: str, client: redis.Red
         eventually("all ran", lambda: len(set(worker.ran())) == 50)
 
 
-def test_a_worker_outlives_its_servers_restart_and_runs_what_it_held(
-    own_server: RedisServer, name: str, tmp_path: Path
-) -> None:
+def test_a_worker_survives_a_server_restart_with_its_tasks(own_server: RedisServer, name: str, tmp_path: Path) -> None:
     changes = {"visibility_timeout": 3, "health_check_interval": 5}
     with working(own_server.url, name, tmp_path, **changes) as worker, connect(own_server.url) as client:
         eta_ms = time.time_ns() // 1_000_000 + 2_500
@@ -702,9 +698,7 @@ def test_a_malformed_message_is_quarantined_and_the_next_one_runs(
 
 
 @pytest.mark.parametrize("kind", foreign())
-def test_what_is_only_foreign_is_left_to_celery_which_lives(
-    worker: NotingWorker, client: redis.Redis, kind: str
-) -> None:
+def test_a_foreign_message_is_left_to_celery(worker: NotingWorker, client: redis.Redis, kind: str) -> None:
     quarantined = client.llen(f"{worker.name}:quarantine")
     run_one_more(worker, client, changed(worker.name, foreign()[kind]))
     assert client.llen(f"{worker.name}:quarantine") == quarantined

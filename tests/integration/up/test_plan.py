@@ -34,7 +34,7 @@ def test_a_chosen_port_that_is_taken_is_named(name: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["page", "flower"])
-def test_a_port_that_nobody_chose_is_another_when_it_was_lost(name: str, tmp_path: Path) -> None:
+def test_a_lost_automatic_port_is_replaced(name: str, tmp_path: Path) -> None:
     part = getattr(plan.make_plan(Settings(data_dir=tmp_path), UpOptions()), name)
     with taken(urlsplit(part.url).port):
         again = part.renewed()
@@ -57,7 +57,7 @@ def test_a_chosen_port_stays(name: str, tmp_path: Path) -> None:
         assert part.renewed().url == part.url
 
 
-def test_what_is_not_installed_is_named_with_the_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_its_remedies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "find_spec", lambda name: None)
     monkeypatch.setattr(plan.embedded_redis, "is_installed", lambda: False)
     with pytest.raises(Unavailable, match="not installed: ") as refusal:

@@ -108,7 +108,7 @@ def test_it_runs_for_its_duration_and_leaves_nothing_behind(start: Start) -> Non
     assert not (up.data_dir / "run.json").exists()
 
 
-def test_what_is_left_open_is_said_and_exit_1(start: Start) -> None:
+def test_open_captures_are_reported_with_exit_1(start: Start) -> None:
     add = "client.zadd(keys.pending, {'one': 1, 'two': 2})\n"
     code, out, err = start(duration="0.1", feed=FEED + add + LIVE).wait()
     assert code == 1
@@ -116,7 +116,7 @@ def test_what_is_left_open_is_said_and_exit_1(start: Start) -> None:
     assert "2 captures are left open" in err
 
 
-def test_a_feed_that_says_it_left_something_open_is_believed(start: Start) -> None:
+def test_a_failing_feed_makes_the_run_exit_1(start: Start) -> None:
     code, out, err = start(duration="0.1", feed=FEED + "at_end = lambda _: os._exit(1)\n" + LIVE).wait()
     assert code == 1
     assert json.loads(out)["pending"] == 0
@@ -152,7 +152,7 @@ def test_flower_is_not_needed(start: Start) -> None:
     assert up.wait()[0] == 0
 
 
-def test_whoever_does_not_end_is_killed_with_all_of_its_group(start: Start) -> None:
+def test_a_child_that_does_not_stop_is_killed_with_its_group(start: Start) -> None:
     stubborn = "import signal, subprocess, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     child = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'])\n"
     up = start(duration="0.3", worker=stubborn + child + "while True: signal.pause()")
@@ -161,7 +161,7 @@ def test_whoever_does_not_end_is_killed_with_all_of_its_group(start: Start) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_being_asked_to_stop_ends_in_order(start: Start, number: signal.Signals) -> None:
+def test_stop_signals_end_the_run_in_order(start: Start, number: signal.Signals) -> None:
     up = start()
     wait_until_up(up)
     up.process.send_signal(number)

@@ -88,7 +88,7 @@ def test_a_capture_twice_in_a_batch_has_one_line(scene: Scene) -> None:
     assert len(scene.followups()) == 2
 
 
-def test_nothing_asked_is_nothing_done(scene: Scene) -> None:
+def test_an_empty_batch_does_nothing(scene: Scene) -> None:
     assert scene.capturer.capture_all([]) == []
     assert not list(scene.data_dir.iterdir())
 

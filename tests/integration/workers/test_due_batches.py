@@ -117,7 +117,7 @@ def batches_of(rig: BatchRig, prefix: str) -> list[tuple[int, float, list[str]]]
     return [batch for batch in rig.batches() if batch[2][0].startswith(prefix)]
 
 
-def test_what_falls_due_together_runs_as_one_job_and_none_of_it_early(shared: BatchRig) -> None:
+def test_tasks_due_together_run_as_one_job_and_none_early(shared: BatchRig) -> None:
     due, wanted = soon(), names("together", 50)
     for name in wanted:
         shared.send(name, eta=due)
@@ -207,7 +207,7 @@ def listening(rig: BatchRig, seen: list[dict[str, Any]]) -> Iterator[None]:
             thread.join()
 
 
-def test_inspect_tells_what_is_scheduled_active_and_reserved(shared: BatchRig) -> None:
+def test_inspect_lists_scheduled_active_and_reserved_tasks(shared: BatchRig) -> None:
     later = shared.send("inspected-later", eta=soon(7))
     busy = [shared.send(f"inspected-busy-{number}", "", 4.0) for number in range(2)]
     shared.until("scheduled", lambda: later in [entry["request"]["id"] for entry in shared.inspect("scheduled")])
@@ -305,7 +305,7 @@ def test_terminating_one_member_revokes_it_and_no_other(rig: BatchRig) -> None:
         assert "ended-001" not in rig.ran()[3:]
 
 
-def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: BatchRig) -> None:
+def test_a_warm_shutdown_finishes_running_and_requeues_waiting_tasks(rig: BatchRig) -> None:
     with rig.worker() as process:
         for name in names("held", 200):
             rig.send(name, countdown=8)
@@ -324,7 +324,7 @@ def test_a_warm_shutdown_finishes_what_runs_and_gives_back_what_waits(rig: Batch
     assert sorted(rig.ran()[2:]) == names("held", 200) + names("waiting", 50)
 
 
-def test_a_lost_connection_lets_go_of_what_waits_and_nothing_runs_twice_or_late(rig: BatchRig) -> None:
+def test_a_lost_connection_runs_no_task_twice_or_late(rig: BatchRig) -> None:
     with rig.worker() as process:
         due = soon(8.0)
         for name in names("cut", 100):

@@ -21,7 +21,7 @@ def of_kind(kind: str) -> list[MarketChoice]:
     return [choices()[coin] for coin, truth in truths(PLAN).items() if truth.kind == kind]
 
 
-def test_what_pays_is_found_and_its_threshold_is_near_where_it_begins_to_pay() -> None:
+def test_paying_markets_get_a_threshold_near_break_even() -> None:
     working = [choice for choice in of_kind("real") if choice.verdict is ThresholdVerdict.WORKS]
     assert len(working) * 2 >= len(of_kind("real"))
     for choice in working:

@@ -84,14 +84,14 @@ def test_days_are_counted_each_and_together(tmp_path: Path) -> None:
     assert (result.total.signals, result.total.expected) == (2, 6)
 
 
-def test_what_is_open_for_less_than_thirty_seconds_is_no_error(tmp_path: Path) -> None:
+def test_a_capture_open_for_under_30_s_is_no_error(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
     result = audited(tmp_path, at_ms=T0_MS + 1000 + 29_999)
     assert result.ok
     assert (result.total.open, result.total.open_recent) == (3, 3)
 
 
-def test_what_is_open_for_longer_is_an_error(tmp_path: Path) -> None:
+def test_a_capture_open_for_longer_is_an_error(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
     result = audited(tmp_path, at_ms=T0_MS + 1000 + 30_000)
     text = only_fault(result, Fault.OVERDUE)
@@ -427,7 +427,7 @@ def test_it_changes_nothing(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_it_tells_how_far_it_has_read(tmp_path: Path) -> None:
+def test_progress_follows_the_bytes_read(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes())
     read: list[int] = []

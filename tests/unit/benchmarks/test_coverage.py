@@ -45,13 +45,13 @@ def _band(total: np.ndarray, count: np.ndarray, rng: np.random.Generator) -> Ban
     return float(total.sum() / count.sum()), float(low), float(high)
 
 
-def test_bands_of_whole_minutes_hold_about_as_often_as_they_say() -> None:
+def test_bands_of_whole_minutes_hold_as_often_as_claimed() -> None:
     tally = coverage(of_minutes, PLANS)["all"]
     assert tally.bands == len(PLANS) * SMALL.markets * 3
     assert 0.8 < tally.coverage < 0.95
 
 
-def test_the_bands_of_the_report_hold_about_as_often_as_they_say() -> None:
+def test_bands_of_the_report_hold_as_often_as_claimed() -> None:
     tally = coverage(report_bands, PLANS[:12])["all"]
     assert tally.bands == 12 * SMALL.markets * 3
     assert 0.8 < tally.coverage < 0.97

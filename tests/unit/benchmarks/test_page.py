@@ -18,7 +18,7 @@ def test_each_number_of_viewers_is_held_against_the_same_rounds_without_the_page
     assert f"| 1 | 2.0 (2.0-2.0) | 20.0 (20.0-20.0) **x 1.00** | {late} | {late} | {ages} |" in said
 
 
-def test_what_was_seen_in_a_browser_and_of_memory_is_told() -> None:
+def test_browser_and_memory_figures_are_in_the_section() -> None:
     found = PageFigures({}, [[a_stretch(None)]], openings=[{"table": 500, "chart": 2100}], browser_shares=[0.25])
     found.minutes_mb = [70.04, 70.0]
     said = section(found)

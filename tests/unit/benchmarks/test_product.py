@@ -134,12 +134,12 @@ def test_a_capture_that_no_look_showed_left_before_the_first_look_after_its_read
     assert sightings.left_at_ms("a", not_before_ms=16.0) is None
 
 
-def test_a_look_that_began_before_a_capture_was_due_says_nothing_of_it() -> None:
+def test_a_look_begun_before_the_due_time_is_ignored() -> None:
     sightings = sightings_of((10.0, set()), (15.0, set()))
     assert sightings.left_at_ms("a", not_before_ms=9.5) == 15.0
 
 
-def test_delays_are_of_what_was_due_in_the_span_and_name_what_was_not_seen() -> None:
+def test_delays_cover_the_span_and_count_unseen_captures() -> None:
     signal, later = a_signal(), a_signal("xyz:LATER", at_ms=T0_MS + 60_000)
     outcomes = [a_followup(signal, 1000), a_missed(signal, 3000), a_followup(later, 1000)]
     sightings = Sightings()
@@ -166,7 +166,7 @@ def test_one_label_has_no_change() -> None:
     assert "| memory, MB: all | 400 (420) +1 |" in lines
 
 
-def test_before_and_after_stand_side_by_side_with_what_changed() -> None:
+def test_before_and_after_stand_beside_their_change() -> None:
     lines = list(table([a_stretch(), a_stretch("after", cpu_share=0.35, mb=440.0)]))
     assert lines[0] == "|  | before | after | change |"
     assert "| CPU, % of a core: all | 30.0 | 35.0 | +5.0 |" in lines
@@ -175,11 +175,11 @@ def test_before_and_after_stand_side_by_side_with_what_changed() -> None:
 
 
 @pytest.mark.parametrize("more", [{"cpu_share": 0.41}, {"mb": 551.0}])
-def test_more_than_the_budget_is_said_loudly(more: dict[str, float]) -> None:
+def test_a_figure_over_budget_is_marked(more: dict[str, float]) -> None:
     assert "**exceeded**" in list(table([a_stretch(), a_stretch("after", **more)]))[-1]
 
 
-def test_what_nearly_stays_as_it_is_has_no_minus() -> None:
+def test_a_change_that_rounds_to_zero_has_no_minus() -> None:
     lines = list(table([a_stretch(), a_stretch("after", mb=399.9)]))
     assert "| memory, MB: all | 400 (420) +1 | 400 (420) +1 | +0 (+0) +0 |" in lines
 
@@ -197,7 +197,7 @@ def test_a_process_that_came_or_went_is_named() -> None:
     assert "| CPU, % of a core: sensor |  | 20.0 | new |" in lines
 
 
-def test_what_is_kept_is_read_again_and_shown_by_load(tmp_path: Path) -> None:
+def test_kept_stretches_are_read_again_by_load(tmp_path: Path) -> None:
     keep = tmp_path / "product.jsonl"
     stretches = [a_stretch(), a_stretch(load="bursts"), a_stretch("after")]
     for stretch in stretches:

@@ -32,7 +32,7 @@ def results(*runs: Measured, parquet_bytes: int = 0) -> ReportFigures:
     return ReportFigures(4_402_100, {"memory": "24 GiB"}, list(runs), stray_cores=[0.1], **sizes)
 
 
-def test_a_command_is_measured_without_what_ran_before(log: Path) -> None:
+def test_a_command_is_measured_apart_from_earlier_ones(log: Path) -> None:
     # In its own process: a child starts with the size of its parent, and pytest may have any size.
     measure = """if True:
         import sys; from pathlib import Path; from benchmarks.measured import Measured

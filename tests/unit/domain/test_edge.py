@@ -27,7 +27,7 @@ def test_a_buy_edge_is_the_opposite_of_a_sell_edge_on_the_same_prices(touch_px: 
 
 
 @given(px=prices)
-def test_what_did_not_move_moved_zero(px: float) -> None:
+def test_an_unmoved_market_moves_zero(px: float) -> None:
     assert moved_bps(from_px=px, to_px=px) == 0.0
 
 

@@ -34,7 +34,7 @@ json_values = st.recursive(
 
 
 @given(value=markets | st.builds(Gap, st.text()), at_ms=instants, seq=st.integers(0, 2**32))
-def test_what_was_encoded_decodes_to_the_same(value: Market | Gap, at_ms: int, seq: int) -> None:
+def test_decoding_returns_the_encoded_state(value: Market | Gap, at_ms: int, seq: int) -> None:
     field, data = encode_entry(value)
     assert decode_entry(f"{at_ms}-{seq}".encode(), {field: data}) == Entry(at_ms, value)
 
@@ -100,7 +100,7 @@ def test_a_coin_is_a_dex_and_a_name(coin: str) -> None:
 @pytest.mark.parametrize(
     "coin", ["", "TSLA", "xyz:", ":TSLA", "xyz:TS LA", "xyz:TSLA\n", "xyz:T|A", "xyz:a:b", 'xyz:"', "xyz:É", "x/y:A"]
 )
-def test_what_could_break_a_key_or_a_line_is_no_coin(coin: str) -> None:
+def test_a_text_that_could_break_a_key_is_no_coin(coin: str) -> None:
     assert not COIN.fullmatch(coin)
 
 

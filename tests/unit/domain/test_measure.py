@@ -98,7 +98,7 @@ def test_a_capture_that_cannot_be_measured_is_missed_with_its_reason(
     assert (record.due_at_ms, record.captured_at_ms) == (DUE_MS, DUE_MS + 3)
 
 
-def test_a_late_capture_says_the_same_but_for_when_it_was_made() -> None:
+def test_a_late_capture_differs_only_in_its_capture_time() -> None:
     signal, due = a_signal(), Entry(DUE_MS, a_market(at_ms=DUE_MS))
     capture = a_capture(signal)
     early = measure(signal, capture, due=due, t0=T0, at_ms=DUE_MS + 1)

@@ -133,7 +133,7 @@ def test_a_signal_with_an_impossible_value_is_malformed(name: str, value: Any) -
         Signal.from_line(_changed(a_signal(), **{name: value}))
 
 
-def test_a_malformed_line_says_which_field_is_at_fault() -> None:
+def test_an_error_names_the_field_of_a_malformed_line() -> None:
     with pytest.raises(MalformedRecord, match="best_px: Input should be greater than 0"):
         Followup.from_line(_changed(a_followup(), best_px=0.0))
 

@@ -44,7 +44,7 @@ def test_a_new_mark_is_a_change_of_state_but_not_of_the_oracle() -> None:
     assert changed is not None and (changed.mark_px, changed.oracle_updates, changed.oracle_at_ms) == (100.75, 1, 1000)
 
 
-def test_after_a_gap_both_must_be_heard_again_even_if_they_say_the_same() -> None:
+def test_after_a_gap_both_channels_must_be_received_again() -> None:
     market = state()
     market.apply(BBO, 1000)
     market.apply(CTX, 1000)

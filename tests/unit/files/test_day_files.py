@@ -36,11 +36,11 @@ def test_a_data_file_goes_with_its_day(kind: str, suffix: str) -> None:
         f".compacting-{DAY}",
     ],
 )
-def test_any_other_file_is_none_of_ours(name: str) -> None:
+def test_any_other_file_is_ignored(name: str) -> None:
     assert day_of(name) is None
 
 
-def test_days_are_listed_oldest_first_with_what_there_is_of_each(tmp_path: Path) -> None:
+def test_days_are_listed_oldest_first_with_their_kinds(tmp_path: Path) -> None:
     touch(tmp_path, ["signals_2026-01-21.jsonl", f"followups_{DAY}.jsonl", f"signals_{DAY}.jsonl", "run.json"])
     assert list(days_of(tmp_path)) == [DAY, "2026-01-21"]
     assert days_of(tmp_path)[DAY].jsonl == {kind: tmp_path / f"{kind}_{DAY}.jsonl" for kind in ("signals", "followups")}

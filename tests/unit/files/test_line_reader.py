@@ -110,7 +110,7 @@ def test_where_there_is_no_file_there_are_no_lines(tmp_path: Path) -> None:
     assert lines.read_from(tmp_path / "absent") == ([], 0)
 
 
-def test_a_file_that_ends_early_gives_what_it_has() -> None:
+def test_a_file_that_ends_early_gives_its_lines() -> None:
     with a_file(b"one\ntwo\nthr") as fd:
         os.ftruncate(fd, 6)
         assert list(lines.forwards(fd, 0, 11)) == [b"one"]

@@ -14,7 +14,7 @@ def test_only_the_data_files_of_days_before_the_kept_ones_go(tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
 
 
-def test_what_closes_a_day_is_the_last_of_it_to_go_and_its_notes_go_too(tmp_path: Path) -> None:
+def test_the_closing_file_of_a_day_is_deleted_last(tmp_path: Path) -> None:
     for name in [f"{kind}_2026-11-20" for kind in ("signals", "followups", "missed", "watched")]:
         (tmp_path / f"{name}.jsonl").touch()
         (tmp_path / f"{name}.parquet").touch()

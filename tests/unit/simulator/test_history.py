@@ -77,7 +77,7 @@ def test_files_are_in_the_order_of_appending(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_frames_hold_what_the_files_hold(data_dir: Path, kind: str) -> None:
+def test_frames_and_files_hold_the_same_records(data_dir: Path, kind: str) -> None:
     found: pl.DataFrame = getattr(frames(DAYS), kind)
     assert found.schema == pl.Schema(columns_of(KINDS[kind]))
     time = "timestamp_ms" if kind == "signals" else "signal_timestamp_ms"
@@ -119,14 +119,14 @@ def test_prices_have_five_significant_digits_at_most_and_sizes_three_decimals() 
     assert (followups["bid_px"] < followups["ask_px"]).all()
 
 
-def test_a_signal_reaches_its_threshold_and_costs_what_its_market_costs(large: Frames) -> None:
+def test_a_signal_reaches_its_threshold_at_its_markets_cost(large: Frames) -> None:
     assert (large.signals["raw_edge_bps"] >= large.signals["threshold_bps"]).all()
     for (market_key,), rows in large.signals.group_by("market_key"):
         cost_bps = rows["raw_edge_bps"] - rows["net_edge_bps"]
         assert np.allclose(cost_bps, truths(LARGE)[str(market_key)].cost_bps)
 
 
-def test_an_oracle_that_has_not_ticked_has_not_moved_and_its_age_says_so(large: Frames) -> None:
+def test_an_oracle_without_a_tick_ages_and_does_not_move(large: Frames) -> None:
     stood = large.followups.filter(oracle_updates=0)
     assert len(stood) > 100_000
     assert (stood["oracle_moved_bps"] == 0).all()
@@ -134,7 +134,7 @@ def test_an_oracle_that_has_not_ticked_has_not_moved_and_its_age_says_so(large: 
     assert (large.followups.filter(offset_ms=5000)["oracle_updates"] >= 1).all()
 
 
-def test_the_edge_changes_by_what_book_and_oracle_moved(large: Frames) -> None:
+def test_the_edge_changes_by_the_moves_of_book_and_oracle(large: Frames) -> None:
     sign = pl.when(side="buy").then(1).otherwise(-1)
     shrunk = sign * (pl.col("market_moved_bps") - pl.col("oracle_moved_bps"))
     gone = large.followups.select((shrunk + pl.col("edge_change_bps")).abs().max()).item()
@@ -155,7 +155,7 @@ def test_about_the_wanted_share_is_missed_mostly_in_stretches() -> None:
     assert missed.filter(reason="feed_gap")["detail"].null_count() == 0
 
 
-def test_markouts_are_what_was_planted(large: Frames) -> None:
+def test_markouts_equal_the_planted_ones(large: Frames) -> None:
     for market_key, market in truths(LARGE).items():
         for offset_ms, markout_bps in market.markout_bps.items():
             rows = large.followups.filter(market_key=market_key, offset_ms=offset_ms)

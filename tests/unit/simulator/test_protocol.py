@@ -96,7 +96,7 @@ def test_an_unknown_dex_is_500_with_null(kind: str) -> None:
 
 
 @pytest.mark.parametrize("request_", [None, [], "meta", {}, {"type": "noSuchType"}, {"type": ["meta"]}])
-def test_what_is_no_info_request_is_unprocessable(request_: object) -> None:
+def test_a_malformed_info_request_is_unprocessable(request_: object) -> None:
     assert answer(request_, universe=UNIVERSE, ctxs={})[0] == 422
 
 

@@ -83,7 +83,7 @@ def test_below_twenty_clusters_there_is_no_band() -> None:
 
 
 @pytest.mark.parametrize("clusters", [25, 100, 400, 1600])
-def test_the_band_of_independent_values_is_as_wide_as_theory_says(clusters: int) -> None:
+def test_a_band_of_independent_values_is_as_wide_as_in_theory(clusters: int) -> None:
     band = mean({"xyz": normal(clusters, clusters)})
     theory = 2 * -draws.t_quantile(0.05, clusters - 1) / sqrt(clusters - 1)
     assert band.value == pytest.approx(3)
@@ -104,7 +104,7 @@ def test_two_dexes_are_drawn_independently() -> None:
 
 
 @pytest.mark.parametrize("clusters", [20, 60])
-def test_a_band_holds_the_truth_about_as_often_as_it_says(clusters: int) -> None:
+def test_a_band_holds_the_truth_as_often_as_claimed(clusters: int) -> None:
     chance, held, times = np.random.default_rng(9), 0, 300
     drawn = weights("xyz", clusters)
     for _ in range(times):

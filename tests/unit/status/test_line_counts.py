@@ -22,7 +22,7 @@ def append(data_dir: Path, *records: Record, day: str = "2026-11-22", torn: byte
             file.write(record.line() + torn)
 
 
-def test_a_run_counts_only_what_was_appended_since_its_start(tmp_path: Path) -> None:
+def test_a_run_counts_only_lines_appended_since_its_start(tmp_path: Path) -> None:
     append(tmp_path, a_signal(), a_followup(), a_missed(offset_ms=3000))
     counts = RunLineCounts(tmp_path)
     later = a_signal(at_ms=T0_MS + 10)
@@ -78,7 +78,7 @@ NO_OFFSET = b'{"signal_id": "a", "market_key": "b", "captured_at_ms": 2, "due_at
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b"null", b"{}", b'{"offset_ms": 1000}', b"\xff", NO_OFFSET])
-def test_what_is_no_record_counts_for_nothing(tmp_path: Path, line: bytes) -> None:
+def test_lines_that_are_no_records_are_not_counted(tmp_path: Path, line: bytes) -> None:
     counts = RunLineCounts(tmp_path)
     for kind in ("signals", "followups", "missed"):
         (tmp_path / f"{kind}_2026-11-22.jsonl").write_bytes(line + b"\n")

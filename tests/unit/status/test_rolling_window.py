@@ -33,7 +33,7 @@ def test_lateness_is_by_offset_in_the_bucket_of_the_due_time() -> None:
     assert window.lateness_since(signal.timestamp_ms + BUCKET_MS).count == 0
 
 
-def test_what_is_no_record_counts_for_nothing() -> None:
+def test_lines_that_are_no_records_are_not_counted() -> None:
     window = RollingWindow()
     for record in ({}, {"timestamp_ms": "now"}, {"due_at_ms": T0_MS, "offset_ms": "x"}, {"due_at_ms": None}):
         for kind in ("signals", "followups", "missed"):

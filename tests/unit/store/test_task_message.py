@@ -84,7 +84,7 @@ def without_sender(message: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("capture", ODD, ids=lambda capture: capture.member)
-def test_it_says_what_celery_says_field_by_field_and_type_by_type(
+def test_its_fields_and_types_equal_those_of_celery(
     app: Celery, server_client: redis.Redis, keys: Keys, capture: Capture, waits: bool
 ) -> None:
     apply_async(app, capture, waits=waits)
@@ -95,7 +95,9 @@ def test_it_says_what_celery_says_field_by_field_and_type_by_type(
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_kombu_takes_it_for_what_celery_sent(app: Celery, server_client: redis.Redis, keys: Keys, waits: bool) -> None:
+def test_kombu_reads_it_as_a_message_of_celery(
+    app: Celery, server_client: redis.Redis, keys: Keys, waits: bool
+) -> None:
     apply_async(app, CAPTURE, waits=waits)
     celery = _received(app, keys)
     server_client.lpush(
@@ -134,7 +136,7 @@ def test_each_delivery_has_a_tag_of_its_own_and_each_capture_one_id(keys: Keys) 
     assert len({fields["properties"]["delivery_tag"] for fields in sent}) == 1000
 
 
-def test_another_process_says_who_it_is_and_repeats_no_tag(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_process_has_its_own_origin_and_tags(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
     here = ours(CAPTURE, keys)
     monkeypatch.setattr(os, "getpid", lambda: 4711)  # as in a child that was forked after the first message
     there = ours(CAPTURE, keys)

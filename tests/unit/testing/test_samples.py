@@ -61,7 +61,7 @@ def test_by_default_half_of_the_edge_is_gone_when_the_follow_up_is_due(signal: S
 
 
 @pytest.mark.parametrize("reason", MissedReason)
-def test_a_missed_one_has_the_reason_asked_for(reason: MissedReason) -> None:
+def test_a_missed_sample_has_the_given_reason(reason: MissedReason) -> None:
     missed = make_missed(make_signal(side=Side.SELL), 5000, reason=reason)
     assert (missed.reason, missed.due_at_ms) == (reason, T0_MS + 5000)
     assert Missed.from_line(missed.line()) == missed
@@ -70,7 +70,7 @@ def test_a_missed_one_has_the_reason_asked_for(reason: MissedReason) -> None:
 @pytest.mark.parametrize(
     "market", [make_market(ask_px=None, ask_sz=None), make_market(ask_sz=None), make_market(oracle_px=None)]
 )
-def test_a_market_that_can_make_none_is_refused_with_what_it_lacks(market: Market) -> None:
+def test_a_market_that_makes_no_record_is_refused_with_a_reason(market: Market) -> None:
     with pytest.raises(ValueError, match="a buy signal needs ask_px, ask_sz and oracle_px"):
         make_signal(market=market)
     with pytest.raises(ValueError, match="gives a missed follow-up"):
@@ -78,7 +78,7 @@ def test_a_market_that_can_make_none_is_refused_with_what_it_lacks(market: Marke
 
 
 @pytest.mark.parametrize("name", ["fakeredis", "lupa"])
-def test_without_what_it_needs_one_line_says_what_to_install(name: str) -> None:
+def test_a_missing_package_is_one_line_with_the_command(name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; import hip3_tasks.testing"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     way_out = f"needs {name}, which is not installed: pip install 'hip3-tasks[testing]'"
@@ -90,7 +90,7 @@ def test_it_is_imported_without_pytest() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_the_fixture_is_there_for_who_asks_for_it_and_for_nobody_else(pytester: pytest.Pytester) -> None:
+def test_the_fixture_is_loaded_only_on_request(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(ASKS_FOR_A_TAPE)
     pytester.runpytest_inprocess().stdout.fnmatch_lines("*fixture 'fed_tape' not found*")
     pytester.makeconftest(ASKS_FOR_THE_PLUGIN)

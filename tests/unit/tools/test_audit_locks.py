@@ -24,7 +24,7 @@ def test_a_finding_fails_and_names_the_fixed_version() -> None:
     assert (code, text) == (1, "aiohttp 3.14.5: PYSEC-2026-1, fixed in 99")
 
 
-def test_what_is_known_to_be_safe_passes() -> None:
+def test_a_lock_without_vulnerabilities_passes() -> None:
     code, text = judge(said(SAFE, UNKNOWN), "No known vulnerabilities found")
     assert code == 0
     assert "1 of 2" in text

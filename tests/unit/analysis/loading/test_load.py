@@ -334,7 +334,7 @@ def test_a_directory_given_twice_is_read_once(tmp_path: Path, monkeypatch: pytes
 @given(
     st.lists(st.tuples(st.sampled_from(["xyz:A", "xyz:B", "io:A"]), st.integers(0, 3), st.sampled_from([1, 2, 1024])))
 )
-def test_signal_and_offset_tell_follow_ups_apart(tmp_path_factory: pytest.TempPathFactory, keys: list[Any]) -> None:
+def test_signal_and_offset_distinguish_follow_ups(tmp_path_factory: pytest.TempPathFactory, keys: list[Any]) -> None:
     data_dir = tmp_path_factory.mktemp("data")
     lines = [
         a_followup(a_signal(coin, at_ms=T0_MS + ms)).line().replace(b"1000,", b"%d," % offset_ms, 1)

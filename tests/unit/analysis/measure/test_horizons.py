@@ -122,7 +122,7 @@ def test_a_turned_edge_at_t0_counts_in_the_sums_and_not_in_the_published_metric(
     assert horizon.retention_mean == horizon.retention_median == pytest.approx(0.4)
 
 
-def test_the_cost_is_the_signal_s_own_unless_one_is_asked_for(tmp_path: Path) -> None:
+def test_the_cost_is_the_signals_own_unless_one_is_given(tmp_path: Path) -> None:
     directory = Directory(tmp_path)
     for index, cost_bps in enumerate([1.0, 2.0, 9.0]):
         signal = a_signal(at_ms=T0_MS + index, raw_edge_bps=20.0, net_edge_bps=20.0 - cost_bps)

@@ -298,7 +298,7 @@ def _joined(*parts: Planted) -> ThresholdSearch:
 
 
 @pytest.mark.slow
-def test_pure_noise_looks_good_in_sample_and_is_seldom_recommended() -> None:
+def test_pure_noise_pays_in_sample_and_is_seldom_recommended() -> None:
     """Nine of 60 searches of noise may make a claim: more than 9 at 5 % each has p < 0.001."""
     claimed, good_in_sample, chosen = 0, 0, 0
     for seed in range(60):

@@ -80,7 +80,7 @@ def test_a_file_after_json_is_written_and_the_new_option_is_named(
     assert captured.out.startswith("6,000 signals of 8 markets")
 
 
-def test_pipes_and_links_stay_what_they_are(history: Path, tmp_path: Path) -> None:
+def test_pipes_and_links_are_written_in_place(history: Path, tmp_path: Path) -> None:
     pipe, link, file = tmp_path / "pipe", tmp_path / "latest.csv", tmp_path / "r.csv"
     os.mkfifo(pipe)
     link.symlink_to(file.name)
