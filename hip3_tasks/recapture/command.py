@@ -16,8 +16,7 @@ from hip3_tasks.logs import configure_logs
 from hip3_tasks.recapture.recapture import MAX_QUEUED, open_days, recapture, recapture_open
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.keys import Keys, connect
-from hip3_tasks.store.pending import Pending
+from hip3_tasks.store.store import Store
 
 LONG_SIGNALS = 20_000
 QUEUE_POLL_S = 0.02
@@ -27,12 +26,12 @@ QUEUE_TIMEOUT_S = 10.0
 def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> int:
     """Queue the captures of each signal; 1 when one is unknown or its day closed, which does not stop the others."""
     chosen = located(chosen)
-    client, keys = connect(str(chosen.redis_url)), Keys(chosen.feed_name)
+    store = Store.from_settings(chosen)
     status = 0
     for signal_id in dict.fromkeys(signal_ids):
         try:
-            _wait_for_room(client, keys)
-            signal = recapture(signal_id, data_dir=chosen.data_dir, client=client, keys=keys)
+            _wait_for_room(store)
+            signal = recapture(signal_id, data_dir=chosen.data_dir, store=store)
         except (BadCapture, DayClosed, UnknownSignal) as error:
             print(f"hip3: {error}", file=sys.stderr)
             status = 1
@@ -46,7 +45,7 @@ def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> in
 def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> int:
     """Add open captures to the pending set, newest day first; the feed's sweeper publishes them."""
     chosen = located(chosen)
-    now_ms, client = wall_ms(), connect(str(chosen.redis_url))
+    now_ms, store = wall_ms(), Store.from_settings(chosen)
     configure_logs(chosen.log_level)
     since_ms = 0 if since_hours is None else now_ms - int(since_hours * HOUR_MS)
     journal = Journal(chosen.data_dir, window_ms=chosen.retention_s * 1000)
@@ -60,7 +59,7 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
                 list(days),
                 data_dir=chosen.data_dir,
                 journal=journal,
-                pending=Pending(client, Keys(chosen.feed_name), signal_ttl_s=chosen.retention_s),
+                pending=store.pending,
                 at_ms=now_ms,
                 since_ms=since_ms,
                 tick=lambda read: progress.advance(task, read),
@@ -73,10 +72,10 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
     return 0
 
 
-def _wait_for_room(client: "redis.Redis", keys: Keys) -> None:
+def _wait_for_room(store: Store) -> None:
     """Wait until few captures are queued. Raises Unavailable when their number does not go down."""
     shortest, since_s = sys.maxsize, time.monotonic()
-    while (queued := client.llen(keys.queue)) > MAX_QUEUED:
+    while (queued := store.queue_length()) > MAX_QUEUED:
         if queued < shortest:
             shortest, since_s = queued, time.monotonic()
         if time.monotonic() - since_s > QUEUE_TIMEOUT_S:

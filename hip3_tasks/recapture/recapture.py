@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import orjson
-import redis
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.records import Signal
@@ -16,9 +15,8 @@ from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.line_reader import CHUNK_BYTES, blocks, forwards, opened
 from hip3_tasks.files.signal_files import find_signal, reversed_signals, signals_path
-from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import FIRST_TRY_MS, Pending, PendingCapture
-from hip3_tasks.store.task_message import task_message
+from hip3_tasks.store.store import Store
 
 CHUNK_SIGNALS = 20_000
 """Each chunk of an old day costs one reading of that day's outcomes, and the memory for this many signals."""
@@ -35,15 +33,15 @@ class Recaptured(NamedTuple):
     """Open captures that the pending set had lost."""
 
 
-def recapture(signal_id: str, *, data_dir: Path, client: "redis.Redis", keys: Keys) -> Signal:
-    """Queue all captures of a signal, to run at once. Raises BadCapture, UnknownSignal or DayClosed."""
+def recapture(signal_id: str, *, data_dir: Path, store: Store) -> Signal:
+    """Queue all captures of a signal, to run at once. Raises BadCapture, DayClosed, RedisError or UnknownSignal."""
     any_capture = Capture.from_ids(signal_id, 1)
     if is_closed(data_dir, any_capture.day):
         raise DayClosed(f"{signal_id}: {any_capture.day} is compacted, and compacted days do not change")
     signal = find_signal(data_dir, any_capture)
     if signal is None:
         raise UnknownSignal(f"{signal_id}: {signals_path(data_dir, any_capture.day)} has no such signal")
-    client.lpush(keys.queue, *(task_message(capture, queue=keys.queue) for capture in signal.captures()))
+    store.publish(signal.captures())
     return signal
 
 

@@ -120,8 +120,7 @@ class Page:
         store = self._locator.store
         if store.queue_length() > MAX_QUEUED:
             raise Unavailable("too many captures are queued already; try again")
-        signal = recapture(signal_id, data_dir=self._settings.data_dir, client=store.client, keys=store.keys)
-        return list(signal.offsets_ms)
+        return list(recapture(signal_id, data_dir=self._settings.data_dir, store=store).offsets_ms)
 
 
 async def _body(request: Request) -> bytes:

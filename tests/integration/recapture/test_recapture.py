@@ -18,6 +18,7 @@ from hip3_tasks.recapture import recapture
 from hip3_tasks.recapture.recapture import MAX_QUEUED, Recaptured, open_days, recapture_open
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import FIRST_TRY_MS, Pending
+from hip3_tasks.store.store import Store
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
 DAY_MS = 86_400_000
@@ -57,15 +58,15 @@ def recapture_all(data_dir: Path, pending: Pending, *, at_ms: int = LATER_MS, si
 def test_a_signal_is_queued_for_each_of_its_own_offsets(tmp_path: Path, client: redis.Redis, keys: Keys) -> None:
     signal = a_signal(offsets_ms=(500, 7_000))
     write(tmp_path, a_signal("xyz:MU"), signal)
-    recapture.recapture(signal.signal_id, data_dir=tmp_path, client=client, keys=keys)
+    recapture.recapture(signal.signal_id, data_dir=tmp_path, store=Store(client, keys))
     assert queued(client, keys) == [[signal.signal_id, 500], [signal.signal_id, 7_000]]
 
 
 def test_an_unknown_signal_and_a_malformed_id_are_errors(tmp_path: Path, client: redis.Redis, keys: Keys) -> None:
     with pytest.raises(UnknownSignal, match=f"xyz:TSLA-{T0_MS}"):
-        recapture.recapture(f"xyz:TSLA-{T0_MS}", data_dir=tmp_path, client=client, keys=keys)
+        recapture.recapture(f"xyz:TSLA-{T0_MS}", data_dir=tmp_path, store=Store(client, keys))
     with pytest.raises(BadCapture):
-        recapture.recapture("TSLA", data_dir=tmp_path, client=client, keys=keys)
+        recapture.recapture("TSLA", data_dir=tmp_path, store=Store(client, keys))
     assert not client.exists(keys.queue)
 
 
