@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +16,16 @@ import redis
 
 from benchmarks.checkout import Checkout
 from benchmarks.processes import Tree, started
-from hip3_tasks.domain.records import Followup, Missed, Signal
-from hip3_tasks.files.line_reader import read_from
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.keys import Keys, connect
+from tools.data_files import DataFiles
 
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
-class LiveSystem:
+class LiveSystem(DataFiles):
     """A running `hip3 up` and its venue."""
 
     up: Tree
@@ -34,15 +33,6 @@ class LiveSystem:
     run: RunFile
     data_dir: Path
     client: redis.Redis
-
-    def signals(self) -> list[Signal]:
-        return [Signal.from_line(line) for line in self._lines("signals")]
-
-    def followups(self) -> list[Followup]:
-        return [Followup.from_line(line) for line in self._lines("followups")]
-
-    def missed(self) -> list[Missed]:
-        return [Missed.from_line(line) for line in self._lines("missed")]
 
     def bytes(self) -> dict[str, int]:
         """The bytes of the growing files: records and logs."""
@@ -55,10 +45,6 @@ class LiveSystem:
 
     def redis_mb(self) -> float:
         return float(self.client.info("memory")["used_memory"]) / 1e6
-
-    def _lines(self, kind: str) -> Iterator[bytes]:
-        for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")):
-            yield from read_from(path)[0]
 
 
 @asynccontextmanager

@@ -13,9 +13,9 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.keys import Keys
 from tests.faults.venue import Venue
 from tests.releases.release import PLANNED, Program, Release
-from tests.support.data_files import DataFiles
 from tests.support.process import ROOT, ProcessUnderTest
 from tests.support.waiting import eventually
+from tools.data_files import DataFiles
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 

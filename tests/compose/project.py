@@ -8,8 +8,8 @@ from functools import cache, partial
 from typing import Any
 
 from tests.support import waiting
-from tests.support.data_files import DataFiles
 from tests.support.process import ROOT, environment
+from tools.data_files import DataFiles
 
 TIMEOUT_S = 60.0
 POLL_S = 0.2

@@ -25,12 +25,12 @@ from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
 from tests.faults.row import Found
 from tests.faults.venue import Venue
-from tests.support.data_files import DataFiles
 from tests.support.process import CELERY, ProcessUnderTest
 from tests.support.proxy import Proxy
 from tests.support.redis_acl import acl_file
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
+from tools.data_files import DataFiles
 
 PATIENCE_S = 30.0
 SETTLE_S = 40.0

@@ -18,10 +18,10 @@ from hip3_tasks.store.store import Store
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
-from tests.support.data_files import DataFiles
 from tests.support.process import ProcessUnderTest, environment
 from tests.support.waiting import TIMEOUT_S
 from tests.support.waiting import eventually_async as eventually
+from tools.data_files import DataFiles
 from workers.capturer import Capturer
 
 LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)

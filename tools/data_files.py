@@ -1,4 +1,4 @@
-"""What a data directory holds, read back as records."""
+"""The records of a data directory, for tests and benchmarks."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hip3_tasks.files.line_reader import read_from
 
 
 class DataFiles:
-    """Whatever has a data directory."""
+    """Base class of a system with a data directory."""
 
     data_dir: Path
 
@@ -24,5 +24,5 @@ class DataFiles:
         return [Followed.from_line(line) for line in self.lines("watched")]
 
     def lines(self, kind: str) -> list[bytes]:
-        """The whole lines of all days."""
+        """The complete lines of all days."""
         return [line for path in sorted(self.data_dir.glob(f"{kind}_*.jsonl")) for line in read_from(path)[0]]
