@@ -19,9 +19,17 @@ CELERY = (sys.executable, "-m", "celery", "-A", "hip3_tasks")
 HIP3 = (sys.executable, "-m", "hip3_tasks.cli")
 
 
+INHERITED_FROM_MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "ARGS", "JOBS", "PYTHON")
+"""With these a `make run` of a test would use the ARGS and JOBS of the `make test` that runs the test."""
+
+
 def environment(**settings: str) -> dict[str, str]:
-    """The environment of this process without its `HIP3_*` settings, and with the given ones."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("HIP3_")}
+    """The environment of this process without its `HIP3_*` settings and those of make, and with the given ones."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("HIP3_") and name not in INHERITED_FROM_MAKE
+    }
     return kept | settings
 
 
