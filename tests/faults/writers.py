@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from hip3_tasks.files.journal import Journal
+from hip3_tasks.logs import configure_logs
 from tests.faults.lines import keys_of, recover
 from tests.faults.row import Found, Setting
 from tests.support.process import ProcessUnderTest
@@ -79,4 +80,5 @@ def _writer(data_dir: Path, *, seed: int) -> int:
 
 
 if __name__ == "__main__":
+    configure_logs("WARNING")  # to stderr: stdout holds the number of kills alone
     main(Path(sys.argv[1]), float(sys.argv[2]))
