@@ -64,8 +64,8 @@ def _coverage(signals: list[Row], followups: list[Row], missed: list[Row], offse
     unexpected = sum(max(0, over) for over in captures_by_market.values())
     return {
         "signals": len(signals),
-        "due": expected,
-        "due_is_assumed": any(row["expected"] is None for row in signals),
+        "expected": expected,
+        "expected_is_assumed": any(row["expected"] is None for row in signals),
         "captured": len(followups),
         "missed": dict(Counter(row["reason"] for row in missed)),
         "unowed": unexpected,
@@ -109,7 +109,7 @@ def _group(
     return {
         "name": name,
         "signals": len(signals),
-        "due": sum(_expected(row, offsets_ms) for row in signals),
+        "expected": sum(_expected(row, offsets_ms) for row in signals),
         "captured": len(followups),
         "cost_bps": cost_bps if cost_bps is not None else fmean(costs) if costs else None,
         "one_sided": one_sided(followups) if followups else None,

@@ -46,7 +46,7 @@ def a_report_of_nothing() -> Report:
     """A report without follow-ups."""
     report = a_report()
     total = report.total.model_copy(update={"horizons": [], "captured": 0, "cost_bps": None})
-    coverage = report.coverage.model_copy(update={"captured": 0, "due": 0, "missed": {}})
+    coverage = report.coverage.model_copy(update={"captured": 0, "expected": 0, "missed": {}})
     empty = {"total": total, "groups": [], "lateness": [], "search": None, "coverage": coverage}
     return report.model_copy(update=empty)
 

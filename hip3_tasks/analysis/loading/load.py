@@ -85,7 +85,7 @@ def load(
         raw_edge_bps        the edge at T0, positive in the taker's favour
         cost_bps            raw − net edge: taker fee + slippage
         threshold_bps       the edge that a signal had to reach; null if a foreign file lacks it
-        due                 the number of expected follow-ups; null if a foreign file lacks it
+        expected            the number of expected follow-ups; null if a foreign file lacks it
 
     followups, one row for each signal and offset
         market_key, side, signal_timestamp_ms

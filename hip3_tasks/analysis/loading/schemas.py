@@ -94,7 +94,7 @@ SIGNALS = RecordSchema(
         pl.col("raw_edge_bps"),
         (pl.col("raw_edge_bps") - pl.col("net_edge_bps")).round(9).alias("cost_bps"),
         pl.col("threshold_bps"),
-        pl.col("offsets_ms").list.len().cast(pl.UInt32).alias("due"),
+        pl.col("offsets_ms").list.len().cast(pl.UInt32).alias("expected"),
     ),
 )
 FOLLOWUPS = RecordSchema(

@@ -113,7 +113,7 @@ class ReportBuilder:
             captured, bought = (sum(total[name] for total in by_offset.values()) for name in ("n", "bought"))
             groups[key] = Group(
                 name="all" if key is ALL else str(key),
-                **counts.get(key, {"signals": 0, "due": 0, "cost_bps": self.cost_bps}),
+                **counts.get(key, {"signals": 0, "expected": 0, "cost_bps": self.cost_bps}),
                 captured=round(captured),
                 one_sided=max(bought, captured - bought) / captured if captured else None,
                 half_life=half_life(by_offset),
@@ -139,41 +139,41 @@ class ReportBuilder:
         signals = self.data.signals
         rows = signals.with_columns(self.plan.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
         cost_bps = pl.col("cost_bps").mean() if self.cost_bps is None else pl.lit(self.cost_bps)
-        counts = {"signals": pl.len(), "due": self._due, "cost_bps": cost_bps}
+        counts = {"signals": pl.len(), "expected": self._expected, "cost_bps": cost_bps}
         total = rows.select(**counts).collect(engine="streaming")
         groups = rows.group_by("group").agg(**counts).collect(engine="streaming")
         keys = [ALL, *groups["group"]]
         return dict(zip(keys, [*total.to_dicts(), *groups.drop("group").to_dicts()], strict=True))
 
     @property
-    def _due(self) -> pl.Expr:
+    def _expected(self) -> pl.Expr:
         """The number of expected follow-ups of signals: one for each offset if a foreign signal does not say."""
-        return pl.col("due").fill_null(len(self.aggregates.offsets_ms)).cast(pl.Int64).sum()
+        return pl.col("expected").fill_null(len(self.aggregates.offsets_ms)).cast(pl.Int64).sum()
 
     def _coverage(self) -> Coverage:
         signals, missed, watched = self.data.signals, self.data.missed, self.data.notes.watched
-        due = signals.lazy().group_by("market_key").agg(n=self._due).collect(engine="streaming")
-        open_ = self._open(due)
+        expected = signals.lazy().group_by("market_key").agg(n=self._expected).collect(engine="streaming")
+        open_ = self._open(expected)
         unowed = -int(open_.filter(open_ < 0).sum())
         reasons = missed.group_by("reason").len("n").sort("n", "reason", descending=[True, False])
         return Coverage(
             signals=signals.height,
-            due=int(due["n"].sum()),
-            due_is_assumed=signals["due"].null_count() > 0,
+            expected=int(expected["n"].sum()),
+            expected_is_assumed=signals["expected"].null_count() > 0,
             captured=round(self.aggregates.sums["n"].sum()),
             missed=dict(reasons.iter_rows()),
             unowed=unowed,
             open=None if unowed else int(open_.sum()),
-            markets_with_signals=due.height,
+            markets_with_signals=expected.height,
             markets_watched=None if watched is None else len(watched),
         )
 
-    def _open(self, due: pl.DataFrame) -> pl.Series:
+    def _open(self, expected: pl.DataFrame) -> pl.Series:
         """Follow-ups of each market that are neither captured nor missed; negative if their signals are missing."""
         market_key, n = pl.col("market_key").cast(pl.String), pl.col("n").cast(pl.Int64)
         captured = self.aggregates.sums.select(market_key, -n)
         missed = self.data.missed.select(market_key, n=pl.lit(-1, pl.Int64))
-        return pl.concat([due.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
+        return pl.concat([expected.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
 
     def _lateness(self) -> list[LatenessQuantiles]:
         return [self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms]

@@ -65,7 +65,7 @@ def as_thresholds(report: Report) -> str:
 
 
 def _line(group: Group, horizon: Horizon | None) -> dict[str, object]:
-    counts = {"signals": group.signals, "due": group.due, "captured": group.captured, "cost_bps": group.cost_bps}
+    counts = group.model_dump(include={"signals", "expected", "captured", "cost_bps"})
     return {"group": group.name, **counts, **dict(_columns(horizon) if horizon else ())}
 
 

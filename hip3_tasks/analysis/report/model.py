@@ -24,11 +24,11 @@ class Headline(StrEnum):
 
 
 class Coverage(BaseModel):
-    """Counts of follow-ups. `due` counts those expected: captured + missed + open, if no signal is missing."""
+    """Counts of follow-ups. `expected` is captured + missed + open, if no signal is missing."""
 
     signals: int
-    due: int
-    due_is_assumed: bool
+    expected: int
+    expected_is_assumed: bool
     """Some signals, of another program, do not say which follow-ups to expect: one is assumed for each offset."""
     captured: int
     missed: dict[str, int]
@@ -43,7 +43,7 @@ class Coverage(BaseModel):
     @property
     def captured_share(self) -> float | None:
         """The captured share of the expected follow-ups; None if signals are missing."""
-        return self.captured / self.due if self.due and not self.unowed else None
+        return self.captured / self.expected if self.expected and not self.unowed else None
 
 
 class LatenessQuantiles(BaseModel):
@@ -60,7 +60,7 @@ class Group(BaseModel):
 
     name: str
     signals: int
-    due: int
+    expected: int
     captured: int
     cost_bps: float | None
     """Taker fee + slippage, the mean over its signals; or the cost asked for."""

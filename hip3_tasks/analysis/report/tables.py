@@ -122,7 +122,7 @@ PAGE_GROUPS = [
     *(SIGNALS, *_measures(Topic.RESULT, Topic.MARKOUT, within=("longest",)), COST, HALF_LIFE),
     Column(("group", "one_sided"), Shown("one-sided", share)),
     *_measures(Topic.EDGE, Topic.PUBLISHED, Topic.OUTCOME, Topic.CONVERGENCE, within=("longest",)),
-    Column(("group", "due"), Shown("expected", count)),
+    Column(("group", "expected"), Shown("expected", count)),
     Column(("group", "captured"), Shown("captured", count)),
 ]
 CHOICES = [

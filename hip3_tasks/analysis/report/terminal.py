@@ -43,7 +43,7 @@ def _head(report: Report) -> list[Text]:
     coverage, span = report.coverage, number_format.duration(report.last_ms - report.first_ms)
     watched = "" if coverage.markets_watched is None else f" of {coverage.markets_watched:,} watched"
     reasons = ", ".join(f"{reason} {number:,}" for reason, number in coverage.missed.items())
-    assumed = ", one for each offset assumed" if coverage.due_is_assumed else ""
+    assumed = ", one for each offset assumed" if coverage.expected_is_assumed else ""
     captured = number_format.share(coverage.captured_share)
     return [
         Text(
@@ -52,7 +52,7 @@ def _head(report: Report) -> list[Text]:
             "bold",
         ),
         Text(
-            f"captured {captured} of {coverage.due:,} due{assumed}; missed {sum(coverage.missed.values()):,}"
+            f"captured {captured} of {coverage.expected:,} expected{assumed}; missed {sum(coverage.missed.values()):,}"
             + (f" ({reasons})" if reasons else "")
             + f"; open {number_format.count(coverage.open)}"
         ),

@@ -68,7 +68,7 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
             "raw_edge_bps": signal.raw_edge_bps,
             "cost_bps": 10.0,
             "threshold_bps": 15.0,
-            "due": 3,
+            "expected": 3,
         }
         for signal in (a_signal(), sell)
     ]
@@ -115,7 +115,7 @@ def test_optional_fields_may_be_missing(tmp_path: Path) -> None:
     )
     write(tmp_path, "followups", changed(a_followup(), **later), changed(a_followup(offset_ms=3000), strange="x"))
     data = load(tmp_path)
-    assert data.signals.select("threshold_bps", "due").rows() == [(None, None), (15.0, 3)]
+    assert data.signals.select("threshold_bps", "expected").rows() == [(None, None), (15.0, 3)]
     assert data.followups["markout_bps"].null_count() == 1
     assert data.notes.broken == 0
 
@@ -219,7 +219,7 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
         "raw_edge_bps",
         "cost_bps",
         "threshold_bps",
-        "due",
+        "expected",
     ]
 
 

@@ -201,8 +201,8 @@ def test_groups_hold_their_signals_and_the_total_all(tmp_path: Path) -> None:
     report = build_report(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
     groups = named(report)
     assert list(groups) == ["buy", "sell"]
-    assert [(group.signals, group.due, group.captured) for group in groups.values()] == [(3, 9, 3), (1, 1, 1)]
-    assert (report.total.signals, report.total.due, report.total.captured) == (4, 10, 4)
+    assert [(group.signals, group.expected, group.captured) for group in groups.values()] == [(3, 9, 3), (1, 1, 1)]
+    assert (report.total.signals, report.total.expected, report.total.captured) == (4, 10, 4)
     assert (report.total.one_sided, groups["buy"].one_sided) == (0.75, 1.0)
 
 
@@ -211,7 +211,7 @@ def test_a_group_without_follow_ups_is_listed_and_its_measures_are_missing(tmp_p
     Directory(tmp_path).add(a_signal(), a_followup(), sell, a_missed(sell))
     report = build_report(load(tmp_path), by=By.SIDE, cost_bps=None, at_ms=0)
     group = named(report)["sell"]
-    assert (group.signals, group.due, group.captured, group.horizons) == (1, 3, 0, [])
+    assert (group.signals, group.expected, group.captured, group.horizons) == (1, 3, 0, [])
     assert (group.one_sided, group.half_life, report.at_longest(group)) == (None, None, None)
     assert as_csv(report).splitlines()[-1].rstrip(",") == f"sell,1,3,0,{group.cost_bps}"
 
@@ -227,14 +227,14 @@ def test_follow_ups_without_their_signals_make_the_open_count_unknown(tmp_path: 
 def test_expected_follow_ups_are_captured_missed_or_open(tmp_path: Path) -> None:
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
     coverage = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
-    assert (coverage.due, coverage.captured, coverage.missed, coverage.open) == (3, 1, {"feed_gap": 1}, 1)
-    assert not coverage.due_is_assumed
+    assert (coverage.expected, coverage.captured, coverage.missed, coverage.open) == (3, 1, {"feed_gap": 1}, 1)
+    assert not coverage.expected_is_assumed
 
 
 def test_expected_follow_ups_of_foreign_signals_are_assumed(tmp_path: Path) -> None:
     Directory(tmp_path, foreign=True).add(a_signal(), a_followup(), a_followup(offset_ms=5000))
     coverage = build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0).coverage
-    assert (coverage.due, coverage.due_is_assumed, coverage.open) == (2, True, 0)
+    assert (coverage.expected, coverage.expected_is_assumed, coverage.open) == (2, True, 0)
 
 
 def test_a_lateness_quantile_is_the_least_that_its_share_does_not_exceed(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def rows(coin: str, planted: Planted) -> pl.DataFrame:
                 [planted.threshold_bps] * number if np.ndim(planted.threshold_bps) == 0 else planted.threshold_bps,
                 dtype=pl.Float64,
             ),
-            "due": 1,
+            "expected": 1,
         }
     )
 

@@ -108,7 +108,7 @@ def test_every_grouping_adds_up_to_all_signals(history: Path, tmp_path: Path, by
     assert sum(group.signals for group in report.groups) == report.coverage.signals
     assert sum(group.captured for group in report.groups) == report.coverage.captured
     coverage = report.coverage
-    assert coverage.open == coverage.due - coverage.captured - sum(coverage.missed.values()) >= 0
+    assert coverage.open == coverage.expected - coverage.captured - sum(coverage.missed.values()) >= 0
 
 
 def test_a_given_cost_replaces_the_recorded_ones(history: Path, tmp_path: Path) -> None:

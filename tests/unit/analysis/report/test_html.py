@@ -108,7 +108,7 @@ def test_numbers_derived_for_the_page_are_right() -> None:
     paid = [choice for choice in choices if pays(choice["in_sample"])]
     held = [choice for choice in paid if pays(choice["out_of_sample"])]
     assert derived == {
-        "captured_share": report.coverage.captured / report.coverage.due,
+        "captured_share": report.coverage.captured / report.coverage.expected,
         "missed": 15,
         "tuned": len(paid),
         "held": len(held),
