@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from feed.wire import Bbo, Ctx, Level
+from feed.wire import Bbo, Ctx
 from hip3_tasks.domain.market import Market
 
 
@@ -57,10 +57,10 @@ class MarketState:
             return None
         bid, ask = self._bbo.bid, self._bbo.ask
         market = Market(
-            bid_px=_px(bid),
-            bid_sz=_sz(bid),
-            ask_px=_px(ask),
-            ask_sz=_sz(ask),
+            bid_px=bid.px if bid else None,
+            bid_sz=bid.sz if bid else None,
+            ask_px=ask.px if ask else None,
+            ask_sz=ask.sz if ask else None,
             oracle_px=self._oracle_px,
             mark_px=self._ctx.mark_px,
             bbo_time_ms=self._bbo.time_ms,
@@ -68,14 +68,5 @@ class MarketState:
             oracle_at_ms=self._oracle_at_ms,
             oracle_updates=self._oracle_updates,
         )
-        changed = self._market is None or market != self._market
-        self._market = market
-        return market if changed else None
-
-
-def _px(level: Level | None) -> float | None:
-    return None if level is None else level.px
-
-
-def _sz(level: Level | None) -> float | None:
-    return None if level is None else level.sz
+        before, self._market = self._market, market
+        return market if market != before else None

@@ -7,12 +7,13 @@ raises BadSetting with a line per problem.
 import hashlib
 import os
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
@@ -48,8 +49,62 @@ def _split_commas(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _checked(check: Callable[[Any], object]) -> AfterValidator:
+    """A check of a value that says itself, in a ValueError, what it expected."""
+
+    def keep(value: Any) -> Any:
+        check(value)
+        return value
+
+    return AfterValidator(keep)
+
+
+def _expected(text: str, is_valid: Callable[[Any], object]) -> AfterValidator:
+    """A check of a value; `text` says what was expected."""
+
+    def check(value: Any) -> None:
+        if not is_valid(value):
+            raise ValueError(f"expected {text}")
+
+    return _checked(check)
+
+
+def _check_coins(coins: tuple[str, ...]) -> None:
+    for coin in coins:
+        if not COIN.fullmatch(coin):
+            raise ValueError(f"expected DEX:COIN, as in xyz:TSLA{_was(coin)}")
+
+
+def _is_open_url(url: str) -> bool:
+    """Whether this is a URL without a login: the venue's address stands in logs, on pages and in file names."""
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _is_autoscale(text: str) -> bool:
+    match = re.fullmatch(r"([1-9]\d{0,2}),([1-9]\d{0,2})", text)
+    return match is not None and int(match[1]) >= int(match[2])
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+Coins = Annotated[Names, _checked(_check_coins)]
+Url = Annotated[str, _expected("http://HOST:PORT or https://HOST", _is_open_url)]
+Venue = Annotated[
+    str,
+    _expected(f"{', '.join(VENUES)} or a base URL", lambda venue: venue in VENUES or _is_open_url(venue)),
+    AfterValidator(lambda venue: venue.rstrip("/")),
+]
+FeedName = Annotated[
+    str,
+    _expected("up to 64 letters, digits, '_', '.', '-'", re.compile(r"[A-Za-z0-9_.-]{0,64}").fullmatch),
+]
 OffsetMs = Annotated[int, Field(gt=0, le=MAX_OFFSET_MS)]
+OffsetsMs = Annotated[
+    tuple[OffsetMs, ...],
+    BeforeValidator(_split_commas),
+    _expected("at least one offset, and none twice", lambda offsets: len(set(offsets)) == len(offsets) > 0),
+    AfterValidator(lambda offsets: tuple(sorted(offsets))),
+]
 
 
 class Settings(BaseModel):
@@ -61,23 +116,23 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
-    venue: str = Field("sim", description="`sim`, `mainnet`, `testnet`, or a base URL that has /info and /ws")
-    venue_url: str | None = Field(None, description="base URL that replaces the venue's own; default: by venue")
-    sim_url: str = Field(VENUES["sim"], description="base URL of a simulated venue that `hip3 up` does not run")
+    venue: Venue = Field("sim", description="`sim`, `mainnet`, `testnet`, or a base URL that has /info and /ws")
+    venue_url: Url | None = Field(None, description="base URL that replaces the venue's own; default: by venue")
+    sim_url: Url = Field(VENUES["sim"], description="base URL of a simulated venue that `hip3 up` does not run")
     data_dir: Path = Field(
         Path(), validate_default=True, description="data directory, one feed per directory; default: data/VENUE/signals"
     )
-    name: str = Field(
+    name: FeedName = Field(
         "", description="name of the feed in Redis keys and queue; default: venue and a hash of the data directory"
     )
-    redis_url: str | None = Field(
+    redis_url: Annotated[str, _checked(check_redis_url)] | None = Field(
         None,
         repr=False,
         description="Redis 7.0 or later: `redis://`, or `rediss://` for TLS; default: the server of `hip3 up`",
     )
 
     dexes: Names = Field((), description="only the markets of these dexes, such as xyz,para; default: all")
-    coins: Names = Field((), description="only these markets, such as xyz:TSLA,xyz:NVDA; default: all")
+    coins: Coins = Field((), description="only these markets, such as xyz:TSLA,xyz:NVDA; default: all")
     universe_refresh_s: float = Field(180, gt=0, description="interval at which the list of markets is read again")
     subscriptions_per_socket: int = Field(
         500, ge=2, le=1000, description="maximum per websocket; a market takes two, more markets use more websockets"
@@ -85,12 +140,12 @@ class Settings(BaseModel):
 
     min_edge_bps: float = Field(5.0, ge=0, description="a signal's threshold is taker fee + slippage + this")
     slippage_bps: float = Field(1.0, ge=0, description="assumed slippage, part of threshold and cost")
-    thresholds: Path | None = Field(
+    thresholds: Annotated[Path, _checked(read_thresholds)] | None = Field(
         None, description='JSON file of thresholds in bps that replace the sum: `{"xyz:TSLA": 12.5}`; default: none'
     )
     cooldown_ms: int = Field(500, ge=0, description="minimum time between two signals of a market and side")
     ctx_max_age_ms: int = Field(8000, gt=0, description="maximum age of a market's last oracle message for a signal")
-    offsets_ms: Annotated[tuple[OffsetMs, ...], BeforeValidator(_split_commas)] = Field(
+    offsets_ms: OffsetsMs = Field(
         (1000, 3000, 5000), description="follow-ups of a new signal: how long after it each is due"
     )
 
@@ -104,73 +159,17 @@ class Settings(BaseModel):
     )
     min_free_mb: int = Field(512, ge=0, description="below this much free disk space, health is red")
 
-    autoscale: str = Field("8,2", description="maximum and minimum of a worker's pool processes; 65 MB each")
+    autoscale: Annotated[str, _expected("MAX,MIN processes, as in 8,2", _is_autoscale)] = Field(
+        "8,2", description="maximum and minimum of a worker's pool processes; 65 MB each"
+    )
     flower_port: int = Field(0, ge=0, le=65535, description="port of Flower under `hip3 up`; default: any free port")
-    flower_url: str | None = Field(None, description="address of Flower in the page's links; default: by `hip3 up`")
+    flower_url: Url | None = Field(None, description="address of Flower in the page's links; default: by `hip3 up`")
     page_host: str = Field("127.0.0.1", description="address the page listens on; any but loopback needs a password")
     page_port: int = Field(0, ge=0, le=65535, description="port of the page; default: 8700, else any free port")
     page_password: str | None = Field(None, repr=False, description="password of the page; default: none")
     page_hosts: Names = Field((), description="host names of the page, besides addresses and localhost; default: none")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
     health_dir: Path | None = Field(None, description="directory of the health files; default: none")
-
-    @field_validator("venue")
-    @classmethod
-    def _check_venue(cls, venue: str) -> str:
-        if venue not in VENUES and not _is_open_url(venue):
-            raise ValueError(f"expected {', '.join(VENUES)} or a base URL")
-        return venue.rstrip("/")
-
-    @field_validator("venue_url", "sim_url", "flower_url")
-    @classmethod
-    def _check_url(cls, url: str | None) -> str | None:
-        if url is not None and not _is_open_url(url):
-            raise ValueError("expected http://HOST:PORT or https://HOST")
-        return url
-
-    @field_validator("redis_url")
-    @classmethod
-    def _check_redis_url(cls, url: str | None) -> str | None:
-        if url is not None:
-            check_redis_url(url)
-        return url
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if name and not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
-            raise ValueError("expected up to 64 letters, digits, '_', '.', '-'")
-        return name
-
-    @field_validator("coins")
-    @classmethod
-    def _check_coins(cls, coins: tuple[str, ...]) -> tuple[str, ...]:
-        for coin in coins:
-            if not COIN.fullmatch(coin):
-                raise ValueError(f"expected DEX:COIN, as in xyz:TSLA{_was(coin)}")
-        return coins
-
-    @field_validator("thresholds")
-    @classmethod
-    def _check_thresholds(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            read_thresholds(path)  # so that a bad file stops the process at its start
-        return path
-
-    @field_validator("autoscale")
-    @classmethod
-    def _check_autoscale(cls, autoscale: str) -> str:
-        match = re.fullmatch(r"([1-9]\d{0,2}),([1-9]\d{0,2})", autoscale)
-        if match is None or int(match[1]) < int(match[2]):
-            raise ValueError("expected MAX,MIN processes, as in 8,2")
-        return autoscale
-
-    @field_validator("offsets_ms")
-    @classmethod
-    def _check_offsets(cls, offsets: tuple[int, ...]) -> tuple[int, ...]:
-        if not offsets or len(set(offsets)) != len(offsets):
-            raise ValueError("expected at least one offset, and none twice")
-        return tuple(sorted(offsets))
 
     @model_validator(mode="before")
     @classmethod
@@ -248,12 +247,6 @@ def _problem(error: ErrorDetails) -> str:
 def _was(value: Any) -> str:
     """The end of an error text; empty where the value holds an @, and so perhaps a password."""
     return "" if "@" in str(value) else f", was {str(value)!r}"
-
-
-def _is_open_url(url: str) -> bool:
-    """Whether this is a URL without a login: the venue's address stands in logs, on pages and in file names."""
-    parts = urlsplit(url)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 def _label(venue: str) -> str:

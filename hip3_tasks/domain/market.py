@@ -98,19 +98,9 @@ def decode_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
 
 def _market(state: Any) -> Market:
     *prices, bbo_time_ms, bbo_at_ms, oracle_at_ms, oracle_updates = state
-    bid_px, bid_sz, ask_px, ask_sz, oracle_px, mark_px = map(_positive, prices)
-    return Market(
-        bid_px=bid_px,
-        bid_sz=bid_sz,
-        ask_px=ask_px,
-        ask_sz=ask_sz,
-        oracle_px=oracle_px,
-        mark_px=mark_px,
-        bbo_time_ms=_integer(bbo_time_ms),
-        bbo_at_ms=_integer(bbo_at_ms),
-        oracle_at_ms=_integer(oracle_at_ms),
-        oracle_updates=_integer(oracle_updates),
-    )
+    instants = bbo_time_ms, bbo_at_ms, oracle_at_ms
+    values: tuple[Any, ...] = (*map(_positive, prices), *map(_integer, (*instants, oracle_updates)))
+    return Market(**dict(zip(Market.__slots__, values, strict=True)))
 
 
 def _positive(number: Any) -> float | None:

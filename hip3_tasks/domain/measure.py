@@ -1,5 +1,7 @@
 """Measure one follow-up: from a signal and two tape entries of its market to a record."""
 
+from typing import Any
+
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.edge import change_bps, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.market import Entry, Gap, Market
@@ -25,12 +27,7 @@ def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | 
         return _missed(signal, capture, MissedReason.NO_ORACLE, at_ms=at_ms)
     raw_edge_bps = edge_bps(signal.side, touch_px=best_px, oracle_px=market.oracle_px)
     return Followup(
-        signal_id=signal.signal_id,
-        market_key=signal.market_key,
-        side=signal.side,
-        signal_timestamp_ms=signal.timestamp_ms,
-        offset_ms=capture.offset_ms,
-        captured_at_ms=at_ms,
+        **_ids(signal, capture, at_ms=at_ms),
         t0_oracle_px=signal.oracle_px,
         t0_best_px=signal.best_px,
         t0_raw_edge_bps=signal.raw_edge_bps,
@@ -41,7 +38,6 @@ def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | 
         edge_change_bps=change_bps(t0_edge_bps=signal.raw_edge_bps, edge_bps=raw_edge_bps),
         oracle_moved_bps=moved_bps(from_px=signal.oracle_px, to_px=market.oracle_px),
         market_moved_bps=moved_bps(from_px=signal.best_px, to_px=best_px),
-        due_at_ms=capture.due_at_ms,
         state_at_ms=due.at_ms,
         bid_px=market.bid_px,
         bid_sz=market.bid_sz,
@@ -62,14 +58,17 @@ def _oracle_updates(t0: Entry | None, market: Market) -> int | None:
 
 
 def _missed(signal: Signal, capture: Capture, reason: MissedReason, *, detail: str | None = None, at_ms: int) -> Missed:
-    return Missed(
-        signal_id=signal.signal_id,
-        market_key=signal.market_key,
-        side=signal.side,
-        signal_timestamp_ms=signal.timestamp_ms,
-        offset_ms=capture.offset_ms,
-        captured_at_ms=at_ms,
-        due_at_ms=capture.due_at_ms,
-        reason=reason,
-        detail=detail,
-    )
+    return Missed(**_ids(signal, capture, at_ms=at_ms), reason=reason, detail=detail)
+
+
+def _ids(signal: Signal, capture: Capture, *, at_ms: int) -> dict[str, Any]:
+    """The fields that say which capture a record belongs to, and when it was made."""
+    return {
+        "signal_id": signal.signal_id,
+        "market_key": signal.market_key,
+        "side": signal.side,
+        "signal_timestamp_ms": signal.timestamp_ms,
+        "offset_ms": capture.offset_ms,
+        "captured_at_ms": at_ms,
+        "due_at_ms": capture.due_at_ms,
+    }

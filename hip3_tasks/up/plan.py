@@ -60,7 +60,8 @@ def make_plan(chosen: Settings, options: UpOptions) -> Plan:
     port = embedded_redis.free_port()
     redis_url = chosen.redis_url or f"redis://127.0.0.1:{embedded_redis.free_port()}/0"
     venue_url = f"http://127.0.0.1:{port}" if runs_venue(chosen) else chosen.base_url
-    environment = _environment(chosen, redis_url, venue_url)
+    variables = settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url)
+    environment = services.environment(variables)
     simulator = ("simulator", "--host", "127.0.0.1", "--port", str(port), "--parent-pid", str(os.getpid()))
     drain_s = max(chosen.offsets_ms) / 1000 + DRAIN_MARGIN_S
     return Plan(
@@ -105,12 +106,12 @@ def _service(name: str, environment: Mapping[str, str], *arguments: str, **more:
 
 def _flower(chosen: Settings, environment: Mapping[str, str], preferred: int = 0) -> ProcessSpec:
     port = chosen.flower_port or embedded_redis.free_port(preferred)
+    # The default of --max_tasks is 100,000, at 4.4 kB each.
+    options = (f"--address={LOOPBACK}", f"--port={port}", "--logging=warning", f"--max_tasks={MAX_FLOWER_TASKS}")
     return _service(
         "flower",
         environment,
-        "hip3_tasks.up.celery_command",
-        "flower",
-        *_flower_options(port),
+        *("hip3_tasks.up.celery_command", "flower", *options),
         is_required=False,
         url=f"http://{LOOPBACK}:{port}",
         renew=lambda: _flower(chosen, environment, port),
@@ -122,8 +123,7 @@ def _page(chosen: Settings, environment: Mapping[str, str], preferred: int = PAG
     return _service(
         "page",
         {**environment, "HIP3_PAGE_PORT": str(port)},
-        "hip3_tasks.cli",
-        "page",
+        *("hip3_tasks.cli", "page"),
         is_required=False,
         url=f"http://{_browser_host(chosen.page_host)}:{port}",
         renew=lambda: _page(chosen, environment, port),
@@ -131,14 +131,9 @@ def _page(chosen: Settings, environment: Mapping[str, str], preferred: int = PAG
 
 
 def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> ProcessSpec:
-    directory = data_dir / "redis"
     port = int(redis_url.rpartition(":")[2].partition("/")[0])
-    return ProcessSpec(
-        name="redis",
-        command=embedded_redis.command(embedded_redis.find_server(), port=port, directory=directory),
-        environment=environment,
-        stop_last=True,
-    )
+    command = embedded_redis.command(embedded_redis.find_server(), port=port, directory=data_dir / "redis")
+    return ProcessSpec(name="redis", command=command, environment=environment, stop_last=True)
 
 
 def _worker_options(chosen: Settings) -> list[str]:
@@ -154,18 +149,9 @@ def _worker_options(chosen: Settings) -> list[str]:
     ]
 
 
-def _flower_options(port: int) -> list[str]:
-    # The default is 100,000 tasks, 4.4 kB each.
-    return [f"--address={LOOPBACK}", f"--port={port}", "--logging=warning", f"--max_tasks={MAX_FLOWER_TASKS}"]
-
-
 def _browser_host(host: str) -> str:
     """A host for a URL that reaches a server on this address."""
     with suppress(ValueError):
         if ip_address(host).is_unspecified:
             return "[::1]" if ":" in host else "127.0.0.1"
     return f"[{host}]" if ":" in host else host
-
-
-def _environment(chosen: Settings, redis_url: str, venue_url: str) -> dict[str, str]:
-    return services.environment(settings.environment(chosen, HIP3_REDIS_URL=redis_url, HIP3_VENUE_URL=venue_url))
