@@ -8,7 +8,6 @@ from feed.connection import CHANNELS, Connection, Listener
 from feed.market_state import MarketState
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.tape_buffer import TapeBuffer
-from feed.universe import Listing
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.settings import Settings
@@ -45,8 +44,8 @@ class FollowedMarkets:
         """The markets whose state is known."""
         return [state for state in self.states.values() if state.market is not None]
 
-    def follow(self, live: dict[str, Listing]) -> None:
-        """Follow these markets and no others, except those that the venue rejected within the hour."""
+    def follow(self, live: dict[str, float]) -> None:
+        """Follow these markets and no others, at these fees, except those that the venue rejected within the hour."""
         now_ms = self._clock.now_ms()
         for coin, rejected_at_ms in list(self._rejected_at_ms.items()):
             if now_ms - rejected_at_ms > REJECTED_FOR_MS:
@@ -56,13 +55,13 @@ class FollowedMarkets:
         for coin in self.states.keys() - live.keys():
             self._drop(coin, "no longer followed")
         for coin, state in self.states.items():
-            state.taker_fee_bps = live[coin].taker_fee_bps
-        new = [listing for coin, listing in live.items() if coin not in self.states]
+            state.taker_fee_bps = live[coin]
+        new = [coin for coin in live if coin not in self.states]
         room = MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states)
         if len(new) > room:
             log.error("too_many_markets", live=len(live), left_out=len(new) - room, limit="1,000 subscriptions per IP")
-        for listing in new[:room]:
-            self._add(listing, now_ms)
+        for coin in new[:room]:
+            self._add(coin, live[coin], now_ms)
         for coin in self._tape_ends.keys() - self.states.keys():
             self._tape.forget(coin)
         if new:
@@ -92,16 +91,15 @@ class FollowedMarkets:
         last_ms = [c.last_data_at_ms for c in self.connections if c.coins and c.last_data_at_ms is not None]
         return self.silence_end_ms(min(last_ms)) if last_ms else None
 
-    def _add(self, listing: Listing, now_ms: int) -> None:
-        state = MarketState(listing.coin, listing.taker_fee_bps)
-        self._tape.append(listing.coin, now_ms, Gap("no data yet"))
-        end = self._tape_ends.pop(listing.coin, None)
+    def _add(self, coin: str, taker_fee_bps: float, now_ms: int) -> None:
+        state = MarketState(coin, taker_fee_bps)
+        self._tape.append(coin, now_ms, Gap("no data yet"))
+        end = self._tape_ends.pop(coin, None)
         if end is not None and end.market is not None:
             state.resume(end.market)
-        self.states[listing.coin] = state
-        connection = self._connection_with_room()
-        self._connection_of[listing.coin] = connection
-        connection.follow([listing.coin])
+        self.states[coin] = state
+        connection = self._connection_of[coin] = self._connection_with_room()
+        connection.follow([coin])
 
     def _drop(self, coin: str, cause: str) -> None:
         if coin not in self.states:

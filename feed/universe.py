@@ -20,14 +20,6 @@ TIMEOUT_S = 10
 MAX_ANSWER_BYTES = 32 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A live market and its taker fee."""
-
-    coin: str
-    taker_fee_bps: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Universe:
     """The dexes of the venue, and the markets of the dexes that were read."""
@@ -35,7 +27,8 @@ class Universe:
     dexes: frozenset[str] = frozenset()
     """All dexes of the venue, read or not."""
     dexes_read: frozenset[str] = frozenset()
-    live: Mapping[str, Listing] = field(default_factory=dict)
+    live: Mapping[str, float] = field(default_factory=dict)
+    """The live coins, each with its taker fee in bps."""
     listed: frozenset[str] = frozenset()
     """The live coins, and those that are delisted or have values that cannot be used."""
 
@@ -57,8 +50,8 @@ def taker_fee_bps(asset: dict[str, Any]) -> float:
     return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps
 
 
-def listings(meta: Any) -> dict[str, Listing]:
-    """The live markets of one `meta` answer, without delisted ones and names that are no coin."""
+def listings(meta: Any) -> dict[str, float]:
+    """Taker fees in bps of the live markets of one `meta` answer, without delisted ones and names that are no coin."""
     live = {}
     for asset in meta["universe"]:
         coin = asset["name"]
@@ -68,7 +61,7 @@ def listings(meta: Any) -> dict[str, Listing]:
             log.warning("market_name_refused", name=repr(coin)[:80])
             continue
         try:
-            live[coin] = Listing(coin, taker_fee_bps(asset))
+            live[coin] = taker_fee_bps(asset)
         except (ValueError, TypeError) as error:
             log.warning("market_refused", coin=coin, error=str(error)[:80])
     return live
@@ -98,15 +91,15 @@ class InfoClient:
         self.universe = Universe()
         """The universe at the same reading, not narrowed to coins."""
 
-    async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, Listing]:
-        """Read all live markets, or those of `dexes` and `coins` if not empty. Raises UniverseError.
+    async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, float]:
+        """Read the taker fees of all live markets, or of `dexes` and `coins` if not empty. Raises UniverseError.
 
         One dex that fails makes the whole reading fail: a lost answer must not make a market look delisted. Dexes that
         the venue does not have are skipped.
         """
         existing = await self._dexes()
         wanted = (set(dexes) or set(map(dex_of, coins)) or existing) & existing
-        live: dict[str, Listing] = {}
+        live: dict[str, float] = {}
         gone: list[str] = []
         listed: set[str] = set()
         for dex in sorted(wanted):
@@ -121,7 +114,7 @@ class InfoClient:
             dexes=frozenset(existing), dexes_read=frozenset(wanted), live=live, listed=frozenset(listed)
         )
         self.delisted = [coin for coin in gone if not coins or coin in coins]
-        return {coin: listing for coin, listing in live.items() if not coins or coin in coins}
+        return {coin: fee_bps for coin, fee_bps in live.items() if not coins or coin in coins}
 
     async def _dexes(self) -> set[str]:
         answer = await self._post({"type": "perpDexs"})

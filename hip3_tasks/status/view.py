@@ -43,8 +43,9 @@ class Row:
 
 def rows(view: View) -> list[Row]:
     """All rows: outcomes first, then the parts of the system, problems, and suggested next steps."""
+    values = _outcomes(view.status) | _counts(view.status) | _system(view)
     return [
-        *_named(_outcomes(view.status) | _counts(view.status) | _system(view)),
+        *(Row(name=name, pieces=pieces) for name, pieces in values.items()),
         *_repeated("red", _at_most(view.problems), style="red"),
         *_repeated("note", view.notices, style="yellow"),
         *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
@@ -111,15 +112,13 @@ def _counts(status: SystemStatus) -> dict[str, list[str]]:
     offsets = [f"{ms / 1000:g} s: {count:,}" for ms, count in status.followups_by_offset_ms.items()]
     reasons = [f"{reason}: {count:,}" for reason, count in status.missed_by_reason.items()]
     lateness = [f"{name} {_or_unknown(ms, ' ms')}" for name, ms in status.lateness_ms.items()]
+    number = status.due_before_worker
+    early = [f"without {number:,} that fell due before the first worker"] if number else []
     return {
         "follow-ups": _sum(status.followups, offsets),
         "missed": _sum(status.missed, reasons),
-        "lateness": listed([*lateness, *_late_starts(status.due_before_worker)]),
+        "lateness": listed([*lateness, *early]),
     }
-
-
-def _late_starts(number: int) -> list[str]:
-    return [f"without {number:,} that fell due before the first worker"] if number else []
 
 
 def _system(view: View) -> dict[str, list[str]]:
@@ -151,10 +150,6 @@ def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
 def _at_most(problems: Sequence[str]) -> list[str]:
     more = len(problems) - MAX_PROBLEMS
     return [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
-
-
-def _named(values: Mapping[str, list[str]]) -> list[Row]:
-    return [Row(name=name, pieces=pieces) for name, pieces in values.items()]
 
 
 def _repeated(name: str, texts: Sequence[str], *, style: str = "") -> list[Row]:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from hip3_tasks.domain.edge import Side
@@ -48,9 +47,6 @@ class DecayCache:
         return {
             "since_ms": self._files.decay.day_ms,
             "is_complete": self._files.is_caught_up,
-            "horizons": [
-                asdict(row) | {"edge_bps": row.edge_bps.model_dump(), "markout_bps": row.markout_bps.model_dump()}
-                for row in table
-            ],
+            "horizons": table,
             "figure": decay_figure(table),
         }

@@ -6,15 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
+from hip3_tasks.analysis.compact import line_codec
 from hip3_tasks.analysis.compact.external_sort import ExternalSort
-from hip3_tasks.analysis.compact.line_codec import (
-    BLOCK_BYTES,
-    UNREADABLE,
-    first_altered,
-    lines_of,
-    read_slices,
-    rows_of,
-)
 from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Advance
@@ -77,29 +70,29 @@ class DayLines:
 
     def _rows(self, block: bytes) -> pl.DataFrame:
         try:
-            return rows_of(block, self._columns)
-        except UNREADABLE:
+            return line_codec.rows_of(block, self._columns)
+        except line_codec.UNREADABLE:
             raise self._not_lossless() from None
 
     def _blocks(self) -> Iterator[bytes]:
         if self._identity is None:
             return
         with self.path.open("rb") as file:
-            for block in blocks(file.fileno(), 0, self.size, BLOCK_BYTES):
+            for block in blocks(file.fileno(), 0, self.size, line_codec.BLOCK_BYTES):
                 yield block
                 self._advance(len(block))
 
     def _parquet_fingerprint(self, parquet: Path) -> Fingerprint:
         fingerprint = Fingerprint()
-        for rows in read_slices(parquet):
-            lines = list(lines_of(rows))
+        for rows in line_codec.read_slices(parquet):
+            lines = list(line_codec.lines_of(rows))
             fingerprint += Fingerprint.from_lines(lines)
             self._advance(sum(map(len, lines)) + len(lines))
         return fingerprint
 
     def _not_lossless(self) -> NotCompacted:
         with self.path.open("rb") as file:
-            altered = first_altered(file.fileno(), self.size, self._columns)
+            altered = line_codec.first_altered(file.fileno(), self.size, self._columns)
         if altered is None:
             return NotCompacted(f"{self.path.name}: the rows read back differ from the rows written; check the disk")
         number, line = altered

@@ -91,7 +91,7 @@ class ReportBuilder:
             cluster_ms=self.plan.cluster_ms,
             notes=self.data.notes,
             coverage=self._coverage(),
-            lateness=self._lateness(),
+            lateness=[self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms],
             total=groups.pop(ALL),
             groups=list(groups.values()),
             search=thresholds,
@@ -174,9 +174,6 @@ class ReportBuilder:
         captured = self.aggregates.sums.select(market_key, -n)
         missed = self.data.missed.select(market_key, n=pl.lit(-1, pl.Int64))
         return pl.concat([expected.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
-
-    def _lateness(self) -> list[LatenessQuantiles]:
-        return [self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms]
 
     def _lateness_at(self, offset_ms: int) -> LatenessQuantiles:
         rows = self.aggregates.lateness.filter(offset_ms=offset_ms).sort("lateness_ms")

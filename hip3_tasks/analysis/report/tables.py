@@ -97,14 +97,6 @@ def _lateness(index: int, quantile: float) -> Column:
     return Column(("quantiles_ms", index), Shown(title, ms, title if quantile in (0.5, 0.99, 1) else ""))
 
 
-def _half_life(value_s: float | None) -> str:
-    return "longer" if value_s is None else seconds(value_s)
-
-
-def _gone(is_gone: bool) -> str:
-    return "gone" if is_gone else ""
-
-
 MEASURES = _measures(*Topic)
 """Columns of a `Horizon`."""
 LATENESS = [_lateness(index, quantile) for index, quantile in enumerate(LATENESS_QUANTILES)]
@@ -113,7 +105,10 @@ LATENESS = [_lateness(index, quantile) for index, quantile in enumerate(LATENESS
 NET = Column(("longest", "net_bps"), SHOWN["net_bps"])
 SIGNALS = Column(("group", "signals"), Shown("signals", count, column="signals"))
 COST = Column(("group", "cost_bps"), Shown("cost", level, wide="cost"))
-HALF_LIFE = Column(("group", "half_life", "value_s"), Shown("half-life", _half_life, wide="half-life"))
+HALF_LIFE = Column(
+    ("group", "half_life", "value_s"),
+    Shown("half-life", lambda s: "longer" if s is None else seconds(s), wide="half-life"),
+)
 TERMINAL_GROUPS = [
     *(SIGNALS, COST, *_measures(Topic.EDGE, within=("longest",)), HALF_LIFE),
     *_measures(Topic.OUTCOME, Topic.MARKOUT, Topic.RESULT, within=("longest",)),
@@ -150,5 +145,5 @@ FILES = [
     Column(("rows",), Shown("rows", count)),
     Column(("broken",), Shown("broken", count)),
     Column(("torn_bytes",), Shown("torn bytes", count)),
-    Column(("gone",), Shown("", _gone)),
+    Column(("gone",), Shown("", lambda is_gone: "gone" if is_gone else "")),
 ]

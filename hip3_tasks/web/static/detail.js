@@ -27,7 +27,7 @@ export async function changed(ids) {
 }
 
 async function refresh(id) {
-  const detail = await ask(id);
+  const detail = await request(`api/signal?id=${encodeURIComponent(id)}`);
   if (shown !== id) return;
   if (detail.error) {
     $("signal-title").textContent = id;
@@ -45,10 +45,9 @@ async function refresh(id) {
   if (figure) requestAnimationFrame(() => draw($("signal-chart"), figure));
 }
 
-async function ask(id) {
+async function request(path, options) {
   try {
-    const answer = await fetch(`api/signal?id=${encodeURIComponent(id)}`);
-    return await answer.json();
+    return await (await fetch(path, options)).json();
   } catch {
     return { error: "the page's server does not answer" };
   }
@@ -66,19 +65,9 @@ function row(cell, task, link) {
 }
 
 async function recapture() {
-  const id = shown;
   $("recapture").disabled = true;
-  try {
-    const answer = await fetch("api/recapture", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ signal_id: id }),
-    });
-    const result = await answer.json();
-    $("recapture-result").textContent = answer.ok ? `queued for ${result.queued_ms.map(horizon).join(", ")}` : result.error;
-  } catch {
-    $("recapture-result").textContent = "the page's server does not answer";
-  } finally {
-    $("recapture").disabled = false;
-  }
+  const body = JSON.stringify({ signal_id: shown });
+  const result = await request("api/recapture", { method: "POST", headers: { "content-type": "application/json" }, body });
+  $("recapture-result").textContent = result.error ?? `queued for ${result.queued_ms.map(horizon).join(", ")}`;
+  $("recapture").disabled = false;
 }

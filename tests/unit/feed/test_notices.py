@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed.notices import MAX_NAMED, notices
-from feed.universe import Listing, Universe, dex_of
+from feed.universe import Universe, dex_of
 
-LIVE = {coin: Listing(coin, 0.9) for coin in ("xyz:TSLA", "xyz:NVDA")}
+LIVE = dict.fromkeys(("xyz:TSLA", "xyz:NVDA"), 0.9)
 UNIVERSE = Universe(
     dexes=frozenset({"xyz", "para"}), dexes_read=frozenset({"xyz"}), live=LIVE, listed=frozenset({*LIVE, "xyz:GONE"})
 )
@@ -52,7 +52,7 @@ def test_each_coin_that_is_not_live_has_one_sentence_and_no_other_has(
     live: list[str], idle: list[str], asked: list[str], dexes: list[str]
 ) -> None:
     read = frozenset(dexes or ("xyz", "para", "moon"))
-    listings = {coin: Listing(coin, 0.9) for coin in live if dex_of(coin) in read}
+    listings = {coin: 0.9 for coin in live if dex_of(coin) in read}
     listed = frozenset(listings) | {coin for coin in idle if dex_of(coin) in read}
     universe = Universe(dexes=frozenset({"xyz", "para", "moon"}), dexes_read=read, live=listings, listed=listed)
     sentences = notices(universe, dexes=dexes, coins=asked, thresholds=[])

@@ -14,7 +14,7 @@ def test_an_answer_is_computed_once_for_all_viewers(tmp_path: Path) -> None:
     answers = DecayCache(files, monotonic_s=lambda: now_s[0])
 
     async def counts(coin: str | None = None) -> list[int]:
-        return [row["n"] for row in (await answers.document(coin, None))["horizons"]]
+        return [row.n for row in (await answers.document(coin, None))["horizons"]]
 
     async def asking() -> None:
         assert await counts() == []
