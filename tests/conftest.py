@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+import structlog
 from hypothesis import settings
 
 from hip3_tasks.store.keys import Keys, connect
@@ -19,6 +20,14 @@ settings.load_profile("hip3")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fakeredis_differs(reason, raises): must fail on fakeredis, and on it alone")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_logs() -> Iterator[None]:
+    """A command that a test runs in this process sets up no log: it would be the log of every later test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", lambda **_: None)
+        yield
 
 
 @pytest.fixture(scope="session")
