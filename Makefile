@@ -34,11 +34,14 @@ run: $(VENV)/.runtime ## Run feed, worker, Flower and a simulated venue: hip3 up
 setup: $(VENV)/.dev ## Install the project and its development tools into .venv
 	@:
 
+# The long tests are neighbours: an idle process takes half of what is left to another.
+SHARE := --dist worksteal
+
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests
-	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS)) $(ARGS)
+	@$(BIN)/pytest $(if $(JOBS),-n $(JOBS) $(SHARE)) $(ARGS)
 
-UNIT := tests/unit -n $(or $(JOBS),2)
+UNIT := tests/unit -n $(or $(JOBS),2) $(SHARE)
 
 .PHONY: test-unit
 test-unit: $(VENV)/.dev ## Run the unit tests alone, in two processes: under a minute

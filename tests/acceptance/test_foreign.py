@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.acceptance]
 
 THEIRS = "theirs"
+SOON = {"HIP3_OFFSETS_MS": "500,1000,1500"}
 RAISES = "raise RuntimeError('imported a module of the working directory')\n"
 
 
@@ -52,7 +55,7 @@ def foreign(redis_url: str, name: str, tmp_path: Path) -> Foreign:
 @pytest.fixture
 def system(foreign: Foreign, tmp_path: Path) -> Iterator[UpSystem]:
     """`hip3 up`, started in their directory."""
-    system = UpSystem(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment)
+    system = UpSystem(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment, **SOON)
     yield system
     system.process.terminate()
     system.finish()
@@ -61,7 +64,7 @@ def system(foreign: Foreign, tmp_path: Path) -> Iterator[UpSystem]:
 
 @pytest.mark.slow
 def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Foreign, system: UpSystem) -> None:
-    eventually("follow-ups of 5 s", lambda: any(line["offset_ms"] == 5000 for line in system.lines("followups")))
+    eventually("last follow-ups", lambda: any(line["offset_ms"] == 1500 for line in system.lines("followups")))
     where = {"HIP3_DATA_DIR": str(system.data_dir), "CELERY_BROKER_URL": foreign.environment["CELERY_BROKER_URL"]}
     our_queue = json.loads((system.data_dir / "run.json").read_bytes())["name"]
 
@@ -70,22 +73,34 @@ def test_every_way_of_starting_uses_our_settings_modules_and_queue(foreign: Fore
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert our_queue in celery("inspect", "active_queues")
-    assert "1 node online" in celery("status")
-    before = celery("inspect", "stats", "--json")
     signal_id = system.lines("signals")[0]["signal_id"]
-    assert celery("call", "hip3_tasks.capture_followup", "--args", json.dumps([signal_id, 1000]))
-    assert before
-    for command, ready in (
-        (("worker", "--concurrency=1", "--hostname=second@%h", "--loglevel=INFO"), ("second@", "ready.")),
-        (("flower", "--port=0"), ("Connected to redis://",)),
-    ):
-        log, env = foreign.folder / f"{command[0]}.log", environment(**where)
-        with ProcessUnderTest(*CELERY, *command, log=log, cwd=foreign.folder, env=env) as started:
-            started.wait_for(*ready, within_s=30)
-            assert THEIRS not in started.log and "Traceback" not in started.log
-            started.terminate()
-            started.wait(30)
+    commands = [
+        ("inspect", "active_queues"),
+        ("status",),
+        ("inspect", "stats", "--json"),
+        ("call", "hip3_tasks.capture_followup", "--args", json.dumps([signal_id, 1000])),
+    ]
+    with ThreadPoolExecutor() as pool:  # each waits a second for answers
+        queues, status, *others = pool.map(lambda command: celery(*command), commands)
+    assert our_queue in queues
+    assert "1 node online" in status
+    assert all(others)
+    started: dict[tuple[str, ...], ProcessUnderTest] = {}
+    programs = {
+        ("worker", "--concurrency=1", "--hostname=second@%h", "--loglevel=INFO"): ("second@", "ready."),
+        ("flower", "--port=0"): ("Connected to redis://",),
+    }
+    with ExitStack() as running:
+        for command in programs:
+            log, env = foreign.folder / f"{command[0]}.log", environment(**where)
+            program = ProcessUnderTest(*CELERY, *command, log=log, cwd=foreign.folder, env=env)
+            started[command] = running.enter_context(program)
+        for command, ready in programs.items():
+            started[command].wait_for(*ready, within_s=30)
+            assert THEIRS not in started[command].log and "Traceback" not in started[command].log
+            started[command].terminate()
+        for program in started.values():
+            program.wait(30)
     assert foreign.messages() == foreign.before
     system.process.terminate()
     assert system.finish()["pending"] == 0

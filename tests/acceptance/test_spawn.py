@@ -1,5 +1,6 @@
 """Where pool processes are spawned, as on macOS, all is captured as where they are forked."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+MANY = 50
+"""Follow-ups to wait for: more than are due while the first process still loads."""
 
 SPAWNS = """
 import sys
@@ -24,8 +28,10 @@ def test_every_follow_up_is_captured_by_spawned_processes(tmp_path: Path) -> Non
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(SPAWNS)
     settings = {"PYTHONPATH": str(tmp_path / "site"), "HIP3_AUTOSCALE": "2,2"}
-    system = UpSystem(tmp_path / "data", "--duration", "20", **settings)
+    system = UpSystem(tmp_path / "data", "--rate", "10", "--no-flower", "--no-page", **settings)
     eventually("spawned processes", lambda: [p for p in system.others() if "--billiard-fork" in p.cmdline()])
+    system.wait_for_lines("followups", more_than=MANY)
+    system.process.send_signal(signal.SIGINT)
     said = system.finish()
     assert said["pending"] == 0
     assert said["followups"] + said["missed"] == 3 * said["signals"] > 0

@@ -17,6 +17,8 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 OFFSETS_MS = (1000, 3000, 5000)
+SOON = {"HIP3_OFFSETS_MS": "200,500,800"}
+"""Offsets for runs whose end is not what is tested: it waits for the longest."""
 
 
 Start = Callable[..., UpSystem]
@@ -59,8 +61,8 @@ def assert_the_published_query_runs(data_dir: Path) -> None:
 def start(tmp_path: Path) -> Iterator[Start]:
     started: list[UpSystem] = []
 
-    def start_one(*arguments: str, directory: str = "data") -> UpSystem:
-        started.append(UpSystem(tmp_path / directory, *arguments))
+    def start_one(*arguments: str, directory: str = "data", **settings: str) -> UpSystem:
+        started.append(UpSystem(tmp_path / directory, *arguments, **settings))
         return started[-1]
 
     yield start_one
@@ -89,7 +91,7 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
 
 
 def test_a_quiet_run_prints_only_its_summary(start: Start) -> None:
-    system = start("--duration", "2", "--no-flower", "--no-page", "--quiet")
+    system = start("--duration", "2", "--no-flower", "--no-page", "--quiet", **SOON)
     code, out, err = system.wait()
     assert (code, len(out.splitlines())) == (0, 1)
     first, *others = err.splitlines()
@@ -106,7 +108,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(
     owed = len(first.lines("signals")) * len(OFFSETS_MS)
     assert len(outcomes(first)) < owed
     left = {signal["signal_id"] for signal in first.lines("signals")}
-    second = start("--no-flower")
+    second = start("--no-flower", **SOON)
     eventually("every capture has its line", lambda: len(outcomes(second, of=left)) == owed, within_s=60)
     second.process.send_signal(signal.SIGINT)
     assert second.finish()["pending"] == 0
@@ -115,7 +117,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(
 
 
 def test_two_in_two_directories_do_not_disturb_each_other(start: Start) -> None:
-    systems = [start("--duration", "4", "--no-flower", directory=name) for name in ("one", "two")]
+    systems = [start("--duration", "4", "--no-flower", directory=name, **SOON) for name in ("one", "two")]
     for system in systems:
         said = system.finish()
         assert said["signals"] == len(system.lines("signals")) > 0
@@ -136,15 +138,17 @@ def test_ctrl_c_drains_and_ends_in_order(start: Start) -> None:
 
 
 def test_a_dead_feed_and_a_dead_worker_come_back_and_nothing_stays_open(start: Start) -> None:
-    system = start("--no-flower")
-    for name in ("-m feed", "celery"):
+    system = start("--no-flower", **SOON)
+    for part, name, shown_by in (("feed", "-m feed", "signals"), ("worker", "celery", "followups")):
         system.wait_for_lines("followups", more_than=len(system.lines("followups")))
         victim = min(
             (process for process in system.others() if name in " ".join(process.cmdline())), key=lambda p: p.pid
         )
         victim.kill()
-        system.wait_for_log("up", "started again")
-        (system.data_dir / "logs" / "up.log").unlink()
+        system.wait_for_log("up", f"{part} died")
+        system.wait_for_lines(shown_by, more_than=len(system.lines(shown_by)))
+    for part in ("feed", "worker"):
+        system.wait_for_log("up", f"{part} started again")
     system.process.send_signal(signal.SIGINT)
     assert system.finish()["pending"] == 0
     assert_audit_is_clean(system.data_dir)

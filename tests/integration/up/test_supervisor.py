@@ -22,6 +22,7 @@ from hip3_tasks.up.child_process import ProcessSpec
 from hip3_tasks.up.command import up
 
 child_process.MAX_BACKOFF_S = 0.1
+child_process.MIN_UPTIME_S = 2.0
 data_dir, duration, *codes = sys.argv[1:]
 chosen = settings.load(data_dir=data_dir, venue="http://127.0.0.1:1")
 
