@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
@@ -107,14 +107,12 @@ OffsetsMs = Annotated[
 ]
 
 
-class Settings(BaseModel):
+class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True):
     """The settings of one process; field `x` is HIP3_X.
 
     `make docs` writes docs/settings.md and .env.example from the fields: name, default, range and description. In a
     description, "; default: ..." explains a default that the value does not show.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     venue: Venue = Field("sim", description="`sim`, `mainnet`, `testnet`, or a base URL that has /info and /ws")
     venue_url: Url | None = Field(None, description="base URL that replaces the venue's own; default: by venue")

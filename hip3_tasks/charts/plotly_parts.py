@@ -7,6 +7,7 @@ is None, which plotly leaves out. Colour-blind readers can distinguish the colou
 from collections.abc import Iterable, Sequence
 from html import escape
 from itertools import groupby
+from math import inf
 from typing import Any
 
 from hip3_tasks.stats.bootstrap import Estimate
@@ -117,6 +118,11 @@ def category_axis(names: Sequence[str]) -> Trace:
         "showgrid": False,
         "zeroline": False,
     }
+
+
+def descending(value: Number) -> float:
+    """A key that sorts the greatest value first, and missing ones last."""
+    return inf if value is None else -value
 
 
 def category_height(rows: int) -> int:

@@ -1,9 +1,12 @@
 """Was a signal right? The outcome of its edge at a horizon, in one word."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
 from hip3_tasks.domain.edge import Side, book_came, convergence_bps, shrank
+
+MOVES = ("edge_change_bps", "market_moved_bps", "oracle_moved_bps")
 
 
 class Outcome(StrEnum):
@@ -28,3 +31,8 @@ class Outcome(StrEnum):
         )
         is_right = book_came(edge_change_bps, market_part_bps=market_part_bps, oracle_part_bps=oracle_part_bps)
         return cls.BOOK_CAME if is_right else cls.ORACLE_CAME
+
+    @classmethod
+    def from_line(cls, followup: Mapping[str, Any]) -> Self:
+        """Classify a decoded line. Raises ValueError, TypeError or KeyError if it is no follow-up."""
+        return cls.from_moves(Side(followup["side"]), **{name: float(followup[name]) for name in MOVES})

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture, signal_id_of
 from hip3_tasks.domain.edge import Side
@@ -39,10 +39,8 @@ class MissedReason(StrEnum):
     EXPIRED = "expired"
 
 
-class Record(BaseModel):
+class Record(BaseModel, frozen=True, strict=True, extra="ignore", allow_inf_nan=False):
     """A line of a data file."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", allow_inf_nan=False)
 
     def line(self) -> bytes:
         """The record as one line of JSON, newline included."""

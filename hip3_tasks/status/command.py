@@ -29,20 +29,16 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
     """Print the state of the system. With `check` print only problems, and return 1 if there is one."""
     view = _view(chosen)
     if as_json:
-        print(json.dumps(_as_dict(view)))
+        # The fields of `pipeline` in `/api/state`, with `ok` and `problems`.
+        print(json.dumps({"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()}))
     elif check:
         red = "\n".join(map(printable, view.problems))
         print(red or "all is well", file=sys.stderr if red else sys.stdout)
-    else:
-        _show(view, Console())
-    return 1 if check and view.problems else 0
-
-
-def _show(view: View, console: Console) -> None:
-    if console.is_terminal:
+    elif (console := Console()).is_terminal:
         console.print(panel(view, width=console.width))
     else:
         print("\n".join(plain(view)))
+    return 1 if check and view.problems else 0
 
 
 def _view(chosen: Settings) -> View:
@@ -79,8 +75,3 @@ def _title(name: str, snapshot: RedisSnapshot) -> str:
     """Numbers come first, since a narrow terminal cuts the end. The feed knows its venue; these settings may differ."""
     venue = [SIMULATED] if snapshot.feed and snapshot.feed.is_simulated else []
     return ", ".join([f"last {LOOK_BACK_MS // 60_000} minutes", *venue, name])
-
-
-def _as_dict(view: View) -> dict[str, object]:
-    """The fields of `pipeline` in `/api/state`, with `ok` and `problems`."""
-    return {"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()}

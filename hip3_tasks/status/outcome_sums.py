@@ -9,9 +9,8 @@ import math
 from collections import Counter, OrderedDict
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 
 COST_DIGITS = 9
@@ -20,10 +19,8 @@ BPS_DIGITS = 4
 MAX_OPEN_SIGNALS = 50_000
 
 
-class OutcomeSummary(BaseModel):
+class OutcomeSummary(BaseModel, frozen=True):
     """The outcomes at one offset; None if no follow-up has the value."""
-
-    model_config = ConfigDict(frozen=True)
 
     outcomes: dict[str, int]
     """The number of follow-ups by outcome, without missed ones."""
@@ -55,12 +52,7 @@ class OutcomeSums:
 
     def add(self, followup: dict[str, Any], cost_bps: float | None) -> None:
         """Add a decoded line. Raises ValueError, TypeError or KeyError, and adds nothing, if it is no follow-up."""
-        outcome = Outcome.from_moves(
-            Side(followup["side"]),
-            edge_change_bps=float(followup["edge_change_bps"]),
-            market_moved_bps=float(followup["market_moved_bps"]),
-            oracle_moved_bps=float(followup["oracle_moved_bps"]),
-        )
+        outcome = Outcome.from_line(followup)
         if followup.get("markout_bps") is not None:
             markout_bps = float(followup["markout_bps"])
             self._markout_bps += markout_bps

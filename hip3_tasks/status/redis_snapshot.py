@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 import redis
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.files.retention import disk_problem
@@ -34,10 +34,8 @@ class Gauge:
         return f"hip3_{self.name or field}"
 
 
-class QueueStatus(BaseModel):
+class QueueStatus(BaseModel, frozen=True):
     """The work in Redis and its workers; None is not known."""
-
-    model_config = ConfigDict(frozen=True)
 
     pending: Annotated[int | None, Gauge("Captures not yet on disk.")] = None
     overdue: Annotated[int | None, Gauge("Pending captures that their own task has not made in time.")] = None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.files.tail import data_files
@@ -12,10 +12,8 @@ from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.redis_snapshot import Gauge, QueueStatus, RedisSnapshot
 
 
-class DayFile(BaseModel):
+class DayFile(BaseModel, frozen=True):
     """One of today's data files."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     bytes: int
@@ -56,23 +54,19 @@ class SystemStatus(QueueStatus):
     def from_parts(
         cls, counts: LineCounts, snapshot: RedisSnapshot, *, files: list[DayFile], frames_per_s: float | None
     ) -> Self:
-        """Take the counts of the lines; every other field has the same name in the snapshot or the feed's status."""
-        sources = (snapshot.feed, snapshot)
+        """Take the fields from the feed's status, the snapshot and the counts, where most have the same name."""
+        sources = (snapshot.feed, snapshot, counts)
         values = {
             name: getattr(source, name) for source in sources for name in cls.model_fields if hasattr(source, name)
         }
         outcomes = {ms: sums.summary() for ms, sums in sorted(counts.outcomes_by_offset_ms.items())}
         values |= {
             "frames": snapshot.feed.frames if snapshot.feed else {},
-            "signals": counts.signals,
-            "followups": counts.followups,
             "followups_by_offset_ms": dict(sorted(counts.followups_by_offset_ms.items())),
-            "missed": counts.missed,
             "missed_by_reason": dict(counts.missed_by_reason.most_common()),
             "lateness_ms": counts.lateness.summary(),
             "lateness_ms_by_offset_ms": {ms: n.summary() for ms, n in sorted(counts.lateness_by_offset_ms.items())},
             "outcomes_by_offset_ms": {ms: summary for ms, summary in outcomes.items() if summary.followups},
-            "due_before_worker": counts.due_before_worker,
         }
         return cls(**values, files_today=files, frames_per_s=frames_per_s)
 

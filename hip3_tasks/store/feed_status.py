@@ -1,12 +1,10 @@
 """The feed's status, which it writes to Redis once a second for `hip3 status`, `hip3 up` and the page."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
-class FeedStatus(BaseModel):
+class FeedStatus(BaseModel, frozen=True):
     """One status of a feed. Counters start at 0 with the feed process."""
-
-    model_config = ConfigDict(frozen=True)
 
     at_ms: int
     """When this was written, on the feed's clock."""

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 
 class MarketFacts(NamedTuple):
@@ -14,10 +14,8 @@ class MarketFacts(NamedTuple):
     """When its last context was received, changed or not; None before the first."""
 
 
-class FeedMarkets(BaseModel):
+class FeedMarkets(BaseModel, frozen=True):
     """All followed markets, and the coins that the venue lists as delisted."""
-
-    model_config = ConfigDict(frozen=True)
 
     markets: dict[str, MarketFacts]
     delisted: list[str]

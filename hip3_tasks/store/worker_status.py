@@ -1,6 +1,6 @@
 """A worker's status, which it writes to Redis at every heartbeat: for the feed, `hip3 status` and the page."""
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 READY_MS = 3_000
 """The feed counts on a worker only while its status is younger than this."""
@@ -10,10 +10,8 @@ FORGOTTEN_MS = 60_000
 """A worker whose status is older than this is removed when another worker starts."""
 
 
-class WorkerStatus(BaseModel):
+class WorkerStatus(BaseModel, frozen=True):
     """The status of one worker, which is a main process and its pool."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     at_ms: int

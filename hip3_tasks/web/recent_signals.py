@@ -62,7 +62,7 @@ class RecentSignals:
             else:
                 row = self._rows[record["signal_id"]]
                 number = [cell.offset_ms for cell in row.cells].index(record["offset_ms"])
-                row.cells[number] = _missed(record) if kind == "missed" else _captured(row.side, record)
+                row.cells[number] = _missed(record) if kind == "missed" else _captured(record)
             self._changed[row.signal_id] = None
 
     def changed(self) -> list[SignalRow]:
@@ -91,19 +91,12 @@ def _signal(record: dict[str, Any]) -> SignalRow:
     )
 
 
-def _captured(side: Side, record: dict[str, Any]) -> HorizonCell:
-    change_bps = float(record["edge_change_bps"])
-    outcome = Outcome.from_moves(
-        side,
-        edge_change_bps=change_bps,
-        market_moved_bps=record["market_moved_bps"],
-        oracle_moved_bps=record["oracle_moved_bps"],
-    )
+def _captured(record: dict[str, Any]) -> HorizonCell:
     markout_bps = record["markout_bps"]
     return HorizonCell(
         offset_ms=int(record["offset_ms"]),
-        outcome=outcome,
-        edge_change_bps=_bps(change_bps),
+        outcome=Outcome.from_line(record),
+        edge_change_bps=_bps(record["edge_change_bps"]),
         raw_edge_bps=_bps(record["raw_edge_bps"]),
         markout_bps=None if markout_bps is None else _bps(markout_bps),
         late_ms=int(record["captured_at_ms"]) - int(record["due_at_ms"]),

@@ -1,7 +1,6 @@
 """Figures of groups at the longest horizon: net result, and outcomes of follow-ups. Both have the same rows."""
 
 from collections.abc import Callable
-from math import inf
 
 from hip3_tasks.analysis.measure.horizons import Horizon
 from hip3_tasks.analysis.report.model import Group, Report
@@ -62,12 +61,7 @@ def outcomes(report: Report) -> plot.Figure:
 
 def best_first(report: Report) -> list[Group]:
     """All signals together, then the groups by their mean net, the best first and those without one last."""
-
-    def net_bps(group: Group) -> float:
-        value = _net(report, group).value
-        return -inf if value is None else value
-
-    return [report.total, *sorted(report.groups, key=net_bps, reverse=True)]
+    return [report.total, *sorted(report.groups, key=lambda group: plot.descending(_net(report, group).value))]
 
 
 def _net(report: Report, group: Group) -> Estimate:

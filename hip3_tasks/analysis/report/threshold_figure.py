@@ -1,7 +1,5 @@
 """Figure of each market's chosen threshold, in sample and out of sample: the distance between them is the over-fit."""
 
-from math import inf
-
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, SampleResult, ThresholdSearch, ThresholdVerdict
 from hip3_tasks.charts import plotly_parts as plot
 
@@ -42,12 +40,7 @@ def thresholds(search: ThresholdSearch) -> plot.Figure:
 
 def best_first(search: ThresholdSearch) -> list[MarketChoice]:
     """Markets by their mean net in sample, the best first and those without a chosen threshold last."""
-
-    def net_bps(choice: MarketChoice) -> float:
-        value = _net(choice.in_sample)
-        return -inf if value is None else value
-
-    return sorted(search.choices, key=net_bps, reverse=True)
+    return sorted(search.choices, key=lambda choice: plot.descending(_net(choice.in_sample)))
 
 
 def _net(part: SampleResult | None) -> plot.Number:
