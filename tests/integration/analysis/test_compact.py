@@ -31,6 +31,7 @@ from hip3_tasks.files.signal_files import SignalWriter
 from tests.support import compacting
 from tests.support.compacting import lines_in, rows_in
 from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal, texts
+from tests.support.waiting import eventually
 
 RECORDS = {"signals": Signal, "followups": Followup, "missed": Missed}
 NEXT_DAY_MS = T0_MS - T0_MS % DAY_MS + DAY_MS
@@ -397,6 +398,7 @@ def test_killed_at_random_beside_writers_it_leaves_each_capture_in_one_place(tmp
         workers = [
             run(compacting.work_until_the_day_is_closed, data_dir, seed, path) for seed, path in enumerate(taken_paths)
         ]
+        eventually("the first signal", lambda path=data_dir: lines_in(path)["signals"])
         for _ in range(12):
             compaction = run(compacting.compact_again_and_again, data_dir)
             compaction.join(chance.uniform(0.005, 0.25))
