@@ -7,6 +7,7 @@ from itertools import groupby
 
 import structlog
 
+from simulator.block_clock import BlockClock
 from simulator.pushes import BboPush, Push
 from simulator.server import VenueServer
 
@@ -19,14 +20,14 @@ MAX_DELAY_S = 0.25
 async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
     """Publish each push at its instant, until there are no more."""
     loop = asyncio.get_running_loop()
-    began_at_s = loop.time()
+    began_at_s, blocks = loop.time(), BlockClock()
     for at_ms, together in groupby(pushes, key=lambda push: push.at_ms):
         wait_s = began_at_s + at_ms / 1e3 - loop.time()
         if wait_s < -MAX_DELAY_S:
             log.warning("simulator_fell_behind", behind_s=round(-wait_s, 3))
             began_at_s -= wait_s
         await asyncio.sleep(max(0.0, wait_s))
-        _publish(together, venue, now_ms=time.time_ns() // 1_000_000)
+        _publish(together, venue, blocks, now_ms=time.time_ns() // 1_000_000)
 
 
 async def expire_regularly(venue: VenueServer, *, interval_s: float, away_s: float = 1.0) -> None:
@@ -40,9 +41,10 @@ async def expire_regularly(venue: VenueServer, *, interval_s: float, away_s: flo
         venue.refuse(False)
 
 
-def _publish(pushes: Iterable[Push], venue: VenueServer, *, now_ms: int) -> None:
+def _publish(pushes: Iterable[Push], venue: VenueServer, blocks: BlockClock, *, now_ms: int) -> None:
     for push in pushes:
         if isinstance(push, BboPush):
-            venue.publish_bbo(push.coin, push.bid, push.ask, time_ms=now_ms - push.age_ms)
+            time_ms = blocks.time_ms(push.at_ms, now_ms=now_ms, age_ms=push.age_ms)
+            venue.publish_bbo(push.coin, push.bid, push.ask, time_ms=time_ms)
         else:
             venue.publish_ctx(push.coin, push.ctx)

@@ -249,3 +249,22 @@ def test_the_default_universe_has_the_corners_that_a_feed_must_survive() -> None
 def test_a_higher_rate_is_carried_by_more_markets_within_the_subscription_limit() -> None:
     live = [listing for listing in default_listings(rate_per_s=100, seed=7) if not listing.is_delisted]
     assert 2 * len(live) <= 1_000
+
+
+def test_a_context_agrees_with_the_book_that_was_sent_before_it() -> None:
+    _, pushes = two_minutes()
+    books: dict[str, BboPush] = {}
+    compared = 0
+    for push in pushes:
+        if isinstance(push, BboPush):
+            books[push.coin] = push
+        elif book := books.get(push.coin):
+            sides = (book.bid, book.ask)
+            assert (push.ctx["midPx"] is None) == (push.ctx["impactPxs"] is None) == (None in sides)
+            if book.bid and book.ask:
+                bid_px, ask_px = float(book.bid.px), float(book.ask.px)
+                low, high = map(float, push.ctx["impactPxs"])
+                assert float(push.ctx["midPx"]) == pytest.approx((bid_px + ask_px) / 2, rel=1e-12)
+                assert low <= bid_px < ask_px <= high
+                compared += 1
+    assert compared > 5_000
