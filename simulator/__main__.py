@@ -14,7 +14,7 @@ import typer
 from simulator.catalogue import default_listings, with_spare_markets
 from simulator.listing import MarketListing, universe
 from simulator.model import VenueModel
-from simulator.pacing import expire_regularly, play
+from simulator.pacing import play
 from simulator.server import VenueServer
 from simulator.snapshot import SnapshotError, listings_from_frame
 
@@ -35,7 +35,7 @@ def main(
     ] = None,
     expire_every: Annotated[
         float,
-        typer.Option(min=0, metavar="SECONDS", help="Close all sockets as Expired at this interval; 0: never."),
+        typer.Option(min=0, metavar="SECONDS", help="Close each socket as Expired at this age; 0: never."),
     ] = 150.0,
     parent_pid: Annotated[
         int | None, typer.Option(metavar="PID", help="Stop when this process is no longer the parent.")
@@ -47,10 +47,10 @@ def main(
     """
     listings = _listings(from_file, rate_per_s=rate, seed=seed)
     model = VenueModel(listings, rate_per_s=rate, seed=seed)
-    venue = VenueServer(universe(listings), host=host, port=port)
+    venue = VenueServer(universe(listings), host=host, port=port, expire_after_s=expire_every or None)
     # Logs go to stderr, so that stdout holds only the base URL.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(_serve(venue, model, expire_every_s=expire_every, parent_pid=parent_pid))
+    asyncio.run(_serve(venue, model, parent_pid=parent_pid))
 
 
 def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[MarketListing]:
@@ -63,7 +63,7 @@ def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[M
     return with_spare_markets(listings, rate_per_s=rate_per_s, rng=Random(seed))  # nosec B311  # no secret, a market
 
 
-async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float, parent_pid: int | None) -> None:
+async def _serve(venue: VenueServer, model: VenueModel, *, parent_pid: int | None) -> None:
     """Play the model until a signal arrives or the parent ends. Raises the exception of the first task that fails."""
     try:
         await venue.start()
@@ -74,8 +74,6 @@ async def _serve(venue: VenueServer, model: VenueModel, *, expire_every_s: float
         asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     print(venue.base_url, flush=True)
     coroutines = [play(model.pushes(), venue), stop_requested.wait()]
-    if expire_every_s:
-        coroutines.append(expire_regularly(venue, interval_s=expire_every_s))
     if parent_pid is not None:
         coroutines.append(_parent_gone(parent_pid))
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]

@@ -30,17 +30,6 @@ async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
         _publish(together, venue, blocks, now_ms=time.time_ns() // 1_000_000)
 
 
-async def expire_regularly(venue: VenueServer, *, interval_s: float, away_s: float = 1.0) -> None:
-    """Close all sockets as `Expired` at each interval, and refuse new ones for `away_s`. Never returns."""
-    while True:
-        await asyncio.sleep(interval_s)
-        venue.refuse(True)
-        venue.expire_connections()
-        log.info("connections_expired")
-        await asyncio.sleep(away_s)
-        venue.refuse(False)
-
-
 def _publish(pushes: Iterable[Push], venue: VenueServer, blocks: BlockClock, *, now_ms: int) -> None:
     for push in pushes:
         if isinstance(push, BboPush):

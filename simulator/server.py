@@ -22,8 +22,9 @@ class VenueServer:
     """Serves `BASE/info` and `BASE/ws` on one event loop; only start and stop wait.
 
     Public counters: `violations` by limit, `connections_opened`, `clients_dropped` (too slow) and
-    `info_requests` by type. `ack_delay_s` delays every acknowledgement and the start of its subscription. The info
-    endpoint lists the coins in `unknown`, but a subscription to one of them ends its connection.
+    `info_requests` by type. Each socket is closed as `Expired` at the age `expire_after_s`. `ack_delay_s` delays every
+    acknowledgement and the start of its subscription. The info endpoint lists the coins in `unknown`, but a
+    subscription to one of them ends its connection.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class VenueServer:
         port: int = 0,
         limits: Limits | None = None,
         idle_close_s: float = 60.0,
+        expire_after_s: float | None = None,
         outbox_limit: int = 4096,
     ) -> None:
         self.ack_delay_s = 0.0
@@ -44,6 +46,7 @@ class VenueServer:
         self.clients_dropped = 0
         self._host, self._port = host, port
         self._idle_close_s = idle_close_s
+        self._expire_after_s = expire_after_s
         self._outbox_limit = outbox_limit
         self._state = VenueState(universe)
         self._clients: set[Client] = set()
@@ -105,7 +108,7 @@ class VenueServer:
             client.abort()
 
     def expire_connections(self) -> None:
-        """Close every socket with 1000 `Expired`, as the venue does every few hours."""
+        """Close every socket with 1000 `Expired` now, whatever its age."""
         for client in tuple(self._clients):
             client.close("Expired")
 
@@ -169,16 +172,25 @@ class VenueServer:
         writer = asyncio.create_task(client.write_out())
         self._clients.add(client)
         self.connections_opened += 1
+        expiry = self._schedule_expiry(client)
         try:
             self.send(client, GREETING)
             await self._listen(client, conversation)
         finally:
+            if expiry is not None:
+                expiry.cancel()
             self._clients.discard(client)
             conversation.end()
             if not client.is_closing:
                 writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
         return socket
+
+    def _schedule_expiry(self, client: Client) -> asyncio.TimerHandle | None:
+        """Close the socket as the venue closes one that is hours old; None when sockets do not expire."""
+        if self._expire_after_s is None:
+            return None
+        return asyncio.get_running_loop().call_later(self._expire_after_s, client.close, "Expired")
 
     async def _listen(self, client: Client, conversation: Conversation) -> None:
         loop = asyncio.get_running_loop()

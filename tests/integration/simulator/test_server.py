@@ -224,6 +224,18 @@ def test_dropped_expired_and_refused_connections() -> None:
     run(scenario)
 
 
+def test_each_socket_expires_by_its_own_age() -> None:
+    async def scenario() -> None:
+        async with venue(expire_after_s=0.6) as server, greeted(server) as old:
+            await asyncio.sleep(0.3)  # the difference in age is what is tested
+            async with greeted(server) as young:
+                assert await closed_with(old) == (1000, "Expired")
+                await pong_is_next(young)
+                assert await closed_with(young) == (1000, "Expired")
+
+    run(scenario)
+
+
 def test_a_stalled_venue_sends_nothing_not_even_pongs_and_its_frames_are_lost() -> None:
     async def scenario() -> None:
         async with venue() as server, greeted(server) as ws:
