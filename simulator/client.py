@@ -5,9 +5,11 @@ import asyncio
 from aiohttp import WSMsgType, web
 
 from simulator.limits import Usage
-from simulator.wire import Subscription
+from simulator.subscription import Subscription
 
 CLOSE_TIMEOUT_S = 1.0
+NO_MORE = b""
+"""An empty frame ends the outbox."""
 
 
 class Client:
@@ -24,13 +26,18 @@ class Client:
         self.subscriptions: set[Subscription] = set()
         self.is_closing = False
         self._transport = transport
-        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue(outbox_limit)
+        self._outbox: asyncio.Queue[bytes] = asyncio.Queue(outbox_limit)
         self._close_reason = b""
         self.restart_idle_timer()
 
     def send(self, frame: bytes) -> bool:
         """Queue a frame; False when the outbox is full and the client was dropped."""
-        return self._put(frame)
+        try:
+            self._outbox.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.abort()
+            return False
+        return True
 
     def restart_idle_timer(self) -> None:
         """Restart the time after which an idle connection is closed."""
@@ -40,7 +47,7 @@ class Client:
         """Close cleanly (1000 and the reason), after the frames that already wait."""
         self.is_closing = True
         self._close_reason = reason.encode()
-        self._put(None)
+        self.send(NO_MORE)
 
     def abort(self) -> None:
         """Close the transport at once; the peer sees 1006, without a close frame."""
@@ -49,18 +56,10 @@ class Client:
     async def write_out(self) -> None:
         """Send the frames of the outbox until the connection ends."""
         try:
-            while (frame := await self._outbox.get()) is not None:
+            while (frame := await self._outbox.get()) != NO_MORE:
                 await self.socket.send_frame(frame, WSMsgType.TEXT)
                 self.restart_idle_timer()
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.socket.close(message=self._close_reason)
         except (ConnectionError, TimeoutError):
             self.abort()
-
-    def _put(self, frame: bytes | None) -> bool:
-        try:
-            self._outbox.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.abort()
-            return False
-        return True

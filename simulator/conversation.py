@@ -5,8 +5,9 @@ from collections import Counter
 from typing import Protocol
 
 from simulator.client import Client
+from simulator.subscription import RequestError, Subscription, quoted, read_request
 from simulator.venue_state import VenueState
-from simulator.wire import PONG, RequestError, Subscription, ack_frame, error_frame, quoted, read_request
+from simulator.wire import PONG, ack_frame, error_frame
 
 
 class Venue(Protocol):
@@ -17,6 +18,8 @@ class Venue(Protocol):
     unknown: set[str]
 
     def send(self, client: Client, frame: bytes) -> None: ...
+
+    def snapshot(self, subscription: Subscription) -> bytes | None: ...
 
 
 class Conversation:
@@ -37,7 +40,7 @@ class Conversation:
             return
         if subscription is None:
             self._venue.send(self._client, PONG)
-        elif not self._state.has(subscription.coin) or subscription.coin in self._venue.unknown:
+        elif not self._state.has(subscription) or subscription.coin in self._venue.unknown:
             # As on the real venue: one unknown coin ends the whole connection, without a close frame.
             self._client.abort()
         elif method == "subscribe":
@@ -65,8 +68,8 @@ class Conversation:
     def _acknowledge(self, subscription: Subscription) -> None:
         if subscription not in self._client.subscriptions:
             return
-        self._venue.send(self._client, ack_frame("subscribe", subscription))
-        if frame := self._state.add(self._client, subscription):
+        self._venue.send(self._client, ack_frame("subscribe", subscription.as_json()))
+        if frame := self._state.add(self._client, subscription) or self._venue.snapshot(subscription):
             self._venue.send(self._client, frame)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
@@ -76,7 +79,7 @@ class Conversation:
         self._client.subscriptions.discard(subscription)
         self._client.usage.release(subscriptions=1)
         self._state.remove(self._client, subscription)
-        self._venue.send(self._client, ack_frame("unsubscribe", subscription))
+        self._venue.send(self._client, ack_frame("unsubscribe", subscription.as_json()))
 
     def _allowed(self, exceeded: str | None) -> bool:
         if exceeded is not None:

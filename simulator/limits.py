@@ -14,6 +14,7 @@ class Limits:
     new_connections_per_minute: int = 30
     subscriptions: int = 1_000
     messages_per_minute: int = 2_000
+    info_weight_per_minute: int = 1_200
 
 
 @dataclass(slots=True)
@@ -25,6 +26,7 @@ class Usage:
     subscriptions: int = 0
     _connected_at_s: deque[float] = field(default_factory=deque)
     _messages_at_s: deque[float] = field(default_factory=deque)
+    _info_weights: deque[tuple[float, int]] = field(default_factory=deque)
 
     def take_connection(self, *, at_s: float) -> str | None:
         if self.connections >= self.limits.connections:
@@ -38,6 +40,20 @@ class Usage:
         if not _take(self._messages_at_s, self.limits.messages_per_minute, at_s):
             return "messages_per_minute"
         return None
+
+    def take_info_weight(self, weight: int, *, at_s: float) -> str | None:
+        spent = self._info_weights
+        while spent and spent[0][0] <= at_s - MINUTE_S:
+            spent.popleft()
+        if sum(taken for _, taken in spent) + weight > self.limits.info_weight_per_minute:
+            return "info_weight_per_minute"
+        spent.append((at_s, weight))
+        return None
+
+    def add_info_weight(self, weight: int, *, at_s: float) -> None:
+        """Count the weight of an answer's rows, which is known only afterwards."""
+        if weight:
+            self._info_weights.append((at_s, weight))
 
     def take_subscription(self) -> str | None:
         if self.subscriptions >= self.limits.subscriptions:

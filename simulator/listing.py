@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 TAKER_FEE_BPS = 9.0
 GROWTH_TAKER_FEE_BPS = 0.9
@@ -11,8 +11,12 @@ SLIPPAGE_BPS = 1.0
 MIN_EDGE_BPS = 5.0
 MAX_PX_DECIMALS = 6
 SIGNIFICANT_FIGURES = 5
+FEES_CHANGED_AT = "2025-11-23T17:37:10.033211662"
 BUSY_BBO_PER_S = (1.9, 3.3)
 QUIET_BBO_PER_S = (0.03, 0.06)
+
+Universe: TypeAlias = dict[str, list[dict[str, Any]]]
+"""The entries of `meta` by dex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,8 @@ class MarketListing:
             "maxLeverage": 20,
             "marginTableId": 20,
             "onlyIsolated": True,
-            "marginMode": "strictIsolated",
+            "marginMode": "noCross",
+            "lastFeeScaleChangeTime": FEES_CHANGED_AT,
             "deployerFeeScale": "1.0",
         }
         if self.is_delisted:
@@ -68,9 +73,9 @@ def px_decimals(px: float, *, sz_decimals: int) -> int:
     return max(0, min(by_figures, MAX_PX_DECIMALS - sz_decimals))
 
 
-def universe(listings: Iterable[MarketListing]) -> dict[str, list[dict[str, Any]]]:
+def universe(listings: Iterable[MarketListing]) -> Universe:
     """The `meta` entries per dex, in the order of the listings."""
-    by_dex: dict[str, list[dict[str, Any]]] = {}
+    by_dex: Universe = {}
     for listing in listings:
         by_dex.setdefault(listing.dex, []).append(listing.meta())
     return by_dex

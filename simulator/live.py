@@ -32,7 +32,7 @@ class LiveMarket:
     def ctx_push(self, at_ms: int) -> CtxPush:
         self._budget.spend(self._rule.count(at_ms))
         ctx = self._context.ctx(oracle_ticks=self.market.oracle_ticks, book=self.market.book)
-        return CtxPush(at_ms=at_ms, coin=self.listing.coin, ctx=ctx)
+        return CtxPush(at_ms=at_ms, coin=self.listing.coin, ctx=ctx, trade=self._context.trade)
 
     def can_jump(self) -> bool:
         """Whether the market may be dislocated: it is quoted on both sides and has no standing offset."""

@@ -1,4 +1,4 @@
-"""Connects model and server in real time; no other file of the simulator reads the clock."""
+"""Connects model and server in real time; with server.py the only one that reads the clock."""
 
 import asyncio
 import time
@@ -15,6 +15,7 @@ log = structlog.get_logger()
 
 # The model catches up after a shorter delay. After a longer one its time is shifted, and it continues from now.
 MAX_DELAY_S = 0.25
+BLOCK_AGE_MS = 250
 
 
 async def play(pushes: Iterable[Push], venue: VenueServer) -> None:
@@ -37,3 +38,6 @@ def _publish(pushes: Iterable[Push], venue: VenueServer, blocks: BlockClock, *, 
             venue.publish_bbo(push.coin, push.bid, push.ask, time_ms=time_ms)
         else:
             venue.publish_ctx(push.coin, push.ctx)
+            if push.trade is not None:
+                time_ms = blocks.time_ms(push.at_ms, now_ms=now_ms, age_ms=BLOCK_AGE_MS)
+                venue.publish_trade(push.coin, push.trade, time_ms=time_ms)

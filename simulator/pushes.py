@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from simulator.trades import SimulatedTrade
 from simulator.wire import BookLevel
 
 
@@ -19,11 +20,12 @@ class BboPush:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CtxPush:
-    """A market's complete context, changed or repeated."""
+    """A market's complete context, changed or repeated, and the trade that changed its volume."""
 
     at_ms: int
     coin: str
     ctx: dict[str, Any]
+    trade: SimulatedTrade | None = None
 
 
 Push: TypeAlias = BboPush | CtxPush

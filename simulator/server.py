@@ -1,21 +1,28 @@
 """The venue's protocol without a model: the owner of a `VenueServer` decides what it publishes and how it fails."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from typing import Any
 
-import orjson
 from aiohttp import WSMsgType, web
 
 from simulator.client import Client
 from simulator.conversation import Conversation
-from simulator.info import Universe, answer
+from simulator.info_endpoint import InfoEndpoint
 from simulator.limits import Limits, Usage
+from simulator.listing import Universe
+from simulator.push_clock import push_snapshots
+from simulator.snapshots import snapshot
+from simulator.subscription import Subscription
+from simulator.trades import SimulatedTrade
+from simulator.venue_data import VenueData
 from simulator.venue_state import VenueState
-from simulator.wire import GREETING, AnyLevel, Subscription, bbo_frame, ctx_frame
+from simulator.wire import GREETING, AnyLevel, bbo_frame, ctx_frame, frame
 
 SHUTDOWN_TIMEOUT_S = 1.0
+SNAPSHOT_AGE_MS = 300
 
 
 class VenueServer:
@@ -41,25 +48,26 @@ class VenueServer:
         self.ack_delay_s = 0.0
         self.unknown: set[str] = set()
         self.violations: Counter[str] = Counter()
-        self.info_requests: Counter[str] = Counter()
         self.connections_opened = 0
         self.clients_dropped = 0
         self._host, self._port = host, port
         self._idle_close_s = idle_close_s
         self._expire_after_s = expire_after_s
         self._outbox_limit = outbox_limit
-        self._state = VenueState(universe)
+        self._data = VenueData(universe)
+        self._state = VenueState(self._data)
         self._clients: set[Client] = set()
         self._usage = defaultdict[str, Usage](lambda: Usage(limits or Limits()))
         self._stalled = False
         self._refusing = False
-        self._idle_watch: asyncio.Task[None] | None = None
+        self._info = InfoEndpoint(self._data, self._usage, self.violations)
+        self._tasks: list[asyncio.Task[None]] = []
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
         """Listen. Raises OSError when the port is in use."""
         app = web.Application()
-        app.router.add_post("/info", self._info)
+        app.router.add_post("/info", self._info.on_request)
         app.router.add_get("/ws", self._websocket)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
@@ -70,13 +78,13 @@ class VenueServer:
             raise
         # Keep the port, so that clients find the venue again after a restart.
         self._port = self._runner.addresses[0][1]
-        self._idle_watch = asyncio.create_task(self._close_idle())
+        self._tasks = [asyncio.create_task(self._close_idle()), asyncio.create_task(push_snapshots(self, self._state))]
 
     async def stop(self) -> None:
         """Abort all sockets and free the port."""
         self.drop_connections()
-        if self._idle_watch is not None:
-            self._idle_watch.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -87,11 +95,22 @@ class VenueServer:
     def publish_bbo(self, coin: str, bid: AnyLevel | None, ask: AnyLevel | None, *, time_ms: int) -> None:
         """Send a book to its subscribers and store it for later ones. Raises ValueError for an unlisted coin."""
         self._publish(Subscription("bbo", coin), bbo_frame(coin, bid, ask, time_ms=time_ms))
+        self._data.books[coin] = (bid, ask)
 
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
         """Send and store a context (of a delisted coin: store only). Raises ValueError for an unlisted coin."""
         self._publish(Subscription("activeAssetCtx", coin), ctx_frame(coin, ctx))
-        self._state.ctxs[coin] = ctx
+        self._data.ctxs[coin] = ctx
+
+    def publish_trade(self, coin: str, trade: SimulatedTrade, *, time_ms: int) -> None:
+        """Send a trade, and the candles that it changes, to their subscribers."""
+        row = self._data.trades.add(coin, trade, time_ms=time_ms)
+        self._data.candles.add(coin, px=trade.px, sz=trade.sz, time_ms=time_ms)
+        for client in self._state.subscribers(Subscription("trades", coin)):
+            self.send(client, frame("trades", [row]))
+        for subscription in self._state.subscribed("candle"):
+            if subscription.coin == coin:
+                self.send_snapshot(subscription)
 
     def send_raw(self, text: str) -> None:
         """Send a text unchanged to every open socket."""
@@ -100,7 +119,8 @@ class VenueServer:
 
     def set_universe(self, universe: Universe) -> None:
         """Replace the universe; subscribers of markets that were delisted or removed get no more frames."""
-        self._state.relist(universe)
+        self._data.relist(universe)
+        self._state.forget_dead_markets()
 
     def drop_connections(self) -> None:
         """Abort every socket; the clients see 1006."""
@@ -123,6 +143,11 @@ class VenueServer:
         self._refusing = refusing
 
     @property
+    def info_requests(self) -> Counter[str]:
+        """Number of info requests by type."""
+        return self._info.requests
+
+    @property
     def connection_count(self) -> int:
         """Number of open websocket connections."""
         return len(self._clients)
@@ -140,14 +165,15 @@ class VenueServer:
         if not self._stalled and not client.send(frame):
             self.clients_dropped += 1
 
-    async def _info(self, request: web.Request) -> web.Response:
-        body: Any = None
-        with suppress(orjson.JSONDecodeError):
-            body = orjson.loads(await request.read())
-        if isinstance(body, dict):
-            self.info_requests[str(body.get("type"))] += 1
-        status, body_json = answer(body, universe=self._state.universe, ctxs=self._state.ctxs)
-        return web.Response(status=status, body=orjson.dumps(body_json), content_type="application/json")
+    def snapshot(self, subscription: Subscription) -> bytes | None:
+        """The current frame of a channel whose frames are computed when they are wanted; else None."""
+        return snapshot(subscription, self._data, time_ms=time.time_ns() // 1_000_000 - SNAPSHOT_AGE_MS)
+
+    def send_snapshot(self, subscription: Subscription) -> None:
+        """Send the current frame of such a channel to its subscribers."""
+        if text := self.snapshot(subscription):
+            for client in self._state.subscribers(subscription):
+                self.send(client, text)
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if self._refusing:

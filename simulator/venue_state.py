@@ -1,43 +1,48 @@
-"""State of the venue: listed markets, the last frame of each subscription, and its subscribers."""
+"""State of the websocket: the last frame of each subscription, and its subscribers."""
 
 from collections import Counter, defaultdict
-from typing import Any
 
 from simulator.client import Client
-from simulator.info import Universe
-from simulator.wire import Subscription
+from simulator.subscription import Subscription
+from simulator.venue_data import VenueData
 
 
 class VenueState:
     """Frames of unlisted coins are rejected. Frames of delisted coins are accepted and sent to no client."""
 
-    def __init__(self, universe: Universe) -> None:
-        self.ctxs: dict[str, dict[str, Any]] = {}
+    def __init__(self, data: VenueData) -> None:
+        self.data = data
         self._frames: dict[Subscription, bytes] = {}
         self._subscribers: defaultdict[Subscription, set[Client]] = defaultdict(set)
-        self.relist(universe)
 
-    def relist(self, universe: Universe) -> None:
-        """Replace the listed markets, and forget the last frames of markets that are no longer live."""
-        markets = [market for listed in universe.values() for market in listed]
-        self.universe = universe
-        self._is_delisted = {market["name"]: bool(market.get("isDelisted")) for market in markets}
-        self._frames = {key: frame for key, frame in self._frames.items() if self._is_live(key.coin)}
+    def forget_dead_markets(self) -> None:
+        """Forget the last frames of markets that are no longer live."""
+        self._frames = {key: frame for key, frame in self._frames.items() if self.data.is_live(key.coin)}
 
-    def has(self, coin: str) -> bool:
-        return coin in self._is_delisted
+    def has(self, subscription: Subscription) -> bool:
+        """Whether the venue lists the coin, or for `allMids` the dex."""
+        if subscription.type == "allMids":
+            return not subscription.detail or subscription.detail in self.data.universe
+        return self.data.has(subscription.coin)
 
     def post(self, subscription: Subscription, frame: bytes) -> tuple[Client, ...]:
         """Store the frame for later subscribers and return the current ones. Raises ValueError for an unlisted coin."""
-        if not self.has(subscription.coin):
-            raise ValueError(f"{subscription.coin} is not in the universe")
-        if not self._is_live(subscription.coin):
+        if not self.data.is_live(subscription.coin):
+            if not self.data.has(subscription.coin):
+                raise ValueError(f"{subscription.coin} is not in the universe")
             return ()
         self._frames[subscription] = frame
         return tuple(self._subscribers.get(subscription, ()))
 
+    def subscribers(self, subscription: Subscription) -> tuple[Client, ...]:
+        return tuple(self._subscribers.get(subscription, ()))
+
+    def subscribed(self, *types: str) -> list[Subscription]:
+        """The subscriptions of these types that have a subscriber."""
+        return [key for key, clients in self._subscribers.items() if key.type in types and clients]
+
     def add(self, client: Client, subscription: Subscription) -> bytes | None:
-        """Add a subscriber, and return the last frame of the subscription or None."""
+        """Add a subscriber, and return the last stored frame of the subscription or None."""
         self._subscribers[subscription].add(client)
         return self._frames.get(subscription)
 
@@ -50,6 +55,3 @@ class VenueState:
             if clients:
                 counts[subscription.coin] += len(clients)
         return counts
-
-    def _is_live(self, coin: str) -> bool:
-        return self._is_delisted.get(coin) is False

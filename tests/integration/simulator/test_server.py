@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from simulator.limits import Limits
 from simulator.server import VenueServer
+from simulator.trades import SimulatedTrade
 from simulator.wire import asset_ctx
 from tests.support.waiting import eventually_async as eventually
 
@@ -116,6 +117,81 @@ def test_info_answers_over_http() -> None:
             assert (status, meta["universe"]) == (200, UNIVERSE["xyz"])
             assert [ctx["oraclePx"] for ctx in ctxs] == ["431.2", "0.0", "7.0"]
             assert server.info_requests == {"meta": 1, "metaAndAssetCtxs": 1}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "status", "text"),
+    [
+        ("application/json", '{"type":', 400, "Failed to parse the request body as JSON"),
+        ("text/plain", '{"type":"meta"}', 415, "Expected request with `Content-Type: application/json`"),
+        ("application/json", '{"type":"nope"}', 422, "Failed to deserialize the JSON body into the target type"),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_answered_in_plain_text(
+    content_type: str, body: str, status: int, text: str
+) -> None:
+    async def scenario() -> None:
+        async with venue() as server, aiohttp.ClientSession() as session:
+            headers = {"Content-Type": content_type}
+            async with session.post(f"{server.base_url}/info", data=body, headers=headers) as response:
+                assert (response.status, response.content_type, await response.text()) == (status, "text/plain", text)
+            async with session.get(f"{server.base_url}/info") as response:
+                assert response.status == 405
+
+    run(scenario)
+
+
+def test_the_weight_of_info_requests_is_limited() -> None:
+    async def scenario() -> None:
+        async with venue(limits=Limits(info_weight_per_minute=45)) as server:
+            statuses = [(await ask_info(server, {"type": "meta", "dex": "xyz"}))[0] for _ in range(3)]
+            assert statuses == [200, 200, 429]
+            assert (await ask_info(server, {"type": "l2Book", "coin": "xyz:TSLA"}))[0] == 200
+            assert server.violations == {"info_weight_per_minute": 1}
+
+    run(scenario)
+
+
+async def channel_data(ws: ClientConnection, channel: str) -> Any:
+    frame = await receive(ws)
+    assert frame["channel"] == channel
+    return frame["data"]
+
+
+def test_a_whole_book_comes_at_once_and_then_by_its_own_clock() -> None:
+    async def scenario() -> None:
+        async with venue() as server, greeted(server) as ws:
+            server.publish_bbo("xyz:TSLA", BID, ASK, time_ms=1)
+            wanted = {"type": "l2Book", "coin": "xyz:TSLA", "fast": True}
+            await ws.send(json.dumps({"method": "subscribe", "subscription": wanted}))
+            ack = await channel_data(ws, "subscriptionResponse")
+            assert ack["subscription"] == wanted | {"nSigFigs": None, "mantissa": None}
+            for _ in range(2):
+                bids, asks = (await channel_data(ws, "l2Book"))["levels"]
+                assert (bids[0]["px"], asks[0]["px"], len(bids)) == (BID[0], ASK[0], 5)
+
+    run(scenario)
+
+
+def test_trades_candles_and_mids_reach_their_subscribers() -> None:
+    async def scenario() -> None:
+        async with venue() as server, greeted(server) as ws:
+            server.publish_ctx("xyz:TSLA", asset_ctx(oracle_px="431.2", mid_px="431.225"))
+            server.publish_trade("xyz:TSLA", SimulatedTrade("B", "431.25", "0.5"), time_ms=60_000)
+            await subscribe(ws, kind="trades")
+            assert [trade["px"] for trade in await channel_data(ws, "trades")] == ["431.25"]
+            for wanted in ({"type": "candle", "coin": "xyz:TSLA", "interval": "1m"}, {"type": "allMids", "dex": "xyz"}):
+                await ws.send(json.dumps({"method": "subscribe", "subscription": wanted}))
+                assert (await channel_data(ws, "subscriptionResponse"))["subscription"] == wanted
+                first = await channel_data(ws, wanted["type"])
+            assert first == {"dex": "xyz", "mids": {"xyz:TSLA": "431.225"}}
+            server.publish_trade("xyz:TSLA", SimulatedTrade("A", "431.2", "0.25"), time_ms=60_001)
+            [trade] = await channel_data(ws, "trades")
+            assert (trade["side"], trade["sz"], trade["time"]) == ("A", "0.25", 60_001)
+            candle = await channel_data(ws, "candle")
+            assert [candle[key] for key in "tocvn"] == [60_000, "431.25", "431.2", "0.75", 2]
 
     run(scenario)
 

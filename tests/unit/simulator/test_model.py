@@ -268,3 +268,19 @@ def test_a_context_agrees_with_the_book_that_was_sent_before_it() -> None:
                 assert low <= bid_px < ask_px <= high
                 compared += 1
     assert compared > 5_000
+
+
+def test_a_trade_is_at_the_touch_that_was_sent_before_it() -> None:
+    _, pushes = two_minutes()
+    books: dict[str, BboPush] = {}
+    trades = 0
+    for push in pushes:
+        if isinstance(push, BboPush):
+            books[push.coin] = push
+        elif push.trade:
+            touch = books[push.coin].ask if push.trade.side == "B" else books[push.coin].bid
+            assert touch
+            assert push.trade.px == touch.px
+            assert float(push.trade.sz) > 0
+            trades += 1
+    assert trades > 500

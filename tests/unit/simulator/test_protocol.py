@@ -12,14 +12,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulator.info import answer
+from simulator.info.answer import InfoAnswer
 from simulator.limits import Limits, Usage
 from simulator.numerals import numeral
-from simulator.wire import Request, RequestError, Subscription, asset_ctx, bbo_frame, read_request
+from simulator.subscription import Request, RequestError, Subscription, read_request
+from simulator.venue_data import VenueData
+from simulator.wire import asset_ctx, bbo_frame
 
 UNIVERSE = {
     "xyz": [{"name": "xyz:TSLA", "szDecimals": 3}, {"name": "xyz:AAPL", "szDecimals": 3}],
     "gone": [{"name": "gone:ALPHA", "szDecimals": 2, "isDelisted": True}],
 }
+NOW_MS = 1_788_330_949_235
+
+
+def ask(question: object, data: VenueData | None = None) -> InfoAnswer:
+    return answer(question, data or VenueData(UNIVERSE), now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,41 @@ def test_requests_are_understood() -> None:
         assert read_request(text) == Request(method, bbo)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "subscription"),
+    [
+        ({"type": "l2Book", "coin": "xyz:TSLA"}, Subscription("l2Book", "xyz:TSLA")),
+        (
+            {"type": "l2Book", "coin": "xyz:TSLA", "fast": True, "nSigFigs": None},
+            Subscription("l2Book", "xyz:TSLA", "fast"),
+        ),
+        ({"type": "candle", "coin": "xyz:TSLA", "interval": "1h"}, Subscription("candle", "xyz:TSLA", "1h")),
+        ({"type": "trades", "coin": "xyz:TSLA"}, Subscription("trades", "xyz:TSLA")),
+        ({"type": "allMids"}, Subscription("allMids", "")),
+        ({"type": "allMids", "dex": "xyz"}, Subscription("allMids", "", "xyz")),
+    ],
+)
+def test_every_channel_is_repeated_with_its_defaults(wanted: dict[str, object], subscription: Subscription) -> None:
+    assert read_request(json.dumps({"method": "subscribe", "subscription": wanted})).subscription == subscription
+    assert subscription.as_json().items() >= wanted.items()
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"type": "candle", "coin": "xyz:TSLA", "interval": "7m"},
+        {"type": "candle", "coin": "xyz:TSLA"},
+        {"type": "l2Book", "coin": "xyz:TSLA", "nSigFigs": 3},
+        {"type": "bbo", "coin": ["xyz:TSLA"]},
+        {"type": ["bbo"], "coin": "xyz:TSLA"},
+        {"type": "allMids", "dex": 7},
+    ],
+)
+def test_an_odd_subscription_is_the_one_error(wanted: dict[str, object]) -> None:
+    with pytest.raises(RequestError):
+        read_request(json.dumps({"method": "subscribe", "subscription": wanted}))
+
+
 def test_a_missing_side_of_the_book_is_null() -> None:
     frame = orjson.loads(bbo_frame("xyz:TSLA", None, ("431.25", "2.0"), time_ms=1_788_330_949_235))
     ask = {"px": "431.25", "sz": "2.0", "n": 1}
@@ -76,28 +119,29 @@ def test_a_missing_side_of_the_book_is_null() -> None:
 
 
 def test_perp_dexs_begin_with_null_and_list_coins_alphabetically_unlike_meta() -> None:
-    status, dexs = answer({"type": "perpDexs"}, universe=UNIVERSE, ctxs={})
+    status, dexs, _ = ask({"type": "perpDexs"})
     assert (status, dexs[0], [dex["name"] for dex in dexs[1:]]) == (200, None, ["xyz", "gone"])
     assert [coin for coin, _ in dexs[1]["assetToStreamingOiCap"]] == ["xyz:AAPL", "xyz:TSLA"]
-    _, meta = answer({"type": "meta", "dex": "xyz"}, universe=UNIVERSE, ctxs={})
+    meta = ask({"type": "meta", "dex": "xyz"}).body
     assert [market["name"] for market in meta["universe"]] == ["xyz:TSLA", "xyz:AAPL"]
 
 
 def test_contexts_come_in_the_order_of_meta() -> None:
-    tesla = asset_ctx(oracle_px="431.2")
-    _, (meta, ctxs) = answer({"type": "metaAndAssetCtxs", "dex": "xyz"}, universe=UNIVERSE, ctxs={"xyz:TSLA": tesla})
+    data = VenueData(UNIVERSE)
+    data.ctxs["xyz:TSLA"] = asset_ctx(oracle_px="431.2")
+    meta, ctxs = ask({"type": "metaAndAssetCtxs", "dex": "xyz"}, data).body
     assert meta["universe"] == UNIVERSE["xyz"]
     assert [ctx["oraclePx"] for ctx in ctxs] == ["431.2", "0.0"]
 
 
-@pytest.mark.parametrize("kind", ["meta", "metaAndAssetCtxs"])
+@pytest.mark.parametrize("kind", ["meta", "metaAndAssetCtxs", "perpDexLimits", "perpDexStatus", "allMids"])
 def test_an_unknown_dex_is_500_with_null(kind: str) -> None:
-    assert answer({"type": kind, "dex": "XYZ"}, universe=UNIVERSE, ctxs={}) == (500, None)
+    assert ask({"type": kind, "dex": "XYZ"})[:2] == (500, None)
 
 
 @pytest.mark.parametrize("request_", [None, [], "meta", {}, {"type": "noSuchType"}, {"type": ["meta"]}])
 def test_a_malformed_info_request_is_unprocessable(request_: object) -> None:
-    assert answer(request_, universe=UNIVERSE, ctxs={})[0] == 422
+    assert ask(request_) == (422, "Failed to deserialize the JSON body into the target type", "text/plain")
 
 
 def test_limits_count_open_connections_and_those_of_the_last_minute() -> None:

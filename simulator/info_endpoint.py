@@ -1,0 +1,50 @@
+"""`BASE/info` over HTTP: the venue's statuses, and the weight that each request costs its address."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from simulator.info import answer
+from simulator.info.answer import BAD_CONTENT_TYPE, BAD_JSON, TOO_MANY_REQUESTS, InfoAnswer
+from simulator.info.weights import surcharge, weight
+from simulator.limits import Usage
+from simulator.venue_data import VenueData
+
+STATUS_AGE_MS = 200
+"""Times in answers are those of the last state that the server holds."""
+
+
+class InfoEndpoint:
+    """Answers POST requests; `requests` counts them by type."""
+
+    def __init__(self, data: VenueData, usage: Mapping[str, Usage], violations: Counter[str]) -> None:
+        self.requests: Counter[str] = Counter()
+        self._data = data
+        self._usage = usage
+        self._violations = violations
+
+    async def on_request(self, request: web.Request) -> web.Response:
+        reply = await self._answer(request)
+        return web.Response(status=reply.status, body=reply.encoded(), content_type=reply.content_type)
+
+    async def _answer(self, request: web.Request) -> InfoAnswer:
+        if request.content_type != "application/json":
+            return BAD_CONTENT_TYPE
+        try:
+            question: Any = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            return BAD_JSON
+        kind = str(question.get("type")) if isinstance(question, dict) else ""
+        self.requests[kind] += 1
+        usage, at_s = self._usage[request.remote or ""], asyncio.get_running_loop().time()
+        if exceeded := usage.take_info_weight(weight(kind), at_s=at_s):
+            self._violations[exceeded] += 1
+            return TOO_MANY_REQUESTS
+        reply = answer(question, self._data, now_ms=time.time_ns() // 1_000_000 - STATUS_AGE_MS)
+        usage.add_info_weight(surcharge(kind, reply.body), at_s=at_s)
+        return reply
