@@ -12,6 +12,8 @@ import structlog
 import typer
 
 from simulator.catalogue import default_listings, with_spare_markets
+from simulator.faults.spec import FORM, FaultSpecError
+from simulator.faults.table import lines
 from simulator.listing import MarketListing, universe
 from simulator.model import VenueModel
 from simulator.pacing import play
@@ -19,6 +21,7 @@ from simulator.server import VenueServer
 from simulator.snapshot import SnapshotError, listings_from_frame
 
 PARENT_CHECK_INTERVAL_S = 0.5
+LIST = "list"
 
 app = typer.Typer(add_completion=False)
 
@@ -37,20 +40,39 @@ def main(
         float,
         typer.Option(min=0, metavar="SECONDS", help="Close each socket as Expired at this age; 0: never."),
     ] = 150.0,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="FAULT", help=f"Switch on a fault: {FORM}. May be repeated; list prints all."),
+    ] = None,
     parent_pid: Annotated[
         int | None, typer.Option(metavar="PID", help="Stop when this process is no longer the parent.")
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Check the options, and run nothing.")] = False,
 ) -> None:
     """Run a simulated venue with Hyperliquid's protocol: BASE/info answers POST, BASE/ws is the websocket.
 
     Prints its base URL once it listens. Ctrl-C and SIGTERM stop it.
     """
+    if LIST in (faults or ()):
+        print(*lines(), sep="\n")
+        return
     listings = _listings(from_file, rate_per_s=rate, seed=seed)
     model = VenueModel(listings, rate_per_s=rate, seed=seed)
     venue = VenueServer(universe(listings), host=host, port=port, expire_after_s=expire_every or None)
+    _switch_on(venue, faults or [])
+    if check:
+        return
     # Logs go to stderr, so that stdout holds only the base URL.
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     asyncio.run(_serve(venue, model, parent_pid=parent_pid))
+
+
+def _switch_on(venue: VenueServer, faults: list[str]) -> None:
+    for text in faults:
+        try:
+            venue.switch_on(text)
+        except FaultSpecError as error:
+            raise typer.BadParameter(str(error), param_hint="--fault") from error
 
 
 def _listings(from_file: Path | None, *, rate_per_s: float, seed: int) -> list[MarketListing]:

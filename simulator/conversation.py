@@ -5,6 +5,8 @@ from collections import Counter
 from typing import Protocol
 
 from simulator.client import Client
+from simulator.faults.active import ActiveFaults
+from simulator.faults.fault import SubscribeReply
 from simulator.subscription import RequestError, Subscription, quoted, read_request
 from simulator.venue_state import VenueState
 from simulator.wire import PONG, ack_frame, error_frame
@@ -16,6 +18,7 @@ class Venue(Protocol):
     violations: Counter[str]
     ack_delay_s: float
     unknown: set[str]
+    faults: ActiveFaults
 
     def send(self, client: Client, frame: bytes) -> None: ...
 
@@ -40,7 +43,7 @@ class Conversation:
             return
         if subscription is None:
             self._venue.send(self._client, PONG)
-        elif not self._state.has(subscription) or subscription.coin in self._venue.unknown:
+        elif not self._state.has(subscription) or self._is_unknown(subscription.coin):
             # As on the real venue: one unknown coin ends the whole connection, without a close frame.
             self._client.abort()
         elif method == "subscribe":
@@ -55,8 +58,16 @@ class Conversation:
         self._client.usage.release(subscriptions=len(self._client.subscriptions))
         self._client.subscriptions.clear()
 
+    def _is_unknown(self, coin: str) -> bool:
+        return coin in self._venue.unknown or self._venue.faults.reply(coin) is SubscribeReply.CLOSE
+
     def _subscribe(self, subscription: Subscription) -> None:
-        if subscription in self._client.subscriptions:
+        reply = self._venue.faults.reply(subscription.coin)
+        if reply is SubscribeReply.ERROR:
+            self._error(f"Invalid subscription {quoted(subscription)}")
+        elif reply is SubscribeReply.SILENCE:
+            return
+        elif subscription in self._client.subscriptions:
             self._error(f"Already subscribed: {quoted(subscription)}")
         elif self._allowed(self._client.usage.take_subscription()):
             self._client.subscriptions.add(subscription)
@@ -69,8 +80,13 @@ class Conversation:
         if subscription not in self._client.subscriptions:
             return
         self._venue.send(self._client, ack_frame("subscribe", subscription.as_json()))
-        if frame := self._state.add(self._client, subscription) or self._venue.snapshot(subscription):
+        frame = self._state.add(self._client, subscription) or self._venue.snapshot(subscription)
+        if frame and not self._lacks_first_frame(subscription):
             self._venue.send(self._client, frame)
+
+    def _lacks_first_frame(self, subscription: Subscription) -> bool:
+        reply = self._venue.faults.reply(subscription.coin)
+        return subscription.type == "bbo" and reply is SubscribeReply.NO_FIRST_BBO
 
     def _unsubscribe(self, subscription: Subscription) -> None:
         if subscription not in self._client.subscriptions:

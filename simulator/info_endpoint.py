@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from simulator.faults.active import ActiveFaults
 from simulator.info import answer
 from simulator.info.answer import BAD_CONTENT_TYPE, BAD_JSON, TOO_MANY_REQUESTS, InfoAnswer
 from simulator.info.weights import surcharge, weight
@@ -22,17 +23,20 @@ STATUS_AGE_MS = 200
 class InfoEndpoint:
     """Answers POST requests; `requests` counts them by type."""
 
-    def __init__(self, data: VenueData, usage: Mapping[str, Usage], violations: Counter[str]) -> None:
+    def __init__(
+        self, data: VenueData, faults: ActiveFaults, *, usage: Mapping[str, Usage], violations: Counter[str]
+    ) -> None:
         self.requests: Counter[str] = Counter()
         self._data = data
+        self._faults = faults
         self._usage = usage
         self._violations = violations
 
     async def on_request(self, request: web.Request) -> web.Response:
-        reply = await self._answer(request)
+        reply = await self._reply(request)
         return web.Response(status=reply.status, body=reply.encoded(), content_type=reply.content_type)
 
-    async def _answer(self, request: web.Request) -> InfoAnswer:
+    async def _reply(self, request: web.Request) -> InfoAnswer:
         if request.content_type != "application/json":
             return BAD_CONTENT_TYPE
         try:
@@ -45,6 +49,15 @@ class InfoEndpoint:
         if exceeded := usage.take_info_weight(weight(kind), at_s=at_s):
             self._violations[exceeded] += 1
             return TOO_MANY_REQUESTS
-        reply = answer(question, self._data, now_ms=time.time_ns() // 1_000_000 - STATUS_AGE_MS)
+        reply = self._answer(question)
         usage.add_info_weight(surcharge(kind, reply.body), at_s=at_s)
         return reply
+
+    def _answer(self, question: Any) -> InfoAnswer:
+        now_ms = time.time_ns() // 1_000_000 - STATUS_AGE_MS
+        if not self._faults.switches or not isinstance(question, dict):
+            return answer(question, self._data, now_ms=now_ms)
+        data = self._data.shown_as(self._faults.universe(self._data.universe))
+        shifted_ms = self._faults.block_time_ms(str(question.get("coin")), now_ms)
+        right = answer(question, data, now_ms=shifted_ms)
+        return self._faults.answer(question, right, data.universe)

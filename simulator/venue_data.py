@@ -1,5 +1,6 @@
 """The truth of the venue, whatever its faults show: listed markets, contexts, books, trades and candles."""
 
+from copy import copy
 from typing import Any
 
 from simulator.candles import CandleHistory
@@ -24,6 +25,12 @@ class VenueData:
         self.universe = universe
         self._markets = {market["name"]: market for listed in universe.values() for market in listed}
         self._live = {coin for coin, market in self._markets.items() if not market.get("isDelisted")}
+
+    def shown_as(self, universe: Universe) -> "VenueData":
+        """The same data with other listed markets."""
+        shown = copy(self)
+        shown.relist(universe)
+        return shown
 
     def has(self, coin: str) -> bool:
         return coin in self._markets

@@ -13,6 +13,7 @@ class VenueState:
     def __init__(self, data: VenueData) -> None:
         self.data = data
         self._frames: dict[Subscription, bytes] = {}
+        self._clients_by_type: Counter[str] = Counter()
         self._subscribers: defaultdict[Subscription, set[Client]] = defaultdict(set)
 
     def forget_dead_markets(self) -> None:
@@ -39,15 +40,20 @@ class VenueState:
 
     def subscribed(self, *types: str) -> list[Subscription]:
         """The subscriptions of these types that have a subscriber."""
+        if not any(self._clients_by_type[wanted] for wanted in types):
+            return []
         return [key for key, clients in self._subscribers.items() if key.type in types and clients]
 
     def add(self, client: Client, subscription: Subscription) -> bytes | None:
         """Add a subscriber, and return the last stored frame of the subscription or None."""
         self._subscribers[subscription].add(client)
+        self._clients_by_type[subscription.type] += 1
         return self._frames.get(subscription)
 
     def remove(self, client: Client, subscription: Subscription) -> None:
-        self._subscribers[subscription].discard(client)
+        if client in self._subscribers[subscription]:
+            self._subscribers[subscription].remove(client)
+            self._clients_by_type[subscription.type] -= 1
 
     def subscriptions_by_coin(self) -> Counter[str]:
         counts: Counter[str] = Counter()

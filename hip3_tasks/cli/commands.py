@@ -1,6 +1,7 @@
 """The commands of `hip3`, their options and help."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -57,6 +58,12 @@ def up(
         Path | None,
         typer.Option("--from", metavar="FILE", exists=True, dir_okay=False, help="Simulate markets of a saved frame."),
     ] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault", metavar="FAULT", help="Break the simulated venue: NAME[:COIN|DEX][@START[-END]], or list."
+        ),
+    ] = None,
 ) -> int:
     """Run the whole system: Redis server, simulated venue, feed, workers, live page, Flower. Ctrl-C stops it."""
     from hip3_tasks import services, settings
@@ -66,12 +73,17 @@ def up(
     if duration is not None and not 0 < duration < float("inf"):
         raise typer.BadParameter(f"expected a number of seconds above 0, was {duration:g}", param_hint="--duration")
     services.require("`hip3 up`")
+    if "list" in (faults or ()):
+        _exec_service("simulator", "--fault", "list", command="up")
     chosen = settings.load(venue=venue, data_dir=data_dir)
     simulated = {"--rate": rate, "--seed": seed, "--from": from_file}
     arguments = [(name, str(value)) for name, value in simulated.items() if value is not None]
+    arguments += [("--fault", fault) for fault in faults or ()]
     if arguments and not runs_venue(chosen):
         raise typer.BadParameter(f"only the simulated venue has this, not {chosen.venue}", param_hint=arguments[0][0])
     words = tuple(word for argument in arguments for word in argument)
+    if faults:
+        _check_venue_options(words)
     options = UpOptions(
         duration_s=duration, as_json=as_json, quiet=quiet, flower=flower, page=page, venue_arguments=words
     )
@@ -97,6 +109,21 @@ def feed() -> None:
 def simulate(context: typer.Context) -> None:
     """Run only the simulated venue. Its own options: hip3 simulate --help"""
     _exec_service("simulator", *context.args, command="simulate")
+
+
+def _check_venue_options(words: Sequence[str]) -> None:
+    """Let the simulated venue check its own options before anything starts: only it knows its faults and markets."""
+    import subprocess
+
+    from hip3_tasks import services, settings
+    from hip3_tasks.errors import BadSetting
+
+    command = services.command("simulator", "--check", *words)
+    environment = services.environment(settings.inherited())
+    finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if finished.returncode:
+        lines = finished.stderr.strip().splitlines() or ["the simulated venue does not start"]
+        raise BadSetting(lines[-1].removeprefix("simulator: "))
 
 
 def _exec_service(module: str, *arguments: str, command: str) -> NoReturn:

@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from simulator import __main__ as command_line
+from simulator.faults.table import lines
 from tests.support.process import ROOT, ProcessUnderTest
 from tests.support.waiting import eventually
 
@@ -50,6 +51,8 @@ def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(
         (["--rate", "ten"], "--rate"),
         (["--prot", "1"], "--prot"),
         (["--from", "none.json"], "none.json: No such file"),
+        (["--fault", "frozen-bo"], "close to it: frozen-bbo"),
+        (["--fault", "frozen-bbo:xyz:TLSA"], "close to it: xyz:TSLA"),
     ],
 )
 def test_a_bad_option_is_one_line_and_status_2(
@@ -61,6 +64,17 @@ def test_a_bad_option_is_one_line_and_status_2(
     assert output == ""
     assert said in complaint
     assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--fault", "list"], ["--check", "--fault", "frozen-bbo:xyz:TSLA@5-9"]])
+def test_faults_are_listed_and_options_checked_without_a_run(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulator", *arguments])
+    assert command_line.run() == 0
+    output, complaint = capsys.readouterr()
+    assert complaint == ""
+    assert output.splitlines() == (lines() if "list" in arguments else [])
 
 
 def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
