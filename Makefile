@@ -3,6 +3,7 @@
 VENV  := .venv
 BIN   := $(VENV)/bin
 BENCH := .venv-bench
+CLIENTS := .venv-clients
 
 PYTHON ?=
 ARGS   ?=
@@ -79,6 +80,10 @@ compose-test: $(VENV)/.dev ## Build and test the deployed system on the Docker e
 wheel-test: $(VENV)/.dev ## Build the wheel, install it, and test it beside a running system
 	@exec $(BIN)/python -m tests.wheel
 
+.PHONY: clients-test
+clients-test: $(CLIENTS)/.ready $(VENV)/.dev ## Run other people's clients, unchanged, against the simulated venue
+	@exec $(BIN)/python -m tests.clients $(CLIENTS)/bin/python
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
 	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)
@@ -100,16 +105,17 @@ RESOLVE := $(BIN)/uv pip compile --universal --python-version 3.11 \
 COMPILE := $(RESOLVE) pyproject.toml --group build
 
 .PHONY: lock
-lock: $(VENV)/.dev ## Recompile requirements.lock, requirements-dev.lock and the benchmark's
+lock: $(VENV)/.dev ## Recompile requirements.lock, requirements-dev.lock, the benchmark's and the clients'
 	@test -x $(BIN)/uv || $(INSTALL) uv
 	$(COMPILE) $(ARGS) --output-file requirements.lock --extra analysis --extra flower --extra server --extra web
 	$(COMPILE) $(ARGS) --output-file requirements-dev.lock --all-extras
 	$(COMPILE) $(ARGS) --output-file benchmarks/requirements.lock --extra server benchmarks/requirements.in
 	$(RESOLVE) $(ARGS) --output-file benchmarks/requirements-arq.lock benchmarks/requirements-arq.in
+	$(RESOLVE) $(ARGS) --output-file tests/clients/requirements.lock tests/clients/requirements.in
 
 .PHONY: clean
 clean: ## Remove .venv, caches and builds, never data
-	rm -rf $(VENV) $(BENCH) $(BENCH)-arq build dist *.egg-info
+	rm -rf $(VENV) $(BENCH) $(BENCH)-arq $(CLIENTS) build dist *.egg-info
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -135,6 +141,11 @@ $(BENCH)/.ready: benchmarks/requirements.lock benchmarks/requirements-arq.lock p
 	        -r benchmarks/requirements$$name.lock || exit 1; \
 	done
 	@$(PHASE) 'hip3-tasks itself' $(BENCH)/bin/python $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(CLIENTS)/.ready: tests/clients/requirements.lock $(BIN)/python
+	@$(PHASE) "$(CLIENTS)" $(BIN)/python -m venv --clear $(CLIENTS)
+	@$(PHASE) 'its packages' $(CLIENTS)/bin/python $(PIP) --no-deps --require-hashes -r tests/clients/requirements.lock
 	@touch $@
 
 # Each candidate is run, not only looked up, because version managers put names on PATH that only print an error.
