@@ -76,6 +76,12 @@ def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
         (["up", "--duration", "nan"], "--duration: expected a number of seconds above 0, was nan"),
         (["up", "--venue", "moon"], "HIP3_VENUE: expected mainnet, testnet, sim or a base URL, was 'moon'"),
         (["up", "--venue", "mainnet", "--seed", "3"], "--seed: only the simulated venue has this, not mainnet"),
+        (
+            ["up", "--venue", "mainnet", "--fault", "rate-limit"],
+            "--fault: only the simulated venue has this, not mainnet",
+        ),
+        (["up", "--fault", "frozen-bo"], "--fault: no fault is named 'frozen-bo'; close to it: frozen-bbo"),
+        (["up", "--fault", "late-coin:xyz:TLSA"], "--fault: the venue lists no 'xyz:TLSA'; close to it: xyz:TSLA"),
         (["up", "--from", "absent.json"], "file 'absent.json' does not exist"),
         (["audit"], "Missing argument 'DIR...'"),
         (["compact"], "data/sim/signals: No such file or directory: nothing to read"),

@@ -11,6 +11,8 @@ from hip3_tasks.cli import app
 from hip3_tasks.domain.edge import edge_bps
 from hip3_tasks.domain.records import Followed, Followup, Missed, MissedReason, Record, Signal
 from hip3_tasks.settings import Settings
+from simulator.faults.table import lines
+from simulator.info import ANSWERS
 from tests.support import documents
 from tests.support.documents import CODE, DOCUMENTS, NOT_EXECUTED, OTHER_LANGUAGES, PAGES, ROOT
 
@@ -31,6 +33,12 @@ LOG_EVENT = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
 )
 def test_every_field_of_a_record_is_described(field: str) -> None:
     assert f"`{field}`" in FILES
+
+
+def test_every_fault_and_every_answer_of_the_simulated_venue_is_described() -> None:
+    page = documents.text_of("docs/simulated-venue.md")
+    assert "\n".join(lines()) in page
+    assert not [kind for kind in ANSWERS if f"`{kind}`" not in page]
 
 
 @pytest.mark.parametrize("reason", MissedReason)
