@@ -16,9 +16,6 @@ from simulator.info.weights import surcharge, weight
 from simulator.limits import Usage
 from simulator.venue_data import VenueData
 
-STATUS_AGE_MS = 200
-"""Times in answers are those of the last state that the server holds."""
-
 
 class InfoEndpoint:
     """Answers POST requests; `requests` counts them by type."""
@@ -54,7 +51,7 @@ class InfoEndpoint:
         return reply
 
     def _answer(self, question: Any) -> InfoAnswer:
-        now_ms = time.time_ns() // 1_000_000 - STATUS_AGE_MS
+        now_ms = self._data.state_time_ms(time.time_ns() // 1_000_000)
         if not self._faults.switches or not isinstance(question, dict):
             return answer(question, self._data, now_ms=now_ms)
         data = self._data.shown_as(self._faults.universe(self._data.universe))

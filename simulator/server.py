@@ -24,7 +24,6 @@ from simulator.venue_state import VenueState
 from simulator.wire import AnyLevel, bbo_data, ctx_frame, frame
 
 SHUTDOWN_TIMEOUT_S = 1.0
-SNAPSHOT_AGE_MS = 300
 
 
 class VenueServer:
@@ -105,6 +104,8 @@ class VenueServer:
         if shown is not None:
             self._publish(Subscription("bbo", coin), frame("bbo", shown))
         self._data.books[coin] = (bid, ask)
+        if time_ms > self._data.last_block_ms:
+            self._data.last_block_ms = time_ms
 
     def publish_ctx(self, coin: str, ctx: dict[str, Any]) -> None:
         """Send and store a context (of a delisted coin: store only). Raises ValueError for an unlisted coin."""
@@ -189,7 +190,7 @@ class VenueServer:
 
     def snapshot(self, subscription: Subscription) -> bytes | None:
         """The current frame of a channel whose frames are computed when they are wanted; else None."""
-        time_ms = time.time_ns() // 1_000_000 - SNAPSHOT_AGE_MS
+        time_ms = self._data.state_time_ms(time.time_ns() // 1_000_000)
         return snapshot(subscription, self._data, time_ms=self.faults.block_time_ms(subscription.coin, time_ms))
 
     def send_snapshot(self, subscription: Subscription) -> None:

@@ -9,6 +9,9 @@ from simulator.listing import Universe
 from simulator.trades import TradeHistory
 from simulator.wire import AnyLevel, BookLevel
 
+STATE_AGE_MS = 300
+"""More than a block's age on arrival, so that the next block is never earlier than the answer."""
+
 
 class VenueData:
     """Markets are known by their coin; the dexes and their markets keep the order of the universe."""
@@ -18,6 +21,7 @@ class VenueData:
         self.books: dict[str, tuple[AnyLevel | None, AnyLevel | None]] = {}
         self.trades = TradeHistory()
         self.candles = CandleHistory()
+        self.last_block_ms = 0
         self.relist(universe)
 
     def relist(self, universe: Universe) -> None:
@@ -46,6 +50,10 @@ class VenueData:
         if coin not in self.books or not self.is_live(coin):
             return None
         return ShownBook(*(None if level is None else BookLevel(*level) for level in self.books[coin]))
+
+    def state_time_ms(self, wall_ms: int) -> int:
+        """Time of the state that a computed answer shows: no block before it is later, and none after it is earlier."""
+        return max(wall_ms - STATE_AGE_MS, self.last_block_ms)
 
     def mids(self, dex: str) -> dict[str, str]:
         """The mid prices of the dex's markets that have one, in the order of the universe."""

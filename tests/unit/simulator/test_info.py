@@ -67,6 +67,13 @@ def test_the_whole_book_begins_with_the_touch_and_has_twenty_levels() -> None:
     assert prices == sorted(set(prices))
 
 
+def test_the_time_of_an_answer_is_between_the_blocks_before_and_after_it() -> None:
+    data = venue()
+    assert data.state_time_ms(NOW_MS) == NOW_MS - 300
+    data.last_block_ms = NOW_MS - 220
+    assert data.state_time_ms(NOW_MS) == NOW_MS - 220
+
+
 @pytest.mark.parametrize(("coin", "sides"), [("xyz:AAPL", [0, 20]), ("xyz:OLD", [0, 0]), ("para:TECH", [0, 0])])
 def test_a_side_without_quotes_has_no_levels(coin: str, sides: list[int]) -> None:
     assert [len(side) for side in ask("l2Book", coin=coin).body["levels"]] == sides
