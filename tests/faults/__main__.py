@@ -1,8 +1,8 @@
-"""`make faults`: what a machine can do to the system, and what was lost, doubled or wrong after it.
+"""`make faults`: inject faults into the system, and count the captures that are lost, doubled or wrong afterwards.
 
-Each row runs real parts in a folder of its own, and ends its processes by their ids; the folder of a row that broke a
-promise stays. What was found before a Ctrl-C is kept, and is beside what later runs find of other rows in the table.
-The exit code is 1 when any promise was broken.
+Each row runs real processes in its own directory, and ends them by their ids; the directory of a row that broke a
+promise is kept. Results before a Ctrl-C are kept, and the table also has results of earlier runs for other rows. The
+exit code is 1 when a promise was broken.
 """
 
 import json
@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.up.embedded_redis import find_server
 from tests.faults.report import markdown
-from tests.faults.row import Found, Row
+from tests.faults.row import Result, Row
 from tests.faults.rows import ROWS, run
 from tests.support.process import ROOT
 
@@ -30,72 +30,72 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command(help=__doc__)
 def main(
     rows: Annotated[str, typer.Option(help="such as 1,3,10,12a; default all")] = "",
-    effort: Annotated[float, typer.Option(min=0.001, max=1, help="how much of each row: 1 is all of it")] = 1.0,
-    short: Annotated[bool, typer.Option("--short", help="some rows, a part of each: three minutes")] = False,
-    out: Annotated[Path, typer.Option(help="where figures and table are written")] = Path("build/faults"),
-    publish: Annotated[bool, typer.Option("--publish", help="the table goes to docs/reliability.md too")] = False,
+    effort: Annotated[float, typer.Option(min=0.001, max=1, help="share of each row; 1 is the whole row")] = 1.0,
+    short: Annotated[bool, typer.Option("--short", help="some rows, a part of each; takes three minutes")] = False,
+    out: Annotated[Path, typer.Option(help="directory of figures and table")] = Path("build/faults"),
+    publish: Annotated[bool, typer.Option("--publish", help="also write the table to docs/reliability.md")] = False,
 ) -> None:
-    configure_logs("error")  # what a row provokes in this process is told by its counts
+    configure_logs("error")  # the counts of a row already include the errors that it causes in this process
     chosen = _chosen(rows)
     efforts = {row: row.effort if short else effort for row in chosen if row.effort or not short}
-    now_found = _run(efforts)
-    found = _together(out / "faults.json", now_found)
-    if not found:
+    new_results = _run(efforts)
+    results = _merged(out / "faults.json", new_results)
+    if not results:
         raise typer.Exit(1)
     version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True)
     server = version.stdout.split(" sha")[0]
     for path in (out / "reliability.md", ROOT / "docs/reliability.md") if publish else (out / "reliability.md",):
         path.parent.mkdir(exist_ok=True)
-        path.write_text(markdown(found, server=server))
+        path.write_text(markdown(results, server=server))
         print(path)
-    raise typer.Exit(0 if all(one.is_clean for one in now_found.values()) else 1)
+    raise typer.Exit(0 if all(result.is_clean for result in new_results.values()) else 1)
 
 
-def _together(path: Path, now_found: Mapping[str, Found]) -> dict[str, Found]:
-    """What was found now, beside what earlier runs wrote there of other rows; in the order of the report."""
+def _merged(path: Path, new_results: Mapping[str, Result]) -> dict[str, Result]:
+    """The new results and those of earlier runs for other rows, in the order of the report; written to `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     known = json.loads(path.read_text()) if path.exists() else {}
-    known |= {number: asdict(one) for number, one in now_found.items()}
+    known |= {number: asdict(result) for number, result in new_results.items()}
     path.write_text(json.dumps(known, indent=1))
-    return {row.number: Found(**known[row.number]) for row in ROWS if row.number in known}
+    return {row.number: Result(**known[row.number]) for row in ROWS if row.number in known}
 
 
-def _run(efforts: Mapping[Row, float]) -> dict[str, Found]:
+def _run(efforts: Mapping[Row, float]) -> dict[str, Result]:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    console, found = Console(), dict[str, Found]()
+    console, results = Console(), dict[str, Result]()
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True, refresh_per_second=1) as progress:
         task = progress.add_task("")
         for row, effort in efforts.items():
             progress.reset(task, description=f"{row.number} {row.fault}", total=None)
             try:
-                one = run(row, effort, lambda done, of: progress.update(task, completed=done, total=of))
+                result = run(row, effort, lambda done, total: progress.update(task, completed=done, total=total))
             except KeyboardInterrupt:
-                console.print("stopped; what was found is kept")
+                console.print("stopped; completed rows are kept")
                 break
-            found[row.number] = one
-            console.print(_told(row, one), markup=False, soft_wrap=True)
-    return found
+            results[row.number] = result
+            console.print(_summary(row, result), markup=False, soft_wrap=True)
+    return results
 
 
-def _told(row: Row, found: Found) -> str:
+def _summary(row: Row, result: Result) -> str:
     bad = {
-        "lost": found.lost,
-        "twice": found.duplicated,
-        "wrong": found.wrong,
-        "torn": found.torn,
-        "unclear": found.unclear,
-        "broken": len(found.broken),
+        "lost": result.lost,
+        "twice": result.duplicated,
+        "wrong": result.wrong,
+        "torn": result.torn,
+        "unclear": result.unclear,
+        "broken": len(result.broken),
     }
-    verdict = ", ".join(f"{number} {what}" for what, number in bad.items() if number) or "all right"
-    times = {"recovery": found.recovery_s, "late": found.lateness_s, "took": found.took_s}
-    said = ", ".join(f"{what} {seconds:.1f} s" for what, seconds in times.items() if seconds is not None)
-    counts = f"{found.injected:,} injected, {found.wanted:,} wanted, {found.missed:,} missed"
-    return "\n   ".join([f"{row.number:>3} {row.fault}: {counts}: {verdict}; {said}", *found.broken])
+    verdict = ", ".join(f"{number} {name}" for name, number in bad.items() if number) or "all right"
+    times = {"recovery": result.recovery_s, "late": result.lateness_s, "took": result.took_s}
+    text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items() if seconds is not None)
+    counts = f"{result.injected:,} injected, {result.wanted:,} wanted, {result.missed:,} missed"
+    return "\n   ".join([f"{row.number:>3} {row.fault}: {counts}: {verdict}; {text}", *result.broken])
 
 
 def _chosen(given: str) -> list[Row]:
-    """Rows by their numbers; one without a letter means all of its letters."""
+    """Rows by their numbers; a number without a letter selects all rows of that number."""
     asked = [part.strip() for part in given.split(",") if part.strip()]
     known = {row.number for row in ROWS} | {row.number.rstrip("abcdef") for row in ROWS}
     for part in asked:

@@ -1,6 +1,6 @@
-"""What rows 1 and 2 run under strace: one append of three outcomes to a data directory, by the real journal.
+"""The process that rows 1 and 2 run under strace: the real journal appends three outcomes to a data directory.
 
-Says `done` when the journal has answered; exits with 3 when it has refused, as it should when the disk does.
+Prints `done` when the journal has accepted them; exits with 3 when it refuses them, as it should when the disk fails.
 """
 
 import sys
@@ -13,9 +13,9 @@ from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 SIGNAL = a_signal(at_ms=T0_MS + 500)
 BATCH = (a_followup(SIGNAL, 1000), a_missed(SIGNAL, 3000), a_followup(SIGNAL, 5000))
 BEFORE = tuple(a_followup(a_signal(at_ms=T0_MS + number), 1000) for number in range(3))
-"""What is there already, in all start states but the first."""
+"""Records in the files before the append, in all start states except the first."""
 AFTER = a_followup(a_signal(at_ms=T0_MS + 900), 1000)
-"""What another process appends when it is over."""
+"""The record that another process appends afterwards."""
 
 REFUSED = 3
 

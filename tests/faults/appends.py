@@ -1,4 +1,4 @@
-"""Rows 1 to 3: one append by the real journal, against a machine that crashes, refuses and tears."""
+"""Rows 1 to 3: one append by the real journal, with crashes, errors and torn lines."""
 
 import itertools
 import os
@@ -17,12 +17,12 @@ from pathlib import Path
 from hip3_tasks.files import append_file as appendfile
 from tests.faults.appender import AFTER, BATCH, BEFORE, REFUSED
 from tests.faults.lines import broken_lines, keys_of, recover
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.support.factories import DAY
 from tests.support.process import ROOT
 
 TIMEOUT_S = 60
-AT_ONCE = os.cpu_count() or 1
+PROCESSES = os.cpu_count() or 1
 ERRORS = "EIO", "ENOSPC", "EINTR"
 
 EXPECTED = *BEFORE, *BATCH, AFTER
@@ -41,19 +41,19 @@ STARTS = {
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One run of the appender under strace, and what strace is told to inject."""
+    """One run of the appender under strace, and the faults that strace injects."""
 
     start: str
     inject: tuple[str, ...]
     answers: tuple[int, ...]
-    """The exit codes that are as they should be."""
+    """The correct exit codes."""
 
     def __str__(self) -> str:
         return f"{self.start}; {', '.join(self.inject)}"
 
 
-def crashes(setting: Setting) -> Found:
-    """SIGKILL on entering each system call of an append that touches its files."""
+def crashes(setting: Setting) -> Result:
+    """SIGKILL at the start of each system call of an append that touches its files."""
     points = [
         Point(start, (f"{call}:signal=SIGKILL:when={number}",), answers=(-9, 128 + 9))
         for start in STARTS
@@ -62,8 +62,8 @@ def crashes(setting: Setting) -> Found:
     return _all(points, setting)
 
 
-def errors(setting: Setting) -> Found:
-    """Each of three errors from each of those calls; and from a write or sync, then from taking it back."""
+def errors(setting: Setting) -> Result:
+    """Each of three errors from each of these calls; then from a write or sync and from the truncation after it."""
     points = [
         Point(start, (f"{call}:error={error}:when={number}",), answers=(0, REFUSED))
         for start in STARTS
@@ -77,9 +77,9 @@ def errors(setting: Setting) -> Found:
     return _all(points, setting)
 
 
-def torn_tails(setting: Setting) -> Found:
-    """A file cut at every byte, and what a disk may leave behind the cut."""
-    found, chance = Found(), random.Random(3)
+def torn_tails(setting: Setting) -> Result:
+    """A file cut at every byte, followed by the data that a disk may leave after the cut."""
+    result, chance = Result(), random.Random(3)
     tails: dict[str, Callable[[int], bytes]] = {
         "nothing": lambda size: b"",
         "zeros": bytes,
@@ -88,45 +88,45 @@ def torn_tails(setting: Setting) -> Found:
     }
     whole = _WHOLE + _NEXT
     with _without_sync():
-        for cut, kind in setting.some(itertools.product(range(len(whole)), tails)):
+        for cut, kind in setting.sample(itertools.product(range(len(whole)), tails)):
             data_dir = setting.folder / "data"
             _begin(data_dir, whole[:cut] + tails[kind](len(whole) - cut))
-            found.injected += 1
-            recover(data_dir, EXPECTED, found, when=f"cut at {cut}, then {kind}", noise=broken_lines(data_dir))
+            result.injected += 1
+            recover(data_dir, EXPECTED, result, when=f"cut at {cut}, then {kind}", noise=broken_lines(data_dir))
             shutil.rmtree(data_dir)
-    return found
+    return result
 
 
-def _all(points: Sequence[Point], setting: Setting) -> Found:
-    found, chosen = Found(), list(setting.some(points))
+def _all(points: Sequence[Point], setting: Setting) -> Result:
+    result, chosen = Result(), list(setting.sample(points))
     if not shutil.which("strace"):
-        found.note = "not tried: no strace"
-        return found
+        result.note = "not tried: no strace"
+        return result
     folders = [setting.folder / f"{number}" for number in range(len(chosen))]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for done, said in enumerate(pool.map(_run, chosen, folders)):
-            _judge_point(chosen[done], folders[done], said, found)
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for done, process in enumerate(pool.map(_run, chosen, folders)):
+            _judge_point(chosen[done], folders[done], process, result)
             shutil.rmtree(folders[done])
             setting.advance(done + 1, len(chosen))
-    return found
+    return result
 
 
-def _judge_point(point: Point, data_dir: Path, said: "subprocess.CompletedProcess[str]", found: Found) -> None:
-    found.injected += len(point.inject)
-    if said.returncode not in point.answers:
-        found.unclear += 1
-        found.blame(f"{point}: exit {said.returncode}: {said.stdout[-200:]}{said.stderr[-400:]}")
-    acknowledged = keys_of(BATCH) if "done" in said.stdout else ()
-    recover(data_dir, EXPECTED, found, when=str(point), acknowledged=acknowledged)
+def _judge_point(point: Point, data_dir: Path, process: "subprocess.CompletedProcess[str]", result: Result) -> None:
+    result.injected += len(point.inject)
+    if process.returncode not in point.answers:
+        result.unclear += 1
+        result.add_broken(f"{point}: exit {process.returncode}: {process.stdout[-200:]}{process.stderr[-400:]}")
+    acknowledged = keys_of(BATCH) if "done" in process.stdout else ()
+    recover(data_dir, EXPECTED, result, when=str(point), acknowledged=acknowledged)
 
 
 def _calls(start: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """The system calls of an append that touch its files, each with its number among those of its name."""
+    """The system calls of an append that touch its files, each with its number among the calls of that name."""
     if not shutil.which("strace"):
         return
     trace, data_dir = folder / "trace", folder / "counted"
-    said = _run(Point(start, (), answers=(0,)), data_dir, trace=trace)
-    assert said.returncode == 0, said.stderr
+    process = _run(Point(start, (), answers=(0,)), data_dir, trace=trace)
+    assert process.returncode == 0, process.stderr
     shutil.rmtree(data_dir)
     numbers = Counter[str]()
     for call in re.findall(r"^(\w+)\(", trace.read_text(), re.MULTILINE):
@@ -137,7 +137,7 @@ def _calls(start: str, folder: Path) -> Iterator[tuple[str, int]]:
 def _run(point: Point, data_dir: Path, *, trace: Path = Path(os.devnull)) -> "subprocess.CompletedProcess[str]":
     _begin(data_dir, STARTS[point.start])
     files = [word for kind in ("followups", "missed") for word in ("-P", str(data_dir / f"{kind}_{DAY}.jsonl"))]
-    injections = [word for what in point.inject for word in ("-e", f"inject={what}")]
+    injections = [word for injection in point.inject for word in ("-e", f"inject={injection}")]
     strace = ["strace", "-q", "-o", str(trace), "-e", "trace=all", *files, *injections]
     return subprocess.run(
         [*strace, sys.executable, "-m", "tests.faults.appender", str(data_dir)],
@@ -157,7 +157,7 @@ def _begin(data_dir: Path, content: bytes) -> None:
 
 @contextmanager
 def _without_sync() -> Iterator[None]:
-    """For cases by the thousand, in which nobody pulls a plug."""
+    """Skip the sync, for thousands of cases without a power cut."""
     sync, appendfile._sync = appendfile._sync, lambda fd: None
     try:
         yield

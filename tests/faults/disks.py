@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.faults.system import System
 from tests.support.process import HIP3
 from tests.support.waiting import eventually
@@ -20,13 +20,13 @@ from tests.support.waiting import eventually
 FAULT_S = 4.0
 SMALL, LARGE = "64k", "64m"
 ROOM_BYTES = 2_500
-"""A few lines more, the last of them not whole."""
+"""Room for a few more lines, the last of them incomplete."""
 
 
-def full_disk(setting: Setting) -> Found:
-    """A file system of 64 KiB, which later has room again."""
+def full_disk(setting: Setting) -> Result:
+    """A file system of 64 KiB that fills, and later has room again."""
 
-    def fill(system: System, folder: Path, found: Found) -> None:
+    def fill(system: System, folder: Path, result: Result) -> None:
         eventually("the disk is full", lambda: psutil.disk_usage(str(folder)).free < 4096)
         time.sleep(FAULT_S)
         assert _remount(folder, f"size={LARGE}")
@@ -34,34 +34,34 @@ def full_disk(setting: Setting) -> Found:
     return _on_its_own_disk(setting, SMALL, fill, when="disk full", signals_per_s=20)
 
 
-def files_that_may_not_grow(setting: Setting) -> Found:
+def files_that_may_not_grow(setting: Setting) -> Result:
     """RLIMIT_FSIZE on feed and workers: writes that are cut short, then refused."""
-    found = Found(injected=1)
+    result = Result(injected=1)
     with System(setting.folder / "limited") as system:
         size = max(path.stat().st_size for path in system.data_dir.glob("*.jsonl"))
         _limit(system, size + ROOM_BYTES)
         time.sleep(FAULT_S)
         _limit(system, -1)
-        system.recovered(found)
-        system.judge(found, when="files may not grow")
-    return found
+        system.recovered(result)
+        system.judge(result, when="files may not grow")
+    return result
 
 
-def directory_read_only(setting: Setting) -> Found:
-    """Feed and worker are started on a file system that is read-only, which later is not."""
+def directory_read_only(setting: Setting) -> Result:
+    """Start feed and worker on a read-only file system, which later is writable again."""
 
-    def forbid(system: System, folder: Path, found: Found) -> None:
+    def forbid(system: System, folder: Path, result: Result) -> None:
         with system.hole():
             system.feed.kill()
             system.workers[0].kill()
-            eventually("nobody writes", lambda: _remount(folder, "ro"))
+            eventually("no process writes", lambda: _remount(folder, "ro"))
             system.feed.start()
             system.start_worker()
-            _expect_red(system, found)
+            _expect_red(system, result)
             time.sleep(FAULT_S)
             if "Read-only file system" not in system.feed.log or "Traceback" in system.feed.log:
-                found.unclear += 1
-                found.blame(f"the feed says: {system.feed.log[-300:]}")
+                result.unclear += 1
+                result.add_broken(f"the feed printed: {system.feed.log[-300:]}")
             assert _remount(folder, "rw")
             if not system.feed.is_running:
                 system.feed.start()
@@ -70,52 +70,54 @@ def directory_read_only(setting: Setting) -> Found:
     return _on_its_own_disk(setting, LARGE, forbid, when="read-only")
 
 
-def directory_gone(setting: Setting) -> Found:
-    """The data directory is not where it was, and then it is again."""
-    found = Found(injected=1)
+def directory_gone(setting: Setting) -> Result:
+    """Rename the data directory, and rename it back later."""
+    result = Result(injected=1)
     with System(setting.folder / "gone") as system:
         away = system.data_dir.with_name("away")
         system.data_dir.rename(away)
-        _expect_red(system, found)
+        _expect_red(system, result)
         time.sleep(FAULT_S)
         if system.data_dir.exists():
-            found.blame(f"made again while it was away: {sorted(path.name for path in system.data_dir.iterdir())}")
+            result.add_broken(
+                f"created again while it was away: {sorted(path.name for path in system.data_dir.iterdir())}"
+            )
             shutil.rmtree(system.data_dir)
         away.rename(system.data_dir)
-        system.recovered(found)
-        system.judge(found, when="directory gone")
-    return found
+        system.recovered(result)
+        system.judge(result, when="directory gone")
+    return result
 
 
-def file_replaced(setting: Setting) -> Found:
-    """The follow-ups file becomes another one of the same content, under the lock, again and again."""
-    found = Found()
+def file_replaced(setting: Setting) -> Result:
+    """Replace the follow-ups file by a copy, under its lock, again and again."""
+    result = Result()
     with System(setting.folder / "replaced", signals_per_s=30, worker_arguments=("--concurrency=3",)) as system:
-        for _ in setting.rounds(20, found, least=3):
+        for _ in setting.rounds(20, result, least=3):
             time.sleep(0.3)
             for path in sorted(system.data_dir.glob("followups_*.jsonl")):
                 _replace(path)
-        system.recovered(found)
-        system.judge(found, when="file replaced")
-    return found
+        system.recovered(result)
+        system.judge(result, when="file replaced")
+    return result
 
 
-def file_deleted(setting: Setting) -> Found:
-    """The follow-ups file is deleted, and the feed is started again: what it held is on disk once more."""
-    found = Found(injected=1)
+def file_deleted(setting: Setting) -> Result:
+    """Delete the follow-ups file and restart the feed: the follow-ups are captured again."""
+    result = Result(injected=1)
     with System(setting.folder / "deleted") as system:
         time.sleep(FAULT_S)
         for path in system.data_dir.glob("followups_*.jsonl"):
             path.unlink()
-        system.recovered(found)
+        system.recovered(result)
         system.replace_feed()
-        system.judge(found, when="file deleted")
-    found.lateness_s = None  # they were captured a second time
-    return found
+        system.judge(result, when="file deleted")
+    result.lateness_s = None  # they were captured a second time
+    return result
 
 
-def _expect_red(system: System, found: Found) -> None:
-    """`hip3 status --check` says so within a while."""
+def _expect_red(system: System, result: Result) -> None:
+    """Wait until `hip3 status --check` fails."""
     check = system.part("status", *HIP3, "status", "--check")
 
     def is_red() -> bool:
@@ -125,8 +127,8 @@ def _expect_red(system: System, found: Found) -> None:
     try:
         eventually("health is red", is_red, within_s=15)
     except AssertionError as error:
-        found.unclear += 1
-        found.blame(str(error))
+        result.unclear += 1
+        result.add_broken(str(error))
 
 
 def _replace(path: Path) -> None:
@@ -147,24 +149,24 @@ def _limit(system: System, size: int) -> None:
 
 
 def _on_its_own_disk(
-    setting: Setting, size: str, hurt: Callable[[System, Path, Found], None], *, when: str, **options: Any
-) -> Found:
-    """A system whose data directory is on a file system of that size, and what became of it when hurt."""
-    found = Found(injected=1)
+    setting: Setting, size: str, cause_fault: Callable[[System, Path, Result], None], *, when: str, **options: Any
+) -> Result:
+    """Run a system on its own file system of a given size, cause the fault, and judge the result."""
+    result = Result(injected=1)
     with _mounted(setting.folder / "disk", size) as folder:
         if folder is None:
-            found.note = "not tried: no right to mount"
-            return found
+            result.note = "not tried: no right to mount"
+            return result
         with System(setting.folder / "system", data_dir=folder / "data", **options) as system:
-            hurt(system, folder, found)
-            system.recovered(found)
-            system.judge(found, when=when)
-    return found
+            cause_fault(system, folder, result)
+            system.recovered(result)
+            system.judge(result, when=when)
+    return result
 
 
 @contextmanager
 def _mounted(folder: Path, size: str) -> Iterator[Path | None]:
-    """A file system of its own in memory; None where that is not allowed."""
+    """A new file system in memory; None without the right to mount."""
     folder.mkdir()
     mount = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "hip3-fault", str(folder)], capture_output=True, check=False

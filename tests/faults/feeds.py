@@ -1,53 +1,53 @@
-"""Row 16: a feed that is killed, stopped, or not alone."""
+"""Row 16: a feed that is killed, stopped, or started twice."""
 
 import time
 from contextlib import suppress
 
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.faults.system import System, frozen
 
 KILLS = 9
 STOP_S = 5.0
-REFUSES_WITHIN_S = 20.0
-"""A name that is held may be a dead feed's, for 7.5 s."""
+REFUSE_TIMEOUT_S = 20.0
+"""A feed waits 7.5 s for a name in use, because its owner may be dead."""
 
 
-def feed_killed(setting: Setting) -> Found:
-    """SIGKILL, and a new one on the same directory."""
-    found = Found()
+def feed_killed(setting: Setting) -> Result:
+    """SIGKILL, then a new feed on the same directory."""
+    result = Result()
     with System(setting.folder / "killed") as system:
-        for _ in setting.rounds(KILLS, found, least=2):
+        for _ in setting.rounds(KILLS, result, least=2):
             time.sleep(1.0)
-            found.took(system.replace_feed())
-        system.judge(found, when="feed killed")
-        if not found.missed:
-            found.blame("no follow-up is missed, though nobody knew the market")
-    return found
+            result.add_recovery(system.replace_feed())
+        system.judge(result, when="feed killed")
+        if not result.missed:
+            result.add_broken("no follow-up is missed, though the market was unknown")
+    return result
 
 
-def feed_stopped(setting: Setting) -> Found:
+def feed_stopped(setting: Setting) -> Result:
     """SIGSTOP for five seconds."""
-    found = Found(injected=1)
+    result = Result(injected=1)
     with System(setting.folder / "stopped") as system:
         with system.hole():
             frozen([system.feed.pid], STOP_S)
-        system.recovered(found)
-        system.judge(found, when="feed stopped")
-    return found
+        system.recovered(result)
+        system.judge(result, when="feed stopped")
+    return result
 
 
-def second_feed(setting: Setting) -> Found:
-    """Another one on the same directory, and one elsewhere that takes the same name: each refuses, and says why."""
-    found = Found()
+def second_feed(setting: Setting) -> Result:
+    """A second feed on the same directory, and a feed elsewhere with the same name: each refuses, with a reason."""
+    result = Result()
     with System(setting.folder / "two") as system:
         for name, more in ("same directory", {}), ("same name", {"HIP3_DATA_DIR": str(setting.folder / "elsewhere")}):
             other = system.part(name.replace(" ", "-"), *system.feed.command, **more)
             other.start()
-            found.injected += 1
+            result.injected += 1
             with suppress(Exception):
-                other.wait(REFUSES_WITHIN_S)
+                other.wait(REFUSE_TIMEOUT_S)
             if other.is_running or not other.log.strip() or "Traceback" in other.log:
-                found.unclear += 1
-                found.blame(f"a second feed with the {name}: {other.log[-300:] or 'says nothing'}")
-        system.judge(found, when="two feeds")
-    return found
+                result.unclear += 1
+                result.add_broken(f"a second feed with the {name}: {other.log[-300:] or 'no output'}")
+        system.judge(result, when="two feeds")
+    return result

@@ -1,7 +1,7 @@
-"""What row 18a runs: a coverage-guided fuzzer on the parser, and on what the rest of the chain makes of its frames.
+"""The process of row 18a: a coverage-guided fuzzer for the parser and the code that handles the parsed frames.
 
-An input is some frames, one a line. Half of them are mutated as bytes; in the others one value of one frame becomes
-another, so that they get past "this is no JSON". An input that breaks a promise is left in the folder by libFuzzer.
+An input consists of frames, one per line. Half of the inputs are mutated as bytes; in the others one value of one frame
+is replaced, so that the frame stays valid JSON. libFuzzer leaves an input that breaks a promise in the folder.
 """
 
 import json
@@ -15,10 +15,10 @@ import atheris
 with atheris.instrument_imports(include=["feed", "hip3_tasks"]):
     from tests.support import frame_pipeline
 
-TELL_EVERY = 2_000
-MOST_BYTES = 800
-MOST_S, INPUT_MOST_S = 1_800, 10
-SAYS_HERE = b'"here"'
+PROGRESS_INTERVAL = 2_000
+MAX_BYTES = 800
+MAX_TOTAL_S, MAX_INPUT_S = 1_800, 10
+PLACEHOLDER = b'"here"'
 WORDS = "null", '"xyz:TSLA"', '"bbo"', '"activeAssetCtx"', "1788330949235", "9999999999999"
 VALUES = [value.encode() for value in (*frame_pipeline.NO_NUMBERS, *frame_pipeline.ODD_NUMBERS, *WORDS)]
 
@@ -50,13 +50,13 @@ SEEDS = (
 
 
 def main(folder: Path, inputs: int) -> None:
-    """Try so many inputs, and say now and then how many were tried."""
+    """Try `inputs` inputs, and print at intervals how many were tried."""
     tried = 0
 
     def try_one(data: bytes) -> None:
         nonlocal tried
         tried += 1
-        if tried % TELL_EVERY == 0:
+        if tried % PROGRESS_INTERVAL == 0:
             print(tried, flush=True)
         frame_pipeline.hold(_as_received(line) for line in data.split(b"\n"))
 
@@ -64,34 +64,34 @@ def main(folder: Path, inputs: int) -> None:
     corpus.mkdir()
     for number, seed in enumerate(SEEDS):
         (corpus / f"seed{number}").write_bytes(seed)
-    limits = f"-runs={inputs}", f"-max_len={MOST_BYTES}", f"-max_total_time={MOST_S}", f"-timeout={INPUT_MOST_S}"
-    told = "-seed=18", "-print_final_stats=1", f"-artifact_prefix={folder}/"
-    atheris.Setup([sys.argv[0], *limits, *told, str(corpus)], try_one, custom_mutator=_mutated)
+    limits = f"-runs={inputs}", f"-max_len={MAX_BYTES}", f"-max_total_time={MAX_TOTAL_S}", f"-timeout={MAX_INPUT_S}"
+    options = "-seed=18", "-print_final_stats=1", f"-artifact_prefix={folder}/"
+    atheris.Setup([sys.argv[0], *limits, *options, str(corpus)], try_one, custom_mutator=_mutated)
     atheris.Fuzz()
 
 
 def _as_received(frame: bytes) -> str | bytes:
-    """A text frame is UTF-8; what is not could only come as a binary one."""
+    """The frame as text; as bytes when it is not UTF-8, which only a binary frame can carry."""
     try:
         return frame.decode()
     except UnicodeDecodeError:
         return frame
 
 
-def _mutated(data: bytes, most: int, seed: int) -> bytes:
+def _mutated(data: bytes, max_size: int, seed: int) -> bytes:
     chance = random.Random(seed)
     if chance.random() < 0.5:
-        return atheris.Mutate(data, most)
+        return atheris.Mutate(data, max_size)
     frames = data.split(b"\n")
-    at = chance.randrange(len(frames))
+    position = chance.randrange(len(frames))
     match chance.randrange(8):
         case 0:
-            frames.insert(at, chance.choice(FRAMES))
+            frames.insert(position, chance.choice(FRAMES))
         case 1:
-            frames.append(frames.pop(at))
+            frames.append(frames.pop(position))
         case _:
-            frames[at] = _with_another_value(frames[at], chance)
-    return b"\n".join(frames)[:most]
+            frames[position] = _with_another_value(frames[position], chance)
+    return b"\n".join(frames)[:max_size]
 
 
 def _with_another_value(frame: bytes, chance: random.Random) -> bytes:
@@ -106,7 +106,7 @@ def _with_another_value(frame: bytes, chance: random.Random) -> bytes:
         del holder[key]
         return json.dumps(whole[0]).encode()
     holder[key] = "here"
-    return json.dumps(whole[0]).encode().replace(SAYS_HERE, _value(now, chance))
+    return json.dumps(whole[0]).encode().replace(PLACEHOLDER, _value(now, chance))
 
 
 def _value(now: Any, chance: random.Random) -> bytes:

@@ -1,4 +1,4 @@
-"""Rows 23 to 26: all of it at once, for long, without anyone to do the work, and with a server that is set back."""
+"""Rows 23 to 26: all faults at once, long runs, no worker, and a server that returns to an earlier state."""
 
 import random
 import shutil
@@ -8,30 +8,30 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.faults.system import System, frozen, kill_child
 from tests.support.waiting import eventually
 
-CHAOS_S, LATEST_S = 300.0, 15.0
+CHAOS_S, MAX_LATE_S = 300.0, 15.0
 SOAK_S = 600.0
 SETTLING_S = 240.0
 ABSENCE_S, LONG_ABSENCE_S = 600.0, 180.0
 RATE = 25.0
 
 
-def everything(setting: Setting) -> Found:
-    """A seeded schedule of all that can be done to a running system."""
-    found, chance = Found(), random.Random(23)
+def everything(setting: Setting) -> Result:
+    """A seeded random schedule of all faults of a running system."""
+    result, chance = Result(), random.Random(23)
     with System(setting.folder / "everything", coins=40, signals_per_s=15, workers=2) as system:
         for _ in setting.during(setting.seconds(CHAOS_S, least=30)):
-            chance.choice(DEEDS)(system, chance)
-            found.injected += 1
+            chance.choice(ACTIONS)(system, chance)
+            result.injected += 1
             time.sleep(chance.uniform(0.0, 3.0))
-        system.recovered(found)
-        system.judge(found, when="everything")
-        if (found.lateness_s or 0.0) > LATEST_S:
-            found.blame(f"a follow-up was {found.lateness_s:.1f} s late, more than {LATEST_S:g} s")
-    return found
+        system.recovered(result)
+        system.judge(result, when="everything")
+        if (result.lateness_s or 0.0) > MAX_LATE_S:
+            result.add_broken(f"a follow-up was {result.lateness_s:.1f} s late, more than {MAX_LATE_S:g} s")
+    return result
 
 
 def _replace_worker(system: System, chance: random.Random) -> None:
@@ -86,7 +86,7 @@ def _burst(system: System, chance: random.Random) -> None:
     system.venue.burst()
 
 
-DEEDS: tuple[Callable[[System, random.Random], None], ...] = (
+ACTIONS: tuple[Callable[[System, random.Random], None], ...] = (
     _replace_worker,
     _kill_child,
     _freeze_child,
@@ -100,54 +100,54 @@ DEEDS: tuple[Callable[[System, random.Random], None], ...] = (
 )
 
 
-def soak(setting: Setting) -> Found:
-    """Ten minutes of nothing but work, and what it takes in memory."""
-    found = Found()
+def soak(setting: Setting) -> Result:
+    """Ten minutes of work without a fault; checks that memory does not grow."""
+    result = Result()
     with System(setting.folder / "soak", coins=60, signals_per_s=RATE) as system:
         settling_s = setting.seconds(SETTLING_S, least=8)
         setting.wait(settling_s)
         settled = _memory_mb(system)
         setting.wait(setting.seconds(SOAK_S, least=20) - settling_s)
         grown = {name: now / settled[name] - 1 for name, now in _memory_mb(system).items()}
-        system.judge(found, when="soak")
-        late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in system.followups())
-        said = ", ".join(f"{name} {settled[name]:.0f} MB {share:+.1%}" for name, share in grown.items())
-        found.note = f"p99 {late_ms[int(len(late_ms) * 0.99)]} ms late; after minute 4: {said}"
+        system.judge(result, when="soak")
+        late_ms = sorted(record.captured_at_ms - record.due_at_ms for record in system.followups())
+        growth = ", ".join(f"{name} {settled[name]:.0f} MB {share:+.1%}" for name, share in grown.items())
+        result.note = f"p99 {late_ms[int(len(late_ms) * 0.99)]} ms late; after minute 4: {growth}"
         if setting.effort == 1 and max(grown.values()) > 0.05:
-            found.blame(f"memory grows: {said}")
-    return found
+            result.add_broken(f"memory grows: {growth}")
+    return result
 
 
-def nobody_works(setting: Setting) -> Found:
-    """Ten minutes of signals without a worker, then one."""
+def no_worker(setting: Setting) -> Result:
+    """Ten minutes of signals without a worker; then a worker starts."""
     return _absence(setting, ABSENCE_S, retention_s=900)
 
 
-def nobody_works_for_longer(setting: Setting) -> Found:
-    """Three times the retention, which the tape outlives for what is pending, and what a journal remembers does not."""
+def no_worker_for_longer(setting: Setting) -> Result:
+    """No worker for three times the retention: the tape is kept for pending captures, a journal's memory is not."""
     return _absence(setting, LONG_ABSENCE_S, retention_s=60)
 
 
-def _absence(setting: Setting, absence_s: float, *, retention_s: int) -> Found:
-    found = Found(injected=1)
+def _absence(setting: Setting, absence_s: float, *, retention_s: int) -> Result:
+    result = Result(injected=1)
     with System(setting.folder / "absence", coins=60, signals_per_s=RATE, workers=0, retention_s=retention_s) as system:
         setting.wait(setting.seconds(absence_s, least=20))
         queued, waiting = system.client.llen(system.keys.queue), system.pending.size()
         began_s = time.monotonic()
         system.start_worker()
-        eventually("all that waited is on disk", lambda: system.oldest_due_s() < 2, within_s=300)
-        found.took(time.monotonic() - began_s)
-        system.judge(found, when="nobody worked")
-        found.note = f"{waiting:,} captures waited, {queued:,} of them in the queue"
-    return found
+        eventually("all waiting captures are on disk", lambda: system.oldest_due_s() < 2, within_s=300)
+        result.add_recovery(time.monotonic() - began_s)
+        system.judge(result, when="no worker")
+        result.note = f"{waiting:,} captures waited, {queued:,} of them in the queue"
+    return result
 
 
-def server_set_back(setting: Setting) -> Found:
-    """The server comes back as it was one or two seconds ago, while the feed goes on."""
-    found = Found()
+def server_set_back(setting: Setting) -> Result:
+    """The server restarts with its data of one or two seconds ago, while the feed runs."""
+    result = Result()
     with System(setting.folder / "back", coins=40) as system:
         folder, older = setting.folder / "back" / "server", setting.folder / "older"
-        for _ in setting.rounds(3, found):
+        for _ in setting.rounds(3, result):
             system.venue.burst()
             time.sleep(1.2)  # its append-only file is synced each second
             shutil.copytree(folder, older)
@@ -156,9 +156,9 @@ def server_set_back(setting: Setting) -> Found:
             shutil.rmtree(folder)
             older.rename(folder)
             system.server.start()
-            system.recovered(found)
-        system.judge(found, when="set back")
-    return found
+            system.recovered(result)
+        system.judge(result, when="set back")
+    return result
 
 
 def _memory_mb(system: System) -> dict[str, float]:

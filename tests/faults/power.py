@@ -1,8 +1,8 @@
-"""Row 4: a power cut at any instant. A model of a disk that keeps only what was synced, and some of the rest.
+"""Row 4: a power cut at any instant, with a model of a disk that keeps synced data, and only some of the rest.
 
-The journal's writes, truncations and syncs are noted as they happen on real files. From any prefix of them follow the
-states that a power cut may leave: what was synced, then any part of what was not, its bytes or zeros in their place,
-and a new file's name only once its directory was synced. Each state is made into files, and the next process goes on.
+The journal's writes, truncations and syncs on real files are recorded. Each prefix of this list gives the states that a
+power cut may leave: the synced data, then any part of the unsynced data, as its bytes or as zeros, and the name of a
+new file only after a sync of its directory. Each state is written to files, on which the next process continues.
 """
 
 import os
@@ -18,7 +18,7 @@ from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.files import append_file as appendfile
 from hip3_tasks.files.journal import Journal
 from tests.faults.lines import Key, broken_lines, keys_of, recover
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.support.processes import record_of
 
 BATCHES = 60
@@ -36,12 +36,12 @@ class Event:
     name: str = ""
     data: bytes = b""
     size: int = 0
-    """Where the data begins, or what the file is cut to."""
+    """Offset of the data, or the new size of the file."""
     keys: tuple[Key, ...] = ()
 
 
 class Disk:
-    """Notes what happens to files, and lets processes die before a sync."""
+    """Records the system calls on files, and can end a process before a sync."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -75,32 +75,32 @@ class Disk:
         self.events.append(Event("sync", _name(fd)))
 
 
-def power_cuts(setting: Setting) -> Found:
-    """After each event of a run by several processes, some of which die, in several of the states it may leave."""
-    found, chance = Found(), random.Random(4)
+def power_cuts(setting: Setting) -> Result:
+    """Power cuts after each event of several processes, some of which die, with several possible states for each."""
+    result, chance = Result(), random.Random(4)
     records = [record_of(number) for number in range(RECORDS)]
     events = _history(setting.folder / "history", records, chance)
     points = [point for point in range(len(events) + 1) for _ in range(STATES_A_POINT)]
-    for point in setting.some(points):
+    for point in setting.sample(points):
         data_dir = setting.folder / "after"
         data_dir.mkdir()
         for name, content in _state(events[:point], chance).items():
             (data_dir / name).write_bytes(content)
-        found.injected += 1
+        result.injected += 1
         recover(
             data_dir,
             records,
-            found,
+            result,
             when=f"power cut after event {point}",
             acknowledged=[key for event in events[:point] for key in event.keys],
             noise=broken_lines(data_dir),
         )
         shutil.rmtree(data_dir)
-    return found
+    return result
 
 
 def _history(data_dir: Path, records: Sequence[Followup | Missed], chance: random.Random) -> list[Event]:
-    """What two processes do to a disk; now and then one dies between its write and its sync, and is replaced."""
+    """The events of two processes; sometimes a process dies between its write and its sync, and is replaced."""
     data_dir.mkdir()
     journals = [Journal(data_dir), Journal(data_dir)]
     with _watched() as disk:
@@ -141,7 +141,7 @@ def _state(events: Sequence[Event], chance: random.Random) -> dict[str, bytes]:
 
 
 def _part_of(kept: bytes, content: bytes, chance: random.Random) -> bytes:
-    """What was synced, and some of what came after it: whole, cut off, or with zeros in it."""
+    """The synced data and some of the rest: all of it, cut off, or with zeros in it."""
     if not content.startswith(kept):
         return chance.choice([kept, content])
     begin, hole, end = sorted(chance.randint(len(kept), len(content)) for _ in range(3))

@@ -1,4 +1,4 @@
-"""What row 9 freezes and kills: a consumer that receives and never acknowledges."""
+"""The process that row 9 stops and kills: a consumer that receives and never acknowledges."""
 
 import sys
 

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from tests.faults.row import Found
+from tests.faults.row import Result
 from tests.faults.rows import ROWS
 
 HEAD = """# Reliability
@@ -24,12 +24,12 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 | injected | faults |
 | wanted | follow-ups that the signals expect, over all faults of a row |
 | lost, twice | follow-ups without a line; with more than one line |
-| wrong | follow-ups that show another state than that as of their due time, or are missed without a cause |
+| wrong | follow-ups with another state than that as of their due time, or missed without a cause |
 | torn | lines that do not decode |
-| unclear | faults that were answered by anything but success or the one error that names them |
-| missed | follow-ups with a reason instead of numbers, because the market could not be known: this is right |
+| unclear | faults that led to neither success nor the error for that fault |
+| missed | follow-ups with a reason instead of numbers, because the market could not be known: this is correct |
 | recovery s | longest time from the end of a fault until work continued |
-| late s | greatest lateness of a follow-up. A late one shows the market as of its due time all the same |
+| late s | greatest lateness of a follow-up. A late follow-up also shows the market as of its due time |
 
 """
 TITLES = (
@@ -39,28 +39,30 @@ TITLES = (
 LIBRARIES = "celery", "kombu", "redis", "websockets"
 
 
-def markdown(found: Mapping[str, Found], *, server: str) -> str:
-    days = sorted({one.on for one in found.values()})
-    parts = sum(one.effort < 1 for one in found.values())
+def markdown(results: Mapping[str, Result], *, server: str) -> str:
+    days = sorted({result.on for result in results.values()})
+    parts = sum(result.effort < 1 for result in results.values())
     head = HEAD.format(
         when=" to ".join(dict.fromkeys([days[0], days[-1]])),
-        part=f", a part only of {parts} of the {len(found)} rows" if parts else "",
+        part=f", a part only of {parts} of the {len(results)} rows" if parts else "",
         system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         python=f"Python {sys.version.split()[0]}, {server}",
         libraries=", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     )
     ruler = ["---", "---", "---", *["---:"] * (len(TITLES) - 3)]
-    rows = [_cells(number, one) for number, one in found.items()]
+    rows = [_cells(number, result) for number, result in results.items()]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in (TITLES, ruler, *rows))
-    notes = [f"- {number}: {said}" for number, one in found.items() for said in (one.note, *one.broken) if said]
+    notes = [
+        f"- {number}: {note}" for number, result in results.items() for note in (result.note, *result.broken) if note
+    ]
     return head + table + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
 
 
-def _cells(number: str, one: Found) -> list[str]:
+def _cells(number: str, result: Result) -> list[str]:
     row = next(row for row in ROWS if row.number == number)
-    bad = one.lost, one.duplicated, one.wrong, one.torn, one.unclear
-    counts = [f"{one.injected:,}", f"{one.wanted:,}", *map(_bad, bad), f"{one.missed:,}"]
-    return [row.number, row.fault, row.how, *counts, _seconds(one.recovery_s), _seconds(one.lateness_s)]
+    bad = result.lost, result.duplicated, result.wrong, result.torn, result.unclear
+    counts = [f"{result.injected:,}", f"{result.wanted:,}", *map(_bad, bad), f"{result.missed:,}"]
+    return [row.number, row.fault, row.how, *counts, _seconds(result.recovery_s), _seconds(result.lateness_s)]
 
 
 def _bad(count: int) -> str:

@@ -1,4 +1,4 @@
-"""A row of the fault suite: what is done to the system, and what was found afterwards."""
+"""A row of the fault suite: its faults, and its result."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -8,78 +8,78 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-NAMED_MOST = 5
+MAX_NAMED = 5
 
 
 @dataclass(slots=True, kw_only=True)
-class Found:
-    """Counts over all faults of a row."""
+class Result:
+    """Counts and times over all faults of a row."""
 
     injected: int = 0
     wanted: int = 0
-    """Follow-ups that were to be on disk, each exactly once."""
+    """Follow-ups that should be on disk, each exactly once."""
     lost: int = 0
     duplicated: int = 0
     wrong: int = 0
-    """Records of another state than that as of their due time, missed without cause, or never asked for."""
+    """Records with another state than that as of their due time, missed without cause, or not expected."""
     torn: int = 0
     """Lines that do not decode."""
     unclear: int = 0
-    """Faults that were answered by anything but success or the one error that names them."""
+    """Faults that led to neither success nor the error for that fault."""
     missed: int = 0
-    """Follow-ups that have a reason instead of numbers, because nobody knew the market."""
+    """Follow-ups with a reason instead of numbers, because the market was unknown."""
     recovery_s: float | None = None
-    """The longest time from the end of a fault until work went on."""
+    """The longest time from the end of a fault until work continued."""
     lateness_s: float | None = None
     """The largest lateness of a follow-up."""
     took_s: float = 0.0
     effort: float = 1.0
-    """How much of the row it was."""
+    """The share of the row that was run."""
     on: str = ""
-    """The UTC date."""
+    """The UTC date of the run."""
     note: str = ""
     broken: list[str] = field(default_factory=list)
-    """The first few things that went wrong, in words."""
+    """Descriptions of the first broken promises."""
 
     @property
     def is_clean(self) -> bool:
         return not (self.lost or self.duplicated or self.wrong or self.torn or self.unclear or self.broken)
 
-    def blame(self, what: str) -> None:
-        if len(self.broken) < NAMED_MOST:
-            self.broken.append(what)
+    def add_broken(self, text: str) -> None:
+        if len(self.broken) < MAX_NAMED:
+            self.broken.append(text)
 
-    def took(self, recovery_s: float) -> None:
+    def add_recovery(self, recovery_s: float) -> None:
         self.recovery_s = max(self.recovery_s or 0.0, recovery_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a row runs, how much of it, and whom it tells of its progress."""
+    """The folder of a row, the share of it to run, and the callback for its progress."""
 
     folder: Path
     effort: float
-    """1 for all of it; a part of that in a run that must be short."""
-    advance: Callable[[int, int], object] = lambda done, of: None
+    """1 for the whole row; less for a short run."""
+    advance: Callable[[int, int], object] = lambda done, total: None
 
     def share(self, number: int, *, least: int = 1) -> int:
-        """So many of `number`, by effort."""
+        """The share of `number` by effort, at least `least`."""
         return min(number, max(least, round(number * self.effort)))
 
     def seconds(self, number: float, *, least: float) -> float:
-        """So many of `number` seconds, by effort."""
+        """The share of `number` seconds by effort, at least `least`."""
         return min(number, max(least, number * self.effort))
 
-    def rounds(self, number: int, found: Found, *, least: int = 1) -> Iterator[None]:
-        """So many of `number` rounds, by effort, each of them a fault, telling how many are done."""
+    def rounds(self, number: int, result: Result, *, least: int = 1) -> Iterator[None]:
+        """Run the share of `number` rounds by effort, each with one fault, and report progress."""
         rounds = self.share(number, least=least)
         for done in range(rounds):
             yield
-            found.injected += 1
+            result.injected += 1
             self.advance(done + 1, rounds)
 
     def during(self, seconds: float) -> Iterator[None]:
-        """Again and again for so long, telling how much of it is over."""
+        """Yield again and again for `seconds`, and report progress."""
         began_s = time.monotonic()
         while (gone_s := time.monotonic() - began_s) < seconds:
             self.advance(int(gone_s), int(seconds))
@@ -89,8 +89,8 @@ class Setting:
         for _ in self.during(seconds):
             time.sleep(min(1.0, seconds))
 
-    def some(self, items: Iterable[T]) -> Iterator[T]:
-        """An even part of the items, by effort, telling how many are done."""
+    def sample(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield an evenly spaced share of the items by effort, and report progress."""
         chosen = list(items)
         keep = self.share(len(chosen))
         for done in range(keep):
@@ -103,6 +103,6 @@ class Row:
     number: str
     fault: str
     how: str
-    run: Callable[[Setting], Found]
+    run: Callable[[Setting], Result]
     effort: float
-    """How much of it a short run takes; 0 leaves it out."""
+    """The share of the row in a short run; 0 leaves it out."""

@@ -1,4 +1,4 @@
-"""All rows, in the order of the report. The last number is how much of a row a short run takes."""
+"""All rows, in the order of the report. The last number is the share of a row in a short run."""
 
 import shutil
 import subprocess
@@ -26,7 +26,7 @@ from tests.faults import (
     venues,
     writers,
 )
-from tests.faults.row import Found, Row, Setting
+from tests.faults.row import Result, Row, Setting
 
 ROWS = (
     Row("1", "crash at every system call of an append", "SIGKILL on entry, six start states", appends.crashes, 0.1),
@@ -37,18 +37,18 @@ ROWS = (
     Row("6", "holder of the lock stopped", "SIGSTOP, past the time limit", deaths.lock_holder_stopped, 0),
     Row("7a", "disk full", "a file system of 64 KiB, then room again", disks.full_disk, 0),
     Row("7b", "files may not grow", "RLIMIT_FSIZE", disks.files_that_may_not_grow, 0.5),
-    Row("8a", "data directory read-only", "as feed and worker start", disks.directory_read_only, 0),
+    Row("8a", "data directory read-only", "when feed and worker start", disks.directory_read_only, 0),
     Row("8b", "data directory gone", "renamed, 4 s", disks.directory_gone, 0),
     Row("8c", "file replaced while open", "under its lock, 20 times", disks.file_replaced, 0),
-    Row("8d", "file deleted while open", "and the feed started again", disks.file_deleted, 0),
+    Row("8d", "file deleted while open", "and the feed restarted", disks.file_deleted, 0),
     Row("9", "receiver frozen, then killed", "SIGSTOP, a message, SIGKILL", brokers.frozen_receiver, 0.1),
-    Row("10a", "worker killed", "SIGKILL, 300 captures in its hands", deaths.worker_killed_with_a_burst, 1),
+    Row("10a", "worker killed", "SIGKILL, while it holds 300 captures", deaths.worker_killed_with_a_burst, 1),
     Row("10b", "pool processes killed", "SIGKILL, 20 times", deaths.children_killed, 0.2),
     Row("10c", "worker ended under load", "SIGTERM, SIGQUIT", deaths.worker_ended_under_load, 0.3),
     Row("11", "pool stopped", "SIGSTOP, past the visibility timeout", deaths.child_stopped, 0),
-    Row("12a", "server killed", "SIGKILL, restart on its append-only file", outages.server_killed, 0.3),
+    Row("12a", "server killed", "SIGKILL, restart with its append-only file", outages.server_killed, 0.3),
     Row("12b", "server ended", "SIGTERM, restart", outages.server_ended, 0),
-    Row("12c", "server emptied", "SIGKILL, restart on nothing", outages.server_emptied, 0.3),
+    Row("12c", "server emptied", "SIGKILL, restart without data", outages.server_emptied, 0.3),
     Row("13", "server hangs", "SIGSTOP, 31 s", outages.server_hangs, 0),
     Row("14a", "connections cut", "CLIENT KILL, 20 times", outages.connections_cut, 0),
     Row("14b", "connections half open", "a proxy falls silent, five times", outages.connections_half_open, 0),
@@ -56,39 +56,39 @@ ROWS = (
     Row("16a", "feed killed", "SIGKILL, nine times", feeds.feed_killed, 0.2),
     Row("16b", "feed stopped", "SIGSTOP, 5 s", feeds.feed_stopped, 0),
     Row("16c", "two feeds", "the same directory; the same name", feeds.second_feed, 0),
-    Row("17a", "venue hangs up", "five times", venues.connections_dropped, 0),
+    Row("17a", "venue closes sockets", "five times", venues.connections_dropped, 0),
     Row("17b", "venue expires sockets", "and acknowledges a second late", venues.connections_expired, 0),
     Row("17c", "venue silent", "open sockets, no frame, no pong, 6 s", venues.silence, 0),
-    Row("17d", "venue talks nonsense", "hostile and random frames, ten minutes", venues.garbage, 0.01),
+    Row("17d", "venue sends invalid frames", "hostile and random frames, ten minutes", venues.garbage, 0.01),
     Row("18a", "fuzzed frames", "a fuzzer guided by coverage, a million inputs", values.fuzzed_frames, 0.02),
-    Row("18b", "hostile values", "in every number; odd ones for one market, a minute", values.hostile_values, 0),
+    Row("18b", "hostile values", "in every number; unusual ones for one market, a minute", values.hostile_values, 0),
     Row("19", "bad messages", "malformed, foreign, repeated, re-run by hand", brokers.bad_messages, 0),
-    Row("20a", "worker's clock jumps", "an hour, two seconds, forth and back", clocks.workers_clock, 0),
+    Row("20a", "worker's clock jumps", "an hour, two seconds, forward and back", clocks.workers_clock, 0),
     Row("20b", "feed's clock jumps", "the same", clocks.feeds_clock, 0),
     Row("21", "midnight UTC", "between signals and captures", clocks.midnight, 0),
     Row("22a", "rolling restart", "the next worker up, then SIGTERM, ten times", deaths.rolling_restart, 0.2),
     Row("22b", "pool grows and shrinks", "one process, eight, one, three times", deaths.autoscaled, 0),
     Row("23", "everything at once", "a seeded schedule, five minutes", long.everything, 0),
     Row("24", "soak", "ten minutes at 25 signals/s", long.soak, 0),
-    Row("25a", "no worker", "ten minutes at 25 signals/s, then one", long.nobody_works, 0),
-    Row("25b", "no worker for longer", "three minutes, retention of one", long.nobody_works_for_longer, 0),
+    Row("25a", "no worker", "ten minutes at 25 signals/s, then one", long.no_worker, 0),
+    Row("25b", "no worker for longer", "three minutes, retention of one", long.no_worker_for_longer, 0),
     Row("26", "server set back", "an append-only file of 1.5 s ago", long.server_set_back, 0),
-    Row("27", "compaction killed", "SIGKILL at random, as others write its day", compactions.compaction_killed, 0.1),
+    Row("27", "compaction killed", "SIGKILL at random, while its day is written", compactions.compaction_killed, 0.1),
 )
 
 
-def run(row: Row, effort: float, advance: Callable[[int, int], object] = lambda done, of: None) -> Found:
-    """One row in a folder of its own, which stays when a promise was broken."""
+def run(row: Row, effort: float, advance: Callable[[int, int], object] = lambda done, total: None) -> Result:
+    """Run a row in its own folder, which is kept when a promise was broken."""
     folder = Path(tempfile.mkdtemp(prefix=f"hip3-fault-{row.number}-"))
     began_s = time.monotonic()
     try:
-        found = row.run(Setting(folder, effort, advance))
+        result = row.run(Setting(folder, effort, advance))
     except (AssertionError, OSError, psutil.Error, redis.RedisError, subprocess.SubprocessError) as error:
-        found = Found()
-        found.blame(f"{type(error).__name__}: {error}")
-    found.took_s, found.effort, found.on = time.monotonic() - began_s, effort, f"{datetime.now(UTC):%Y-%m-%d}"
-    if found.is_clean:
+        result = Result()
+        result.add_broken(f"{type(error).__name__}: {error}")
+    result.took_s, result.effort, result.on = time.monotonic() - began_s, effort, f"{datetime.now(UTC):%Y-%m-%d}"
+    if result.is_clean:
         shutil.rmtree(folder)
     else:
-        found.blame(f"its files are in {folder}")
-    return found
+        result.add_broken(f"its files are in {folder}")
+    return result

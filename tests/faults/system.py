@@ -1,4 +1,4 @@
-"""The whole chain of real parts: a scripted venue that knows the truth, a feed, a server, workers, and their files."""
+"""A whole system of real processes: a scripted venue that knows the truth, a feed, a server, workers and files."""
 
 import os
 import random
@@ -23,7 +23,7 @@ from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
-from tests.faults.row import Found
+from tests.faults.row import Result
 from tests.faults.venue import Venue
 from tests.support.process import CELERY, ProcessUnderTest
 from tests.support.proxy import Proxy
@@ -32,18 +32,18 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 from tools.data_files import DataFiles
 
-PATIENCE_S = 30.0
-SETTLE_S = 40.0
+TIMEOUT_S = 30.0
+SETTLE_TIMEOUT_S = 40.0
 EDGE_MS = 2_500
-"""What a hole in the feed's knowledge may cost before it begins and after it has ended: 1.5 s of grace, and a state."""
+"""Allowed effect of a hole before its start and after its end: 1.5 s of grace, and the time to the next state."""
 NAME = "faults"
 PASSWORD = "not-a-secret"
 OFFSETS = 3
-"""Follow-ups of a signal, by default."""
+"""Number of follow-ups per signal, by default."""
 
 
 class System(DataFiles):
-    """Own ports, one folder. What it starts ends with it."""
+    """A system with its own ports and folder; on exit its processes are killed."""
 
     def __init__(
         self,
@@ -69,15 +69,15 @@ class System(DataFiles):
         options, user = ("--aclfile", str(acl)), f"harness:{PASSWORD}@"
         self.server = RedisServer(folder / "server", *options, log=folder / "server.log", user=user)
         self.client = connect(self.server.url, timeout_s=1.0)
-        """May do everything."""
+        """Connection of the tests, with all rights."""
         self.pending = Pending(self.client, self.keys)
         self.holes_ms: list[tuple[int, int]] = []
-        """When the feed could not know the market: from, until."""
+        """Periods (start, end) in which the feed could not know the market."""
         self._folder, self._running = folder, ExitStack()
         self.proxy = Proxy(self.server.port)
-        """The system's way to the server, if it is proxied; the harness has its own."""
+        """Proxy between the system and the server, if `is_proxied`; the tests connect directly."""
         self._is_proxied = is_proxied
-        # Without workers nobody is waited for.
+        # Without workers, the feed must not wait for any.
         wait_s = 10 if workers else 0
         self._settings = {
             "retention_s": 120,
@@ -117,7 +117,7 @@ class System(DataFiles):
             eventually("a follow-up is on disk", self.followups)
 
     def part(self, name: str, *command: str, **environment: str) -> ProcessUnderTest:
-        """A process of this system, not yet started; it is killed in the end."""
+        """A process of this system, not yet started; it is killed on exit."""
         kind = name.rstrip("0123456789")
         chosen = {**self._environment, **self._environments.get(kind, {}), **environment}
         part = ProcessUnderTest(*command, log=self._folder / f"{name}.log", env=chosen)
@@ -133,8 +133,8 @@ class System(DataFiles):
         self.workers.append(worker)
         return worker
 
-    def wait_until_live(self, *, within_s: float = PATIENCE_S) -> float:
-        """Until the feed that runs now knows all markets; how many seconds that took."""
+    def wait_until_live(self, *, within_s: float = TIMEOUT_S) -> float:
+        """Wait until the current feed knows all markets; return the seconds that this took."""
 
         def is_live() -> bool:
             status = self.status()
@@ -144,10 +144,10 @@ class System(DataFiles):
         eventually("all markets are live", is_live, within_s=within_s)
         return time.monotonic() - began_s
 
-    # What is to be seen
+    # Observing the system
 
     def now_ms(self) -> int:
-        """The wall clock of its processes."""
+        """The wall clock of the system's processes, in ms."""
         return wall_ms() + self._ahead_ms
 
     def status(self) -> FeedStatus | None:
@@ -156,15 +156,15 @@ class System(DataFiles):
         return None
 
     def oldest_due_s(self) -> float:
-        """How long ago the oldest capture was due that is not on disk; 0 when there is none."""
+        """Seconds since the oldest pending capture was due; 0 when none is overdue."""
         due_at_ms = self.pending.oldest_due_at_ms()
         return 0.0 if due_at_ms is None else max(0.0, (self.now_ms() - due_at_ms) / 1000)
 
-    # What is done to it
+    # Injecting faults
 
     @contextmanager
     def hole(self) -> Iterator[None]:
-        """The feed cannot know the market meanwhile."""
+        """Mark a period in which the feed cannot know the market."""
         began_ms = self.now_ms()
         try:
             yield
@@ -172,102 +172,110 @@ class System(DataFiles):
             self.holes_ms.append((began_ms - EDGE_MS, self.now_ms() + EDGE_MS))
 
     def replace_feed(self) -> float:
-        """Kill it, and start another; how many seconds until that one knew all markets."""
+        """Kill the feed and start another; return the seconds until the new feed knows all markets."""
         with self.hole():
             self.feed.kill()
             self.feed.start()
             return self.wait_until_live()
 
-    def recovered(self, found: Found, *, within_s: float = PATIENCE_S) -> None:
-        """Wait until something due from now on has been captured, and note how long that took."""
+    def recovered(self, result: Result, *, within_s: float = TIMEOUT_S) -> None:
+        """Wait for a capture from now on, and record how long that took."""
         now_ms, before = self.now_ms(), len(self.lines("followups"))
         fresh = eventually(
             "a follow-up captured since the fault has ended",
             lambda: [at_ms for at_ms in self._captured_at_ms(before) if at_ms > now_ms],
             within_s=within_s,
         )
-        found.took((min(fresh) - now_ms) / 1000)
+        result.add_recovery((min(fresh) - now_ms) / 1000)
 
     def _captured_at_ms(self, first: int) -> list[int]:
         return [Followup.from_line(line).captured_at_ms for line in self.lines("followups")[first:]]
 
-    # What became of it
+    # Judging the result
 
-    def judge(self, found: Found, *, when: str) -> None:
-        """Let nothing more happen, wait until all is on disk, and hold it against the truth."""
+    def judge(self, result: Result, *, when: str) -> None:
+        """Stop the signals, wait until all captures are on disk, and compare them with the truth."""
         self.venue.signals_per_s = 0
         try:
-            eventually("every capture has its line", self._is_settled, within_s=SETTLE_S)
+            eventually("every capture has its line", self._is_settled, within_s=SETTLE_TIMEOUT_S)
         except AssertionError as error:
-            found.blame(f"{when}: {error}: {self.pending.size()} pending")
-        wanted = [(signal.signal_id, offset_ms) for signal in self.signals() for offset_ms in signal.offsets_ms]
-        judge(self.data_dir, wanted, found, when=when)
-        self._judge_audit(found, when)
+            result.add_broken(f"{when}: {error}: {self.pending.size()} pending")
+        expected = [(signal.signal_id, offset_ms) for signal in self.signals() for offset_ms in signal.offsets_ms]
+        judge(self.data_dir, expected, result, when=when)
+        self._judge_audit(result, when)
         followups, missed = self.followups(), self.missed()
-        self._judge_truth(followups, missed, found, when)
-        self._judge_tape(followups, found, when)
+        self._judge_truth(followups, missed, result, when)
+        self._judge_tape(followups, result, when)
         if refused := self.client.acl_log():
-            found.unclear += len(refused)
-            found.blame(f"{when}: the server refused {refused[0]}")
-        found.missed += len(missed)
-        late_s = max((one.captured_at_ms - one.due_at_ms for one in followups), default=0) / 1000
-        found.lateness_s = max(found.lateness_s or 0.0, late_s)
+            result.unclear += len(refused)
+            result.add_broken(f"{when}: the server refused {refused[0]}")
+        result.missed += len(missed)
+        late_s = max((record.captured_at_ms - record.due_at_ms for record in followups), default=0) / 1000
+        result.lateness_s = max(result.lateness_s or 0.0, late_s)
 
     def _is_settled(self) -> bool:
-        """Twice, for a signal may be on its way from the feed to the disk."""
+        """Check twice, because a signal may be on its way from the feed to the disk."""
         return self._is_all_there() and (time.sleep(0.3) or self._is_all_there())
 
     def _is_all_there(self) -> bool:
         with suppress(redis.RedisError):
-            owed = len(self.lines("signals")) * OFFSETS
-            return len(self.lines("followups")) + len(self.lines("missed")) >= owed and not self.pending.size()
+            expected = len(self.lines("signals")) * OFFSETS
+            return len(self.lines("followups")) + len(self.lines("missed")) >= expected and not self.pending.size()
         return False
 
-    def _judge_audit(self, found: Found, when: str) -> None:
+    def _judge_audit(self, result: Result, when: str) -> None:
         try:
             audited = audit(self.data_dir, at_ms=self.now_ms())
         except Unavailable as error:
-            found.blame(f"{when}: {error}")
+            result.add_broken(f"{when}: {error}")
             return
         if not audited.ok:
-            found.wrong += len(audited.problems)
-            found.blame(f"{when}: audit: {[str(problem) for problem in audited.problems[:2]]}")
+            result.wrong += len(audited.problems)
+            result.add_broken(f"{when}: audit: {[str(problem) for problem in audited.problems[:2]]}")
 
-    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], found: Found, when: str) -> None:
-        for one in followups:
-            if self._is_in_hole(one.due_at_ms):
+    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
+        for record in followups:
+            if self._is_in_hole(record.due_at_ms):
                 continue
-            number = int(one.best_size)
-            if wrong := self.venue.shows(one.market_key, number, one.due_at_ms):
-                found.wrong += 1
-                found.blame(f"{when}: {one.signal_id} + {one.offset_ms} shows state {number}: {wrong}")
-        for one in missed:
-            if not self._is_in_hole(one.due_at_ms):
-                found.wrong += 1
-                found.blame(f"{when}: {one.signal_id} + {one.offset_ms} is missed ({one.reason}: {one.detail})")
+            number = int(record.best_size)
+            if wrong := self.venue.problem_of_state(record.market_key, number, record.due_at_ms):
+                result.wrong += 1
+                result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms} shows state {number}: {wrong}")
+        for record in missed:
+            if not self._is_in_hole(record.due_at_ms):
+                result.wrong += 1
+                result.add_broken(
+                    f"{when}: {record.signal_id} + {record.offset_ms} is missed ({record.reason}: {record.detail})"
+                )
 
-    def _judge_tape(self, followups: Sequence[Followup], found: Found, when: str) -> None:
-        """Each shows the newest entry at or before its due time, found by another way of looking."""
+    def _judge_tape(self, followups: Sequence[Followup], result: Result, when: str) -> None:
+        """Check with an independent search that each follow-up shows the newest entry at or before its due time."""
         tapes: dict[str, list[tuple[int, dict[bytes, bytes]]]] = {}
-        for one in followups:
-            coin = one.market_key
+        for record in followups:
+            coin = record.market_key
             if coin not in tapes:
                 entries = self.client.xrange(self.keys.tape(coin))
                 tapes[coin] = [(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in entries]
-            in_force = [fields for at_ms, fields in tapes[coin] if at_ms <= one.due_at_ms]
+            in_force = [fields for at_ms, fields in tapes[coin] if at_ms <= record.due_at_ms]
             if not in_force:
                 continue  # trimmed, or lost with the server
             state = orjson.loads(in_force[-1].get(b"s", b"null"))
-            if state is None or state[:5] != [one.bid_px, one.bid_sz, one.ask_px, one.ask_sz, one.oracle_px]:
-                found.wrong += 1
-                found.blame(f"{when}: {one.signal_id} + {one.offset_ms}: the tape has {in_force[-1]}")
+            if state is None or state[:5] != [
+                record.bid_px,
+                record.bid_sz,
+                record.ask_px,
+                record.ask_sz,
+                record.oracle_px,
+            ]:
+                result.wrong += 1
+                result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms}: the tape has {in_force[-1]}")
 
     def _is_in_hole(self, at_ms: int) -> bool:
         return any(begin <= at_ms <= end for begin, end in self.holes_ms)
 
 
 def frozen(pids: Sequence[int], seconds: float) -> None:
-    """Stop processes for a while."""
+    """Stop processes for some seconds."""
     signal_each(pids, signal.SIGSTOP)
     try:
         time.sleep(seconds)

@@ -1,4 +1,4 @@
-"""A scripted venue that knows the truth: the size of both sides of each book says which state of its market it is."""
+"""A scripted venue that knows the truth: the sizes in each book are the number of its state."""
 
 import asyncio
 import threading
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 TICK_S = 0.02
 CALM_PX, UP_PX, DOWN_PX = 100.0, 100.3, 99.7
-BEAT_S = 0.5
+REPEAT_INTERVAL_S = 0.5
 STALE_MS = 2_000
-"""How long a state may still be shown after the venue has sent the next: a silent socket is believed for 1.5 s."""
+"""How long a state may be shown after the venue has sent the next: the feed trusts a silent socket for 1.5 s."""
 CLOCK_MS = 50
-"""By how much the clocks of two processes on a busy machine may seem to differ."""
+"""Apparent difference between the clocks of two processes on a busy machine."""
 
 
 class Venue:
-    """Moves each book in turn, ten times a second or so, and as many oracles as signals are wanted; on a thread."""
+    """Moves each book some ten times per second, and oracles at the rate of signals; runs on its own thread."""
 
     def __init__(self, *, coins: int = 20, signals_per_s: float = 10.0) -> None:
         self.coins = [f"xyz:C{number:03}" for number in range(coins)]
@@ -32,8 +32,8 @@ class Venue:
         self.clock_ms = CLOCK_MS
         self.ahead_ms = 0
         """How far the system's clocks are ahead of this one."""
-        self.is_heard = True
-        """False while what it says is lost on the way, so that it is no truth."""
+        self.is_received = True
+        """False while frames are lost on their way, so that their states do not count."""
         self._sent_at_ms: dict[str, list[float]] = defaultdict(list)
         self._oracle = dict.fromkeys(self.coins, (CALM_PX, UP_PX))
         self._loop = asyncio.new_event_loop()
@@ -50,11 +50,11 @@ class Venue:
         self._thread.join()
         self._loop.close()
 
-    def do(self, what: Callable[[], T]) -> T:
-        """Run something on the venue's own thread."""
+    def do(self, function: Callable[[], T]) -> T:
+        """Call a function on the venue's thread, and return its result."""
 
         async def on_loop() -> T:
-            return what()
+            return function()
 
         return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(10)
 
@@ -62,8 +62,8 @@ class Venue:
         """Move every oracle at once: as many signals as there are coins."""
         self.do(lambda: [self._move_oracle(coin) for coin in self.coins for _ in range(self._steps_to_signal(coin))])
 
-    def shows(self, coin: str, number: int, due_at_ms: int) -> str | None:
-        """What is wrong with showing this state of a market as that of an instant; None when nothing is."""
+    def problem_of_state(self, coin: str, number: int, due_at_ms: int) -> str | None:
+        """The problem of a follow-up that shows this state as of `due_at_ms`; None when it is correct."""
         sent = self._sent_at_ms[coin]
         if not 1 <= number <= len(sent):
             return f"no state has the number {number}"
@@ -76,38 +76,38 @@ class Venue:
     async def _serve(self) -> None:
         await self.server.start()
         for coin in self.coins:
-            self._say_oracle(coin)
+            self._publish_oracle(coin)
             self._move_book(coin)
         self._is_up.set()
-        beat = asyncio.create_task(self._beat())
+        repeats = asyncio.create_task(self._repeat_oracles())
         await self._script()
-        beat.cancel()
+        repeats.cancel()
         await self.server.stop()
 
     async def _script(self) -> None:
-        owed, turn = 0.0, 0
+        signals, turn = 0.0, 0
         while not self._ends.is_set():
             began_s = time.monotonic()
             for _ in range(max(1, len(self.coins) // 5)):
                 turn += 1
                 self._move_book(self.coins[turn % len(self.coins)])
-            owed += self.signals_per_s * TICK_S * 2  # every second move of an oracle is back to calm
-            while owed >= 1:
-                owed -= 1
+            signals += self.signals_per_s * TICK_S * 2  # every second move of an oracle is back to calm
+            while signals >= 1:
+                signals -= 1
                 turn += 1
                 self._move_oracle(self.coins[turn % len(self.coins)])
             await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - began_s)))
 
-    async def _beat(self) -> None:
+    async def _repeat_oracles(self) -> None:
         while True:
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(REPEAT_INTERVAL_S)
             for coin in self.coins:
-                self._say_oracle(coin)
+                self._publish_oracle(coin)
 
     def _move_book(self, coin: str) -> None:
         sent = self._sent_at_ms[coin]
         now_ms = time.time() * 1000 + self.ahead_ms
-        if self.is_heard:
+        if self.is_received:
             sent.append(now_ms)
         number = max(1, len(sent))
         level_px, size = (number % 7) * 0.001, f"{number}.0"
@@ -118,10 +118,10 @@ class Venue:
         now, after = self._oracle[coin]
         # Up, calm, down, calm: each move away from calm is one signal.
         self._oracle[coin] = (after, CALM_PX) if now == CALM_PX else (CALM_PX, DOWN_PX if now == UP_PX else UP_PX)
-        self._say_oracle(coin)
+        self._publish_oracle(coin)
 
     def _steps_to_signal(self, coin: str) -> int:
         return 1 if self._oracle[coin][0] == CALM_PX else 2
 
-    def _say_oracle(self, coin: str) -> None:
+    def _publish_oracle(self, coin: str) -> None:
         self.server.publish_ctx(coin, asset_ctx(oracle_px=f"{self._oracle[coin][0]}"))

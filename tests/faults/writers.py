@@ -1,7 +1,7 @@
-"""Row 5: several writers on the same keys, of whom any may be killed at any instant.
+"""Row 5: several writers of the same keys, each of which may be killed at any instant.
 
 Run as a module, this is the parent of the writers: it forks them, kills them at random, and starts others in their
-place. What a writer was answered for it notes in a file of its own.
+place. Each writer records the acknowledged numbers in its own file.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.logs import configure_logs
 from tests.faults.lines import keys_of, recover
-from tests.faults.row import Found, Setting
+from tests.faults.row import Result, Setting
 from tests.support.process import ProcessUnderTest
 from tests.support.processes import record_of
 
@@ -23,12 +23,12 @@ WRITERS = 6
 RECORDS = 6_000
 SECONDS = 20.0
 LIFE_MS = 4, 120
-"""A writer lives so long, at least and at most."""
+"""Shortest and longest life of a writer."""
 
 
-def killed_writers(setting: Setting) -> Found:
+def killed_writers(setting: Setting) -> Result:
     """SIGKILL at random instants, for twenty seconds."""
-    found, data_dir = Found(), setting.folder / "data"
+    result, data_dir = Result(), setting.folder / "data"
     data_dir.mkdir()
     seconds = SECONDS * setting.effort
     command = (sys.executable, "-m", "tests.faults.writers", data_dir, str(seconds))
@@ -37,17 +37,17 @@ def killed_writers(setting: Setting) -> Found:
         while parent.is_running:
             time.sleep(0.2)
             setting.advance(min(int(time.monotonic() - began_s), int(seconds)), int(seconds))
-        found.injected = json.loads(parent.stdout)
+        result.injected = json.loads(parent.stdout)
     records = [record_of(number) for number in range(RECORDS)]
     answered = {int(line) for path in setting.folder.glob("data/*.answered") for line in path.read_text().split()}
     acknowledged = keys_of([records[number] for number in answered])
-    recover(data_dir, records, found, when="after all were killed", acknowledged=acknowledged)
-    found.note = f"{len(answered):,} of {RECORDS:,} answered for before the last kill"
-    return found
+    recover(data_dir, records, result, when="after the last kill", acknowledged=acknowledged)
+    result.note = f"{len(answered):,} of {RECORDS:,} acknowledged before the last kill"
+    return result
 
 
 def main(data_dir: Path, seconds: float) -> None:
-    """Keep so many writers at work, and kill one after the other; say how many were killed."""
+    """Keep WRITERS writers running, kill one after the other, and print the number of kills."""
     chance, killed = random.Random(5), 0
     until_s = time.monotonic() + seconds
     ends: dict[int, float] = {}

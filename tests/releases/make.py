@@ -25,7 +25,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.files.day_files import days_of
 from tests.faults.clocks import DAY_S, Clock
-from tests.faults.row import Found
+from tests.faults.row import Result
 from tests.faults.system import System, signal_each
 from tests.releases import keydump
 from tests.releases.release import PLANNED, Release
@@ -83,9 +83,9 @@ def record(release: Release, folder: Path) -> None:
         system.replace_feed()
         eventually("a capture is missed", system.missed)
         keydump.write(release.keys, in_burst(system))
-        row = Found()
-        system.judge(row, when="the release")
-        assert row.is_clean, row.broken
+        result = Result()
+        system.judge(result, when="the release")
+        assert result.is_clean, result.broken
     keep(system.data_dir, release.data_dir)
 
 
