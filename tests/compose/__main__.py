@@ -1,7 +1,7 @@
-"""`make compose-test`: the deployed system on the Docker engine of this machine, through a life in short.
+"""`make compose-test`: test the deployed system on the Docker engine of this machine.
 
-Builds, starts, asks, scales, kills, upgrades and ends a project of its own on the simulated venue, then two projects
-that share one Redis; nothing of them stays but the images. The exit code is 1 when anything was not as promised.
+Builds, starts, queries, scales, kills, upgrades and ends a separate project on the simulated venue, then two projects
+that share one Redis; only the images remain. The exit code is 1 when a step fails.
 """
 
 import json
@@ -28,9 +28,9 @@ from tests.support.process import ProcessUnderTest
 QUIET_S = 30.0
 SETTLED_S = 8.0
 KEEPALIVE_S = 8
-HEALTHY_WITHIN_S = 30.0
-LATE_MS = 100
-STOP_WITHIN_S = 45.0
+HEALTHY_TIMEOUT_S = 30.0
+MAX_LATE_MS = 100
+STOP_TIMEOUT_S = 45.0
 BASE_IMAGE = "python:3.13-slim-bookworm"
 BURST = """
 from hip3_tasks import settings
@@ -40,7 +40,7 @@ from hip3_tasks.store.task_message import task_message
 from hip3_tasks.store.keys import Keys, connect
 chosen = settings.load()
 queue, soon_ms = Keys(chosen.feed_name).queue, wall_ms() + 60_000
-# Of signals that are not there yet: a job waits half a second for the tape before it says so.
+# Captures of future signals: a job waits half a second for the tape before it fails.
 captures = [Capture.from_ids(f"xyz:TSLA-{soon_ms + number}", 1000) for number in range(2_000)]
 with connect(chosen.redis_url) as client:
     client.lpush(queue, *(task_message(capture, queue=queue) for capture in captures))
@@ -48,7 +48,7 @@ with connect(chosen.redis_url) as client:
 
 
 class Story:
-    """One project, and what is to be seen of it in turn."""
+    """The steps of the test on one project, in order."""
 
     def __init__(self) -> None:
         self.port, self.page_port, self.called = free_port(), free_port(), ""
@@ -89,8 +89,8 @@ class Story:
             run(*command, "--duration", str(QUIET_S + SETTLED_S))
             lines = [line for path in Path(folder).glob("followups_*.jsonl") for line in read_from(path)[0]]
         records = [Followup.from_line(line) for line in lines]
-        settled_ms = min(one.due_at_ms for one in records) + SETTLED_S * 1000
-        lateness = quantiles_ms([one for one in records if one.due_at_ms >= settled_ms])
+        settled_ms = min(record.due_at_ms for record in records) + SETTLED_S * 1000
+        lateness = quantiles_ms([record for record in records if record.due_at_ms >= settled_ms])
         return f"lateness {shown(lateness)}, from {SETTLED_S:.0f} s after the start on"
 
     def build(self) -> str:
@@ -106,7 +106,7 @@ class Story:
         self.project.compose("up", "-d")
         self.project.until_healthy(*SERVICES)
         took_s = time.monotonic() - began_s
-        assert took_s <= HEALTHY_WITHIN_S, f"healthy after {took_s:.0f} s"
+        assert took_s <= HEALTHY_TIMEOUT_S, f"healthy after {took_s:.0f} s"
         return f"all healthy after {took_s:.0f} s"
 
     def a_quiet_while(self) -> str:
@@ -115,20 +115,18 @@ class Story:
         return f"lateness {shown(lateness)}; {self.project.audit()}"
 
     def flower_asks_for_its_password(self) -> str:
-        found = {who: flower.ask(self.port, "/", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
-        api = {who: flower.ask(self.port, "/api/tasks?limit=1", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
-        assert list(found.values()) == list(api.values()) == [401, 401, 200], (found, api)
-        tasks = json.loads(
-            flower.ask(self.port, f"/api/tasks?taskname={CAPTURE_FOLLOWUP}&state=SUCCESS&limit=1", flower.LET_IN)[1]
-        )
-        ((task_id, task),) = tasks.items()
+        pages, api = self._statuses(self.port, "/"), self._statuses(self.port, "/api/tasks?limit=1")
+        assert pages == api == [401, 401, 200], (pages, api)
+        query = f"/api/tasks?taskname={CAPTURE_FOLLOWUP}&state=SUCCESS&limit=1"
+        _, body = flower.ask(self.port, query, flower.CREDENTIALS)
+        ((task_id, task),) = json.loads(body).items()
         assert task["runtime"] and task["args"] and task["result"], task
         return f"401, 401 and 200; shows {task_id} {task['args']}: {task['result']} in {task['runtime'] * 1000:.0f} ms"
 
     def the_page_asks_for_its_password(self) -> str:
-        found = {who: flower.ask(self.page_port, "/", who)[0] for who in ("", "compose:wrong", flower.LET_IN)}
-        assert list(found.values()) == [401, 401, 200], found
-        state = json.loads(flower.ask(self.page_port, "/api/state", flower.LET_IN)[1])
+        statuses = self._statuses(self.page_port, "/")
+        assert statuses == [401, 401, 200], statuses
+        state = json.loads(flower.ask(self.page_port, "/api/state", flower.CREDENTIALS)[1])
         live = [row for row in state["markets"] if row["state"] == "live"]
         assert state["ok"] and live and state["signals"] and state["pipeline"]["workers"], state["problems"]
         assert flower.ask(self.page_port, "/healthz", "")[0] == 200
@@ -147,20 +145,21 @@ class Story:
     def flower_remembers(self) -> str:
         self.project.compose("restart", "flower")
         self.project.until_healthy("flower")
-        eventually("the task of before is known", lambda: self._result_of(self.called))
+        eventually("the earlier task is known", lambda: self._result_of(self.called))
         return f"after a restart it still shows {self.called}"
 
     def the_pool_grows_and_shrinks(self) -> str:
         (worker,) = self.project.ids("worker")
-        least = self.project.processes(worker)
+        before = self.project.processes(worker)
         with _beside("docker", "exec", worker, "python", "-c", BURST):
             began_s = time.monotonic()
-            eventually("more processes", lambda: self.project.processes(worker) > least, within_s=30)
+            eventually("more processes", lambda: self.project.processes(worker) > before, within_s=30)
             grew_s = time.monotonic() - began_s
-        most = self.project.processes(worker)
+        grown = self.project.processes(worker)
         began_s = time.monotonic()
-        eventually("fewer processes", lambda: self.project.processes(worker) == least, within_s=15 * KEEPALIVE_S)
-        return f"{least} to {most} within {grew_s:.1f} s, back to {least} after {time.monotonic() - began_s:.0f} s"
+        eventually("fewer processes", lambda: self.project.processes(worker) == before, within_s=15 * KEEPALIVE_S)
+        shrank_s = time.monotonic() - began_s
+        return f"{before} to {grown} within {grew_s:.1f} s, back to {before} after {shrank_s:.0f} s"
 
     def three_workers(self) -> str:
         self._scale(3)
@@ -178,7 +177,7 @@ class Story:
         return self._survives(self.project.ids("feed")[0], "feed")
 
     def workers_upgraded_one_by_one(self) -> str:
-        """As the README tells it."""
+        """Upgrade the worker as docs/deployment.md describes it."""
         self._scale(1)
         self.project.until_healthy("worker", "feed")
         run("docker", "tag", "hip3-tasks:latest", "hip3-tasks:compose-test")
@@ -193,32 +192,31 @@ class Story:
         lateness = self._lateness_during(upgrade)
         (new,) = self.project.ids("worker")
         assert self.project.inspect(new)["Config"]["Image"] == "hip3-tasks:compose-test"
-        assert lateness["max"] <= LATE_MS, f"lateness {shown(lateness)}"
+        assert lateness["max"] <= MAX_LATE_MS, f"lateness {shown(lateness)}"
         return f"lateness {shown(lateness)}; {self.project.audit()}"
 
     def a_feed_restarted(self) -> str:
-        before = {(one.signal_id, one.offset_ms) for one in self.project.missed()}
+        before = {(record.signal_id, record.offset_ms) for record in self.project.missed()}
         began_s = time.monotonic()
         self.project.compose("restart", "feed")
         self.project.until_healthy("feed")
         took_s = time.monotonic() - began_s
         self._wait_for_captures(10)
-        costs = [one for one in self.project.missed() if (one.signal_id, one.offset_ms) not in before]
-        return (
-            f"back after {took_s:.0f} s; missed meanwhile {len(costs)} ({', '.join(sorted({c.reason for c in costs}))})"
-        )
+        missed = [record for record in self.project.missed() if (record.signal_id, record.offset_ms) not in before]
+        reasons = ", ".join(sorted({record.reason for record in missed}))
+        return f"back after {took_s:.0f} s; missed meanwhile {len(missed)} ({reasons})"
 
     def down(self) -> str:
         began_s = time.monotonic()
         self.project.compose("stop")
         took_s = time.monotonic() - began_s
         exits = {name: self.project.inspect(self.project.ids(name)[0])["State"]["ExitCode"] for name in SERVICES}
-        said = self.project.audit()
-        assert took_s <= STOP_WITHIN_S and not exits["feed"] and not exits["worker"], (took_s, exits)
-        assert "+ 0 open" in said, said
-        return f"all ended within {took_s:.0f} s, exit codes {exits}; {said}"
+        audit = self.project.audit()
+        assert took_s <= STOP_TIMEOUT_S and not exits["feed"] and not exits["worker"], (took_s, exits)
+        assert "+ 0 open" in audit, audit
+        return f"all ended within {took_s:.0f} s, exit codes {exits}; {audit}"
 
-    # What happens in more than one of them
+    # Shared by the steps
 
     def _scale(self, workers: int, **settings: str) -> None:
         up = ["up", "-d", "--no-deps", "--no-recreate", "--scale", f"worker={workers}", "worker"]
@@ -232,48 +230,55 @@ class Story:
         self.project.until_healthy(*SERVICES)
         took_s = time.monotonic() - began_s
         self._wait_for_captures(10)
-        costs = len(self.project.missed()) - missed
-        return f"{service} killed: all healthy {took_s:.0f} s later, {costs} missed; {self.project.audit()}"
+        newly_missed = len(self.project.missed()) - missed
+        return f"{service} killed: all healthy {took_s:.0f} s later, {newly_missed} missed; {self.project.audit()}"
 
     def _wait_for_captures(self, number: int) -> None:
-        """Until so many that fall due from now on are on disk, and none is overdue."""
+        """Wait until `number` captures that are due from now on are on disk, and none is overdue."""
         now_ms = wall_ms()
         eventually(
             f"{number} captures due from now on",
-            lambda: sum(one.due_at_ms > now_ms for one in self.project.followups()) >= number,
+            lambda: sum(record.due_at_ms > now_ms for record in self.project.followups()) >= number,
         )
         status = ["hip3", "status", "--json"]
         inside = self.project.inside()
         eventually("nothing is overdue", lambda: json.loads(self.project.execute(inside, *status))["overdue"] == 0)
 
     def _lateness_during(self, act: Callable[[], None]) -> dict[str, int]:
-        """Of the captures that fell due while something happened; all of them are waited for."""
+        """The lateness of the captures that are due while `act` runs; waits for all of them."""
         began_ms = wall_ms()
         act()
         ended_ms = wall_ms()
         self._wait_for_captures(1)
-        owed = {
+        expected = {
             (signal.signal_id, offset_ms)
             for signal in self.project.signals()
             for offset_ms in signal.offsets_ms
             if began_ms <= signal.timestamp_ms + offset_ms <= ended_ms
         }
-        return quantiles_ms(eventually("each has its line", lambda: self._captured(owed)))
+        return quantiles_ms(eventually("each has its line", lambda: self._captured(expected)))
 
-    def _captured(self, owed: set[tuple[str, int]]) -> list[Followup]:
-        """Those of them that were captured; empty until each is captured or missed."""
-        records = {(one.signal_id, one.offset_ms): one for one in [*self.project.followups(), *self.project.missed()]}
-        found = [records[capture] for capture in owed & records.keys()]
-        return [one for one in found if isinstance(one, Followup)] if len(found) == len(owed) else []
+    def _captured(self, expected: set[tuple[str, int]]) -> list[Followup]:
+        """The captured ones of the expected captures; empty until each is captured or missed."""
+        records = {
+            (record.signal_id, record.offset_ms): record
+            for record in [*self.project.followups(), *self.project.missed()]
+        }
+        outcomes = [records[capture] for capture in expected & records.keys()]
+        return [record for record in outcomes if isinstance(record, Followup)] if len(outcomes) == len(expected) else []
+
+    def _statuses(self, port: int, path: str) -> list[int]:
+        """The answers without a password, with a wrong password and with the right password."""
+        return [flower.ask(port, path, credentials)[0] for credentials in ("", "compose:wrong", flower.CREDENTIALS)]
 
     def _result_of(self, task_id: str) -> Any:
-        status, body = flower.ask(self.port, f"/api/task/info/{task_id}", flower.LET_IN)
+        status, body = flower.ask(self.port, f"/api/task/info/{task_id}", flower.CREDENTIALS)
         return status == 200 and json.loads(body).get("result")
 
 
 @contextmanager
 def _beside(*command: str) -> Iterator[None]:
-    """Something that runs meanwhile; it is waited for."""
+    """Run a command beside the block, and wait for its end."""
     with TemporaryDirectory() as folder, ProcessUnderTest(*command, log=Path(folder) / "beside.log") as process:
         yield
         process.wait(120)

@@ -1,4 +1,4 @@
-"""Two hosts, each played by a project of its own that reaches the other through a published port."""
+"""A test of two hosts: each is a separate project, and they share a Redis through a published port."""
 
 import json
 import socket
@@ -34,25 +34,25 @@ def two_hosts() -> str:
         second.until_healthy("venue", "worker", "feed")
         for project in (first, second):
             eventually("twenty follow-ups", lambda project=project: len(project.followups()) >= 20)
-        answer = flower.ask(port, "/api/workers?status=1", flower.LET_IN)[1]
+        answer = flower.ask(port, "/api/workers?status=1", flower.CREDENTIALS)[1]
         assert len(json.loads(answer)) == 2, answer
-        dexes = [sorted({one.market_key.split(":")[0] for one in p.signals()}) for p in (first, second)]
+        dexes = [sorted({record.market_key.split(":")[0] for record in p.signals()}) for p in (first, second)]
         assert dexes == [["xyz"], ["para"]], dexes
-        # Neither holds up the other: their feeds end, one after the other, with nothing open.
+        # Both feeds end, one after the other, with no open capture.
         for project in (second, first):
             project.compose("stop", "feed")
-        volumes = [word for one in (first, second) for word in ("-v", f"{one.name}_data:/{one.name}:ro")]
-        dirs = [f"/{one.name}/sim/signals" for one in (first, second)]
-        said = run("docker", "run", "--rm", *volumes, "hip3-tasks:latest", "hip3", "audit", *dirs).splitlines()[-1]
-        assert "+ 0 open" in said, said
+        volumes = [word for project in (first, second) for word in ("-v", f"{project.name}_data:/{project.name}:ro")]
+        dirs = [f"/{project.name}/sim/signals" for project in (first, second)]
+        audit = run("docker", "run", "--rm", *volumes, "hip3-tasks:latest", "hip3", "audit", *dirs).splitlines()[-1]
+        assert "+ 0 open" in audit, audit
     finally:
         for project in (second, first):
             project.compose("down", "--volumes")
-    return f"Flower shows both workers; audit of both directories: {said}"
+    return f"Flower shows both workers; audit of both directories: {audit}"
 
 
 def _own_address() -> str:
-    """One of this machine's that containers reach, too: not a loopback one."""
+    """An address of this machine that containers can reach, so not a loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))
         return str(probe.getsockname()[0])

@@ -1,4 +1,4 @@
-"""How late captures were, in a few numbers."""
+"""Quantiles of the lateness of captures."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from hip3_tasks.domain.records import Followup
 
 
 def quantiles_ms(records: Sequence[Followup]) -> dict[str, int]:
-    late_ms = sorted(one.captured_at_ms - one.due_at_ms for one in records)
+    late_ms = sorted(record.captured_at_ms - record.due_at_ms for record in records)
     return {"p50": late_ms[len(late_ms) // 2], "p99": late_ms[len(late_ms) * 99 // 100], "max": late_ms[-1]}
 
 

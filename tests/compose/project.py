@@ -1,4 +1,4 @@
-"""One `docker compose up` of this project: started, asked, hurt and ended through its own commands."""
+"""One `docker compose up` of this project, controlled through Docker's own commands."""
 
 import json
 import shutil
@@ -12,36 +12,38 @@ from tests.support.process import ROOT, environment
 from tools.data_files import DataFiles
 
 TIMEOUT_S = 60.0
-POLL_S = 0.2
+POLL_INTERVAL_S = 0.2
 DATA = "data/sim/signals"
 
 
 class Refused(AssertionError):
-    """A command that was to succeed."""
+    """A command that should succeed has failed."""
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, within_s: float = 120.0) -> str:
-    """What a command says on stdout. Raises Refused."""
-    done = subprocess.run(
+    """Run a command, and return its stdout. Raises Refused when it fails."""
+    process = subprocess.run(
         command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
     )
-    if done.returncode:
-        raise Refused(f"{' '.join(command)[:200]}: exit {done.returncode}: {(done.stderr + done.stdout)[-600:]}")
-    return done.stdout
+    if process.returncode:
+        raise Refused(
+            f"{' '.join(command)[:200]}: exit {process.returncode}: {(process.stderr + process.stdout)[-600:]}"
+        )
+    return process.stdout
 
 
-eventually = partial(waiting.eventually, within_s=TIMEOUT_S, interval_s=POLL_S)
+eventually = partial(waiting.eventually, within_s=TIMEOUT_S, interval_s=POLL_INTERVAL_S)
 
 
 @cache
 def compose() -> Sequence[str]:
-    """Compose v2 where there is one, else docker-compose."""
+    """The command of Compose: v2 if there is one, else docker-compose."""
     plugin = subprocess.run(["docker", "compose", "version"], capture_output=True)
     return ("docker", "compose") if plugin.returncode == 0 else (shutil.which("docker-compose") or "docker-compose",)
 
 
 class Project(DataFiles):
-    """Its data are read where only its containers see them."""
+    """A Compose project, with its data read through its containers."""
 
     def __init__(self, name: str, *files: str, **settings: str) -> None:
         self.name = name
@@ -55,36 +57,42 @@ class Project(DataFiles):
     # Containers
 
     def ids(self, service: str) -> list[str]:
-        """Of the service's containers, oldest first."""
+        """The ids of the service's containers, oldest first."""
         labels = {"project": self.name, "service": service, "oneoff": "False"}
         filters = [f"--filter=label=com.docker.compose.{label}={value}" for label, value in labels.items()]
-        found = run("docker", "ps", "--all", "--quiet", "--no-trunc", *filters).split()
-        return sorted(found, key=lambda one: str(self.inspect(one)["Created"]))
+        ids = run("docker", "ps", "--all", "--quiet", "--no-trunc", *filters).split()
+        return sorted(ids, key=lambda container: str(self.inspect(container)["Created"]))
 
     def inside(self) -> str:
-        """A container that runs and sees the data."""
+        """A running container with the data volume."""
 
         def running() -> list[str]:
-            return [one for one in self.ids("worker") + self.ids("feed") if self.inspect(one)["State"]["Running"]]
+            return [
+                container
+                for container in self.ids("worker") + self.ids("feed")
+                if self.inspect(container)["State"]["Running"]
+            ]
 
         return str(eventually("a container with the data", running)[0])
 
     def inspect(self, container: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(run("docker", "inspect", container))[0]
-        return found
+        inspected: dict[str, Any] = json.loads(run("docker", "inspect", container))[0]
+        return inspected
 
     def is_healthy(self, *services: str) -> bool:
-        found = {service: [self.inspect(one)["State"] for one in self.ids(service)] for service in services}
+        states_of_services = {
+            service: [self.inspect(container)["State"] for container in self.ids(service)] for service in services
+        }
         return all(
             states and all(state.get("Health", {}).get("Status") == "healthy" for state in states)
-            for states in found.values()
+            for states in states_of_services.values()
         )
 
     def until_healthy(self, *services: str, within_s: float = TIMEOUT_S) -> None:
         eventually(f"{', '.join(services)} healthy", lambda: self.is_healthy(*services), within_s=within_s)
 
     def kill(self, container: str) -> None:
-        """kill -9 of everything in it, as a crash: what `docker kill` ends is not started again."""
+        """Kill all its processes, as in a crash; Docker would not restart it after `docker kill`."""
         before = self.inspect(container)["RestartCount"]
         subprocess.run(["docker", "exec", container, "sh", "-c", "kill -9 -1"], capture_output=True, timeout=30)
         eventually("it is started again", lambda: self.inspect(container)["RestartCount"] > before)
@@ -93,7 +101,7 @@ class Project(DataFiles):
         return run("docker", "exec", container, *command, within_s=within_s)
 
     def processes(self, container: str) -> int:
-        """Those of a worker's pool, which are the grandchildren of the container's init."""
+        """The number of pool processes of a worker; they are grandchildren of the container's init."""
         rows = run("docker", "top", container, "-o", "pid,ppid").splitlines()[1:]
         parents = dict(row.split() for row in rows)
         return sum(parents.get(parent) in parents for parent in parents.values())
@@ -106,5 +114,5 @@ class Project(DataFiles):
         return [line.encode() for line in text.split("\n")[:-1]]
 
     def audit(self) -> str:
-        """What `hip3 audit` says last. Raises Refused when anything is lost, doubled or wrong."""
+        """The last line of `hip3 audit`. Raises Refused when a capture is lost, doubled or wrong."""
         return self.compose("run", "--rm", "--no-deps", "-T", "worker", "hip3", "audit", DATA).splitlines()[-1]

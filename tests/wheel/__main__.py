@@ -1,6 +1,6 @@
-"""`make wheel-test`: the wheel as others install it, in an empty folder, beside a system that runs from this checkout.
+"""`make wheel-test`: test the installed wheel in an empty folder, beside a system that runs from this checkout.
 
-Bare and with extras, by pip and by uvx; needs a package index. The exit code is 1 when anything was not as promised.
+Installs it without and with extras, by pip and by uvx; needs a package index. The exit code is 1 when a check fails.
 """
 
 import json
@@ -27,7 +27,7 @@ CALL = ("celery", "-A", "hip3_tasks", "call", "hip3_tasks.capture_followup", "--
 
 @dataclass
 class Trial:
-    """Runs commands of one environment in an empty folder, and counts those that did otherwise than promised."""
+    """Runs commands of one environment in an empty folder, and records which of them fail."""
 
     bin_dir: Path
     folder: Path
@@ -35,16 +35,16 @@ class Trial:
     wrong: list[str] = field(default_factory=list)
     passed: int = 0
 
-    def expect(self, status: int, *words: str, says: str = "", lines: int | None = None) -> None:
-        """Run a command; its exit status, what it prints, and on how many lines of stderr."""
+    def expect(self, status: int, *words: str, contains: str = "", lines: int | None = None) -> None:
+        """Run a command, and check its exit status, its output and the number of lines on stderr."""
         done = self._run(words)
         text = done.stdout + done.stderr
-        is_right = done.returncode == status and says in text and "Traceback" not in text
+        is_right = done.returncode == status and contains in text and "Traceback" not in text
         is_right = is_right and (lines is None or len(done.stderr.splitlines()) == lines)
         self._note(" ".join(words), is_right, f"exit {done.returncode}\n{text}")
 
     def expect_page(self) -> None:
-        """Serve the page; it must tell of the running system."""
+        """Serve the page, and check that it is healthy."""
         log, stdout = self.folder / "page.log", self.folder / "page.out"
         command = (self.bin_dir / "hip3", "page")
         with ProcessUnderTest(*command, log=log, stdout=stdout, cwd=self.folder, env=self._environment()) as page:
@@ -95,7 +95,7 @@ def main() -> int:
 
 
 def build(folder: Path) -> Path:
-    """The wheel of this checkout, out of a copy: a build leaves folders behind."""
+    """Build the wheel from a copy of this checkout, because a build leaves folders behind."""
     source = folder / "source"
     source.mkdir()
     (source / "docs").mkdir()
@@ -111,11 +111,11 @@ def pip(*words: str, python: str = sys.executable) -> None:
     subprocess.run(command, check=True, timeout=COMMAND_TIMEOUT_S)
 
 
-def environment_with(folder: Path, name: str, what: str) -> Path:
-    """The folder of programs of a new environment in which this is installed."""
+def environment_with(folder: Path, name: str, requirement: str) -> Path:
+    """The `bin` folder of a new environment with a requirement installed."""
     subprocess.run([sys.executable, "-m", "venv", str(folder / name)], check=True)
     bin_dir = folder / name / "bin"
-    pip("install", what, python=str(bin_dir / "python"))
+    pip("install", requirement, python=str(bin_dir / "python"))
     return bin_dir
 
 
@@ -127,14 +127,14 @@ def try_bare(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     tops = {line.partition("/")[0] for line in files.read_text().splitlines() if not line.startswith("..")}
     if {top for top in tops if not top.endswith(".dist-info")} != TOP_LEVEL:
         trial.wrong.append(f"the wheel's top level is {sorted(tops)}")
-    trial.expect(0, "hip3", "--version", says="hip3 ")
+    trial.expect(0, "hip3", "--version", contains="hip3 ")
     for command in ("up", "feed", "simulate"):
-        trial.expect(2, "hip3", command, says="needs the services", lines=1)
-    trial.expect(0, "hip3", "audit", str(RELEASE), says="all is well")
-    trial.expect(2, "hip3", "report", str(RELEASE), says="hip3-tasks[analysis]", lines=1)
-    trial.expect(2, "hip3", "page", says="hip3-tasks[web]", lines=1)
-    look_on(trial)
-    trial.expect(2, "celery", "-A", "hip3_tasks", "worker", says="needs the services")
+        trial.expect(2, "hip3", command, contains="needs the services", lines=1)
+    trial.expect(0, "hip3", "audit", str(RELEASE), contains="all is well")
+    trial.expect(2, "hip3", "report", str(RELEASE), contains="hip3-tasks[analysis]", lines=1)
+    trial.expect(2, "hip3", "page", contains="hip3-tasks[web]", lines=1)
+    check_commands(trial)
+    trial.expect(2, "celery", "-A", "hip3_tasks", "worker", contains="needs the services")
     return trial
 
 
@@ -144,12 +144,12 @@ def try_extras(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     trial = Trial(bin_dir, empty(folder, "in-full"), system)
     copy = trial.folder / "copy"
     shutil.copytree(RELEASE, copy)
-    trial.expect(0, "hip3", "report", str(copy), "--html", "report.html", says="signals")
-    trial.expect(0, "hip3", "compact", str(copy), says="compacted")
-    trial.expect(0, "hip3", "audit", str(copy), says="all is well")
+    trial.expect(0, "hip3", "report", str(copy), "--html", "report.html", contains="signals")
+    trial.expect(0, "hip3", "compact", str(copy), contains="compacted")
+    trial.expect(0, "hip3", "audit", str(copy), contains="all is well")
     trial.expect(0, "python", "-c", "from hip3_tasks.testing import FedTape, make_signal; make_signal()")
     trial.expect_page()
-    look_on(trial)
+    check_commands(trial)
     return trial
 
 
@@ -157,19 +157,19 @@ def try_uvx(wheel: Path, folder: Path, system: UpSystem) -> Trial:
     print("uvx", flush=True)
     uv = environment_with(folder, "uv", "uv")
     trial = Trial(uv, empty(folder, "in-uvx"), system)
-    trial.expect(0, "uvx", "--from", str(wheel), "hip3", "--version", says="hip3 ")
-    trial.expect(0, "uvx", "--from", f"{wheel}[analysis]", "hip3", "report", str(RELEASE), says="signals")
+    trial.expect(0, "uvx", "--from", str(wheel), "hip3", "--version", contains="hip3 ")
+    trial.expect(0, "uvx", "--from", f"{wheel}[analysis]", "hip3", "report", str(RELEASE), contains="signals")
     return trial
 
 
-def look_on(trial: Trial) -> None:
-    """All that needs a running system: asked from outside, it answers as in the checkout."""
+def check_commands(trial: Trial) -> None:
+    """Check the commands that need a running system; they must work as in the checkout."""
     signal_id = trial.system.lines("signals")[0]["signal_id"]
-    trial.expect(0, "hip3", "status", says="signals")
-    trial.expect(0, "hip3", "status", "--check", says="all is well")
-    trial.expect(0, "hip3", "recapture", signal_id, says="queued for 1000, 3000, 5000 ms")
-    trial.expect(0, "celery", "-A", "hip3_tasks", "status", says="1 node online")
-    trial.expect(0, "celery", "-A", "hip3_tasks", "inspect", "registered", says="hip3_tasks.capture_followup")
+    trial.expect(0, "hip3", "status", contains="signals")
+    trial.expect(0, "hip3", "status", "--check", contains="all is well")
+    trial.expect(0, "hip3", "recapture", signal_id, contains="queued for 1000, 3000, 5000 ms")
+    trial.expect(0, "celery", "-A", "hip3_tasks", "status", contains="1 node online")
+    trial.expect(0, "celery", "-A", "hip3_tasks", "inspect", "registered", contains="hip3_tasks.capture_followup")
     trial.expect(0, *CALL, json.dumps([signal_id, 1000]))
 
 
