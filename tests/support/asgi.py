@@ -4,13 +4,13 @@ import asyncio
 from typing import Any, NamedTuple
 
 
-class Answer(NamedTuple):
+class AsgiAnswer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
 
 
-def ask(app: Any, path: str = "/", *, method: str = "GET", **headers: str) -> Answer:
+def ask(app: Any, path: str = "/", *, method: str = "GET", **headers: str) -> AsgiAnswer:
     """`headers` with underscores for hyphens; a Host is sent unless one is given."""
     given = {"host": "127.0.0.1:8700", **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
@@ -30,4 +30,4 @@ def ask(app: Any, path: str = "/", *, method: str = "GET", **headers: str) -> An
 
     asyncio.run(app(scope, receive, send))
     found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return Answer(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
+    return AsgiAnswer(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))

@@ -27,7 +27,7 @@ from tests.unit.status.test_redis_snapshot import a_feed_status
 ANSWER_S = 10
 
 
-class Answer(NamedTuple):
+class PageAnswer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
@@ -105,19 +105,21 @@ class PageRig:
     def log(self) -> str:
         return self.process.log if self.process else ""
 
-    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+    def ask(self, path: str, *, method: str = "GET", body: bytes | None = None, **headers: str) -> PageAnswer:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         try:
             connection.request(method, path, body, given)
             answer = connection.getresponse()
-            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            return PageAnswer(
+                answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+            )
         except OSError:
-            return Answer(0, {}, b"")
+            return PageAnswer(0, {}, b"")
         finally:
             connection.close()
 
-    def post(self, path: str, document: Any, **headers: str) -> Answer:
+    def post(self, path: str, document: Any, **headers: str) -> PageAnswer:
         headers = {"content_type": "application/json"} | headers
         return self.ask(path, method="POST", body=json.dumps(document).encode(), **headers)
 

@@ -28,7 +28,7 @@ from workers.capturer import Capturer
 COIN = "xyz:TSLA"
 
 
-class Rig:
+class TapeRig:
     """A tape buffer, a worker and a market, on a clock that only the test moves."""
 
     def __init__(self, backend: Backend, name: str, data_dir: Path) -> None:
@@ -111,10 +111,10 @@ class Rig:
 
 
 @pytest.fixture
-def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+def rig(backend: Backend, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TapeRig:
     monkeypatch.setattr("workers.capturer.WATERMARK_TIMEOUT_MS", 20)
     monkeypatch.setattr("feed.tape_buffer.RETRY_INTERVAL_S", 0.001)
-    return Rig(backend, name, tmp_path)
+    return TapeRig(backend, name, tmp_path)
 
 
 def step(ask: float) -> Market:
@@ -125,7 +125,7 @@ async def flushed(buffer: TapeBuffer) -> None:
     await buffer._flush()
 
 
-def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig) -> None:
+def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -142,7 +142,7 @@ def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: Rig)
     rig.run(script)
 
 
-def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(rig: Rig) -> None:
+def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -160,7 +160,7 @@ def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(ri
     rig.run(script)
 
 
-def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: Rig) -> None:
+def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -179,7 +179,7 @@ def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig
     rig.run(script)
 
 
-def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: Rig) -> None:
+def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(-10), step(249.8))
@@ -198,7 +198,7 @@ def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: 
     rig.run(script)
 
 
-def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
+def test_the_watermark_stands_while_a_connection_says_nothing(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -212,7 +212,7 @@ def test_the_watermark_stands_while_a_connection_says_nothing(rig: Rig) -> None:
     rig.run(script)
 
 
-def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(rig: Rig) -> None:
+def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -234,7 +234,7 @@ def test_a_gap_begins_right_after_the_watermark_even_when_other_markets_went_on(
     rig.run(script)
 
 
-def test_a_capture_before_the_start_of_the_tape_is_expired(rig: Rig) -> None:
+def test_a_capture_before_the_start_of_the_tape_is_expired(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         signal = rig.signal()
@@ -249,7 +249,7 @@ def test_a_capture_before_the_start_of_the_tape_is_expired(rig: Rig) -> None:
 
 
 def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: TapeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("feed.tape_buffer.KEYFRAME_INTERVAL_MS", 20)
 
@@ -275,7 +275,7 @@ def test_a_quiet_market_keeps_its_state_through_trimming_by_its_keyframes(
     rig.run(script)
 
 
-def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> None:
+def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -296,7 +296,7 @@ def test_a_server_that_comes_back_empty_gets_the_last_minute_again(rig: Rig) -> 
     rig.run(script)
 
 
-def test_the_time_before_the_memory_is_a_gap_on_a_server_that_came_back_empty(rig: Rig) -> None:
+def test_the_time_before_the_memory_is_a_gap_on_a_server_that_came_back_empty(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -319,7 +319,7 @@ def test_the_time_before_the_memory_is_a_gap_on_a_server_that_came_back_empty(ri
 
 
 @pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=AssertionError)
-def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> None:
+def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -342,7 +342,7 @@ def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: Rig) -> No
     rig.run(script)
 
 
-def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Rig) -> None:
+def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -365,7 +365,7 @@ def test_redis_away_longer_than_memory_leaves_a_gap_and_nothing_invented(rig: Ri
     rig.run(script)
 
 
-def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> None:
+def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: TapeRig) -> None:
     async def script() -> None:
         before = rig.buffer()
         before.append(COIN, rig.move_to(0), step(249.0))
@@ -384,7 +384,7 @@ def test_a_restarted_feed_knows_nothing_from_the_last_watermark_on(rig: Rig) -> 
     rig.run(script)
 
 
-def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
+def test_a_flush_that_is_repeated_changes_nothing(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -401,7 +401,7 @@ def test_a_flush_that_is_repeated_changes_nothing(rig: Rig) -> None:
     rig.run(script)
 
 
-def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
+def test_a_second_feed_of_the_same_name_is_fenced_off(rig: TapeRig) -> None:
     async def script() -> None:
         first, second = rig.buffer(), rig.buffer(owner="you")
         first.append(COIN, rig.move_to(0), step(249.0))
@@ -416,7 +416,7 @@ def test_a_second_feed_of_the_same_name_is_fenced_off(rig: Rig) -> None:
     rig.run(script)
 
 
-def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: Rig) -> None:
+def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_really_is(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -437,7 +437,7 @@ def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_real
     rig.run(script)
 
 
-def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: Rig) -> None:
+def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -452,7 +452,7 @@ def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig
     rig.run(script)
 
 
-def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: Rig) -> None:
+def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it_was(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -472,7 +472,7 @@ def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it
     rig.run(script)
 
 
-def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
+def test_every_market_that_has_a_tape_is_known_to_have_one(rig: TapeRig) -> None:
     async def script() -> None:
         buffer, writer = rig.buffer(), rig.writer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -489,7 +489,7 @@ def test_every_market_that_has_a_tape_is_known_to_have_one(rig: Rig) -> None:
 
 
 @server_only
-def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
+def test_a_running_pipeline_always_ends_when_cancelled(rig: TapeRig) -> None:
     async def script() -> None:
         for number in range(60):
             buffer = rig.buffer(watermark_ms=rig.now_ms - 1)
@@ -504,7 +504,7 @@ def test_a_running_pipeline_always_ends_when_cancelled(rig: Rig) -> None:
     rig.run(script)
 
 
-async def flushed_at(rig: Rig, buffer: TapeBuffer, offset_ms: int) -> None:
+async def flushed_at(rig: TapeRig, buffer: TapeBuffer, offset_ms: int) -> None:
     rig.move_to(offset_ms)
     await flushed(buffer)
 
@@ -523,7 +523,7 @@ def answers_lost(buffer: TapeBuffer) -> Iterator[None]:
     buffer._writer.append = append  # type: ignore[method-assign]
 
 
-def forget_everything(rig: Rig) -> None:
+def forget_everything(rig: TapeRig) -> None:
     for key in rig.client.scan_iter(f"{rig.keys.prefix}*"):
         rig.client.delete(key)
 

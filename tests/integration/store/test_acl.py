@@ -89,7 +89,7 @@ async def run_everything(url: str, folder: Path) -> None:
     """Feed, workers that come and go, Flower, and everything an operator may ask."""
     async with FeedRig(url, "guarded", folder / "data", offsets_ms="200,400", retention_s=60) as rig:
         await rig.started()
-        running = Parts(rig)
+        running = GuardedProcesses(rig)
         try:
             worker = running.celery("worker", "--autoscale=3,1", "-E", "--loglevel=INFO")
             flower_port = free_port()
@@ -127,7 +127,7 @@ async def run_everything(url: str, folder: Path) -> None:
             running.kill()
 
 
-class Parts:
+class GuardedProcesses:
     """Processes of one system, which end with it."""
 
     def __init__(self, rig: FeedRig) -> None:
