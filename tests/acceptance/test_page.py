@@ -64,10 +64,10 @@ def url_of(system: UpSystem) -> str:
 def part_of(system: UpSystem, words: str) -> psutil.Process:
     """The first process of a part, once it runs."""
 
-    def found() -> list[psutil.Process]:
-        return [one for one in system.others() if words in " ".join(one.cmdline())]
+    def running() -> list[psutil.Process]:
+        return [process for process in system.others() if words in " ".join(process.cmdline())]
 
-    return min(eventually(f"{words} runs", found), key=lambda one: one.pid)
+    return min(eventually(f"{words} runs", running), key=lambda process: process.pid)
 
 
 def opened(tab: Tab, url: str) -> None:
@@ -112,11 +112,11 @@ def rows_are_sorted_and_filtered(tab: Tab) -> None:
         "[...document.querySelectorAll('#market-rows tr:not([hidden]) td:first-child')].map((cell) => cell.textContent)"
     )
     tab.click("#market-columns th:first-child button")
-    found = tab.until(f"(() => {{ const n = {names}; return n.join() === [...n].sort().join() && n }})()")
+    sorted_names = tab.until(f"(() => {{ const n = {names}; return n.join() === [...n].sort().join() && n }})()")
     tab.click("#market-columns th:first-child button")
-    tab.until(f"{names}.join() === {orjson.dumps(found[::-1]).decode()}.join()")
-    for said, expected in (("tsla", ["xyz:TSLA"]), ("nothing has this name", [])):
-        tab.run(f"document.querySelector('#filter').value = '{said}'")
+    tab.until(f"{names}.join() === {orjson.dumps(sorted_names[::-1]).decode()}.join()")
+    for text, expected in (("tsla", ["xyz:TSLA"]), ("nothing has this name", [])):
+        tab.run(f"document.querySelector('#filter').value = '{text}'")
         tab.run("document.querySelector('#filter').dispatchEvent(new Event('input'))")
         tab.until(f"{names}.join() === {orjson.dumps(expected).decode()}.join()")
     tab.run("document.querySelector('#filter').value = ''")
@@ -157,13 +157,13 @@ def charts_have_a_preview_until_plotly_has_come(system: UpSystem, tab: Tab) -> N
 
 def test_the_page_marks_old_data_and_recovers(system: UpSystem, tab: Tab) -> None:
     charts_have_a_preview_until_plotly_has_come(system, tab)
-    for words, said in (
+    for words, text in (
         ("cli page", "No update from the page's server"),
         ("-m feed", "The state of the market is not known since"),
     ):
         stopped = part_of(system, words)
         stopped.suspend()
-        tab.until(f"!{BANNER}.hidden && {BANNER}.textContent.includes({orjson.dumps(said).decode()})")
+        tab.until(f"!{BANNER}.hidden && {BANNER}.textContent.includes({orjson.dumps(text).decode()})")
         assert tab.run("document.body.classList.contains('stale')")
         stopped.resume()
         tab.until(f"{BANNER}.hidden", within_s=30)
@@ -177,7 +177,7 @@ def test_the_page_marks_old_data_and_recovers(system: UpSystem, tab: Tab) -> Non
         tab.until(f"{BANNER}.hidden && {signals} !== {orjson.dumps(newest).decode()}", within_s=40)
     # A browser notes what was blocked and a server that is away; nothing else may be wrong.
     expected = "ERR_BLOCKED", "ERR_CONNECTION", "ERR_INCOMPLETE"
-    assert [said for said in tab.console if not any(error in said for error in expected)] == []
+    assert [text for text in tab.console if not any(error in text for error in expected)] == []
 
 
 def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: Tab) -> None:
@@ -202,7 +202,7 @@ def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: 
         tab.until("[...document.querySelectorAll('#decay-coin option')].length === 3")
         assert tab.run("document.querySelectorAll('img').length") == 0
         assert "owned" not in tab.run("document.title")
-    assert [said for said in tab.console if "ERR_CONNECTION" not in said] == []
+    assert [text for text in tab.console if "ERR_CONNECTION" not in text] == []
 
 
 def test_a_gap_has_its_reason_and_delisted_rows_are_shown_on_request(

@@ -63,8 +63,8 @@ def assert_nothing_is_told(*texts: str) -> None:
 
 def files(data_dir: Path) -> list[str]:
     """All that is in a directory, but for the note that is for its owner alone."""
-    found = [path for path in data_dir.rglob("*") if path.is_file()]
-    return [path.read_text(errors="replace") for path in found if path != RunFile.path(data_dir)]
+    paths = [path for path in data_dir.rglob("*") if path.is_file()]
+    return [path.read_text(errors="replace") for path in paths if path != RunFile.path(data_dir)]
 
 
 def command_lines(system: UpSystem) -> list[str]:
@@ -74,11 +74,11 @@ def command_lines(system: UpSystem) -> list[str]:
 def pages(url: str, worker: str) -> list[str]:
     """What Flower shows to who has no login."""
     paths = ["/", "/broker", f"/worker/{worker}", "/tasks", "/api/workers?refresh=1", "/api/queues/length"]
-    found = []
+    bodies = []
     for path in paths:
         with urllib.request.urlopen(url + path, timeout=20) as page:
-            found.append(page.read().decode())
-    return found
+            bodies.append(page.read().decode())
+    return bodies
 
 
 def test_capture_over_tls_never_shows_the_password(
@@ -90,7 +90,7 @@ def test_capture_over_tls_never_shows_the_password(
     system = UpSystem(
         tmp_path / "data", "--rate", "5", **where, HIP3_LOG_LEVEL="debug", HIP3_OFFSETS_MS="500,1000,1500"
     )
-    told = []
+    outputs = []
     try:
         eventually("a signal's outcomes", lambda: len(outcomes(system)) >= len(OFFSETS_MS), within_s=60)
         eventually("Flower answers", lambda: (note := RunFile.read(system.data_dir)) and answers(note.flower_url))
@@ -106,18 +106,18 @@ def test_capture_over_tls_never_shows_the_password(
         with ThreadPoolExecutor() as pool:  # two of them wait a second for answers
             for ended in pool.map(lambda command: run(*command, **where), commands):
                 assert ended.returncode == 0, ended.stderr
-                told += [ended.stdout, ended.stderr]
+                outputs += [ended.stdout, ended.stderr]
         note = RunFile.read(system.data_dir)
         assert note and note.flower_url
         shown = pages(note.flower_url, f"{name}@{socket.gethostname()}")
         assert f"{name}:captures" in shown[-1], "Flower does not see the queue"
-        told += [*shown, *command_lines(system)]
+        outputs += [*shown, *command_lines(system)]
         system.process.send_signal(signal.SIGTERM)
         code, out, err = system.wait()
         assert code == 0, err
         assert json.loads(out)["pending"] == 0
         assert_audit_is_clean(system.data_dir)
-        assert_nothing_is_told(out, err, *told, *files(system.data_dir))
+        assert_nothing_is_told(out, err, *outputs, *files(system.data_dir))
     finally:
         system.process.kill()
 
@@ -149,21 +149,21 @@ def test_a_server_that_cannot_be_used_is_a_line_without_the_password(
         "HIP3_REDIS_URL": f"rediss://{user}:{password}@127.0.0.1:{port}/0{options}",
         "HIP3_NAME": name,
     }
-    with say_it_for_ever(fault, tmp_path, where) as told:
+    with say_it_for_ever(fault, tmp_path, where) as outputs:
         for command in ([*HIP3, "up", "--no-flower"], [*HIP3, "status", "--check"]):
             ended = run(*command, **where)
             assert ended.returncode in (1, 2)
             assert fault in ended.stderr or f"no Redis at 127.0.0.1:{port}" in ended.stderr
-            told += [ended.stdout, ended.stderr]
-    for text in told:
+            outputs += [ended.stdout, ended.stderr]
+    for text in outputs:
         assert "Traceback" not in text
-    assert_nothing_is_told(*told, *files(tmp_path / "data"))
+    assert_nothing_is_told(*outputs, *files(tmp_path / "data"))
 
 
 @contextmanager
 def say_it_for_ever(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterator[list[str]]:
     """A feed and a worker, until each has said so; then all they said stands in the list."""
-    said: list[str] = []
+    logs_at_end: list[str] = []
     commands = {
         "feed": [sys.executable, "-m", "feed"],
         "worker": [*CELERY, "worker", "--concurrency=1", "--loglevel=DEBUG"],
@@ -175,7 +175,7 @@ def say_it_for_ever(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterat
             running.enter_context(ProcessUnderTest(*command, log=tmp_path / f"{part}.log", env=env))
             for part, command in commands.items()
         ]
-        yield said
+        yield logs_at_end
         for process in processes:
             process.wait_for(fault)
-    said += [process.log for process in processes]
+    logs_at_end += [process.log for process in processes]

@@ -32,9 +32,9 @@ def test_every_follow_up_is_captured_by_spawned_processes(tmp_path: Path) -> Non
     eventually("spawned processes", lambda: [p for p in system.others() if "--billiard-fork" in p.cmdline()])
     system.wait_for_lines("followups", more_than=MANY)
     system.process.send_signal(signal.SIGINT)
-    said = system.finish()
-    assert said["pending"] == 0
-    assert said["followups"] + said["missed"] == 3 * said["signals"] > 0
+    summary = system.finish()
+    assert summary["pending"] == 0
+    assert summary["followups"] + summary["missed"] == 3 * summary["signals"] > 0
     audited = run(*HIP3, "audit", str(system.data_dir))
     assert audited.returncode == 0, audited.stdout
     assert "NotRegistered" not in (system.data_dir / "logs" / "worker.log").read_text()

@@ -24,9 +24,9 @@ SOON = {"HIP3_OFFSETS_MS": "200,500,800"}
 Start = Callable[..., UpSystem]
 
 
-def outcomes(system: UpSystem, *, of: set[str] | None = None) -> list[dict[str, Any]]:
-    found = system.lines("followups") + system.lines("missed")
-    return found if of is None else [line for line in found if line["signal_id"] in of]
+def outcomes(system: UpSystem, *, signal_ids: set[str] | None = None) -> list[dict[str, Any]]:
+    lines = system.lines("followups") + system.lines("missed")
+    return lines if signal_ids is None else [line for line in lines if line["signal_id"] in signal_ids]
 
 
 def assert_audit_is_clean(data_dir: Path) -> None:
@@ -74,16 +74,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Start) -> None:
     system = start("--duration", "8")
-    said = system.finish()
+    summary = system.finish()
     signals, followups, missed = (system.lines(kind) for kind in ("signals", "followups", "missed"))
     late_ms = [followup["captured_at_ms"] - followup["due_at_ms"] for followup in followups]
-    assert said["signals"] == len(signals) > 0
-    assert said["followups"] == len(followups) > 0
-    assert said["missed"] == len(missed)
-    assert said["followups"] == len(OFFSETS_MS) * said["signals"] - said["missed"]
-    assert said["pending"] == 0
-    assert said["lateness_ms"]["p50"] == sorted(late_ms)[(len(late_ms) - 1) // 2]
-    assert said["lateness_ms"]["max"] == max(late_ms)
+    assert summary["signals"] == len(signals) > 0
+    assert summary["followups"] == len(followups) > 0
+    assert summary["missed"] == len(missed)
+    assert summary["followups"] == len(OFFSETS_MS) * summary["signals"] - summary["missed"]
+    assert summary["pending"] == 0
+    assert summary["lateness_ms"]["p50"] == sorted(late_ms)[(len(late_ms) - 1) // 2]
+    assert summary["lateness_ms"]["max"] == max(late_ms)
     assert_audit_is_clean(system.data_dir)
     assert_the_published_query_runs(system.data_dir)
     assert system.others() == []
@@ -109,7 +109,7 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(
     assert len(outcomes(first)) < owed
     left = {signal["signal_id"] for signal in first.lines("signals")}
     second = start("--no-flower", **SOON)
-    eventually("every capture has its line", lambda: len(outcomes(second, of=left)) == owed, within_s=60)
+    eventually("every capture has its line", lambda: len(outcomes(second, signal_ids=left)) == owed, within_s=60)
     second.process.send_signal(signal.SIGINT)
     assert second.finish()["pending"] == 0
     assert_audit_is_clean(second.data_dir)
@@ -119,9 +119,9 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(
 def test_two_in_two_directories_do_not_disturb_each_other(start: Start) -> None:
     systems = [start("--duration", "4", "--no-flower", directory=name, **SOON) for name in ("one", "two")]
     for system in systems:
-        said = system.finish()
-        assert said["signals"] == len(system.lines("signals")) > 0
-        assert said["followups"] + said["missed"] == len(OFFSETS_MS) * said["signals"]
+        summary = system.finish()
+        assert summary["signals"] == len(system.lines("signals")) > 0
+        assert summary["followups"] + summary["missed"] == len(OFFSETS_MS) * summary["signals"]
         assert_audit_is_clean(system.data_dir)
     assert [system.others() for system in systems] == [[], []]
 
@@ -130,9 +130,9 @@ def test_ctrl_c_drains_and_ends_in_order(start: Start) -> None:
     system = start("--no-flower")
     system.wait_for_lines("signals")
     system.process.send_signal(signal.SIGINT)
-    said = system.finish()
-    assert said["pending"] == 0
-    assert said["followups"] + said["missed"] == len(OFFSETS_MS) * said["signals"] > 0
+    summary = system.finish()
+    assert summary["pending"] == 0
+    assert summary["followups"] + summary["missed"] == len(OFFSETS_MS) * summary["signals"] > 0
     assert_audit_is_clean(system.data_dir)
     assert system.others() == []
 

@@ -93,5 +93,5 @@ def test_an_upgrade_part_by_part_settles_every_capture_once(
     owed = [(record.signal_id, offset_ms) for record in upgrade.signals() for offset_ms in record.offsets_ms]
     assert sorted(upgrade.outcomes()) == sorted(owed)
     assert server_client.zcard(keys.pending) == 0
-    found = audit(upgrade.data_dir, at_ms=wall_ms())
-    assert found.ok and not found.total.open, found.problems
+    audited = audit(upgrade.data_dir, at_ms=wall_ms())
+    assert audited.ok and not audited.total.open, audited.problems

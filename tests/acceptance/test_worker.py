@@ -23,8 +23,8 @@ STEP_MS = 100
 
 def worker(rig: FeedRig) -> ProcessUnderTest:
     # As under `hip3 up`: the server is found through the run file.
-    found = {"redis_url": rig.url, "venue_url": rig.venue.base_url, "name": rig.keys.prefix.split(":")[1]}
-    RunFile(pid=os.getpid(), started_at_ms=0, **found).write(rig.data_dir)
+    location = {"redis_url": rig.url, "venue_url": rig.venue.base_url, "name": rig.keys.prefix.split(":")[1]}
+    RunFile(pid=os.getpid(), started_at_ms=0, **location).write(rig.data_dir)
     options = ("--concurrency=2", "--without-gossip", "--without-mingle", "--loglevel=INFO")
     env = environment(HIP3_DATA_DIR=str(rig.data_dir))
     return ProcessUnderTest(*CELERY, "worker", *options, log=rig.data_dir / "worker.log", env=env)
@@ -55,12 +55,12 @@ def test_held_back_repeated_and_hand_made_tasks_leave_the_state_at_due_once(
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before
                 unknown = rig.followups()[0].model_copy(update={"signal_id": "xyz:NONE-1795338701358"})
                 by_hand(rig, unknown)
-                said = f"{unknown.signal_id}: neither Redis nor"
-                await eventually("a clear error", lambda: said in process.log)
+                words = f"{unknown.signal_id}: neither Redis nor"
+                await eventually("a clear error", lambda: words in process.log)
                 there = sorted(rig.data_dir.parent.rglob("*"))
                 by_hand(rig, unknown.model_copy(update={"signal_id": "../../etc\nforged-1795338701358"}))
-                said = "raised expected: BadCapture("
-                await eventually("a clear refusal", lambda: said in process.log)
+                words = "raised expected: BadCapture("
+                await eventually("a clear refusal", lambda: words in process.log)
                 assert not [line for line in process.log.splitlines() if line.startswith("forged")]
                 assert sorted(rig.data_dir.parent.rglob("*")) == there
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before

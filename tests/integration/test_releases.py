@@ -53,10 +53,10 @@ def waiting(client: redis.Redis, keys: Keys) -> list[Capture]:
 
 
 def test_the_audit_of_its_files_is_clean(release: Release) -> None:
-    found = audit(release.data_dir, at_ms=wall_ms())
-    assert found.ok, found.problems
-    assert found.total.open == 0
-    assert found.total.followups > 100 and found.total.missed.total() > 0
+    audited = audit(release.data_dir, at_ms=wall_ms())
+    assert audited.ok, audited.problems
+    assert audited.total.open == 0
+    assert audited.total.followups > 100 and audited.total.missed.total() > 0
     compacted, written = days_of(release.data_dir).values()
     assert compacted.is_closed and not compacted.jsonl
     assert set(written.jsonl) == {"signals", "followups", "missed"}

@@ -28,8 +28,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_server_and_name_are_those_of_the_running_system_whatever_its_venue(tmp_path: Path) -> None:
     run_file(tmp_path)
-    found = located(settings.load(data_dir=tmp_path))
-    assert (found.redis_url, found.feed_name) == ("redis://127.0.0.1:7/0", "mainnet-1a2b")
+    settings_in_use = located(settings.load(data_dir=tmp_path))
+    assert (settings_in_use.redis_url, settings_in_use.feed_name) == ("redis://127.0.0.1:7/0", "mainnet-1a2b")
 
 
 def test_a_given_server_is_taken_and_a_name_that_is_another_one_refused(tmp_path: Path) -> None:
@@ -50,5 +50,5 @@ def test_it_is_for_its_owner_alone_as_it_may_hold_a_password(tmp_path: Path) -> 
     RunFile.path(tmp_path).with_suffix(".part").touch(mode=0o666)
     run_file(tmp_path)
     assert RunFile.path(tmp_path).stat().st_mode & 0o777 == 0o600
-    found = RunFile.read(tmp_path)
-    assert found is not None and "redis://" not in repr(found)
+    run = RunFile.read(tmp_path)
+    assert run is not None and "redis://" not in repr(run)

@@ -29,5 +29,5 @@ def ask(app: Any, path: str = "/", *, method: str = "GET", **headers: str) -> As
         sent.append(message)
 
     asyncio.run(app(scope, receive, send))
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return AsgiAnswer(sent[0]["status"], found, b"".join(message.get("body", b"") for message in sent[1:]))
+    answered = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return AsgiAnswer(sent[0]["status"], answered, b"".join(message.get("body", b"") for message in sent[1:]))

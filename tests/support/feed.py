@@ -29,12 +29,12 @@ LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=1
 
 def universe(*coins: str, **flags: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Growth-mode markets (threshold 6.9 bps) by dex; `flags` by the coin's name without its dex."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    dexes: dict[str, list[dict[str, Any]]] = {}
     for coin in coins:
         dex, name = coin.split(":")
         market = {"name": coin, "szDecimals": 3, "maxLeverage": 10, "growthMode": "enabled"}
-        found.setdefault(dex, []).append(market | flags.get(name, {}))
-    return found
+        dexes.setdefault(dex, []).append(market | flags.get(name, {}))
+    return dexes
 
 
 class FeedRig(DataFiles):
@@ -125,12 +125,12 @@ class FeedRig(DataFiles):
 
     async def captured(self, signals: Iterable[Signal]) -> dict[tuple[str, int], Followup | Missed]:
         """Run all captures of the signals in this process until each has its line; then every line there is."""
-        for capture in [capture for found in signals for capture in found.captures()]:
+        for capture in [capture for signal in signals for capture in signal.captures()]:
             await eventually(f"{capture.member} is on disk", lambda c=capture: self._try(c))
         records: list[Followup | Missed] = [*self.followups(), *self.missed()]
-        found = {(record.signal_id, record.offset_ms): record for record in records}
-        assert len(found) == len(records), "a capture has two lines"
-        return found
+        outcomes = {(record.signal_id, record.offset_ms): record for record in records}
+        assert len(outcomes) == len(records), "a capture has two lines"
+        return outcomes
 
     def _try(self, capture: Capture) -> bool:
         return self.capturer.capture(capture) != PENDING

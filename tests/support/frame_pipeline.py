@@ -109,11 +109,11 @@ def understood(raw: str | bytes) -> Frame | None:
     if isinstance(frame, Bbo):
         data = orjson.loads(raw)["data"]
         assert type(data["time"]) is int and 0 < data["time"] == frame.time_ms < 10**13
-        for level, said in zip_longest((frame.bid, frame.ask), data["bbo"]):
-            assert (level is None) == (said is None)
+        for level, written in zip_longest((frame.bid, frame.ask), data["bbo"]):
+            assert (level is None) == (written is None)
             if level is not None:
-                _is_as_written(level.px, said["px"])
-                _is_as_written(level.sz, said["sz"])
+                _is_as_written(level.px, written["px"])
+                _is_as_written(level.sz, written["sz"])
     if isinstance(frame, Ctx):
         ctx = orjson.loads(raw)["data"]["ctx"]
         for px, text in ((frame.oracle_px, ctx["oraclePx"]), (frame.mark_px, ctx.get("markPx"))):

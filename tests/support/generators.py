@@ -49,11 +49,11 @@ def outcomes(
     signal: Signal, chance: random.Random, *, missed: float = 0.05, one_sided: float = 0.1, mid_bps: float = 3.0
 ) -> list[Record]:
     """Shrunk, widened or unmoved edges; some are missed, some have no markout; of the others `mid_bps` is the mean."""
-    found: list[Record] = []
+    records: list[Record] = []
     for offset_ms in signal.offsets_ms:
         if chance.random() < missed:
             reason = chance.choice(list(MissedReason))
-            found.append(a_missed(signal, offset_ms, reason=reason))
+            records.append(a_missed(signal, offset_ms, reason=reason))
             continue
         kept = 1.0 if chance.random() < 0.1 else chance.gauss(1 - offset_ms / 9000, 0.4)
         edge_bps = signal.raw_edge_bps * kept
@@ -66,13 +66,13 @@ def outcomes(
             "markout_bps": None if chance.random() < one_sided else chance.gauss(mid_bps, 10),
             "captured_at_ms": signal.timestamp_ms + offset_ms + chance.randrange(-2, 40),
         }
-        found.append(a_followup(signal, offset_ms, **moves))
-    return found
+        records.append(a_followup(signal, offset_ms, **moves))
+    return records
 
 
 def signals(chance: random.Random, coins: Sequence[str], *, from_ms: int, minutes: int, **changes: Any) -> list[Signal]:
     """Of each coin up to two a minute, on both sides."""
-    found = {}
+    chosen = {}
     for coin in coins:
         for minute in range(minutes):
             for _ in range(chance.choice([0, 1, 1, 2, 2])):
@@ -84,5 +84,5 @@ def signals(chance: random.Random, coins: Sequence[str], *, from_ms: int, minute
                     "threshold_bps": 6.9,
                 }
                 values["side"] = chance.choice([Side.BUY, Side.BUY, Side.SELL])
-                found[coin, at_ms] = a_signal(coin, at_ms=at_ms, **(values | changes))
-    return sorted(found.values(), key=lambda signal: signal.timestamp_ms)
+                chosen[coin, at_ms] = a_signal(coin, at_ms=at_ms, **(values | changes))
+    return sorted(chosen.values(), key=lambda signal: signal.timestamp_ms)

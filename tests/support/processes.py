@@ -23,13 +23,13 @@ def record_of(number: int) -> Followup | Missed:
     return a_missed(signal, offset_ms) if number % 7 == 0 else a_followup(signal, offset_ms)
 
 
-def append_at_random(data_dir: Path, numbers: Sequence[int], seed: int, said: Path) -> None:
+def append_at_random(data_dir: Path, numbers: Sequence[int], seed: int, log: Path) -> None:
     """Append outcomes in random batches, and note in a file which ones were answered for."""
     chance = random.Random(seed)
     journal = Journal(data_dir)
     todo = list(numbers)
     chance.shuffle(todo)
-    with said.open("ab", buffering=0) as answered:
+    with log.open("ab", buffering=0) as answered:
         while todo:
             batch = [todo.pop() for _ in range(min(len(todo), chance.randint(1, 12)))]
             journal.append([record_of(number) for number in batch])

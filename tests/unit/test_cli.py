@@ -68,7 +68,7 @@ def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["nonsense"], "No such command 'nonsense'"),
         (["up", "--rat", "3"], "No such option: --rat"),
@@ -93,10 +93,10 @@ def test_the_page_needs_nothing_that_its_extra_lacks() -> None:
         (["recapture", "--open"], "no Redis: HIP3_REDIS_URL is not set and no `hip3 up` runs in"),
     ],
 )
-def test_a_mistake_is_one_clear_line_and_exit_2(arguments: list[str], said: str, hip3: Hip3) -> None:
+def test_a_mistake_is_one_clear_line_and_exit_2(arguments: list[str], words: str, hip3: Hip3) -> None:
     shown = hip3(*arguments)
     assert shown.returncode == 2
-    assert shown.stderr.startswith("hip3: ") and said in shown.stderr
+    assert shown.stderr.startswith("hip3: ") and words in shown.stderr
     assert len(shown.stderr.splitlines()) == 1
     assert shown.stdout == ""
 

@@ -29,15 +29,15 @@ from hip3_tasks.cli.json_option import with_json_out
     ],
 )
 def test_a_word_after_the_flag_that_is_no_directory_is_a_file(words: str, understood: str, file: str | None) -> None:
-    found = with_json_out(words.split(" "), is_dir=lambda word: word == "DIR")
-    assert found == (understood.split(" "), file)
+    rewritten = with_json_out(words.split(" "), is_dir=lambda word: word == "DIR")
+    assert rewritten == (understood.split(" "), file)
 
 
 @given(st.lists(st.sampled_from(["--json", "--json=f", "--json-out", "f", "DIR", "--csv"])))
 def test_no_word_of_a_json_option_is_lost(words: list[str]) -> None:
-    found, _ = with_json_out(words, is_dir=lambda word: word == "DIR")
-    again, file = with_json_out(found, is_dir=lambda word: word == "DIR")
-    assert (again, file) == (found, None)
-    assert [word for word in found if word in ("f", "DIR", "--csv")] == [
+    rewritten, _ = with_json_out(words, is_dir=lambda word: word == "DIR")
+    again, file = with_json_out(rewritten, is_dir=lambda word: word == "DIR")
+    assert (again, file) == (rewritten, None)
+    assert [word for word in rewritten if word in ("f", "DIR", "--csv")] == [
         word.removeprefix("--json=") for word in words if word in ("f", "DIR", "--csv", "--json=f")
     ]

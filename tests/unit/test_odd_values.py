@@ -47,8 +47,8 @@ def test_a_text_is_a_number_only_as_the_venue_writes_it(text: str) -> None:
 
 
 @given(st.lists(frames(), max_size=12))
-def test_no_line_has_a_number_that_is_none_whatever_the_frames_say(said: list[str]) -> None:
-    hold(said)
+def test_no_line_has_a_number_that_is_none_whatever_the_frames_say(frames: list[str]) -> None:
+    hold(frames)
 
 
 def book(bid_px: str, ask_px: str, *, time_ms: str = "1788330949235") -> str:

@@ -43,7 +43,7 @@ def test_printable_text_is_unchanged(text: str) -> None:
 def test_lines_of_its_own_stay_lines(text: str) -> None:
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")
-    assert all(found.isprintable() for found in shown.split("\n"))
+    assert all(line.isprintable() for line in shown.split("\n"))
 
 
 def test_an_escape_is_written_as_python_writes_it() -> None:
@@ -74,10 +74,10 @@ def an_evil_view() -> View:
 
 
 def assert_is_inert(shown: str, *, lines: int | None = None) -> None:
-    found = shown.split("\n")
-    assert all(each.isprintable() for each in found), shown
-    assert "forged" in shown and not any(each.startswith("RED") for each in found)
-    assert lines is None or len(found) == lines
+    rows = shown.split("\n")
+    assert all(each.isprintable() for each in rows), shown
+    assert "forged" in shown and not any(each.startswith("RED") for each in rows)
+    assert lines is None or len(rows) == lines
 
 
 def test_status_on_a_terminal_and_elsewhere_shows_it_and_does_nothing() -> None:
@@ -97,13 +97,13 @@ def test_messages_beside_the_panel_are_inert() -> None:
 @pytest.fixture
 def evil_dir(tmp_path: Path) -> Path:
     """Named so, and with a follow-up of no signal that is named so, too."""
-    found = tmp_path / EVIL.replace("/", "")
-    found.mkdir()
+    path = tmp_path / EVIL.replace("/", "")
+    path.mkdir()
     signal = a_signal()
     stranger = a_followup(signal, 1000).model_copy(update={"signal_id": EVIL})
-    (found / "signals_2026-11-22.jsonl").write_bytes(signal.line())
-    (found / "followups_2026-11-22.jsonl").write_bytes(stranger.line() + b'{"signal_id": "\x1b[2J\x9b"}\n')
-    return found
+    (path / "signals_2026-11-22.jsonl").write_bytes(signal.line())
+    (path / "followups_2026-11-22.jsonl").write_bytes(stranger.line() + b'{"signal_id": "\x1b[2J\x9b"}\n')
+    return path
 
 
 def test_an_audit_names_it_and_does_nothing(evil_dir: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["--rate", "ten"], "--rate"),
         (["--prot", "1"], "--prot"),
@@ -56,13 +56,13 @@ def test_the_command_prints_its_base_url_plays_its_market_and_ends_cleanly(
     ],
 )
 def test_a_bad_option_is_one_line_and_status_2(
-    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["simulator", *arguments])
     assert command_line.run() == 2
     output, complaint = capsys.readouterr()
     assert output == ""
-    assert said in complaint
+    assert words in complaint
     assert complaint.count("\n") == 1
 
 

@@ -223,8 +223,8 @@ def test_errors_leave_the_socket_open() -> None:
         async with venue() as server, greeted(server) as ws:
             await subscribe(ws)
             await send(ws, "subscribe")
-            said = await receive(ws)
-            assert said == {
+            message = await receive(ws)
+            assert message == {
                 "channel": "error",
                 "data": 'Already subscribed: {"type":"bbo","coin":"xyz:TSLA"}',
             }
@@ -376,11 +376,11 @@ def test_limits_are_enforced_and_counted() -> None:
 def test_counters_follow_connections_and_subscriptions() -> None:
     async def scenario() -> None:
         async with venue() as server:
-            async with greeted(server) as one, greeted(server) as two:
-                await subscribe(one)
-                await subscribe(one, kind="activeAssetCtx")
-                await subscribe(two)
-                await subscribe(two, "xyz:AAPL")
+            async with greeted(server) as first, greeted(server) as second:
+                await subscribe(first)
+                await subscribe(first, kind="activeAssetCtx")
+                await subscribe(second)
+                await subscribe(second, "xyz:AAPL")
                 assert server.subscriptions_by_coin() == {"xyz:TSLA": 3, "xyz:AAPL": 1}
                 assert (server.connection_count, server.connections_opened) == (2, 2)
             await eventually("the connection is gone", lambda: server.connection_count == 0)

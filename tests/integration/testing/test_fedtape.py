@@ -114,13 +114,13 @@ def test_a_bad_coin_and_a_bad_instant_are_named(tape: FedTape, coin: str, at_ms:
 
 
 def test_two_tapes_on_one_server_know_nothing_of_each_other_and_leave_nothing(client: redis.Redis) -> None:
-    with FedTape(client) as one, FedTape(client, name=f"{one.keys.prefix[5:-1]}-b") as two:
-        one.feed(COIN, state(249.1), at_ms=T0_MS)
-        for tape in one, two:
+    with FedTape(client) as first, FedTape(client, name=f"{first.keys.prefix[5:-1]}-b") as second:
+        first.feed(COIN, state(249.1), at_ms=T0_MS)
+        for tape in first, second:
             tape.complete_up_to(T0_MS)
-        assert one.as_of(COIN, T0_MS) is not None
-        assert two.as_of(COIN, T0_MS) is None
-    assert list(client.scan_iter(f"{one.keys.prefix[:-1]}*")) == []
+        assert first.as_of(COIN, T0_MS) is not None
+        assert second.as_of(COIN, T0_MS) is None
+    assert list(client.scan_iter(f"{first.keys.prefix[:-1]}*")) == []
 
 
 def test_a_tape_is_fed_and_asked_where_an_event_loop_runs_and_its_async_clients_see_the_same() -> None:

@@ -190,14 +190,16 @@ def test_a_prefetch_limit_holds_within_a_batch(
 
 
 def test_two_consumers_share_a_queue(redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]) -> None:
-    with Receiver(redis_url, name) as one, Receiver(redis_url, name) as other:
-        one.turn()
-        other.turn()
+    with Receiver(redis_url, name) as first, Receiver(redis_url, name) as second:
+        first.turn()
+        second.turn()
         count = 5 * BATCH_SIZE
         fill(count)
-        eventually("all", lambda: (one.turn(), other.turn(), len(one.messages) + len(other.messages) == count)[-1])
-        assert sorted(one.numbers + other.numbers) == list(range(count))
-        assert one.messages and other.messages
+        eventually(
+            "all", lambda: (first.turn(), second.turn(), len(first.messages) + len(second.messages) == count)[-1]
+        )
+        assert sorted(first.numbers + second.numbers) == list(range(count))
+        assert first.messages and second.messages
 
 
 @pytest.mark.parametrize("changes", [{}, {"priority_steps": [0, 5]}, {"global_keyprefix": "prefix-"}])
@@ -620,7 +622,7 @@ def working(url: str, name: str, directory: Path, **changes: Any) -> Iterator[No
 
 
 def clients(client: redis.Redis, name: str) -> list[dict[str, Any]]:
-    return [found for found in client.client_list() if found["name"] == name]
+    return [row for row in client.client_list() if row["name"] == name]
 
 
 def test_a_warm_shutdown_puts_a_thousand_waiting_tasks_back_with_their_eta(
@@ -712,7 +714,7 @@ def test_a_task_of_protocol_1_runs(worker: NotingWorker, client: redis.Redis) ->
 
 def test_a_worker_whose_connections_are_killed_takes_up_again(worker: NotingWorker, client: redis.Redis) -> None:
     run_one_more(worker, client)
-    killed = [found["id"] for found in clients(client, worker.name)]
+    killed = [row["id"] for row in clients(client, worker.name)]
     assert killed
     for client_id in killed:
         client.client_kill_filter(_id=client_id)

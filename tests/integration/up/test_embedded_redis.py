@@ -38,9 +38,9 @@ def test_a_second_start_takes_up_where_the_first_left_off(tmp_path: Path, name: 
 
 def test_it_refuses_writes_when_full_rather_than_forget(tmp_path: Path) -> None:
     with running(tmp_path / "redis") as (client, _):
-        found = client.config_get("maxmemory*")
-        assert found["maxmemory-policy"] == "noeviction"
-        assert int(found["maxmemory"]) == 1 << 30
+        limits = client.config_get("maxmemory*")
+        assert limits["maxmemory-policy"] == "noeviction"
+        assert int(limits["maxmemory"]) == 1 << 30
 
 
 def test_it_listens_on_loopback_alone_and_logs_little(tmp_path: Path) -> None:

@@ -225,6 +225,6 @@ def test_a_dead_reaper_is_replaced(start: Start) -> None:
 
 
 def test_the_reaper_knows_which_groups_run_and_which_stop_last() -> None:
-    said = [b"+10 last\n", b"+11\n", b"+12\n", b"-11\n", b"+13\n", b"-10\n", b"+14 last\n", b"+15\n", b"+1"]
-    assert running_groups(said) == ([15, 13, 12], [14])
+    announcements = [b"+10 last\n", b"+11\n", b"+12\n", b"-11\n", b"+13\n", b"-10\n", b"+14 last\n", b"+15\n", b"+1"]
+    assert running_groups(announcements) == ([15, 13, 12], [14])
     assert running_groups([]) == ([], [])

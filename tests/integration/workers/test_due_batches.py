@@ -133,10 +133,10 @@ def test_a_large_job_is_split_over_the_processes_that_are_idle(shared: BatchRig)
     for name in wanted:
         shared.send(name, eta=due)
     shared.until("all ran", lambda: set(wanted) <= set(shared.ran()))
-    found = batches_of(shared, "large")
-    assert sorted(name for *_, members in found for name in members) == wanted
-    assert [len(members) for *_, members in found] == [300, 300]
-    assert len({pid for pid, *_ in found}) == 2
+    batches = batches_of(shared, "large")
+    assert sorted(name for *_, members in batches for name in members) == wanted
+    assert [len(members) for *_, members in batches] == [300, 300]
+    assert len({pid for pid, *_ in batches}) == 2
 
 
 def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: BatchRig) -> None:
@@ -144,9 +144,9 @@ def test_due_times_are_kept_apart_and_in_order_however_they_arrive(shared: Batch
     for step in (3, 1, 0, 2):
         shared.send(f"order-{step}", eta=begin + timedelta(milliseconds=150 * step))
     shared.until("all ran", lambda: sum(name.startswith("order") for name in shared.ran()) == 4)
-    found = batches_of(shared, "order")
-    assert [members for *_, members in found] == [["order-0"], ["order-1"], ["order-2"], ["order-3"]]
-    for step, (_, at_s, _) in enumerate(found):
+    batches = batches_of(shared, "order")
+    assert [members for *_, members in batches] == [["order-0"], ["order-1"], ["order-2"], ["order-3"]]
+    for step, (_, at_s, _) in enumerate(batches):
         assert at_s >= (begin + timedelta(milliseconds=150 * step)).timestamp()
 
 
@@ -162,23 +162,25 @@ def test_each_member_has_its_own_events_and_log_lines(shared: BatchRig) -> None:
         due = soon()
         ids = [shared.send(name, eta=due) for name in names("events", 3)] + [shared.send("events-bad", "fail", eta=due)]
 
-        def of(task_id: str) -> dict[str, dict[str, Any]]:
+        def events_of(task_id: str) -> dict[str, dict[str, Any]]:
             return {event["type"]: event for event in tuple(seen) if event.get("uuid") == task_id}
 
         kinds = {"task-received", "task-started", "task-succeeded"}
-        shared.until("all events of the good", lambda: all(kinds <= set(of(task_id)) for task_id in ids[:3]))
-        shared.until("all events of the bad", lambda: {*kinds, "task-failed"} - {"task-succeeded"} <= set(of(ids[3])))
+        shared.until("all events of the good", lambda: all(kinds <= set(events_of(task_id)) for task_id in ids[:3]))
+        shared.until(
+            "all events of the bad", lambda: {*kinds, "task-failed"} - {"task-succeeded"} <= set(events_of(ids[3]))
+        )
     assert len(batches_of(shared, "events")) == 1
     for task_id, name in zip(ids, names("events", 3), strict=False):
-        found = of(task_id)
-        assert found["task-received"]["args"] == f"['{name}', '', 0.0]"
-        assert found["task-received"]["eta"] == due.isoformat()
-        assert found["task-succeeded"]["result"] == f"'noted {name}'"
-        assert 0 <= found["task-succeeded"]["runtime"] < 1
+        events = events_of(task_id)
+        assert events["task-received"]["args"] == f"['{name}', '', 0.0]"
+        assert events["task-received"]["eta"] == due.isoformat()
+        assert events["task-succeeded"]["result"] == f"'noted {name}'"
+        assert 0 <= events["task-succeeded"]["runtime"] < 1
         assert f"Task note[{task_id}] received" in shared.log
         assert re.search(rf"Task note\[{task_id}\] succeeded in [0-9.e-]+s: 'noted {name}'", shared.log)
-    assert "task-succeeded" not in of(ids[3])
-    assert of(ids[3])["task-failed"]["exception"] == "ValueError('events-bad')"
+    assert "task-succeeded" not in events_of(ids[3])
+    assert events_of(ids[3])["task-failed"]["exception"] == "ValueError('events-bad')"
     assert f"Task note[{ids[3]}] raised unexpected: ValueError('events-bad')" in shared.log
     shared.until("the failed one is acknowledged too", shared.is_done)
 
@@ -216,7 +218,7 @@ def test_inspect_lists_scheduled_active_and_reserved_tasks(shared: BatchRig) -> 
     assert entry["request"]["args"] == ["inspected-later", "", 0.0]
     assert datetime.fromisoformat(entry["eta"]) > soon(0)
     assert later not in [request["id"] for request in shared.inspect("reserved")]
-    states = {task_id: found[0] for task_id, found in shared.inspect("query_task", later, busy[0]).items()}
+    states = {task_id: answer[0] for task_id, answer in shared.inspect("query_task", later, busy[0]).items()}
     assert states == {later: "scheduled", busy[0]: "active"}
     shared.until("the busy are done", lambda: not shared.inspect("active"))
     shared.until("all ran", lambda: "inspected-later" in shared.ran() and shared.is_done())

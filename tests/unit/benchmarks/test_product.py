@@ -145,12 +145,12 @@ def test_delays_cover_the_span_and_count_unseen_captures() -> None:
     sightings = Sightings()
     sightings.note(T0_MS + 7.0, T0_MS + 8.0, overdue=(), pending=[f"{signal.signal_id}|5000"], lines=[signal.line()])
     sightings.note(T0_MS + 3_990.0, T0_MS + 4_000.0, overdue=(), pending=(), lines=())
-    found = delays([signal, later], outcomes, sightings, span=Span(T0_MS, T0_MS + 60_000))
-    assert (found.signals, found.captures, found.missed) == (1, 2, 1)
-    assert found.written_ms.max == found.queued_ms.max == 8.0
-    assert found.durable_ms.max == 3_000.0
-    assert found.read_ms.max == max(record.captured_at_ms - record.due_at_ms for record in outcomes[:2])
-    assert found.unseen == 0
+    counted = delays([signal, later], outcomes, sightings, span=Span(T0_MS, T0_MS + 60_000))
+    assert (counted.signals, counted.captures, counted.missed) == (1, 2, 1)
+    assert counted.written_ms.max == counted.queued_ms.max == 8.0
+    assert counted.durable_ms.max == 3_000.0
+    assert counted.read_ms.max == max(record.captured_at_ms - record.due_at_ms for record in outcomes[:2])
+    assert counted.unseen == 0
     unseen = delays([signal], outcomes, Sightings(), span=Span(T0_MS, T0_MS + 60_000))
     assert unseen.unseen == 4
 

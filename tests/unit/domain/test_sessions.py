@@ -25,5 +25,5 @@ from hip3_tasks.domain.sessions import NEW_YORK, Session, session_at
     ],
 )
 def test_a_session_goes_by_the_clock_of_new_york(there: str, session: Session) -> None:
-    at = datetime.fromisoformat(there).replace(tzinfo=NEW_YORK)
-    assert session_at(int(at.timestamp() * 1000)) is session
+    instant = datetime.fromisoformat(there).replace(tzinfo=NEW_YORK)
+    assert session_at(int(instant.timestamp() * 1000)) is session

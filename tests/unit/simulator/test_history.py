@@ -48,11 +48,11 @@ def mean_and_error(rows: pl.DataFrame, value: pl.Expr) -> tuple[float, float]:
 
 
 def test_an_audit_finds_all_well(data_dir: Path) -> None:
-    found = audit(data_dir, at_ms=DAYS.start_at_ms + 10**9)
-    assert found.ok, found.problems
-    assert list(found.days) == [utc_day(DAYS.start_at_ms), utc_day(DAYS.start_at_ms + 86_400_000)]
-    assert (found.total.signals, found.total.expected, found.total.open) == (6000, 18_000, 0)
-    assert found.total.missed[MissedReason.FEED_GAP] > found.total.missed[MissedReason.NO_QUOTE] > 0
+    audited = audit(data_dir, at_ms=DAYS.start_at_ms + 10**9)
+    assert audited.ok, audited.problems
+    assert list(audited.days) == [utc_day(DAYS.start_at_ms), utc_day(DAYS.start_at_ms + 86_400_000)]
+    assert (audited.total.signals, audited.total.expected, audited.total.open) == (6000, 18_000, 0)
+    assert audited.total.missed[MissedReason.FEED_GAP] > audited.total.missed[MissedReason.NO_QUOTE] > 0
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,10 +78,10 @@ def test_files_are_in_the_order_of_appending(data_dir: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_frames_and_files_hold_the_same_records(data_dir: Path, kind: str) -> None:
-    found: pl.DataFrame = getattr(frames(DAYS), kind)
-    assert found.schema == pl.Schema(columns_of(KINDS[kind]))
+    frame: pl.DataFrame = getattr(frames(DAYS), kind)
+    assert frame.schema == pl.Schema(columns_of(KINDS[kind]))
     time = "timestamp_ms" if kind == "signals" else "signal_timestamp_ms"
-    of_days = found.sort(pl.col(time) // 86_400_000, maintain_order=True)
+    of_days = frame.sort(pl.col(time) // 86_400_000, maintain_order=True)
     assert lines(of_days).splitlines() == in_files(data_dir, kind)
 
 
