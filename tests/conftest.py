@@ -1,4 +1,4 @@
-"""What tests of every kind share: a server of their own, and a name of their own on it."""
+"""Fixtures for all tests: a Redis server per test process, and a feed name per test."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from hip3_tasks.testing.fake import FakeServer
 from tests.support.backends import Backend, RealServer
 from tests.support.redis_server import RedisServer
 
-# How long an example takes says more of the machine than of the code.
+# The time of an example depends more on the machine than on the code.
 settings.register_profile("hip3", deadline=None)
 settings.load_profile("hip3")
 
@@ -32,14 +32,14 @@ def default_logs() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis-compatible server of this test process; nothing of it survives."""
+    """A Redis-compatible server of this test process; its data is removed at the end."""
     with RedisServer(tmp_path_factory.mktemp("redis"), "--appendonly", "no") as server:
         yield server.url
 
 
 @pytest.fixture(params=["server", "fakeredis"])
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """A test that uses it runs twice: on a real server, and in fakeredis."""
+    """Run the test twice: on a real server, and in fakeredis."""
     if request.param == "server":
         return RealServer(request.getfixturevalue("redis_url"))
     for difference in request.node.iter_markers("fakeredis_differs"):
@@ -55,7 +55,7 @@ def client(backend: Backend) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def server_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of the real server alone: for tests with other processes, sockets or a broker."""
+    """A client of the real server, for tests with other processes, sockets or a broker."""
     with connect(redis_url) as client:
         yield client
 

@@ -30,13 +30,13 @@ RUN = "make run"
 FINITE_RUN = 'make run ARGS="--duration 25"'
 EXPECTED_STATUS = {"HIP3_RETENTION_S=soon hip3 status": 2}
 SIGNAL_ID = re.compile(r"\b(?:xyz|para):[A-Z0-9]+-\d{13}\b")
-"""A signal of a document; one of the running system takes its place."""
+"""The signal id in the documents; a signal of the running system replaces it."""
 PAGE_URL = "http://127.0.0.1:8700"
 LEFT_OUT = {".env", ".git", ".venv", "build", "data", "dist"}
 HISTORY = HistoryPlan(signals=1000, markets=4)
 TIMEOUT_S = 90
 AT_ONCE = 4
-"""Documents at a time; their commands wait for others as often as they compute."""
+"""Number of documents at a time; their commands wait for other processes half of the time."""
 
 
 class Checkout:
@@ -52,7 +52,7 @@ class Checkout:
         venv.mkdir()
         for entry in Path(sys.prefix).iterdir():
             (venv / entry.name).symlink_to(entry)
-        for stamp in (".runtime", ".dev"):  # younger than the locks, so that make installs nothing
+        for stamp in (".runtime", ".dev"):  # newer than the locks, so that make installs nothing
             (venv / stamp).unlink(missing_ok=True)
             (venv / stamp).touch()
         for copy in ("history", "data/mainnet/signals"):
@@ -76,7 +76,7 @@ class Checkout:
         )
 
     def problem(self, block: Block, script: str) -> str:
-        """Execute a block; the exit status and the output if it did not end as it should, else ""."""
+        """Execute a block; return its exit status and output if it failed, else ""."""
         command = [sys.executable, "-c", script] if block.language == "python" else ["sh", "-euc", script]
         process = self.start(*command)
         output = output_of(process)
@@ -102,7 +102,7 @@ def kill(process: "subprocess.Popen[str]") -> None:
 
 @contextmanager
 def running(checkout: Checkout) -> Iterator[RunFile]:
-    """`make run` until the end of the block; then Ctrl-C, which drains what is open."""
+    """Run `make run` during the block; then Ctrl-C, which drains the open captures."""
     data_dir = checkout.folder / "data" / "sim" / "signals"
     process = checkout.start(*RUN.split())
     try:
@@ -124,14 +124,14 @@ def running(checkout: Checkout) -> Iterator[RunFile]:
 
 
 def settled_signal(data_dir: Path) -> str:
-    """The id of a signal that has its last follow-up; "" while there is none."""
+    """The id of a signal with all its follow-ups; "" while no signal has them."""
     lines = [line for path in data_dir.glob("followups_*.jsonl") for line in path.read_bytes().splitlines()]
     records = map(json.loads, lines)
     return next((record["signal_id"] for record in records if record["offset_ms"] == 5000), "")
 
 
 def finite_run(checkout: Checkout) -> str:
-    """The output of the README's run that ends by itself."""
+    """The output of the README's run with a duration."""
     process = checkout.start("sh", "-c", FINITE_RUN)
     output = output_of(process)
     assert process.returncode == 0, output

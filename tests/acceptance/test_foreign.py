@@ -1,4 +1,4 @@
-"""In a directory that belongs to another Celery project, ours runs as ever, and theirs is left alone."""
+"""`hip3 up` works in the directory of another Celery project, and does not use that project's app or files."""
 
 import json
 import os
@@ -25,7 +25,7 @@ RAISES = "raise RuntimeError('imported a module of the working directory')\n"
 
 
 class Foreign:
-    """A project with a `celeryconfig.py`, folders named like our services, and three tasks that wait."""
+    """Another project with a `celeryconfig.py`, folders named like the services here, and three waiting tasks."""
 
     def __init__(self, folder: Path, url: str, queue: str) -> None:
         self.folder, self.queue, self.client = folder, queue, redis.Redis.from_url(url)
@@ -40,7 +40,7 @@ class Foreign:
             app.send_task("theirs.task", args=[number])
         self.before = self.messages()
         assert len(self.before) == 3
-        # What their shell may have exported.
+        # Settings that a shell of the other project may have exported.
         self.environment = {"CELERY_BROKER_URL": url, "BROKER_URL": url, "CELERY_WORKER_QUEUES": queue}
 
     def messages(self) -> list[bytes]:
@@ -54,7 +54,7 @@ def foreign(redis_url: str, name: str, tmp_path: Path) -> Foreign:
 
 @pytest.fixture
 def system(foreign: Foreign, tmp_path: Path) -> Iterator[UpSystem]:
-    """`hip3 up`, started in their directory."""
+    """`hip3 up`, started in the directory of the other project."""
     system = UpSystem(tmp_path / "data", "--rate", "5", cwd=foreign.folder, **foreign.environment, **SOON)
     yield system
     system.process.terminate()

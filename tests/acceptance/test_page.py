@@ -1,4 +1,4 @@
-"""The page in a real browser over the real system, as a trader leaves it open."""
+"""The page of a running system, open in a real browser."""
 
 import os
 import signal
@@ -44,14 +44,14 @@ def tab() -> Iterator[Tab]:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UpSystem]:
-    """One that takes longer to start than to look at; what is killed in it starts again."""
+    """A running system, shared because it is slow to start; its killed processes are restarted."""
     system = UpSystem(tmp_path_factory.mktemp("page") / "data", "--rate", "6", "--no-flower", HIP3_PAGE_PORT="0")
     system.wait_for_lines("followups")
     yield system
     system.process.kill()
     for left in system.others():
         with suppress(psutil.NoSuchProcess):
-            left.kill()  # nobody asks what it would still have captured
+            left.kill()  # no test needs its open captures
     system.wait_until_gone(within_s=15)
 
 
@@ -62,7 +62,7 @@ def url_of(system: UpSystem) -> str:
 
 
 def part_of(system: UpSystem, words: str) -> psutil.Process:
-    """The first process of a part, once it runs."""
+    """Wait until a part of the system runs, and return its first process."""
 
     def running() -> list[psutil.Process]:
         return [process for process in system.others() if words in " ".join(process.cmdline())]
@@ -96,14 +96,14 @@ def rows_move(tab: Tab) -> None:
 
 
 def a_signal_is_answered(tab: Tab) -> None:
-    """Of the newest one, whose cells are all open, each is filled within a second of its instant."""
+    """Wait for a signal with three open cells; each must be filled soon after its due time."""
     newest = "document.querySelector('#signal-rows tr')"
     open_cells = "[...({row}?.querySelectorAll('.cell') ?? [])].filter((cell) => cell.matches('.open')).length"
     tab.until(f"{open_cells.format(row=newest)} === 3")
     chosen = tab.run(f"{newest}.dataset.id")
     row = f"document.querySelector('#signal-rows tr[data-id=\"{chosen}\"]')"
     tab.until(f"{row} && {open_cells.format(row=row)} === 0")
-    # On a machine that others use, too, a look may wait a little.
+    # On a shared machine, a poll may be delayed.
     assert wall_ms() - int(chosen.rpartition("-")[2]) < 8_000
 
 
@@ -175,7 +175,7 @@ def test_the_page_marks_old_data_and_recovers(system: UpSystem, tab: Tab) -> Non
         signals = "document.querySelector('#signal-rows tr')?.dataset.id"
         newest = tab.run(signals)
         tab.until(f"{BANNER}.hidden && {signals} !== {orjson.dumps(newest).decode()}", within_s=40)
-    # A browser notes what was blocked and a server that is away; nothing else may be wrong.
+    # The console may name blocked requests and a server that is away, and no other error.
     expected = "ERR_BLOCKED", "ERR_CONNECTION", "ERR_INCOMPLETE"
     assert [text for text in tab.console if not any(error in text for error in expected)] == []
 
@@ -236,7 +236,7 @@ def test_a_repeated_state_is_no_news_and_a_server_that_is_away_is_reported(
     with rig.running():
         tab.open(f"http://127.0.0.1:{rig.port}")
         tab.until(f"document.querySelectorAll('#signal-rows tr').length === 1 && {BANNER}.hidden")
-        rig.feed_says(frames={"bbo": 10**30})  # which cannot be shown: whoever asks anew gets what there was
+        rig.feed_says(frames={"bbo": 10**30})  # cannot be shown: a new request gets the previous state
         tab.until(f"{BANNER}.textContent.includes('No update from the page')")
         seconds = f"Number({BANNER}.textContent.match(/for ([0-9]+) s/)?.[1] ?? 0)"
         tab.until(f"{seconds} >= 13", within_s=20)

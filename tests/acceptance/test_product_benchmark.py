@@ -1,4 +1,4 @@
-"""`make bench-product`, as short as it can be."""
+"""The shortest possible run of `make bench-product`."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The report's page in a browser: drawn without errors or requests, readable on a phone and in dark mode."""
+"""The report's page in a browser: no errors, no requests, and readable on a phone and in dark mode."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Redis behind TLS and a password: everything works through one URL, and nobody is shown the password."""
+"""Redis behind TLS and a password: all parts use one URL, and no output contains the password."""
 
 import json
 import signal
@@ -37,7 +37,7 @@ CALL = [*CELERY, "call", "hip3_tasks.capture_followup", "--args"]
 
 @pytest.fixture
 def user(server_client: redis.Redis, name: str) -> Iterator[str]:
-    """Somebody whom the server knows by a password."""
+    """A user of the server, with a password."""
     server_client.acl_setuser(
         name, enabled=True, passwords=[f"+{PASSWORD}"], keys=["*"], channels=["*"], commands=["+@all"]
     )
@@ -56,13 +56,13 @@ def port(redis_url: str, certificate: tuple[Path, Path]) -> Iterator[int]:
         yield proxy.port
 
 
-def assert_nothing_is_told(*texts: str) -> None:
+def assert_no_secret_in(*texts: str) -> None:
     for text in texts:
         assert not [mark for mark in MARKS if mark in text], text
 
 
 def files(data_dir: Path) -> list[str]:
-    """All that is in a directory, but for the note that is for its owner alone."""
+    """The content of all files in a directory, except the run file, which only its owner may read."""
     paths = [path for path in data_dir.rglob("*") if path.is_file()]
     return [path.read_text(errors="replace") for path in paths if path != RunFile.path(data_dir)]
 
@@ -72,7 +72,7 @@ def command_lines(system: UpSystem) -> list[str]:
 
 
 def pages(url: str, worker: str) -> list[str]:
-    """What Flower shows to who has no login."""
+    """The pages that Flower shows without a login."""
     paths = ["/", "/broker", f"/worker/{worker}", "/tasks", "/api/workers?refresh=1", "/api/queues/length"]
     bodies = []
     for path in paths:
@@ -117,7 +117,7 @@ def test_capture_over_tls_never_shows_the_password(
         assert code == 0, err
         assert json.loads(out)["pending"] == 0
         assert_audit_is_clean(system.data_dir)
-        assert_nothing_is_told(out, err, *outputs, *files(system.data_dir))
+        assert_no_secret_in(out, err, *outputs, *files(system.data_dir))
     finally:
         system.process.kill()
 
@@ -149,7 +149,7 @@ def test_a_server_that_cannot_be_used_is_a_line_without_the_password(
         "HIP3_REDIS_URL": f"rediss://{user}:{password}@127.0.0.1:{port}/0{options}",
         "HIP3_NAME": name,
     }
-    with say_it_for_ever(fault, tmp_path, where) as outputs:
+    with processes_that_log(fault, tmp_path, where) as outputs:
         for command in ([*HIP3, "up", "--no-flower"], [*HIP3, "status", "--check"]):
             ended = run(*command, **where)
             assert ended.returncode in (1, 2)
@@ -157,18 +157,18 @@ def test_a_server_that_cannot_be_used_is_a_line_without_the_password(
             outputs += [ended.stdout, ended.stderr]
     for text in outputs:
         assert "Traceback" not in text
-    assert_nothing_is_told(*outputs, *files(tmp_path / "data"))
+    assert_no_secret_in(*outputs, *files(tmp_path / "data"))
 
 
 @contextmanager
-def say_it_for_ever(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterator[list[str]]:
-    """A feed and a worker, until each has said so; then all they said stands in the list."""
+def processes_that_log(fault: str, tmp_path: Path, where: dict[str, str]) -> Iterator[list[str]]:
+    """Run a feed and a worker until both have logged the fault; then add their logs to the list."""
     logs_at_end: list[str] = []
     commands = {
         "feed": [sys.executable, "-m", "feed"],
         "worker": [*CELERY, "worker", "--concurrency=1", "--loglevel=DEBUG"],
     }
-    # Their own directory, as the feed would keep `hip3 up` out of it.
+    # A separate directory, because the feed's lock would stop `hip3 up`.
     env = environment(**where | {"HIP3_DATA_DIR": str(tmp_path / "other")})
     with ExitStack() as running:
         processes = [

@@ -1,4 +1,4 @@
-"""Where pool processes are spawned, as on macOS, all is captured as where they are forked."""
+"""Spawned pool processes, the default of macOS, capture as forked ones do."""
 
 import signal
 from pathlib import Path

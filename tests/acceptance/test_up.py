@@ -1,4 +1,4 @@
-"""`hip3 up` as a user runs it: the real parts, judged by the files, the audit and the process table."""
+"""`hip3 up` as a user runs it, checked by its files, the audit and the process table."""
 
 import json
 import signal
@@ -35,7 +35,7 @@ def assert_audit_is_clean(data_dir: Path) -> None:
 
 
 def assert_the_published_query_runs(data_dir: Path) -> None:
-    """Edge retention as it was first published, with its own names."""
+    """Edge retention computed as in the first published version, with its names."""
     (day,) = (path.stem.removeprefix("signals_") for path in data_dir.glob("signals_*.jsonl"))
     signals = pl.read_ndjson(data_dir / f"signals_{day}.jsonl")
     followups = pl.read_ndjson(data_dir / f"followups_{day}.jsonl")

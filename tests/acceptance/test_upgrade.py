@@ -1,4 +1,4 @@
-"""An upgrade while captures are on their way: whichever of feed and worker is replaced first, no capture is lost."""
+"""An upgrade with open captures: no capture is lost, whether feed or worker is replaced first."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ SIGNALS_AT_LEAST = 10
 
 
 class Upgrade(DataFiles):
-    """Feed and worker of a kept release on one market, each of which can be replaced by today's."""
+    """Feed and worker of a stored release on one market; each can be replaced by the current version."""
 
     def __init__(self, release: Release, *, folder: Path, running: ExitStack, **settings: str) -> None:
         self.data_dir, self._folder, self._running = folder / "data", folder, running
@@ -40,7 +40,7 @@ class Upgrade(DataFiles):
         self.parts = {name: self._started(name, self.old) for name in ("feed", "worker")}
 
     def replace(self, name: str) -> None:
-        """End the old part in order, as an operator does, and start the new one."""
+        """End the old process with SIGTERM, as an operator does, and start the new one."""
         self.end(name)
         self.parts[name] = self._started(name, self.new)
 

@@ -1,4 +1,4 @@
-"""Real Celery workers on a scripted market: held back, run twice, run by hand, it is the same record."""
+"""Real Celery workers on a scripted market: a late, repeated or manual capture gives the same record."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ STEP_MS = 100
 
 
 def worker(rig: FeedRig) -> ProcessUnderTest:
-    # As under `hip3 up`: the server is found through the run file.
+    # The run file names the server, as under `hip3 up`.
     location = {"redis_url": rig.url, "venue_url": rig.venue.base_url, "name": rig.keys.prefix.split(":")[1]}
     RunFile(pid=os.getpid(), started_at_ms=0, **location).write(rig.data_dir)
     options = ("--concurrency=2", "--without-gossip", "--without-mingle", "--loglevel=INFO")
@@ -69,7 +69,7 @@ def test_held_back_repeated_and_hand_made_tasks_leave_the_state_at_due_once(
 
 
 def check_against_the_tape(rig: FeedRig) -> None:
-    """Each record shows the last book the tape has at or before its due time, found by another way of looking."""
+    """Check with an independent search that each record has the last book at or before its due time."""
     entries = [
         (int(entry_id.split(b"-")[0]), json.loads(fields[b"s"]))
         for entry_id, fields in rig.client.xrange(rig.keys.tape(COIN))

@@ -1,4 +1,4 @@
-"""The real command on outputs that cannot encode, or do not take, what it prints."""
+"""The real command on outputs that cannot encode its text or refuse it."""
 
 import json
 import os

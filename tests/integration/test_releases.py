@@ -1,4 +1,4 @@
-"""What a release left behind is read today: its files by audit and report, its keys by all who read keys."""
+"""Files and keys of earlier releases are readable: by audit, report, feed, worker and status."""
 
 import tarfile
 from base64 import b64decode
@@ -48,7 +48,7 @@ def capturer(restored: redis.Redis, keys: Keys, tmp_path: Path) -> Iterator[Capt
 
 
 def waiting(client: redis.Redis, keys: Keys) -> list[Capture]:
-    """The captures that are pending, what is due first first."""
+    """The pending captures, in the order of their due times."""
     return [Capture.from_member(member.decode()) for member in client.zrange(keys.due, 0, -1)]
 
 
@@ -96,7 +96,7 @@ def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, cap
     answers = capturer.capture_all(captures)
     assert due > 0
     assert answers[due:] == [PENDING] * (len(captures) - due)
-    # The market stays as it is until the last of them is due.
+    # The market does not change until the last of them is due.
     restored.set(keys.watermark, captures[-1].due_at_ms)
     answers = answers[:due] + capturer.capture_all(captures[due:])
     assert all(text == "captured" or text.startswith("missed") for text in texts(answers))

@@ -1,4 +1,4 @@
-"""Others find a running system by its data directory alone: server, and name."""
+"""Commands find the server and the name of a running system by its data directory."""
 
 import os
 from pathlib import Path

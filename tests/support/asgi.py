@@ -1,4 +1,4 @@
-"""One request to an ASGI app, without a server between."""
+"""Requests to an ASGI app, without a server."""
 
 import asyncio
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ class AsgiAnswer(NamedTuple):
 
 
 def ask(app: Any, path: str = "/", *, method: str = "GET", **headers: str) -> AsgiAnswer:
-    """`headers` with underscores for hyphens; a Host is sent unless one is given."""
+    """Send a request; `headers` have underscores for hyphens, and a default Host."""
     given = {"host": "127.0.0.1:8700", **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""Where tests keep Redis data: on a real server or in fakeredis, which are held to the same tests."""
+"""The stores of Redis data for tests: a real server and fakeredis, with the same tests for both."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ import redis.asyncio
 from hip3_tasks.store.keys import connect, connect_async
 
 server_only = pytest.mark.parametrize("backend", ["server"], indirect=True)
-"""For a test whose claim is about real sockets."""
+"""Mark for a test whose claim is about real sockets."""
 
 PCALL_DIFFERS = "fakeredis hands the error of a Lua pcall over as userdata, which no script can read"
 

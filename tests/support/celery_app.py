@@ -1,4 +1,4 @@
-"""A Celery app for tests, run by a real worker: its task notes each batch and misbehaves as its arguments say."""
+"""A Celery app for tests with a real worker: its task records each batch, and fails as its arguments demand."""
 
 import json
 import os
@@ -37,7 +37,7 @@ app.conf.update(
 
 
 class Note(DueBatchTask):
-    """Notes its batch, then does to each member what its second argument asks for."""
+    """Record the batch, then do for each member what its second argument asks for."""
 
     name = "note"
 

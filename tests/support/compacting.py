@@ -37,7 +37,7 @@ def rows_in(data_dir: Path) -> dict[str, list[bytes]]:
     return {kind: sorted(lines_of(pl.read_parquet(parquet_path(data_dir, kind, DAY)))) for kind in KINDS}
 
 
-# Audit events of the interpreter, raised before the call; fsync is added. All work of polars is between two of them.
+# Audit events of the interpreter, raised before each call; fsync is added. Polars works between two of them.
 STEPS = ("open", "os.", "shutil.", "fcntl.")
 
 
@@ -94,7 +94,7 @@ def feed_until_the_day_is_closed(data_dir: Path, seed: int) -> None:
 
 
 def work_until_the_day_is_closed(data_dir: Path, seed: int, taken_path: Path) -> None:
-    """Append outcomes of all signals in the file, beside other workers; write down those that the journal took."""
+    """Append outcomes of all signals in the file, beside other workers; record those that the journal accepted."""
     chance, journal, read_to = random.Random(seed), Journal(data_dir), 0
     with taken_path.open("ab", buffering=0) as taken:
         while not is_closed(data_dir, DAY):

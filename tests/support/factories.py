@@ -1,4 +1,4 @@
-"""Values for tests: those of hip3_tasks.testing, which a test may also make wrong on purpose."""
+"""Values for tests, made by hip3_tasks.testing; a test may also make them wrong on purpose."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,7 +19,7 @@ a_market = make_market
 
 
 def a_calm_market(*, at_ms: int = T0_MS, **changes: Any) -> Market:
-    """A book around its oracle: no side is priced through it."""
+    """A book around its oracle, with no side priced through it."""
     values: dict[str, Any] = {"bid_px": 249.9, "ask_px": 250.1, "oracle_px": 250.0}
     return a_market(at_ms=at_ms, **(values | changes))
 
@@ -32,7 +32,7 @@ def a_signal(
     market: Market | None = None,
     **changes: Any,
 ) -> Signal:
-    """A signal, some of whose values a test may set against all the others."""
+    """A signal; a test may set values that contradict the others."""
     signal = make_signal(coin, at_ms=at_ms, side=side, market=market)
     return Signal(**(vars(signal) | changes)) if changes else signal
 
@@ -43,7 +43,7 @@ def a_capture(signal: Signal | None = None, offset_ms: int = 1000) -> Capture:
 
 
 def a_followup(signal: Signal | None = None, offset_ms: int = 1000, **changes: Any) -> Followup:
-    """A follow-up, some of whose values a test may set against all the others."""
+    """A follow-up; a test may set values that contradict the others."""
     return make_followup(signal, offset_ms).model_copy(update=changes)
 
 

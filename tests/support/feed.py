@@ -1,4 +1,4 @@
-"""A real feed process between a scripted venue and a real server, and what a test asks of it."""
+"""A real feed process between a scripted venue and a real server, with helpers for tests."""
 
 import asyncio
 import sys
@@ -38,7 +38,7 @@ def universe(*coins: str, **flags: dict[str, Any]) -> dict[str, list[dict[str, A
 
 
 class FeedRig(DataFiles):
-    """Owns the venue, the feed process, and a worker's capturer; one name, one directory."""
+    """The venue, the feed process and a worker's capturer, with one name and one directory."""
 
     def __init__(self, redis_url: str, name: str, data_dir: Path, *coins: str, **settings: Any) -> None:
         self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
@@ -87,7 +87,7 @@ class FeedRig(DataFiles):
         return self.feed.log
 
     def quote(self, coin: str, *, bid: float, ask: float, oracle: float) -> None:
-        """Publish the whole state of a market: context first, then the book that may make a signal of it."""
+        """Publish the state of a market: the context first, then the book, which may cause a signal."""
         self.prices[coin] = (bid, ask, oracle)
         self._publish_ctx(coin)
         self.venue.publish_bbo(coin, (f"{bid:.4f}", "3.5"), (f"{ask:.4f}", "2.25"), time_ms=1_795_338_701_358)
@@ -102,7 +102,7 @@ class FeedRig(DataFiles):
         return self.feed
 
     async def started(self, *, live: int | None = None, **settings: Any) -> None:
-        """Start a feed and wait until so many markets are live; all by default."""
+        """Start a feed and wait until `live` markets are live; all by default."""
         began = self.start(**settings)
         wanted = len(self.coins) if live is None else live
         await eventually(
@@ -124,7 +124,7 @@ class FeedRig(DataFiles):
         return int(self.client.get(self.keys.watermark) or 0)
 
     async def captured(self, signals: Iterable[Signal]) -> dict[tuple[str, int], Followup | Missed]:
-        """Run all captures of the signals in this process until each has its line; then every line there is."""
+        """Run all captures of the signals in this process until each has its line; return all lines."""
         for capture in [capture for signal in signals for capture in signal.captures()]:
             await eventually(f"{capture.member} is on disk", lambda c=capture: self._try(c))
         records: list[Followup | Missed] = [*self.followups(), *self.missed()]

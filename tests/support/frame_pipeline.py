@@ -1,7 +1,7 @@
-"""What becomes of frames: states, tape entries, signals, follow-ups and their lines, each held to what it may be.
+"""Frames to states, tape entries, signals, follow-ups and their lines, with a check of each value.
 
-It raises AssertionError where a value is not what its frame says, is not finite, not positive where it must be, null
-where a number must be, or is read back as another. A property test and a fuzzer give it the frames.
+It raises AssertionError when a value differs from its frame, is not finite, is not positive where it must be, is null
+in place of a number, or changes when it is read back. A property test and a fuzzer supply the frames.
 """
 
 import json
@@ -24,7 +24,7 @@ from tests.support.factories import T0_MS
 COIN = "xyz:TSLA"
 FEE_BPS = 0.9
 STEP_MS = 700
-"""From one frame to the next: longer than a side's cooldown, shorter than the first offset."""
+"""Time between two frames: longer than a side's cooldown, shorter than the first offset."""
 PLAIN = frozenset("0123456789.")
 TEXTS = frozenset(("signal_id", "market_key", "side", "reason", "detail"))
 TIME_MS = "1788330949235"
@@ -47,14 +47,14 @@ NO_NUMBERS = (
     ),
     *("true", "[]", "{}"),
 )
-"""As JSON, or not quite: what may not be taken for a price, a size or a time."""
+"""Texts, some of them invalid JSON, that must not be accepted as a price, a size or a time."""
 ODD_NUMBERS = ('"99.7"', '"100"', '"100"', '"100.3"', '"10"', '"1000"', f'"0.{"0" * 23}1"', f'"{"9" * 18}"')
-"""Prices around each other, ten times as much or as little, the least and the most there can be."""
+"""Prices close to each other, ten times as large or small, and the smallest and largest possible."""
 NULLABLE = frozenset(("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px", "oracle_updates", "markout_bps", "detail"))
 
 
 def bbo_frame(*levels: str, time_ms: str = TIME_MS, coin: str = COIN) -> str:
-    """A frame of values that are JSON already, of whatever kind; `level` makes a level."""
+    """A frame of values that are JSON already, of any kind; `level` makes a level."""
     return f'{{"channel":"bbo","data":{{"coin":"{coin}","time":{time_ms},"bbo":[{",".join(levels)}]}}}}'
 
 
@@ -68,7 +68,7 @@ def ctx_frame(oracle_px: str, mark_px: str, *, coin: str = COIN) -> str:
 
 
 def impossible_frames(*, coin: str = COIN) -> Iterator[str]:
-    """Frames that are right but for one number, each of the impossible values in each place."""
+    """Frames that are valid except for one number: each impossible value in each place."""
     for value in NO_NUMBERS:
         for place in range(5):
             bid_px, bid_sz, ask_px, ask_sz, time_ms = _replaced(['"100"'] * 4 + [TIME_MS], place, value)
@@ -78,7 +78,7 @@ def impossible_frames(*, coin: str = COIN) -> Iterator[str]:
 
 
 def hold(frames: Iterable[str | bytes]) -> list[Record]:
-    """The signals and follow-ups that the frames of one coin make, in no other order than the chain's own."""
+    """The signals and follow-ups from the frames of one coin, in the order of the frames."""
     state, detector = MarketState(COIN, FEE_BPS), Detector(Rules())
     tape: list[Entry] = []
     signals: list[Signal] = []
@@ -100,7 +100,7 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
 
 
 def understood(raw: str | bytes) -> Frame | None:
-    """The frame, None when it was refused by the one error."""
+    """The parsed frame; None when the parser raised MalformedFrame."""
     try:
         frame = parse_frame(raw)
     except MalformedFrame as error:
@@ -124,7 +124,7 @@ def understood(raw: str | bytes) -> Frame | None:
 
 
 def wrong_in(line: bytes) -> list[str]:
-    """What of a data file's line no reader should find there."""
+    """The values in a line of a data file that must not be there."""
     return [f"{name}: {value!r}" for name, value in json.loads(line).items() if not _may_stand(name, value)]
 
 
@@ -149,7 +149,7 @@ def _may_stand(name: str, value: Any) -> bool:
 
 
 def _is_as_written(number: float, text: Any) -> None:
-    """`float` takes more than the venue writes: signs, exponents, blanks, underscores, the digits of any script."""
+    """Check the text, because `float` also accepts signs, exponents, blanks, underscores and digits of any script."""
     assert isinstance(text, str) and set(text) <= PLAIN, f"{number} was read from {text!r}"
     assert 0 < number < math.inf and number == float(text)
 

@@ -1,4 +1,4 @@
-"""Data directories made up for tests: lines in any form, and signals at random."""
+"""Generated data directories for tests: lines in any form, and random signals."""
 
 import json
 import random
@@ -13,16 +13,16 @@ from tests.support.factories import a_followup, a_missed, a_signal
 
 KINDS = {Signal: "signals", Followup: "followups", Missed: "missed"}
 FIRST_COLUMNS = 16
-"""Of a follow-up, which foreign files have too."""
+"""Number of a follow-up's first columns, which files of other programs also have."""
 OFFSETS_MS = (1000, 3000, 5000)
 MINUTE_MS = 60_000
 
 
 class Directory:
-    """Files of lines, each record in that of its day."""
+    """A data directory with each record in the file of its day."""
 
     def __init__(self, path: Path, *, foreign: bool = False) -> None:
-        """`foreign`: with the columns only that any such file has."""
+        """`foreign`: only with the columns of every such file."""
         path.mkdir(exist_ok=True)
         self.path, self.foreign = path, foreign
 
@@ -48,7 +48,7 @@ class Directory:
 def outcomes(
     signal: Signal, chance: random.Random, *, missed: float = 0.05, one_sided: float = 0.1, mid_bps: float = 3.0
 ) -> list[Record]:
-    """Shrunk, widened or unmoved edges; some are missed, some have no markout; of the others `mid_bps` is the mean."""
+    """Outcomes with various edges; some are missed, some lack a markout; `mid_bps` is the mean move of the rest."""
     records: list[Record] = []
     for offset_ms in signal.offsets_ms:
         if chance.random() < missed:
@@ -71,7 +71,7 @@ def outcomes(
 
 
 def signals(chance: random.Random, coins: Sequence[str], *, from_ms: int, minutes: int, **changes: Any) -> list[Signal]:
-    """Of each coin up to two a minute, on both sides."""
+    """Random signals on both sides, up to two per coin and minute."""
     chosen = {}
     for coin in coins:
         for minute in range(minutes):

@@ -1,4 +1,4 @@
-"""Broker messages, good ones and such as would stop a worker or make it do what nobody meant."""
+"""Broker messages: valid ones, and ones that could stop a worker or make it run a wrong task."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ def encoded(body: Any) -> str:
 
 
 def malformed() -> dict[str, Any]:
-    """Each a whole message, or what a good one is changed by: a path and a value."""
+    """Malformed messages, each as a whole message or as a change of a valid one: a path and a value."""
     return {
         "empty": b"",
         "garbage": b"\x00\xff not json",
@@ -97,9 +97,9 @@ def malformed() -> dict[str, Any]:
 
 
 def foreign() -> dict[str, Any]:
-    """What Celery refuses by itself."""
+    """Changes that Celery itself refuses."""
     return {
-        "unknown task": ("headers.task", "nobody.knows"),
+        "unknown task": ("headers.task", "unknown.task"),
         "pickle": ("content-type", "application/x-python-serialize"),
         "yaml": ("content-type", "application/x-yaml"),
         "eta not a date": ("headers.eta", "tomorrow"),

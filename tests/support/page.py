@@ -1,4 +1,4 @@
-"""A real page process over a real server whose keys and files a test writes itself."""
+"""A real page process with a real server; the test writes the keys and files."""
 
 import http.client
 import json
@@ -37,7 +37,7 @@ class PageAnswer(NamedTuple):
 
 
 class PageRig:
-    """Plays the feed; the page is started by `running`."""
+    """Writes the keys and files of a feed; `running` starts the page."""
 
     def __init__(self, redis_url: str, name: str, data_dir: Path) -> None:
         self.url, self.keys, self.data_dir = redis_url, Keys(name), data_dir
@@ -47,10 +47,10 @@ class PageRig:
         self._environment = {"HIP3_REDIS_URL": redis_url, "HIP3_NAME": name, "HIP3_DATA_DIR": str(data_dir)}
         data_dir.mkdir(exist_ok=True)
 
-    # What a feed and workers would have left
+    # Data of a feed and workers
 
     def feed_says(self, **changes: Any) -> None:
-        """Ahead of its time, so that it need not be said again while a test lasts."""
+        """Write the feed's status with a time in the future, so that it stays fresh during a test."""
         ahead_ms = wall_ms() + 60_000
         values = {"at_ms": ahead_ms, "started_at_ms": ahead_ms - 90_000, "watermark_ms": ahead_ms} | changes
         status: FeedStatus = a_feed_status(**values)
@@ -59,13 +59,13 @@ class PageRig:
         self.worker_says(at_ms=ahead_ms)
 
     def worker_says(self, **changes: Any) -> None:
-        """One that consumes the queue."""
+        """Write the status of a worker that consumes the queue."""
         counts = dict.fromkeys(("pid", "processes", "most_processes", "held"), 1)
         values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes
         Store(self.client, self.keys).write_worker(WorkerStatus(**values))
 
     def markets(self, **states: Market | Gap) -> None:
-        """By the coin's name without its dex, which is xyz."""
+        """Write the tape and the facts of markets, by the coin's name without its dex `xyz`."""
         now_ms = wall_ms()
         facts = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=now_ms)
         markets = FeedMarkets(markets={f"xyz:{name}": facts for name in states}, delisted=["xyz:OLD"])
@@ -89,7 +89,7 @@ class PageRig:
 
     @contextmanager
     def running(self, **settings: str) -> Iterator[None]:
-        """A page that has looked once; settings by their names without HIP3_."""
+        """Start a page and wait for its first poll; `settings` by their names without HIP3_."""
         env = environment(**self._environment | {f"HIP3_{name}": value for name, value in settings.items()})
         log, stdout = (self.data_dir / f"page.{kind}" for kind in ("log", "out"))
         for path in (log, stdout):

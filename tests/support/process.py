@@ -43,7 +43,7 @@ def run(*command: str, cwd: Path | None = None, **settings: str) -> "subprocess.
 class ProcessUnderTest:
     """A process in a session of its own, whose output goes to a file. A context starts and kills it.
 
-    Once it has ended it can be started again. With `stdout`, only what it prints on stderr goes to `log_path`.
+    Once it has ended it can be started again. With `stdout`, only its stderr goes to `log_path`.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class ProcessUnderTest:
         return []
 
     def wait_for(self, *words: str, within_s: float = TIMEOUT_S) -> None:
-        """Wait until all the words stand in its log. Raises AssertionError, also when it ends before that."""
+        """Wait until its log contains all the words. Raises AssertionError, also when it ends before that."""
         eventually(
             f"{' and '.join(words)} in {self.log_path.name}",
             lambda: all(word in self.log for word in words) or not self.is_running,

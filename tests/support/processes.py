@@ -1,4 +1,4 @@
-"""What tests run in processes of their own; light to import."""
+"""Functions that tests run in other processes; fast to import."""
 
 import fcntl
 import os
@@ -17,14 +17,14 @@ OFFSETS_MS = (1000, 3000, 5000)
 
 
 def record_of(number: int) -> Followup | Missed:
-    """One of a fixed sequence of outcomes, each of another capture."""
+    """Outcome number `number` of a fixed sequence, each of another capture."""
     signal = a_signal(at_ms=T0_MS + number // len(OFFSETS_MS))
     offset_ms = OFFSETS_MS[number % len(OFFSETS_MS)]
     return a_missed(signal, offset_ms) if number % 7 == 0 else a_followup(signal, offset_ms)
 
 
 def append_at_random(data_dir: Path, numbers: Sequence[int], seed: int, log: Path) -> None:
-    """Append outcomes in random batches, and note in a file which ones were answered for."""
+    """Append outcomes in random batches, and record in a file which ones the journal accepted."""
     chance = random.Random(seed)
     journal = Journal(data_dir)
     todo = list(numbers)
@@ -37,7 +37,7 @@ def append_at_random(data_dir: Path, numbers: Sequence[int], seed: int, log: Pat
 
 
 def append_until_the_file_is_full(data_dir: Path, limit_bytes: int) -> None:
-    """Append one by one to a disk that takes no more than so many bytes a file; exit 0 if all went as promised."""
+    """Append one by one with a limit on the size of files; exit 0 if the journal kept its promises."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
     journal = Journal(data_dir)
     refused = 0

@@ -1,4 +1,4 @@
-"""A proxy in front of a server: for TLS, which it may have none of, and for connections that die without a word."""
+"""A proxy in front of a server: it adds TLS, and can silence connections without closing them."""
 
 import asyncio
 import shutil
@@ -9,25 +9,25 @@ from contextlib import suppress
 from pathlib import Path
 
 CHUNK_BYTES = 65_536
-PATIENCE_S = 20
+TIMEOUT_S = 20
 
 has_openssl = shutil.which("openssl") is not None
 
 
 def make_certificate(directory: Path, *, host: str = "127.0.0.1") -> tuple[Path, Path]:
-    """A certificate that is its own authority, and its key."""
+    """A self-signed certificate, and its key."""
     certificate, key = directory / f"{host}.pem", directory / f"{host}.key"
     key_and_days = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     names = ["-subj", "/CN=hip3 test", "-addext", f"subjectAltName=IP:{host}"]
     usage = ["-addext", "keyUsage=critical,digitalSignature,keyCertSign"]
     files = ["-keyout", str(key), "-out", str(certificate)]
     command = ["openssl", "req", "-x509", *key_and_days, *names, *usage, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
+    subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT_S)
     return certificate, key
 
 
 class Proxy:
-    """Carries TCP connections to a port of this machine, with TLS towards its clients or without; on a thread."""
+    """Forwards TCP connections to a local port, with or without TLS towards its clients, in a thread."""
 
     def __init__(self, to_port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
@@ -38,27 +38,27 @@ class Proxy:
 
     def __enter__(self) -> "Proxy":
         self._thread.start()
-        assert self._is_up.wait(PATIENCE_S), "the proxy does not listen"
+        assert self._is_up.wait(TIMEOUT_S), "the proxy does not listen"
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._ends.set)
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
 
     def fall_silent(self) -> int:
-        """Carry nothing more for the connections there are, in either direction, and tell nobody; how many there are.
+        """Stop forwarding on all open connections, without closing them; return their number.
 
-        New ones are carried as before.
+        New connections work.
         """
 
         async def on_loop() -> int:
             return sum(pump.cancel() for pump in self._pumps) // 2
 
-        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(PATIENCE_S)
+        return asyncio.run_coroutine_threadsafe(on_loop(), self._loop).result(TIMEOUT_S)
 
     async def _serve(self) -> None:
         self._loop, self._ends = asyncio.get_running_loop(), asyncio.Event()
-        # A refused certificate is the caller's to see, not this thread's to tell.
+        # The client sees that a certificate is refused; this thread need not log it.
         self._loop.set_exception_handler(lambda *_: None)
         server = await asyncio.start_server(self._carry, "127.0.0.1", 0, ssl=self._tls)
         self.port = server.sockets[0].getsockname()[1]

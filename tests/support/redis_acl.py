@@ -1,4 +1,4 @@
-"""The rules of the deployed server, for a server of a test."""
+"""The access rules of the deployed server, for the server of a test."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ USERS = Path(__file__).parents[2] / "docker" / "redis" / "users"
 
 
 def acl_file(folder: Path, password: str, *more: str) -> Path:
-    """The file for a server's `--aclfile`: the user `hip3` with this password, and more users' lines."""
+    """Write the file for a server's `--aclfile`: the user `hip3` with this password, and lines of more users."""
     environment = {**os.environ, "REDIS_PASSWORD": password}
     users = subprocess.run(["sh", USERS], env=environment, capture_output=True, check=True, text=True).stdout
     path = folder / "users.acl"

@@ -1,4 +1,4 @@
-"""A small model of a terminal: what stands on it, and above it, after all that was written to it."""
+"""A small model of a terminal: its text, and the text scrolled off, after some output."""
 
 import re
 
@@ -8,7 +8,7 @@ TOKEN = re.compile(r"\x1b\[(?P<parameters>[?0-9;]*)(?P<command>[A-Za-z])|(?P<cha
 
 
 class Screen:
-    """Text, line feeds, carriage returns, cursor up and erased lines; colours change nothing."""
+    """Understands text, line feeds, carriage returns, cursor up and erased lines; ignores colours."""
 
     def __init__(self, *, width: int, height: int) -> None:
         self.width, self._height = width, height
@@ -25,7 +25,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """All that can be scrolled back to, without the empty lines at the end."""
+        """All lines, also those scrolled off, without the empty lines at the end."""
         return "\n".join(line.rstrip() for line in [*self._above, *self._rows]).rstrip().split("\n")
 
     def _put(self, char: str) -> None:
@@ -35,7 +35,7 @@ class Screen:
             self._feed()
         elif char.isprintable():
             if self._column + cell_len(char) > self.width:
-                # Only now: a terminal waits at the end of a line for one more character.
+                # Only now, because a terminal wraps when one more character comes.
                 self._column = 0
                 self._feed()
             row = self._rows[self._row].ljust(self._column)

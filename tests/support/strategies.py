@@ -1,4 +1,4 @@
-"""Any record that there may be."""
+"""Hypothesis strategies for all valid records."""
 
 from hypothesis import strategies as st
 

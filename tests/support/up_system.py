@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 
 
 class UpSystem:
-    """One `hip3 up` and every process that it started. Another `command` may take the place of the user's."""
+    """One `hip3 up` and every process that it started. `command` replaces the default command."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class UpSystem:
         ).start()
 
     def wait(self) -> tuple[int, str, str]:
-        """Wait until it has ended: its exit code, stdout and stderr."""
+        """Wait until it has ended; return its exit code, stdout and stderr."""
         return self.process.wait(TIMEOUT_S), self.process.stdout, self.process.log
 
     def finish(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class UpSystem:
         eventually(f"{kind} on disk", lambda: len(self.lines(kind)) > more_than, within_s=TIMEOUT_S)
 
     def others(self) -> list[psutil.Process]:
-        """Every living process of it but the first."""
+        """Its living processes, except the first."""
         return [process for process in psutil.process_iter() if self._has(process)]
 
     def names(self) -> Counter[str]:
@@ -88,7 +88,7 @@ class UpSystem:
 
     def _has(self, process: psutil.Process) -> bool:
         try:
-            # The server writes over its environment to name itself; but it works in its directory.
+            # The server overwrites its environment with its title, so it is known by its directory.
             mine = process.environ().get("SYSTEM_MARK") == self.mark or str(self.data_dir) in process.cwd()
             return mine and process.pid != self.process.pid and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:

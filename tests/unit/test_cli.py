@@ -1,4 +1,4 @@
-"""What an operator sees of a command before it does anything."""
+"""The messages of the command line before a command starts its work."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ Hip3 = Callable[..., Shown]
 
 @pytest.fixture
 def hip3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hip3:
-    """The command line, in this process and in a directory and an environment without settings."""
+    """Run the command line in this process, without settings in the directory and the environment."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("HIP3_")]:
         monkeypatch.delenv(name)

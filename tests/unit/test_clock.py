@@ -1,4 +1,4 @@
-"""The feed's clock, under a wall clock that does as it likes."""
+"""The feed's clock, with a wall clock that jumps."""
 
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ S = 1_000_000_000
 
 
 class Clocks:
-    """A machine whose two clocks a test moves by hand."""
+    """A machine with two clocks that a test sets."""
 
     def __init__(self) -> None:
         self.wall_ns, self.monotonic_ns = T0_MS * 1_000_000, 77 * S

@@ -1,4 +1,4 @@
-"""The documents name what the code has, and nothing else. tests/acceptance/test_documents.py executes their code."""
+"""The names in the documents are those of the code. tests/acceptance/test_documents.py executes their blocks."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The example of a bot and its tests runs as its first line says."""
+"""The example of a bot and its tests runs with the command in its first line."""
 
 from pathlib import Path
 

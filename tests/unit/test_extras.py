@@ -1,4 +1,4 @@
-"""What a user is told who lacks a package."""
+"""The message for a user who lacks a package."""
 
 import shlex
 import subprocess

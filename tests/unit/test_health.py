@@ -1,4 +1,4 @@
-"""The note that a process leaves of its health, and the command that a container checks it with."""
+"""The health file of a process, and the command with which a container checks it."""
 
 import subprocess
 import sys

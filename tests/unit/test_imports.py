@@ -1,4 +1,4 @@
-"""Tests, benchmarks and tools: which of them may import which."""
+"""The allowed imports between tests, benchmarks and tools."""
 
 import ast
 from pathlib import Path

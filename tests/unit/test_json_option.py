@@ -1,4 +1,4 @@
-"""Which words after `--json` were meant as a file."""
+"""The word after `--json` is a file, unless it must be an argument."""
 
 import pytest
 from hypothesis import given

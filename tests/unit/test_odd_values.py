@@ -1,4 +1,4 @@
-"""Impossible values leave nothing behind, and odd ones no number that is none, from the frame to the files' lines."""
+"""Impossible values in frames leave no data, and unusual ones no invalid number in the files."""
 
 import json
 
@@ -28,7 +28,7 @@ times = st.sampled_from(["1788330949235", "1788327349235", "1", "9999999999999",
 
 @st.composite
 def frames(draw: st.DrawFn) -> str:
-    """Half of them of legal numbers only, so that signals come of them."""
+    """Frames; half of them have only valid numbers, so that they cause signals."""
     numbers = draw(st.sampled_from([odd, values]))
     if draw(st.booleans()):
         return ctx_frame(draw(numbers), draw(numbers))

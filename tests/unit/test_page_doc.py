@@ -1,4 +1,4 @@
-"""docs/page.md describes every field, word and metric that the page answers with."""
+"""docs/page.md describes every field, word and metric in the page's answers."""
 
 import re
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""What stands for a character that an output cannot encode."""
+"""The replacement of characters that an output cannot encode."""
 
 import io
 

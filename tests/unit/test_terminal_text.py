@@ -1,4 +1,4 @@
-"""Whatever a file, Redis or a venue holds: a terminal that shows it does nothing else."""
+"""Text from a file, Redis or a venue cannot control the terminal that shows it."""
 
 import io
 import json
@@ -96,7 +96,7 @@ def test_messages_beside_the_panel_are_inert() -> None:
 
 @pytest.fixture
 def evil_dir(tmp_path: Path) -> Path:
-    """Named so, and with a follow-up of no signal that is named so, too."""
+    """A directory with a hostile name, and with a follow-up of an unknown signal with a hostile name."""
     path = tmp_path / EVIL.replace("/", "")
     path.mkdir()
     signal = a_signal()

@@ -1,4 +1,4 @@
-"""A simulated venue is named for what it is."""
+"""A simulated venue is named as simulated."""
 
 import pytest
 

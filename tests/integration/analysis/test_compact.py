@@ -1,4 +1,4 @@
-"""Finished days become Parquet on real files, with processes that die: no line is lost or in two places."""
+"""Compaction of finished days on real files, with killed processes: no line is lost or in two places."""
 
 import fcntl
 import json
@@ -55,7 +55,7 @@ OUTCOMES = [outcome_of(number) for number in range(3 * len(SIGNALS))]
 
 
 def fill(data_dir: Path) -> dict[str, list[bytes]]:
-    """Write a day as feed and workers do; its lines by kind, sorted."""
+    """Write a day as feed and workers do; return its lines by kind, sorted."""
     data_dir.mkdir(exist_ok=True)
     writer, journal = SignalWriter(data_dir), Journal(data_dir)
     writer.append(SIGNALS)
@@ -221,7 +221,7 @@ def test_retention_deletes_the_parquet(tmp_path: Path, lines: dict[str, list[byt
 
 
 def refused(data_dir: Path, *, delete: bool = True) -> str:
-    """The reason of the refusal, which changed no file."""
+    """Compact, check that no file changed, and return the reason of the refusal."""
     before = bytes_of(data_dir)
     done = compact(data_dir, delete=delete)
     assert done.state is CompactionState.REFUSED and done.why
@@ -424,7 +424,7 @@ def test_killed_at_random_beside_writers_it_leaves_each_capture_in_one_place(tmp
 def command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    """`hip3 compact`, run some days later: exit code, stdout, stderr."""
+    """Run `hip3 compact` some days later; return exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compact_command, "wall_ms", lambda: NEXT_DAY_MS + DAY_MS)
 

@@ -1,4 +1,4 @@
-"""A feed that starts waits for a worker before it detects, and for no longer than it should."""
+"""A new feed waits for a worker before it detects, for a limited time."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ def test_a_feed_that_finds_captures_open_does_not_wait(redis_url: str, name: str
             await eventually("captures are open", rig.pending.size)
             rig.kill()
             await rig.started(worker_wait_s=50)
-            # On another market: the cooldown of the first goes on over a restart.
+            # On another market, because the cooldown of the first continues after a restart.
             rig.quote("xyz:AAPL", bid=99.99, ask=100.01, oracle=101.0)
             await eventually("a second signal", lambda: len(rig.signals()) == 2)
 

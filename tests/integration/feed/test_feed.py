@@ -1,4 +1,4 @@
-"""The feed as a process, between a scripted venue whose every price is known and a real server."""
+"""The feed as a process, between a scripted venue with known prices and a real server."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def run(script: Coroutine[Any, Any, None]) -> None:
 
 
 async def feed_clock(rig: FeedRig) -> Callable[[], float]:
-    """The feed's clock as this process can tell it, some milliseconds behind: its watermark is."""
+    """The feed's time by its watermark, which is some milliseconds behind its clock."""
     loop = asyncio.get_running_loop()
     ahead_ms = 0.0
     for _ in range(50):
@@ -74,7 +74,7 @@ def test_every_followup_is_the_state_in_force_at_its_due_time(rigged: Rigged) ->
             for record in records.values():
                 assert isinstance(record, Followup)
                 before = [(at_ms, ask) for at_ms, ask in published if at_ms <= record.due_at_ms + 10]
-                # What was sent a moment before due may not have been received by then.
+                # A frame sent shortly before the due time may be received after it.
                 candidates = [ask for at_ms, ask in before[-2:] if at_ms <= record.due_at_ms - 50] or [before[-1][1]]
                 in_force = {candidates[-1], before[-1][1]}
                 unambiguous += len(in_force) == 1

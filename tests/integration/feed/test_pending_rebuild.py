@@ -1,4 +1,4 @@
-"""After a rebuild, the pending set has all captures that are open in the files, of any offset."""
+"""After a rebuild, the pending set has all captures that are open in the files, for every offset."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_rebuild_includes_captures_outside_retention(client: redis.Redis, keys: 
     assert rebuilder._restore(at_ms) == 0
     members = client.zrange(keys.pending, 0, -1)
     assert sorted(members) == sorted(capture.member.encode() for capture in long.captures())
-    # What is overdue is tried at once.
+    # Overdue captures are tried at once.
     assert client.zscore(keys.pending, long.captures()[0].member) == min(at_ms, T0_MS + 1000 + 2000)
 
 

@@ -1,4 +1,4 @@
-"""Failures to reach a venue, each made by a real socket, as the words an operator reads."""
+"""The messages for failures to reach a venue, each caused by a real socket."""
 
 import asyncio
 import errno
@@ -42,7 +42,7 @@ def answer(head: str) -> Answer:
 
 @contextmanager
 def listening(treat: Answer) -> Iterator[str]:
-    """The address of a server that treats every connection in this way."""
+    """The address of a server that handles every connection with this function."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -114,7 +114,7 @@ def test_a_venue_that_closes_and_one_without_tls_are_described() -> None:
             return [*texts, await why_no_websocket(f"ws://{place}/ws"), await why_no_markets(f"http://{place}")]
 
     hung_up_ws, hung_up_http, no_websocket, no_json = asyncio.run(script())
-    # The system may notice first that the request is not read.
+    # The system may first report that the request was not read.
     endings = {"the venue hung up without an answer", "connection reset by peer", "broken pipe"}
     assert {hung_up_ws, hung_up_http} <= endings
     assert no_websocket == "the venue answered 200 OK"

@@ -1,4 +1,4 @@
-"""The tape's exactness on a clock that the test moves: what was in force at due is what is read, or nothing is."""
+"""The tape on a clock that the test moves: a capture reads exactly the state at its due time, or none."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
@@ -75,7 +75,7 @@ class TapeRig:
         return buffer
 
     def move_to(self, offset_ms: int) -> int:
-        """Move the clock to this long after T0."""
+        """Set the clock to `offset_ms` after T0."""
         self.now_ms = T0_MS + offset_ms
         return self.now_ms
 
@@ -89,7 +89,7 @@ class TapeRig:
         return signal
 
     def capture(self, signal: Signal, offset_ms: int = 1000) -> Followup | Missed | CaptureResult:
-        """Run the capture; the record it left, or its result if it left none."""
+        """Run the capture; return its record, or its result if it wrote none."""
         capture = next(c for c in signal.captures() if c.offset_ms == offset_ms)
         outcome = self.capturer.capture(capture)
         for kind, name in ((Followup, "followups"), (Missed, "missed")):
@@ -125,7 +125,7 @@ async def flushed(buffer: TapeBuffer) -> None:
     await buffer._flush()
 
 
-def test_the_last_of_several_entries_in_the_very_ms_of_due_is_in_force(rig: TapeRig) -> None:
+def test_the_last_of_several_entries_in_the_ms_of_the_due_time_is_in_force(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -165,7 +165,7 @@ def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
         signal = rig.signal()
-        rig.move_to(1000)  # the watermark is then one behind: an entry of this very ms may still come
+        rig.move_to(1000)  # the watermark is then 1 ms behind, because an entry of this ms may still come
         await flushed(buffer)
         assert rig.capture(signal) == PENDING
         assert rig.pending.size() == 3
@@ -198,7 +198,7 @@ def test_a_signal_in_the_ms_after_the_watermark_is_measured_like_any_other(rig: 
     rig.run(script)
 
 
-def test_the_watermark_stands_while_a_connection_says_nothing(rig: TapeRig) -> None:
+def test_the_watermark_stops_while_a_connection_is_silent(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -319,7 +319,7 @@ def test_the_time_before_the_memory_is_a_gap_on_a_server_that_came_back_empty(ri
 
 
 @pytest.mark.fakeredis_differs(reason=PCALL_DIFFERS, raises=AssertionError)
-def test_a_server_set_back_by_a_second_is_noticed_and_made_whole(rig: TapeRig) -> None:
+def test_a_server_set_back_by_a_second_is_noticed_and_repaired(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -437,7 +437,7 @@ def test_after_a_call_whose_answer_was_lost_the_gap_begins_where_the_server_real
     rig.run(script)
 
 
-def test_a_loss_is_made_known_even_when_the_answer_to_its_repair_is_lost_too(rig: TapeRig) -> None:
+def test_a_loss_is_recorded_even_when_the_answer_to_its_repair_is_lost(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -489,7 +489,7 @@ def test_every_market_that_has_a_tape_is_known_to_have_one(rig: TapeRig) -> None
 
 
 @server_only
-def test_a_running_pipeline_always_ends_when_cancelled(rig: TapeRig) -> None:
+def test_a_running_tape_buffer_always_ends_when_cancelled(rig: TapeRig) -> None:
     async def script() -> None:
         for number in range(60):
             buffer = rig.buffer(watermark_ms=rig.now_ms - 1)
@@ -511,7 +511,7 @@ async def flushed_at(rig: TapeRig, buffer: TapeBuffer, offset_ms: int) -> None:
 
 @contextmanager
 def answers_lost(buffer: TapeBuffer) -> Iterator[None]:
-    """Every append is executed, and its answer never comes."""
+    """Every append is executed, but its answer is lost."""
     append = buffer._writer.append
 
     async def lose(*args: Any, **named: Any) -> None:
@@ -530,7 +530,7 @@ def forget_everything(rig: TapeRig) -> None:
 
 @contextmanager
 def redis_away(buffer: TapeBuffer) -> Iterator[None]:
-    """Every append fails meanwhile, as with a server that refuses connections."""
+    """Every append fails, as with a server that refuses connections."""
 
     async def refuse(*_: Any, **__: Any) -> None:
         raise redis.ConnectionError("refused")

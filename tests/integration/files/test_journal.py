@@ -52,7 +52,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
 
 @pytest.fixture
 def _no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that write a thousand times and pull no plug."""
+    """Skip the sync, for tests with a thousand writes and no power cut."""
     monkeypatch.setattr(appendfile, "_sync", lambda fd: None)
 
 
@@ -161,7 +161,7 @@ def test_prepare_indexes_a_day_so_that_append_need_not(tmp_path: Path, monkeypat
 
 
 def test_threads_share_a_journal(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Each thread lets the others run where it does most harm: after its write, before it remembers what it wrote.
+    # Each thread yields at the worst moment: after its write, before its index has the written keys.
     monkeypatch.setattr(appendfile, "_sync", lambda fd: time.sleep(0.001))
     records = [record_of(number) for number in range(60)]
 
@@ -261,7 +261,7 @@ def test_a_line_cut_off_at_any_byte_is_repaired_and_nothing_else_changes(tmp_pat
         followups(tmp_path).touch()
         path.write_bytes(whole[:size])
         with opened(tmp_path) as journal:
-            # All but the end of the line is a whole record.
+            # A complete record without its line end.
             is_whole = size >= len(whole) - 1
             assert journal.append([second]) == [CaptureResult.from_record(second, already=is_whole)]
         assert path.read_bytes() == whole
@@ -294,7 +294,7 @@ def test_a_line_in_the_middle_that_is_no_record_is_left_alone(tmp_path: Path) ->
 
 
 def failing_once(call: Callable[..., Any], failure: Callable[..., Any]) -> Callable[..., Any]:
-    """The call, but that its next use fails."""
+    """The call, with its next use made to fail."""
     failures = [failure]
 
     def attempt(*arguments: Any) -> Any:
@@ -482,7 +482,7 @@ def test_a_cold_start_knows_all_keys_of_the_window_even_among_late_lines(
 
 
 def used_bytes(index: KeyIndex) -> int:
-    """The memory of the fingerprints."""
+    """The bytes that the fingerprints take in memory."""
     return sum(bucket.fingerprints.__sizeof__() for bucket in index._buckets.values())
 
 
@@ -514,7 +514,7 @@ def test_an_index_forgets_captures_outside_its_window(tmp_path: Path) -> None:
 
 @pytest.fixture
 def long_day(tmp_path: Path) -> list[Signal]:
-    """A signal a second for 200 s; each second one is captured, each fourth one missed; the others are open."""
+    """A signal per second for 200 s: half of them captured, a quarter missed, the others open."""
     signals = [a_signal(at_ms=T0_MS + second * 1000) for second in range(200)]
     with opened(tmp_path) as journal:
         journal.append(

@@ -1,4 +1,4 @@
-"""Captures are published again, into the pending set and the queue of a real server and of fakeredis."""
+"""Captures are published again to the pending set and the queue, on a real server and in fakeredis."""
 
 import base64
 import json
@@ -74,7 +74,7 @@ def test_an_unknown_signal_and_a_malformed_id_are_errors(tmp_path: Path, client:
 def command(
     tmp_path: Path, name: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Sequence[str]], int]:
-    """`hip3 recapture` on the test's directory and name; its exit code."""
+    """Run `hip3 recapture` on the test's directory and name; return its exit code."""
     monkeypatch.setenv("HIP3_REDIS_URL", redis_url)
     monkeypatch.setenv("HIP3_NAME", name)
 

@@ -1,4 +1,4 @@
-"""The simulated venue over real sockets, seen by a client that knows nothing of it but its base URL."""
+"""The simulated venue over real sockets, used by a client that knows only its base URL."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def subscribe(ws: ClientConnection, coin: str = "xyz:TSLA", kind: str = "b
 
 
 async def pong_is_next(ws: ClientConnection) -> None:
-    """Nothing else was waiting: the answer to a ping sent now is the next frame."""
+    """Check that no frame waits: the answer to a ping sent now is the next frame."""
     await ws.send('{"method":"ping"}')
     assert await receive_text(ws) == '{"channel":"pong"}'
 

@@ -1,4 +1,4 @@
-"""Markets as rows, from what feed and tape left on a real server and in fakeredis."""
+"""The rows of markets, from the data of feed and tape on a real server and in fakeredis."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""The live panel on a real terminal device, and the lines where there is none."""
+"""The live panel on a real terminal device, and plain lines without a terminal."""
 
 import fcntl
 import io
@@ -49,7 +49,7 @@ display.say("this run: signals 81")
 
 
 def written_on_terminal(*arguments: str, width: int, height: int) -> str:
-    """All that a program wrote to a terminal of that size, whose user pressed Ctrl-C once it asked for it."""
+    """The output of a program on a terminal of this size; Ctrl-C is pressed when the program asks for it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
     process = subprocess.Popen(
@@ -69,7 +69,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
     with process:
         try:
             shown = process.stderr.readline()
-            # Ctrl-C throws away what a terminal has not shown yet.
+            # Ctrl-C discards the output that a terminal has not shown yet.
             eventually("both frames are there", lambda: written.count("╯".encode()) == 2)
             os.write(ours, b"\x03")
             assert (shown, process.wait(TIMEOUT_S)) == (b"SHOWN\n", 0), shown + process.stderr.read()
@@ -81,7 +81,7 @@ def written_on_terminal(*arguments: str, width: int, height: int) -> str:
 
 
 def read_all(terminal_fd: int, written: bytearray) -> None:
-    # A terminal whose last program has ended is an error to read from.
+    # Reading from a terminal fails after its last program has ended.
     with suppress(OSError):
         while chunk := os.read(terminal_fd, 65_536):
             written += chunk

@@ -1,4 +1,4 @@
-"""The deployed server's rules: all that runs here works under them, and nothing else does."""
+"""The access rules of the deployed server allow all that the parts need, and no other command."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ FORBIDDEN = [
 
 @contextmanager
 def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
-    """A server under the rules: the URL of its user, and a client that may see what was refused."""
+    """A server with these rules: the URL of its user, and a client that can read the refusals."""
     acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
     with (
         RedisServer(folder, "--aclfile", str(acl), user="auditor:auditor@") as server,
@@ -86,7 +86,7 @@ def test_the_whole_system_works_under_the_rules(tmp_path: Path) -> None:
 
 
 async def run_everything(url: str, folder: Path) -> None:
-    """Feed, workers that come and go, Flower, and everything an operator may ask."""
+    """Run a feed, workers that start and end, Flower, and every command of an operator."""
     async with FeedRig(url, "guarded", folder / "data", offsets_ms="200,400", retention_s=60) as rig:
         await rig.started()
         running = GuardedProcesses(rig)
@@ -111,7 +111,7 @@ async def run_everything(url: str, folder: Path) -> None:
             assert _asked(f"{page_url}/api/signal?id={signal_id}")["figure"]["data"]
             assert recaptured(page_url, signal_id) == [200, 400]
             await eventually("run by hand", lambda: len(succeeded_in(flower_url)) == 3)
-            # Killed while it holds tasks: a second one takes them up, and is asked to end.
+            # Killed while it holds tasks: a second worker takes them, and is then ended.
             rig.quote("xyz:TSLA", bid=99.0, ask=99.5, oracle=102.0)
             await eventually("a second signal", lambda: len(rig.signals()) == 2)
             worker.kill()
@@ -128,14 +128,14 @@ async def run_everything(url: str, folder: Path) -> None:
 
 
 class GuardedProcesses:
-    """Processes of one system, which end with it."""
+    """Processes of one system; they are killed with it."""
 
     def __init__(self, rig: FeedRig) -> None:
         self._environment = environment(
             HIP3_REDIS_URL=rig.url,
             HIP3_NAME=rig.keys.prefix.split(":")[1],
             HIP3_DATA_DIR=str(rig.data_dir),
-            FLOWER_UNAUTHENTICATED_API="1",  # otherwise its API answers only to users
+            FLOWER_UNAUTHENTICATED_API="1",  # otherwise its API requires a login
         )
         self._log = rig.data_dir / "parts.log"
         self._running: list[ProcessUnderTest] = []

@@ -24,7 +24,7 @@ def wanted(*signals: Signal, message: bytes | None = b"task") -> list[PendingCap
 
 
 def named(*signals: Signal) -> list[PendingCapture]:
-    """Captures whose tasks say which they are."""
+    """Captures, each with a task that contains its number."""
     return [PendingCapture(capture, capture.member.encode()) for signal in signals for capture in signal.captures()]
 
 

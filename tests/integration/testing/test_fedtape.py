@@ -1,4 +1,4 @@
-"""The tape for tests of programs built on this project: the product's own, on a real server and in fakeredis."""
+"""FedTape, the tape for tests of programs built on this project, on a real server and in fakeredis."""
 
 import asyncio
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def state(ask_px: float) -> Market:
 
 
 class PlainTape:
-    """What a tape means, in lists: slow, and obviously right."""
+    """A model of a tape with lists: slow, but obviously correct."""
 
     def __init__(self) -> None:
         self.entries: dict[str, list[Entry]] = {COIN: [], OTHER: []}

@@ -1,4 +1,4 @@
-"""The transport against a real server: nothing is lost, nothing ends a worker, and kombu understands what it finds."""
+"""The transport with a real server: no message is lost or ends a worker, and kombu can read all its keys."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def number_of(message: bytes | kombu.Message) -> int:
 
 
 class Receiver:
-    """A consumer of one channel, and what it has received."""
+    """A consumer of one channel, with its received messages."""
 
     def __init__(self, url: str, name: str, *queues: str, transport: str = OURS, **changes: Any) -> None:
         self.on_message: Callable[[kombu.Message], object] = lambda message: None
@@ -80,7 +80,7 @@ class Receiver:
         return [number_of(message) for message in self.messages]
 
     def receive(self, count: int, *, within_s: float = TIMEOUT_S) -> list[int]:
-        """Wait until there are so many in all."""
+        """Wait until `count` messages have been received in total."""
 
         def are_received() -> bool:
             if len(self.messages) < count:
@@ -101,7 +101,7 @@ class Receiver:
 
 @pytest.fixture
 def client(server_client: redis.Redis) -> redis.Redis:
-    """The transport speaks to a broker over sockets, so a real server is the only one it is tried on."""
+    """The transport uses sockets, so its tests need a real server."""
     return server_client
 
 
@@ -121,7 +121,7 @@ def unacked(client: redis.Redis, name: str) -> int:
 
 
 def queued(client: redis.Redis, queue: str) -> list[int]:
-    """What is in a queue, in the order in which it will be received."""
+    """The numbers of the messages in a queue, in the order of receiving."""
     return [number_of(message) for message in reversed(client.lrange(queue, 0, -1))]
 
 
@@ -259,7 +259,7 @@ def test_a_consumer_cancelled_within_a_batch_leaves_the_rest_in_the_queue(
 ) -> None:
     fill(10)
     with Receiver(redis_url, name) as receiver:
-        # As an event loop does it; within drain_events, kombu itself puts the cancelling off.
+        # As an event loop does; within drain_events, kombu itself delays the cancel.
         receiver.on_message = lambda _: len(receiver.messages) == 3 and receiver.channel._basic_cancel(tag)
         (tag,) = receiver.channel._consumers
         receiver.receive(3)
@@ -361,7 +361,7 @@ def test_a_full_server_still_hands_out_its_messages(own_server: RedisServer, nam
         assert unacked(client, name) == 0
 
 
-# Giving back and acknowledging
+# Requeueing and acknowledging
 
 
 def test_many_are_acknowledged_together(
@@ -474,7 +474,7 @@ def test_a_server_that_has_gone_does_not_spoil_the_closing(own_server: RedisServ
     assert not receiver.connection.connected
 
 
-# Being killed
+# Killed processes
 
 KILLED = """
 import os, random, signal, sys, time
@@ -514,7 +514,7 @@ for _ in range(rounds):
     os.waitpid(child, 0)
 """
 
-# What is known at one instant: noted as run before it is acknowledged, so the sum may exceed the whole.
+# A task is recorded before it is acknowledged, so at one instant the sum may exceed the total.
 KNOWN = "return redis.call('LLEN', KEYS[1]) + redis.call('HLEN', KEYS[2]) + redis.call('SCARD', KEYS[3])"
 
 
@@ -545,7 +545,7 @@ def test_at_no_instant_is_a_message_nowhere_however_often_its_worker_is_killed(
         receiver.qos.ack_many([message.delivery_tag for message in receiver.messages])
 
 
-# Servers and workers of a test's own
+# Tests with their own servers and workers
 
 
 @pytest.fixture
@@ -582,7 +582,7 @@ def note(signal_id, offset_ms):
 
 
 class NotingWorker:
-    """A Celery worker that notes what it runs."""
+    """A Celery worker that records its tasks."""
 
     def __init__(self, url: str, name: str, directory: Path, **changes: Any) -> None:
         self.name, self._client = name, connect(url)
@@ -651,7 +651,7 @@ def test_a_killed_workers_tasks_run_on_another(redis_url: str, client: redis.Red
         client.lpush(name, *(task(number, queue=name, eta_ms=eta_ms) for number in range(50)))
         eventually("all are held", lambda: unacked(client, name) == 50)
         worker.process.kill()
-    # With an eta in the past they may run at once.
+    # An eta in the past, so that they may run at once.
     for tag, value in client.hgetall(f"{name}:unacked").items():
         client.hset(f"{name}:unacked", tag, value.replace(b'"eta":"20', b'"eta":"19'))
     client.delete(f"{name}:unacked_mutex")
@@ -672,7 +672,7 @@ def test_a_worker_survives_a_server_restart_with_its_tasks(own_server: RedisServ
         assert worker.is_alive()
 
 
-# What is malformed, and what is only foreign
+# Malformed messages, and foreign ones
 
 
 @pytest.fixture(scope="module")
@@ -682,7 +682,7 @@ def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def run_one_more(worker: NotingWorker, client: redis.Redis, *before: bytes) -> None:
-    """Queue messages, then a good one; return when that has run."""
+    """Queue messages, then a valid one; return when the valid one has run."""
     number = len(worker.ran())
     client.lpush(worker.name, *before, task(number, queue=worker.name))
     eventually("the good one after it ran", lambda: number in worker.ran() or not worker.is_alive())
@@ -721,7 +721,7 @@ def test_a_worker_whose_connections_are_killed_takes_up_again(worker: NotingWork
     run_one_more(worker, client)
 
 
-# Being named
+# Names of connections
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])

@@ -27,7 +27,7 @@ def test_a_second_start_takes_up_where_the_first_left_off(tmp_path: Path, name: 
     with running(tmp_path / name) as (client, process):
         client.set("watermark", 17)
         client.zadd("pending", {"capture": 5})
-        # Up to a second of writes is not in the file yet.
+        # The file may lack the last second of writes.
         eventually("all is in the file", lambda: not client.info("persistence")["aof_buffer_length"])
         getattr(process, ending)()
         process.wait()

@@ -1,4 +1,4 @@
-"""What `hip3 up` will run and where it listens: real ports of this machine, taken or free."""
+"""The plan of `hip3 up`: its commands and its ports, some of which are in use on this machine."""
 
 import socket
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def test_a_chosen_port_that_is_taken_is_named(name: str, tmp_path: Path) -> None
         chosen = Settings(data_dir=tmp_path, **{name: port})
         with pytest.raises(Unavailable, match=f"^HIP3_{name.upper()}: port {port} of 127.0.0.1 is taken"):
             plan.make_plan(chosen, UpOptions())
-        # What is not wanted needs no port.
+        # A part that is not wanted needs no port.
         plan.make_plan(chosen, HAS_NOTHING)
 
 

@@ -1,4 +1,4 @@
-"""`hip3 up` with small stand-ins for its parts: when they die, when they linger, and when it dies itself."""
+"""`hip3 up` with small programs as its parts: parts that die, parts that end slowly, and its own death."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     started: list[UpSystem] = []
 
     def run(*, duration: str = "", **codes: str) -> UpSystem:
-        """Start a `hip3 up` of stand-ins, each with its own code."""
+        """Start a `hip3 up` of small programs, each with the given code."""
         parts = {"feed": FEED + LIVE, "worker": IDLE} | codes
         data_dir, path = tmp_path / "data", os.pathsep.join(filter(None, sys.path))
         arguments = (str(data_dir), duration, *(f"{name}={code}" for name, code in parts.items()))
@@ -89,7 +89,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def wait_until_up(up: UpSystem) -> None:
-    """Wait until all parts run: the server, feed, worker and reaper."""
+    """Wait until all parts run: server, feed, worker and reaper."""
     eventually("all runs", lambda: len(up.others()) >= 4 and (up.data_dir / "run.json").exists())
 
 

@@ -37,7 +37,7 @@ def rig(redis_url: str, name: str, tmp_path: Path) -> PageRig:
 
 @pytest.fixture(scope="module")
 def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
-    """One page for all tests that need the defaults; each test has its own coins."""
+    """A page shared by the tests with default settings; each test has its own coins."""
     rig = PageRig(redis_url, f"test-{uuid.uuid4().hex[:16]}", tmp_path_factory.mktemp("page") / "data")
     rig.feed_says(frames={"bbo": 100, "ctx": 200}, reconnects=3)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
@@ -319,7 +319,7 @@ def test_a_line_that_is_no_record_does_no_harm(served: PageRig) -> None:
 
 
 def beyond(record: Record, *names: str) -> Iterator[bytes]:
-    """Lines of the record in which one of these fields has an impossible value."""
+    """The lines of the record, each with an impossible value in one of these fields."""
     values = orjson.loads(record.line())
     for name in names:
         for value in (1e300, -1e300, 10**18, [1e300], {"a": 1}):

@@ -1,4 +1,4 @@
-"""Captures in batches, on a real server or fakeredis and on real files: each gets an answer of its own."""
+"""Captures in batches, on a real server or fakeredis and on real files: each gets its own result."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ CAPTURES = [capture for signal in SIGNALS for capture in signal.captures()]
 
 
 class Scene:
-    """Six signals in one instant, their captures pending, a tape for each, complete up to `watermark_ms`."""
+    """Six signals at one instant with pending captures, each with a tape complete up to `watermark_ms`."""
 
     def __init__(self, client: redis.Redis, keys: Keys, data_dir: Path) -> None:
         self.client, self.keys, self.data_dir = client, keys, data_dir

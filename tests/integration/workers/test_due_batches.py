@@ -1,4 +1,4 @@
-"""The consumer strategy in real workers on a real server, with a task that notes how it was run."""
+"""The consumer strategy in real workers on a real server, with a task that records how it was run."""
 
 import json
 import re
@@ -25,7 +25,7 @@ OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:T
 
 
 class BatchRig:
-    """A queue of its own, workers on it, and what their tasks noted."""
+    """A queue with its workers, and the records of their tasks."""
 
     def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = OURS) -> None:
         self.queue, self.notes_path, self.log_path = name, folder / "notes.jsonl", folder / "worker.log"
@@ -59,7 +59,7 @@ class BatchRig:
         return self.log_path.read_text() if self.log_path.exists() else ""
 
     def batches(self) -> list[tuple[int, float, list[str]]]:
-        """(pid, start in s since the epoch, names of the members) of each batch, in order of their starts."""
+        """Pid, start in s since the epoch and names of the members of each batch, ordered by start."""
         lines = self.notes_path.read_text().splitlines() if self.notes_path.exists() else []
         return [(pid, at_ns / 1e9, names) for pid, at_ns, names in map(json.loads, lines)]
 
@@ -75,11 +75,11 @@ class BatchRig:
     def is_done(self) -> bool:
         return self.unacked() == 0 and self.client.llen(self.queue) == 0
 
-    def inspect(self, what: str, *arguments: str) -> Any:
-        """What the newest worker answers; nothing when it does not."""
+    def inspect(self, command: str, *arguments: str) -> Any:
+        """The answer of the newest worker; an empty list without one."""
         node = f"{self.workers}@{self.queue}"
         inspect = self.app.control.inspect(destination=[node], timeout=2.0, limit=1)
-        return (getattr(inspect, what)(*arguments) or {}).get(node, [])
+        return (getattr(inspect, command)(*arguments) or {}).get(node, [])
 
     def until(self, what: str, is_true: Callable[[], object]) -> None:
         eventually(what, is_true, within_s=TIMEOUT_S, details=lambda: self.log[-3000:])
@@ -98,7 +98,7 @@ def rig(redis_url: str, name: str, tmp_path: Path) -> Iterator[BatchRig]:
 
 @pytest.fixture(scope="module")
 def shared(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BatchRig]:
-    """One worker for all tests that do it no harm; each uses names of its own."""
+    """A worker shared by the tests that do not damage it; each test has its own names."""
     rig = BatchRig(redis_url, "test-due-batches", tmp_path_factory.mktemp("batches"))
     with rig.worker():
         yield rig

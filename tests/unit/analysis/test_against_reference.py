@@ -1,4 +1,4 @@
-"""Every number of a report, compared with the same computed slowly from the definitions."""
+"""Every number of a report, compared with a slow computation from the definitions."""
 
 import random
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def a_few(path: Path) -> tuple[Path, ...]:
 
 
 def two_days(path: Path) -> tuple[Path, ...]:
-    """Enough for bands and for thresholds; two dexes, two directories, thresholds that differ, all sessions."""
+    """Enough data for bands and thresholds; two dexes, two directories, different thresholds, all sessions."""
     chance = random.Random(2)
     path.mkdir()
     first, second = Directory(path / "one"), Directory(path / "other")

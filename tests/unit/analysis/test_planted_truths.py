@@ -1,4 +1,4 @@
-"""The report finds what was planted in a made history: what pays, what stands, and that noise is noise."""
+"""The report finds the effects that a generated history has, and none in noise."""
 
 from functools import cache
 

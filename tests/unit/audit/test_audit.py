@@ -1,4 +1,4 @@
-"""An audit names each fault and its place, and nothing else."""
+"""An audit names each fault and its place, and no other."""
 
 import json
 import os

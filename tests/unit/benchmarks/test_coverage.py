@@ -1,4 +1,4 @@
-"""Whether the harness tells right bands from wrong ones, of which two are this test's own, and what it says of ours."""
+"""The coverage benchmark accepts correct bands and rejects wrong ones; tried on two plain methods and the product's."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,7 +29,7 @@ def of_minutes(_: pl.DataFrame, followups: pl.DataFrame) -> Mapping[tuple[str, i
 
 
 def of_signals(_: pl.DataFrame, followups: pl.DataFrame) -> Mapping[tuple[str, int], Band]:
-    """As if signals were independent."""
+    """Bands that treat signals as independent."""
     markouts = followups.group_by("market_key", "offset_ms").agg(
         value=pl.col("markout_bps").mean(), half=1.645 * pl.col("markout_bps").std() / pl.len().sqrt()
     )

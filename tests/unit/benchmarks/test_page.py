@@ -1,4 +1,4 @@
-"""How the benchmark of the live page tells what it found."""
+"""The results section of the benchmark of the live page."""
 
 from benchmarks.pagefigures import PageFigures, Stretch, section
 

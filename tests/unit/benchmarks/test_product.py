@@ -1,4 +1,4 @@
-"""The benchmark of the whole product: what it makes of looks and records, and how it shows before and after."""
+"""The benchmark of the whole product: its delays from sightings and records, and its comparison of two runs."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""When an update is a signal, and when it is not: the laws, under any sequence of updates."""
+"""The laws of the detector hold under any sequence of updates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -144,7 +144,7 @@ class Update:
 
 @dataclass(slots=True)
 class Referee:
-    """The laws, kept apart from the code that is to obey them."""
+    """The laws, written independently of the detector."""
 
     rules: Rules
     oracle_px: float | None = None

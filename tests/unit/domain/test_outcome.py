@@ -1,4 +1,4 @@
-"""The outcome of a signal follows from the two moves, by record and by column alike."""
+"""The outcome of a signal follows from the two moves, for a record and for columns."""
 
 from math import nextafter
 from typing import Any

@@ -1,4 +1,4 @@
-"""The parser, given any bytes, returns a frame or raises its one error; numbers are positive and finite or refused."""
+"""For any bytes the parser returns a frame or raises MalformedFrame; numbers are positive and finite."""
 
 import json
 from pathlib import Path

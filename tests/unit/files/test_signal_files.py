@@ -1,4 +1,4 @@
-"""The signals files: what is durable there must exist, once."""
+"""The signals files have each synced signal exactly once."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""Whether made histories are what the product would have written, and whether what they plant is true."""
+"""Generated histories have the form of the product's files, and the effects that they declare."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +16,11 @@ from simulator.history import SMALL, Frames, HistoryPlan, MarketKind, frames, tr
 from simulator.history.files import lines
 
 DAYS = HistoryPlan(signals=6000, hours=26, markets=16, copies=8, missed_share=0.02, seed=3)
-"""Small, over a midnight, in several chunks."""
+"""A small history over a midnight, in several chunks."""
 LARGE = HistoryPlan(signals=300_000, hours=48, markets=16, copies=10, seed=5)
 KINDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
-Z_MOST = 4.5
-"""Standard errors. Of some 100 numbers with heavy tails none is farther off when they are right."""
+MAX_Z = 4.5
+"""Largest allowed error of a mean, in standard errors; about 100 means with heavy tails are within it."""
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_markouts_equal_the_planted_ones(large: Frames) -> None:
         for offset_ms, markout_bps in market.markout_bps.items():
             rows = large.followups.filter(market_key=market_key, offset_ms=offset_ms)
             mean, error = mean_and_error(rows, pl.col("markout_bps"))
-            assert abs(mean - markout_bps) < Z_MOST * error, (market_key, offset_ms, mean, error)
+            assert abs(mean - markout_bps) < MAX_Z * error, (market_key, offset_ms, mean, error)
 
 
 def test_edges_shrink_as_often_as_was_planted(large: Frames) -> None:
@@ -168,7 +168,7 @@ def test_edges_shrink_as_often_as_was_planted(large: Frames) -> None:
         for offset_ms, share in market.shrink_share.items():
             rows = large.followups.filter(market_key=market_key, offset_ms=offset_ms)
             mean, error = mean_and_error(rows, pl.col("edge_change_bps") < 0)
-            assert abs(mean - share) < Z_MOST * error, (market_key, offset_ms, mean, error)
+            assert abs(mean - share) < MAX_Z * error, (market_key, offset_ms, mean, error)
 
 
 def test_a_real_market_pays_above_its_break_even_and_not_below(large: Frames) -> None:
@@ -187,7 +187,7 @@ def test_the_markout_of_a_real_market_grows_with_the_edge_as_planted(large: Fram
         wide = rows.filter(pl.col("t0_raw_edge_bps") >= 20)
         mean, error = mean_and_error(wide, pl.col("markout_bps"))
         expected = market.markout_bps_at(wide["t0_raw_edge_bps"].mean(), 5000)
-        assert abs(mean - expected) < Z_MOST * error, (market_key, mean, error)
+        assert abs(mean - expected) < MAX_Z * error, (market_key, mean, error)
 
 
 def test_a_structural_market_is_always_on_one_side(large: Frames) -> None:

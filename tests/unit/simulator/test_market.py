@@ -1,4 +1,4 @@
-"""One market's laws, whatever happens to it."""
+"""The laws of one simulated market hold after any sequence of events."""
 
 from __future__ import annotations
 

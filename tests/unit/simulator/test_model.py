@@ -1,4 +1,4 @@
-"""The market model, observed as a detector would observe it: by its pushes alone."""
+"""The market model, observed only by its pushes, as a detector does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def two_minutes() -> tuple[list[MarketListing], list[Push]]:
 
 
 class Observer:
-    """The signal rule written a second time, on prices as the wire gives them."""
+    """A second implementation of the signal rule, for prices as on the wire."""
 
     def __init__(self, listings: list[MarketListing]) -> None:
         self.signals: list[tuple[int, str, str]] = []
@@ -219,7 +219,7 @@ def test_some_signals_are_answered_by_the_book_and_some_by_the_oracle() -> None:
 
 
 def _moved_bps(series: list[tuple[int, float]], at_ms: int) -> float:
-    """Move over the five seconds from that instant, of the last values known."""
+    """The move of the last known values over the five seconds from that instant."""
     then = [px for known_ms, px in series if known_ms <= at_ms]
     later = [px for known_ms, px in series if known_ms <= at_ms + 5_000]
     return (later[-1] - then[-1]) / then[-1] * 1e4 if then else 0.0

@@ -1,4 +1,4 @@
-"""The model's time on the clock's: what is due comes when due, and a delay is not made up for in a burst."""
+"""Pacing of the model by the clock: each event comes at its time, and a delay causes no burst."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from simulator.pushes import BboPush, CtxPush, Push
 
 
 class Tape:
-    """Takes what a venue would publish, with the time of it."""
+    """Records the publications of the model, with their times."""
 
     def __init__(self) -> None:
         self.bbo: list[tuple[float, int]] = []

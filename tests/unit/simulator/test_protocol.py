@@ -1,4 +1,4 @@
-"""The wire's language, the info answers and the limits, without a socket."""
+"""The messages, the info answers and the limits of the simulated venue, without a socket."""
 
 from __future__ import annotations
 

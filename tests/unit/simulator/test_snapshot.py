@@ -1,4 +1,4 @@
-"""Starting from a whole-market frame: our own with the wire's shape, and a real one where it is at hand."""
+"""A start from a whole-market frame: a generated one, and a real one if the file exists."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_missing_file_is_the_same_error(tmp_path: Path) -> None:
         listings_from_frame(tmp_path / "none.json", seed=7)
 
 
-@pytest.mark.skipif(not REAL_FRAME.exists(), reason="the real frame is not at hand")
+@pytest.mark.skipif(not REAL_FRAME.exists(), reason="the file of the real frame does not exist")
 def test_the_real_frame_gives_sixty_four_live_markets() -> None:
     listings = listings_from_frame(REAL_FRAME, seed=7)
     assert len(listings) == 80

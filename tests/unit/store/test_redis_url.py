@@ -1,4 +1,4 @@
-"""One URL for all clients of Redis: what it may be, and that no client reads it otherwise than the next."""
+"""One URL for all clients of Redis: only URLs that every client reads alike are accepted."""
 
 from pathlib import Path
 from urllib.parse import quote

@@ -29,7 +29,7 @@ ODD = [
     CAPTURE,
     a_capture(a_signal("0:+"), 1),
     a_capture(a_signal("a" * 16 + ":" + "-._+" * 12), MAX_OFFSET_MS),
-    a_capture(a_signal("xyz:TSLA", at_ms=T0_MS - 358), 1000),  # due on a whole second, which is written shorter
+    a_capture(a_signal("xyz:TSLA", at_ms=T0_MS - 358), 1000),  # due on a full second, which has a shorter text
 ]
 
 captures = st.builds(
@@ -73,11 +73,11 @@ def message(data: bytes) -> dict[str, Any]:
 
 
 def without_sender(message: dict[str, Any]) -> dict[str, Any]:
-    """A message but for what must differ from one sender to another."""
+    """A message without the fields that differ between senders."""
     assert len(message["properties"].pop("delivery_tag")) == 36
     # Celery answers to the sender's own queue; this program waits for no answer.
     assert isinstance(message["properties"].pop("reply_to"), str)
-    # Ours leaves the time limit to the worker, whose own is the one Celery writes here.
+    # This program omits the time limit; Celery writes the worker's default, which has the same effect.
     assert message["headers"].pop("timelimit") in ([None, None], [30, None])
     return message
 

@@ -1,4 +1,4 @@
-"""The made-up records are such as the product itself would have made, whatever is changed in them."""
+"""The sample records equal those that the product would make, also after changes."""
 
 import subprocess
 import sys

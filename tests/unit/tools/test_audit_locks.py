@@ -1,4 +1,4 @@
-"""The audit of the locks fails on findings, and on nothing that is only an absent network."""
+"""The audit of the locks fails on findings, and not on a missing network."""
 
 import json
 
@@ -15,17 +15,17 @@ VULNERABLE = {
 }
 
 
-def said(*packages: object) -> str:
+def report_of(*packages: object) -> str:
     return json.dumps({"dependencies": packages, "fixes": []}) + "\n"
 
 
 def test_a_finding_fails_and_names_the_fixed_version() -> None:
-    code, text = judge(said(SAFE, UNKNOWN, VULNERABLE), "Found 1 known vulnerability in 1 package")
+    code, text = judge(report_of(SAFE, UNKNOWN, VULNERABLE), "Found 1 known vulnerability in 1 package")
     assert (code, text) == (1, "aiohttp 3.14.5: PYSEC-2026-1, fixed in 99")
 
 
 def test_a_lock_without_vulnerabilities_passes() -> None:
-    code, text = judge(said(SAFE, UNKNOWN), "No known vulnerabilities found")
+    code, text = judge(report_of(SAFE, UNKNOWN), "No known vulnerabilities found")
     assert code == 0
     assert "1 of 2" in text
 
@@ -33,7 +33,7 @@ def test_a_lock_without_vulnerabilities_passes() -> None:
 @pytest.mark.parametrize(
     ("out", "err"),
     [
-        (said(UNKNOWN), "No known vulnerabilities found"),
+        (report_of(UNKNOWN), "No known vulnerabilities found"),
         ("", "Traceback ...\nrequests.exceptions.ProxyError: HTTPSConnectionPool(host='pypi.org', port=443)"),
         ("", "ERROR:pip_audit._cli:Tip: your network may be blocking this service. Try another one"),
         ("", "pip_audit._service.interface.ServiceError"),

@@ -1,4 +1,4 @@
-"""The gate of `make coverage`: the domain is covered whole, or what is missing is named."""
+"""The gate of `make coverage`: the domain is covered completely, or the missing lines are named."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a sender writes about its task goes into Celery's log; it begins no line there."""
+"""A sender's text about its task goes into Celery's log, but cannot begin a line there."""
 
 import base64
 import json

@@ -17,7 +17,7 @@ from hip3_tasks.analysis.loading.jsonl import JsonLines
 
 SCHEMA = {"at": pl.Float64(), "bps": pl.Float64(), "coin": pl.String(), "offsets": pl.List(pl.Float64())}
 SMALL, LARGE = 200, 4 << 20
-"""Bytes a block: SMALL holds one to three lines, LARGE the complete file."""
+"""Block sizes in bytes: SMALL holds one to three lines, LARGE the complete file."""
 
 numbers = st.integers(-(10**15), 10**15) | st.floats(allow_nan=False, allow_infinity=False)
 texts = st.text(st.characters(codec="utf-8"), max_size=5)

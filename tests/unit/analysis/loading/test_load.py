@@ -26,12 +26,12 @@ from tests.support.generators import Directory
 
 DAY_MS = 86_400_000
 MIDNIGHT_MS = T0_MS // DAY_MS * DAY_MS
-"""When DAY began."""
+"""The start of DAY."""
 PARQUET_OF = {"signals": SIGNALS, "followups": FOLLOWUPS, "missed": MISSED}
 
 
 def changed(record: Record, **changes: Any) -> bytes:
-    """The record's line with other values; ... leaves a field out."""
+    """The record's line with some values changed; ... leaves a field out."""
     values = json.loads(record.line()) | changes
     return json.dumps({name: value for name, value in values.items() if value is not ...}).encode() + b"\n"
 
@@ -223,7 +223,7 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
     ]
 
 
-# Nothing to read, or nothing readable.
+# Missing or unreadable files.
 
 
 def test_an_empty_directory_is_an_error(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_files_of_other_names_are_not_read(tmp_path: Path) -> None:
     assert [file.file.name for file in data.notes.files] == [f"followups_{DAY}.jsonl"]
 
 
-# Each record once.
+# Duplicate records.
 
 
 def test_repeated_lines_of_a_record_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_compacted_follow_ups_are_read_in_chunks(
     assert data.followups["signal_timestamp_ms"].to_list() == [T0_MS + ms for ms in range(7)]
 
 
-# The selection.
+# Selection.
 
 
 @pytest.mark.parametrize("is_compacted", [False, True])
@@ -488,7 +488,7 @@ def test_days_outside_the_selection_are_not_read(tmp_path: Path) -> None:
         load(tmp_path, date="2026-11-20")
 
 
-# Live.
+# Files of a running system.
 
 
 def test_lines_appended_between_listing_and_reading_are_not_read(tmp_path: Path) -> None:
@@ -502,7 +502,7 @@ def test_lines_appended_between_listing_and_reading_are_not_read(tmp_path: Path)
 
 
 def test_the_signal_of_each_listed_follow_up_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The feed and a worker write between any two looks at a file's size."""
+    """The feed and a worker write between any two reads of a file's size."""
     Directory(tmp_path).add(a_signal(), a_followup(), a_missed(offset_ms=3000))
     stat, looks = Path.stat, count(1)
 

@@ -17,7 +17,7 @@ ROWS = st.lists(st.tuples(st.integers(-3, 3), st.integers(10**12, 10**12 + 4), s
 @pytest.mark.parametrize("max_cells", [chunk.MAX_CELLS, 0])
 @given(ROWS)
 def test_sums_are_those_of_the_rows_of_a_cell(max_cells: int, rows: list[tuple[int, int, int]]) -> None:
-    """All cells get memory, or only those that hold a row."""
+    """Memory for all cells, or only for the cells with a row."""
     first, second, values = (
         np.array(column, dtype=np.int64) for column in (zip(*rows, strict=True) if rows else ([], [], []))
     )
