@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("hip3_tasks", "feed", "workers", "simulator", "celeryconfig.py")
-PYTHON = (*PRODUCT, "benchmarks", "examples", "tools")
+PYTHON = (*PRODUCT, "benchmarks", "examples", "tests", "tools")
 RELEASES = re.compile(r"tests/releases/\d")
 """Files of earlier releases stay as they were written."""
 
@@ -61,6 +61,9 @@ VARIABLES = {"of", "one", "at", "found", "said", "told"}
 CONSTANTS = re.compile(r"_MOST(_|$)|^_?MOST_|_PATIENCE|_EVERY(_|$)|^_?FEWEST")
 """`MAX_*`, `*_TIMEOUT_S`, `*_INTERVAL_S`, `MIN_*`."""
 
+NOT_OURS = {"REPLICAOF NO ONE", "unowed"}
+"""Strings that others read: a command of Redis, and a key of the report's JSON that has been released."""
+
 BANNED = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 
@@ -92,7 +95,7 @@ def texts(source: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string
     for node in ast.walk(ast.parse(source)):
         match node:
-            case ast.Constant(value=str(text)):
+            case ast.Constant(value=str(text)) if text not in NOT_OURS:
                 for offset, line in enumerate(text.splitlines()):
                     yield node.lineno + offset, line
 
