@@ -182,7 +182,7 @@ def test_the_page_marks_old_data_and_recovers(system: UpSystem, tab: Tab) -> Non
 
 def test_hostile_names_are_text(redis_url: str, name: str, tmp_path: Path, tab: Tab) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
-    rig.feed_says(problems=[HOSTILE], notices=[HOSTILE, "xyz:NONE is not listed"])
+    rig.write_feed_status(problems=[HOSTILE], notices=[HOSTILE, "xyz:NONE is not listed"])
     rig.markets(**{HOSTILE.removeprefix("xyz:"): a_market(), "GOOD": a_market()})
     line = orjson.loads(a_signal(at_ms=wall_ms()).line()) | {"market_key": HOSTILE, "signal_id": HOSTILE}
     rig.append(a_signal(at_ms=wall_ms()))
@@ -209,7 +209,7 @@ def test_a_gap_has_its_reason_and_delisted_rows_are_shown_on_request(
     redis_url: str, name: str, tmp_path: Path, tab: Tab
 ) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
-    rig.feed_says()
+    rig.write_feed_status()
     rig.markets(GOOD=a_market())
     with rig.running():
         tab.open(f"http://127.0.0.1:{rig.port}")
@@ -230,13 +230,13 @@ def test_a_repeated_state_is_no_news_and_a_server_that_is_away_is_reported(
     redis_url: str, name: str, tmp_path: Path, tab: Tab
 ) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
-    rig.feed_says()
+    rig.write_feed_status()
     rig.markets(GOOD=a_market())
     rig.append(a_signal(at_ms=wall_ms()))
     with rig.running():
         tab.open(f"http://127.0.0.1:{rig.port}")
         tab.until(f"document.querySelectorAll('#signal-rows tr').length === 1 && {BANNER}.hidden")
-        rig.feed_says(frames={"bbo": 10**30})  # cannot be shown: a new request gets the previous state
+        rig.write_feed_status(frames={"bbo": 10**30})  # cannot be shown: a new request gets the previous state
         tab.until(f"{BANNER}.textContent.includes('No update from the page')")
         seconds = f"Number({BANNER}.textContent.match(/for ([0-9]+) s/)?.[1] ?? 0)"
         tab.until(f"{seconds} >= 13", within_s=20)

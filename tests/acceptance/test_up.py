@@ -105,11 +105,11 @@ def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(
     eventually("all processes run", lambda: set(first.names()) == everything, within_s=60)
     first.process.kill()
     first.wait_until_gone(within_s=15)
-    owed = len(first.lines("signals")) * len(OFFSETS_MS)
-    assert len(outcomes(first)) < owed
+    expected = len(first.lines("signals")) * len(OFFSETS_MS)
+    assert len(outcomes(first)) < expected
     left = {signal["signal_id"] for signal in first.lines("signals")}
     second = start("--no-flower", **SOON)
-    eventually("every capture has its line", lambda: len(outcomes(second, signal_ids=left)) == owed, within_s=60)
+    eventually("every capture has its line", lambda: len(outcomes(second, signal_ids=left)) == expected, within_s=60)
     second.process.send_signal(signal.SIGINT)
     assert second.finish()["pending"] == 0
     assert_audit_is_clean(second.data_dir)

@@ -48,7 +48,7 @@ class Upgrade(DataFiles):
         self.parts[name].terminate()
         assert self.parts[name].wait(20) == 0, self.parts[name].log
 
-    def goes_on(self) -> None:
+    def wait_for_outcomes(self) -> None:
         """Wait until signals from now on have all their outcomes."""
         since_ms = wall_ms()
 
@@ -84,14 +84,14 @@ def upgrade(redis_url: str, name: str, tmp_path: Path) -> Iterator[Upgrade]:
 def test_an_upgrade_part_by_part_settles_every_capture_once(
     upgrade: Upgrade, server_client: redis.Redis, keys: Keys, order: tuple[str, str]
 ) -> None:
-    upgrade.goes_on()
+    upgrade.wait_for_outcomes()
     for part in order:
         upgrade.replace(part)
-        upgrade.goes_on()
+        upgrade.wait_for_outcomes()
     upgrade.end("feed")
     upgrade.end("worker")
-    owed = [(record.signal_id, offset_ms) for record in upgrade.signals() for offset_ms in record.offsets_ms]
-    assert sorted(upgrade.outcomes()) == sorted(owed)
+    expected = [(record.signal_id, offset_ms) for record in upgrade.signals() for offset_ms in record.offsets_ms]
+    assert sorted(upgrade.outcomes()) == sorted(expected)
     assert server_client.zcard(keys.pending) == 0
     audited = audit(upgrade.data_dir, at_ms=wall_ms())
     assert audited.ok and not audited.total.open, audited.problems

@@ -16,17 +16,17 @@ POLL_INTERVAL_S = 0.2
 DATA = "data/sim/signals"
 
 
-class Refused(AssertionError):
+class CommandFailed(AssertionError):
     """A command that should succeed has failed."""
 
 
 def run(*command: str, env: Mapping[str, str] | None = None, within_s: float = 120.0) -> str:
-    """Run a command, and return its stdout. Raises Refused when it fails."""
+    """Run a command, and return its stdout. Raises CommandFailed when it fails."""
     process = subprocess.run(
         command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within_s
     )
     if process.returncode:
-        raise Refused(
+        raise CommandFailed(
             f"{' '.join(command)[:200]}: exit {process.returncode}: {(process.stderr + process.stdout)[-600:]}"
         )
     return process.stdout
@@ -114,5 +114,5 @@ class Project(DataFiles):
         return [line.encode() for line in text.split("\n")[:-1]]
 
     def audit(self) -> str:
-        """The last line of `hip3 audit`. Raises Refused when a capture is lost, doubled or wrong."""
+        """The last line of `hip3 audit`. Raises CommandFailed when a capture is lost, doubled or wrong."""
         return self.compose("run", "--rm", "--no-deps", "-T", "worker", "hip3", "audit", DATA).splitlines()[-1]

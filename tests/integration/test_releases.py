@@ -52,7 +52,7 @@ def waiting(client: redis.Redis, keys: Keys) -> list[Capture]:
     return [Capture.from_member(member.decode()) for member in client.zrange(keys.due, 0, -1)]
 
 
-def test_the_audit_of_its_files_is_clean(release: Release) -> None:
+def test_the_audit_of_a_release_is_clean(release: Release) -> None:
     audited = audit(release.data_dir, at_ms=wall_ms())
     assert audited.ok, audited.problems
     assert audited.total.open == 0
@@ -69,13 +69,13 @@ def test_analysis_and_audit_count_the_same_lines(release: Release) -> None:
     assert data.followups["market_key"].n_unique() == len(data.notes.watched or []) == 12
 
 
-def test_the_report_has_rows(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_of_a_release_has_rows(release: Release, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["report", str(release.data_dir), "--cost-bps", "1"]
     assert exit_status(lambda: app(command, prog_name="hip3", standalone_mode=False)) == 0
     assert "xyz:C000" in capsys.readouterr().out
 
 
-def test_its_keys_are_understood(restored: redis.Redis, keys: Keys) -> None:
+def test_keys_of_a_release_are_understood(restored: redis.Redis, keys: Keys) -> None:
     store = Store(restored, keys)
     status, markets = store.feed_status(), store.feed_markets()
     assert status is not None and status.markets_live == 12 and status.detecting
@@ -90,7 +90,7 @@ def test_its_keys_are_understood(restored: redis.Redis, keys: Keys) -> None:
     assert all(isinstance(state.entry.value, Market) for state in states if state.entry)
 
 
-def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, capturer: Capturer) -> None:
+def test_pending_captures_of_a_release_are_settled(restored: redis.Redis, keys: Keys, capturer: Capturer) -> None:
     captures = waiting(restored, keys)
     due = sum(capture.due_at_ms <= int(restored.get(keys.watermark) or 0) for capture in captures)
     answers = capturer.capture_all(captures)
@@ -104,7 +104,7 @@ def test_its_pending_captures_are_settled(restored: redis.Redis, keys: Keys, cap
     assert restored.zcard(keys.pending) == restored.zcard(keys.due) == 0
 
 
-def test_its_messages_call_todays_task(restored: redis.Redis, keys: Keys) -> None:
+def test_messages_of_a_release_call_the_current_task(restored: redis.Redis, keys: Keys) -> None:
     deliveries = [orjson.loads(entry)[0] for entry in restored.hvals(keys.unacked)]
     messages = [*map(orjson.loads, restored.lrange(keys.queue, 0, -1)), *deliveries]
     assert {message["headers"]["task"] for message in messages} == {CAPTURE_FOLLOWUP}
@@ -113,7 +113,7 @@ def test_its_messages_call_todays_task(restored: redis.Redis, keys: Keys) -> Non
     assert len(called & set(waiting(restored, keys))) > 30
 
 
-def test_its_source_is_whole_and_names_no_place(release: Release) -> None:
+def test_the_source_of_a_release_is_complete_and_has_no_machine_path(release: Release) -> None:
     with tarfile.open(release.source) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
         lock = archive.extractfile(f"hip3-tasks-{release.version}/requirements.lock")

@@ -26,7 +26,7 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
 
 
-def test_server_and_name_are_those_of_the_running_system_whatever_its_venue(tmp_path: Path) -> None:
+def test_server_and_name_come_from_the_running_system_for_any_venue(tmp_path: Path) -> None:
     run_file(tmp_path)
     settings_in_use = located(settings.load(data_dir=tmp_path))
     assert (settings_in_use.redis_url, settings_in_use.feed_name) == ("redis://127.0.0.1:7/0", "mainnet-1a2b")
@@ -40,13 +40,13 @@ def test_a_given_server_is_taken_and_a_name_that_is_another_one_refused(tmp_path
         located(settings.load(data_dir=tmp_path, name="mine"))
 
 
-def test_the_note_of_a_dead_one_is_not_believed(tmp_path: Path) -> None:
+def test_the_run_file_of_a_dead_system_is_ignored(tmp_path: Path) -> None:
     run_file(tmp_path, pid=2**22 + 1)
     with pytest.raises(Unavailable, match="no `hip3 up` runs in"):
         located(settings.load(data_dir=tmp_path))
 
 
-def test_it_is_for_its_owner_alone_as_it_may_hold_a_password(tmp_path: Path) -> None:
+def test_the_run_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     RunFile.path(tmp_path).with_suffix(".part").touch(mode=0o666)
     run_file(tmp_path)
     assert RunFile.path(tmp_path).stat().st_mode & 0o777 == 0o600

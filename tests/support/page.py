@@ -49,16 +49,16 @@ class PageRig:
 
     # Data of a feed and workers
 
-    def feed_says(self, **changes: Any) -> None:
+    def write_feed_status(self, **changes: Any) -> None:
         """Write the feed's status with a time in the future, so that it stays fresh during a test."""
         ahead_ms = wall_ms() + 60_000
         values = {"at_ms": ahead_ms, "started_at_ms": ahead_ms - 90_000, "watermark_ms": ahead_ms} | changes
         status: FeedStatus = a_feed_status(**values)
         Store(self.client, self.keys).write_feed_status(status)
         self.client.set(self.keys.watermark, status.watermark_ms)
-        self.worker_says(at_ms=ahead_ms)
+        self.write_worker_status(at_ms=ahead_ms)
 
-    def worker_says(self, **changes: Any) -> None:
+    def write_worker_status(self, **changes: Any) -> None:
         """Write the status of a worker that consumes the queue."""
         counts = dict.fromkeys(("pid", "processes", "most_processes", "held"), 1)
         values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes

@@ -119,7 +119,7 @@ def test_a_data_directory_that_cannot_be_made_is_an_error(hip3: Hip3, tmp_path: 
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--port", "0", "--help"]])
-def test_simulate_hands_everything_on(arguments: list[str]) -> None:
+def test_simulate_passes_all_arguments_on(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "hip3_tasks.cli", "simulate", *arguments]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=START_S)
     assert shown.returncode == 0

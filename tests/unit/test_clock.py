@@ -32,7 +32,7 @@ steps = st.lists(st.tuples(st.integers(0, 20 * S), st.integers(-3600 * S, 3600 *
 
 
 @given(steps=steps)
-def test_it_never_goes_back_whatever_the_wall_clock_does(steps: list[tuple[int, int]]) -> None:
+def test_the_feeds_clock_never_goes_back(steps: list[tuple[int, int]]) -> None:
     clocks = Clocks()
     clock = clocks.feed_clock()
     instants = [clock.now_ms()]
@@ -43,7 +43,7 @@ def test_it_never_goes_back_whatever_the_wall_clock_does(steps: list[tuple[int, 
 
 
 @given(steps=steps)
-def test_it_runs_at_most_one_percent_fast_or_slow(steps: list[tuple[int, int]]) -> None:
+def test_the_feeds_clock_is_at_most_one_percent_fast_or_slow(steps: list[tuple[int, int]]) -> None:
     clocks = Clocks()
     clock = clocks.feed_clock()
     before_ms = clock.now_ms()
@@ -56,7 +56,7 @@ def test_it_runs_at_most_one_percent_fast_or_slow(steps: list[tuple[int, int]]) 
 
 
 @given(jump_ns=st.integers(-2 * S, 2 * S), step_ns=st.integers(S // 10, S))
-def test_after_a_jump_it_follows_the_wall_clock_until_they_agree(jump_ns: int, step_ns: int) -> None:
+def test_after_a_jump_the_feeds_clock_follows_until_both_agree(jump_ns: int, step_ns: int) -> None:
     clocks = Clocks()
     clock = clocks.feed_clock()
     clocks.pass_ns(0, jump_ns=jump_ns)
@@ -74,7 +74,7 @@ def test_the_clock_never_starts_before_the_watermark() -> None:
 
 
 @pytest.mark.parametrize("jump_ms", [-2500, 0, 2500])
-def test_it_knows_how_far_it_is_behind_the_wall_clock(jump_ms: int) -> None:
+def test_the_feeds_clock_knows_its_distance_from_the_wall_clock(jump_ms: int) -> None:
     clocks = Clocks()
     clock = clocks.feed_clock()
     clocks.pass_ns(0, jump_ns=jump_ms * 1_000_000)

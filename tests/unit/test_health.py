@@ -19,7 +19,7 @@ def test_a_fresh_health_file_lists_the_problems(tmp_path: Path) -> None:
     assert read_health_file(path) == ["the watermark has stood for 7 s", "no market is live: ?"]
 
 
-def test_an_old_note_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_health_file_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "worker"
     write_health_file(path, [])
     later_s = time.monotonic() + FILE_RED_S + 1
@@ -27,7 +27,7 @@ def test_an_old_note_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert read_health_file(path) == [f"{path}: not updated for 16 s"]
 
 
-def test_no_note_is_red(tmp_path: Path) -> None:
+def test_a_missing_health_file_is_red(tmp_path: Path) -> None:
     assert read_health_file(tmp_path / "feed") == [f"{tmp_path / 'feed'}: No such file or directory"]
 
 

@@ -17,10 +17,10 @@ NAMES = ["xyz:TSLA", "xyz:NVDA", "para:TSLA", "xyz:XYZ100"]
         ("moon:A", None),
     ],
 )
-def test_a_name_that_is_much_like_it_is_found(name: str, meant: str | None) -> None:
+def test_a_similar_name_is_suggested(name: str, meant: str | None) -> None:
     assert nearest(name, NAMES) == meant
     assert nearest(name, reversed(NAMES)) == meant
 
 
-def test_among_no_names_there_is_none() -> None:
+def test_without_names_none_is_suggested() -> None:
     assert nearest("xyz:TSLA", []) is None

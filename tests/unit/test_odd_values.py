@@ -47,7 +47,7 @@ def test_a_text_is_a_number_only_as_the_venue_writes_it(text: str) -> None:
 
 
 @given(st.lists(frames(), max_size=12))
-def test_no_line_has_a_number_that_is_none_whatever_the_frames_say(frames: list[str]) -> None:
+def test_no_frames_lead_to_an_invalid_number_in_a_line(frames: list[str]) -> None:
     hold(frames)
 
 
@@ -83,6 +83,6 @@ def test_odd_legal_values_are_measured_or_missed_with_a_reason(frames: list[str]
 
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-1.0", "0.0", "1e999", "null", '"1.0"', "1", "true", "[]"])
-def test_a_price_that_is_none_would_be_found_in_a_line(text: str) -> None:
+def test_an_invalid_price_in_a_line_is_detected(text: str) -> None:
     assert wrong_in(b'{"oracle_px":%s}' % text.encode())
     assert not wrong_in(b'{"oracle_px":1.5,"mark_px":null,"raw_edge_bps":-1.0}')

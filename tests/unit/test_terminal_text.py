@@ -26,7 +26,7 @@ TEXTS = st.text() | st.text(alphabet="\x00\x07\x08\x1b\r\n\x7f\x9b\u2028\u202e[]
 
 
 @given(text=TEXTS)
-def test_it_is_one_line_and_nothing_to_act_on(text: str) -> None:
+def test_any_text_is_shown_as_one_inert_line(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
     assert len(shown.splitlines()) <= 1

@@ -85,7 +85,7 @@ def test_a_feed_that_finds_captures_open_does_not_wait(redis_url: str, name: str
     run(script())
 
 
-def test_a_worker_that_is_there_already_makes_no_start(redis_url: str, name: str, tmp_path: Path) -> None:
+def test_a_worker_that_ran_before_is_no_start(redis_url: str, name: str, tmp_path: Path) -> None:
     async def script() -> None:
         async with FeedRig(redis_url, name, tmp_path / "data", worker_wait_s=50) as rig:
             write_worker(rig, rig.keys.queue)

@@ -235,7 +235,7 @@ def test_a_stall_that_ends_on_the_same_socket_is_a_gap_only_while_it_lasted(rigg
 
 
 @pytest.mark.slow
-def test_a_feed_that_was_stopped_takes_no_backlog_for_fresh(rigged: Rigged) -> None:
+def test_a_feed_after_a_stop_does_not_treat_its_backlog_as_fresh(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged(offsets_ms="500,3000,20000") as rig:
             await rig.started()
@@ -319,7 +319,7 @@ def test_a_dex_that_the_venue_does_not_have_keeps_no_other_back(rigged: Rigged) 
     run(script())
 
 
-def test_new_markets_are_taken_on_and_delisted_ones_let_go_without_a_restart(rigged: Rigged) -> None:
+def test_new_markets_are_followed_and_delisted_ones_dropped_without_a_restart(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged(universe_refresh_s=0.3) as rig:
             await rig.started()

@@ -20,7 +20,7 @@ from feed.universe import InfoClient, UniverseError
 Answer = Callable[[socket.socket], None]
 Place = Callable[[], AbstractContextManager[str]]
 
-PATIENCE_S = 0.3
+CONNECT_TIMEOUT_S = 0.3
 
 
 def hang_up(_: socket.socket) -> None:
@@ -69,9 +69,9 @@ def silent_port() -> Iterator[str]:
 
 async def why_no_websocket(url: str) -> str:
     with pytest.raises(Exception) as caught:  # noqa: PT011  # any error is described in words
-        async with connect(url, open_timeout=PATIENCE_S):
+        async with connect(url, open_timeout=CONNECT_TIMEOUT_S):
             pass
-    return in_words(caught.value, within_s=PATIENCE_S)
+    return in_words(caught.value, within_s=CONNECT_TIMEOUT_S)
 
 
 async def why_no_markets(url: str) -> str:
@@ -85,7 +85,7 @@ async def why_no_markets(url: str) -> str:
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feed.universe.TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("feed.universe.TIMEOUT_S", CONNECT_TIMEOUT_S)
 
 
 @pytest.mark.parametrize(

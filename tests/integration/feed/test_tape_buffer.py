@@ -160,7 +160,7 @@ def test_a_late_repeated_or_hand_made_capture_reads_the_state_at_its_due_time(ri
     rig.run(script)
 
 
-def test_a_capture_waits_while_the_watermark_is_behind_due_and_stays_pending(rig: TapeRig) -> None:
+def test_a_capture_stays_pending_until_the_watermark_reaches_its_due_time(rig: TapeRig) -> None:
     async def script() -> None:
         buffer = rig.buffer()
         buffer.append(COIN, rig.move_to(0), step(249.0))
@@ -472,7 +472,7 @@ def test_a_market_no_longer_followed_is_in_a_gap_on_a_server_set_back_to_when_it
     rig.run(script)
 
 
-def test_every_market_that_has_a_tape_is_known_to_have_one(rig: TapeRig) -> None:
+def test_the_feed_knows_every_market_with_a_tape(rig: TapeRig) -> None:
     async def script() -> None:
         buffer, writer = rig.buffer(), rig.writer()
         buffer.append(COIN, rig.move_to(0), step(249.0))

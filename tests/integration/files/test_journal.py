@@ -43,7 +43,7 @@ def test_a_captured_follow_up_cannot_be_missed_later(journal: Journal, tmp_path:
     assert not missed_path(tmp_path).exists()
 
 
-def test_a_capture_twice_in_one_batch_has_one_line_too(journal: Journal, tmp_path: Path) -> None:
+def test_a_capture_repeated_in_a_batch_has_one_line(journal: Journal, tmp_path: Path) -> None:
     outcomes = texts(journal.append([FIRST, a_missed(offset_ms=3000), FIRST, SECOND]))
     assert outcomes == ["captured", "missed: feed_gap", "already captured", "already missed: feed_gap"]
     assert keys_in(followups_path(tmp_path), missed_path(tmp_path)) == [
@@ -58,7 +58,7 @@ def test_a_restarted_process_knows_existing_lines(tmp_path: Path) -> None:
             assert texts(journal.append([FIRST, a_missed(offset_ms=3000)])) == expected
 
 
-def test_two_processes_know_of_each_other(tmp_path: Path) -> None:
+def test_two_processes_see_each_others_lines(tmp_path: Path) -> None:
     with opened(tmp_path) as first, opened(tmp_path) as other:
         assert texts(first.append([FIRST])) == ["captured"]
         assert texts(other.append([FIRST, a_missed(offset_ms=3000)])) == ["already captured", "missed: feed_gap"]
@@ -127,7 +127,7 @@ def test_the_result_of_a_capture_is_read_from_its_line(journal: Journal) -> None
     assert [result and str(result) for result in asked] == ["already captured", "already missed: feed_gap", None]
 
 
-def test_asking_creates_no_file(journal: Journal, tmp_path: Path) -> None:
+def test_queries_create_no_file(journal: Journal, tmp_path: Path) -> None:
     assert journal.result(a_capture()) is None
     assert journal.open_among([a_capture()]) == [a_capture()]
     assert list(tmp_path.iterdir()) == []
@@ -143,7 +143,7 @@ def test_the_day_of_the_signal_decides_the_file(journal: Journal, tmp_path: Path
     assert keys_in(missed_path(tmp_path, "2026-11-23")) == [(after.signal_id, 3000)]
 
 
-def test_more_days_than_it_keeps_open_are_no_trouble(journal: Journal, tmp_path: Path) -> None:
+def test_more_days_than_open_files_work(journal: Journal, tmp_path: Path) -> None:
     records = [a_followup(a_signal(at_ms=T0_MS + day * 86_400_000)) for day in range(9)]
     assert texts(journal.append(records)) == ["captured"] * 9
     assert texts(journal.append(records)) == ["already captured"] * 9

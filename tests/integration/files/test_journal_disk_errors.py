@@ -54,7 +54,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., An
 
 
 @pytest.mark.parametrize(("call", "failure", "reason"), REFUSALS)
-def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_later_it_works(
+def test_a_disk_error_leaves_the_file_unchanged_and_a_later_append_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, failure: Callable[..., Any], reason: str
 ) -> None:
     with opened(tmp_path) as journal:
@@ -69,7 +69,7 @@ def test_a_disk_that_refuses_leaves_the_file_as_it_was_and_later_it_works(
     assert followups_path(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
-def test_when_the_second_file_refuses_the_first_keeps_nothing_either(
+def test_an_error_of_the_second_file_removes_the_lines_of_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     records = [FIRST, a_missed(offset_ms=3000)]
@@ -83,7 +83,7 @@ def test_when_the_second_file_refuses_the_first_keeps_nothing_either(
         assert texts(journal.append(records)) == ["captured", "missed: feed_gap"]
 
 
-def test_when_the_file_cannot_be_cut_either_the_next_append_cuts_it(
+def test_a_file_that_could_not_be_truncated_is_truncated_by_the_next_append(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(tmp_path) as journal:
@@ -98,7 +98,7 @@ def test_when_the_file_cannot_be_cut_either_the_next_append_cuts_it(
     assert followups_path(tmp_path).read_bytes() == FIRST.line() + SECOND.line()
 
 
-def test_a_duplicate_is_answered_for_only_after_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_duplicate_is_acknowledged_only_after_a_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as journal:
         journal.append([FIRST])
         for ask in (lambda: journal.append([FIRST]), lambda: journal.result(a_capture())):

@@ -99,7 +99,7 @@ def long_day(tmp_path: Path) -> list[Signal]:
     return signals
 
 
-def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
+def test_many_old_captures_cost_one_read_of_the_files(
     tmp_path: Path, long_day: list[Signal], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lines, "CHUNK_BYTES", 4096)
@@ -116,7 +116,7 @@ def test_many_old_captures_cost_a_reading_of_the_files_and_not_one_each(
     assert max(read) <= 2 * 4096
 
 
-def test_few_old_captures_are_searched_for(tmp_path: Path, long_day: list[Signal]) -> None:
+def test_few_old_captures_are_searched_in_the_files(tmp_path: Path, long_day: list[Signal]) -> None:
     with opened(tmp_path, window_ms=1000) as journal:
         outcomes = texts(journal.append([a_followup(signal_, 1000) for signal_ in long_day[:4]]))
     assert outcomes == ["already captured", "already missed: feed_gap", "already captured", "captured"]

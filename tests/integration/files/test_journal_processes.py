@@ -78,7 +78,7 @@ def test_processes_that_are_killed_leave_each_key_once_and_nothing_torn(tmp_path
         assert [kind.from_line(line) for line in content.splitlines()]
 
 
-def test_a_file_that_may_grow_no_further_keeps_whole_lines_only(tmp_path: Path) -> None:
+def test_a_file_at_its_size_limit_has_only_complete_lines(tmp_path: Path) -> None:
     limit_bytes = len(FIRST.line()) * 5 + 100
     assert run(append_until_the_file_is_full, tmp_path, limit_bytes) == 0
     content = followups_path(tmp_path).read_bytes()
@@ -90,6 +90,6 @@ def test_a_file_that_may_grow_no_further_keeps_whole_lines_only(tmp_path: Path) 
     assert len(keys) == len(set(keys)) == 100
 
 
-def test_after_a_fork_the_child_has_a_lock_of_its_own(tmp_path: Path) -> None:
+def test_a_forked_child_has_its_own_lock(tmp_path: Path) -> None:
     assert run(append_in_a_forked_child_as_well, tmp_path) == 0
     assert keys_in(followups_path(tmp_path)) == [key_of(record_of(number).line()) for number in (1, 2)]

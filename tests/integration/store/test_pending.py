@@ -171,7 +171,7 @@ def test_a_removed_capture_may_enter_again(pending: Pending, client: redis.Redis
     assert pending.add([SIGNAL], wanted(SIGNAL)) == 3
 
 
-def test_removing_nothing_or_a_stranger_does_nothing(pending: Pending) -> None:
+def test_removing_no_capture_or_an_unknown_one_changes_nothing(pending: Pending) -> None:
     pending.add([SIGNAL], wanted(SIGNAL))
     pending.remove([])
     pending.remove(["nonsense"])

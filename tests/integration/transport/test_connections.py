@@ -8,7 +8,9 @@ from tests.support.receiver import PRODUCT, Receiver
 
 
 @pytest.mark.parametrize("scheme", ["redis", "rediss"])
-def test_under_the_schemes_own_name_tls_and_the_url_are_kept(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transport_named_as_the_url_scheme_keeps_tls_and_the_url(
+    scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(TRANSPORT_ALIASES, scheme, PRODUCT)
     monkeypatch.setattr("kombu.transport._transport_cache", {})
     connection = kombu.Connection(f"{scheme}://:secret@127.0.0.1:1/3")

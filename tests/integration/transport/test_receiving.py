@@ -50,7 +50,7 @@ def test_a_body_is_decoded_once_and_only_where_it_is_welcome(
             message.decode()
 
 
-def test_waiting_leaves_the_queue_as_it_is_and_wakes_at_once(
+def test_waiting_takes_no_message_and_ends_when_one_comes(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]
 ) -> None:
     with Receiver(redis_url, name) as receiver:
@@ -194,7 +194,7 @@ def test_a_batch_whose_reply_is_lost_comes_back(
         assert receiver.receive(3) == [0, 1, 2]
 
 
-def test_an_error_half_way_leaves_the_messages_where_they_are(
+def test_an_error_of_the_server_leaves_the_messages_in_place(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]
 ) -> None:
     fill(3)
@@ -240,7 +240,7 @@ def test_the_quarantine_is_capped_and_its_log_is_one_line_a_message(
     assert len(lines) == count and all("message_quarantined" in line for line in lines)
 
 
-def test_a_full_server_still_hands_out_its_messages(own_server: RedisServer, name: str) -> None:
+def test_a_full_server_still_delivers_messages(own_server: RedisServer, name: str) -> None:
     with connect(own_server.url) as client, Receiver(own_server.url, name) as receiver:
         client.lpush(name, *(task(number, queue=name) for number in range(100)))
         receiver.turn()

@@ -66,7 +66,7 @@ def test_a_sweep_restores_messages_of_another_transport(
     assert unacked(client, name) == 0 and not client.exists(name)
 
 
-def test_a_sweep_is_the_work_of_one_at_a_time_and_of_bounded_size(
+def test_one_consumer_at_a_time_sweeps_and_moves_a_limited_number(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]
 ) -> None:
     fill(30)
@@ -115,7 +115,7 @@ def test_messages_of_an_exchange_with_several_queues_are_restored_as_kombu_does(
         assert unacked(client, name) == 0
 
 
-def test_a_server_that_has_gone_does_not_spoil_the_closing(own_server: RedisServer, name: str) -> None:
+def test_closing_works_without_a_server(own_server: RedisServer, name: str) -> None:
     receiver = Receiver(own_server.url, name)
     receiver.consumer.consume()
     with connect(own_server.url) as client:
@@ -169,7 +169,7 @@ for _ in range(rounds):
 KNOWN = "return redis.call('LLEN', KEYS[1]) + redis.call('HLEN', KEYS[2]) + redis.call('SCARD', KEYS[3])"
 
 
-def test_at_no_instant_is_a_message_nowhere_however_often_its_worker_is_killed(
+def test_no_message_is_lost_at_any_instant_while_workers_are_killed(
     redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None], tmp_path: Path
 ) -> None:
     script = tmp_path / "killed.py"

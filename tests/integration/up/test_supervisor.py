@@ -203,7 +203,7 @@ def test_a_killed_one_keeps_its_directory_until_the_last_of_it_is_gone(start: St
     assert second.wait()[0] == 0
 
 
-def test_one_directory_has_one_of_them(start: Start) -> None:
+def test_a_directory_runs_one_hip3_up(start: Start) -> None:
     first = start()
     wait_until_up(first)
     code, _, err = start(duration="0.1").wait()

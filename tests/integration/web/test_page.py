@@ -39,7 +39,7 @@ def rig(redis_url: str, name: str, tmp_path: Path) -> PageRig:
 def served(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
     """A page shared by the tests with default settings; each test has its own coins."""
     rig = PageRig(redis_url, f"test-{uuid.uuid4().hex[:16]}", tmp_path_factory.mktemp("page") / "data")
-    rig.feed_says(frames={"bbo": 100, "ctx": 200}, reconnects=3)
+    rig.write_feed_status(frames={"bbo": 100, "ctx": 200}, reconnects=3)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
         yield rig
 
@@ -54,11 +54,11 @@ def until(what: str, is_so: Callable[[], Any]) -> Any:
 
 
 def test_the_state_has_markets_signals_and_the_system(rig: PageRig) -> None:
-    rig.feed_says(reconnects=2, notices=["xyz:NONE is not listed"])
+    rig.write_feed_status(reconnects=2, notices=["xyz:NONE is not listed"])
     rig.markets(TSLA=a_market(), AAPL=Gap("stalled"))
     signal_ = a_signal(at_ms=wall_ms() - 4_000)
     rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
-    rig.worker_says(processes=2, held=7)
+    rig.write_worker_status(processes=2, held=7)
     with rig.running(FLOWER_URL="http://127.0.0.1:5555"):
         state = until("all is well", lambda: (state := rig.state())["ok"] and state)
         assert [(row["coin"], row["state"]) for row in state["markets"]] == [
@@ -83,7 +83,7 @@ def test_the_venue_is_simulated_by_the_feeds_last_report(rig: PageRig) -> None:
     with rig.running():
         assert rig.state()["is_simulated"] is None
         for is_simulated in (True, False):
-            rig.feed_says(is_simulated=is_simulated)
+            rig.write_feed_status(is_simulated=is_simulated)
             until("it is shown", lambda expected=is_simulated: rig.state()["is_simulated"] is expected)
         rig.client.delete(rig.keys.status)
         until("the feed is gone", lambda: "no status of the feed" in "".join(rig.state()["problems"]))
@@ -182,7 +182,7 @@ def test_metrics_are_in_the_format_of_prometheus(rig: PageRig) -> None:
         samples = [sample for family in families for sample in family.samples]
         return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
-    rig.feed_says(frames={"bbo": 100, "ctx": 200}, reconnects=3)
+    rig.write_feed_status(frames={"bbo": 100, "ctx": 200}, reconnects=3)
     with rig.running():
         signal_ = a_signal(at_ms=wall_ms())
         rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
@@ -224,7 +224,7 @@ def test_a_page_without_a_system_is_red_and_finds_one_that_starts(rig: PageRig, 
         state = rig.state()
         assert not state["ok"] and "no Redis" in state["problems"][0]
         assert rig.ask("/healthz").status == 503
-        rig.feed_says()
+        rig.write_feed_status()
         rig.markets(TSLA=a_market())
         name = rig.keys.prefix.split(":")[1]
         note = {"pid": rig.process.pid, "started_at_ms": 0, "name": name, "redis_url": redis_url, "venue_url": ""}  # type: ignore[union-attr]
@@ -234,7 +234,7 @@ def test_a_page_without_a_system_is_red_and_finds_one_that_starts(rig: PageRig, 
 
 
 def test_a_missing_directory_is_logged_once_and_shown_until_it_exists(rig: PageRig, tmp_path: Path) -> None:
-    rig.feed_says()
+    rig.write_feed_status()
     absent = tmp_path / "absent"
     with rig.running(DATA_DIR=str(absent)):
         assert rig.state()["problems"] == [
@@ -262,7 +262,7 @@ def test_an_unreachable_server_is_a_problem(rig: PageRig) -> None:
         ({"PAGE_HOST": "nowhere.invalid", "PAGE_PASSWORD": "x"}, "the page cannot listen on nowhere.invalid"),
     ],
 )
-def test_the_page_is_not_opened_to_others_by_accident(rig: PageRig, settings: dict[str, str], message: str) -> None:
+def test_a_page_open_to_others_by_mistake_is_refused(rig: PageRig, settings: dict[str, str], message: str) -> None:
     environment = {"PATH": "/usr/bin", "HIP3_DATA_DIR": str(rig.data_dir)}
     environment |= {f"HIP3_{name}": value for name, value in settings.items()}
     command = [sys.executable, "-m", "hip3_tasks.cli", "page"]
@@ -327,22 +327,22 @@ def beyond(record: Record, *names: str) -> Iterator[bytes]:
 
 
 def test_a_state_that_cannot_be_encoded_is_red_until_it_can(rig: PageRig) -> None:
-    rig.feed_says()
+    rig.write_feed_status()
     with rig.running():
         until("it is well", lambda: rig.ask("/healthz").status == 200)
-        rig.feed_says(frames={"bbo": 10**30})
+        rig.write_feed_status(frames={"bbo": 10**30})
         until("it is red", lambda: rig.ask("/healthz").status == 503)
         until("it has stood still for long", lambda: rig.ask("/livez").body == b"stalled\n")
         assert b"hip3_up 0.0" in rig.ask("/metrics").body
         assert rig.log.count("poll_failed") == 1
-        rig.feed_says()
+        rig.write_feed_status()
         until("it is well again", lambda: rig.ask("/healthz").status == rig.ask("/livez").status == 200)
 
 
 @pytest.mark.parametrize(("value", "why"), [(None, "does not say"), ("{", "is not understood")])
 def test_markets_stay_as_gaps_without_the_feeds_list(value: str | None, why: str, rig: PageRig) -> None:
     """Rows must not come and go while the feed restarts."""
-    rig.feed_says()
+    rig.write_feed_status()
     rig.markets(TSLA=a_market())
     with rig.running():
         until("it is live", lambda: rig.state()["markets"][0]["state"] == "live")
@@ -352,7 +352,7 @@ def test_markets_stay_as_gaps_without_the_feeds_list(value: str | None, why: str
 
 
 def test_a_viewer_too_many_gets_the_event_full(rig: PageRig) -> None:
-    rig.feed_says()
+    rig.write_feed_status()
     with rig.running(), ExitStack() as viewers:
         for _ in range(MAX_VIEWERS):
             viewer = viewers.enter_context(closing(socket.create_connection(("127.0.0.1", rig.port))))

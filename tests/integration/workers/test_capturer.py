@@ -159,7 +159,7 @@ def test_a_closed_day_takes_nothing_whether_its_signals_are_known_or_deleted(
     assert scene.pending.size() == 0
 
 
-def test_a_signal_that_the_server_has_under_anothers_id_is_not_taken_for_it(scene: Scene) -> None:
+def test_a_signal_under_another_id_on_the_server_is_not_used(scene: Scene) -> None:
     scene.client.hset(scene.keys.signal(SIGNALS[0].signal_id), "record", SIGNALS[1].line())
     answers = scene.capturer.capture_all(CAPTURES[:6])
     assert [type(answer) for answer in answers] == [UnknownSignal] * 3 + [CaptureResult] * 3

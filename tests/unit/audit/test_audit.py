@@ -21,7 +21,7 @@ from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
 OFFSETS_MS = (1000, 3000, 5000)
 
 
-def test_a_day_whose_follow_ups_are_all_there_is_well(tmp_path: Path) -> None:
+def test_a_day_with_all_follow_ups_has_no_fault(tmp_path: Path) -> None:
     other = a_signal("xyz:AAPL", side=Side.SELL)
     write(tmp_path, "signals", [SIGNAL, other])
     write(tmp_path, "followups", [*outcomes(), a_followup(other, 1000)])
@@ -190,7 +190,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert audited(tmp_path).ok
 
 
-def test_it_changes_nothing(tmp_path: Path) -> None:
+def test_an_audit_changes_no_file(tmp_path: Path) -> None:
     write(tmp_path, "signals", [SIGNAL, b"torn"])
     write(tmp_path, "followups", [*outcomes(), b"torn"])
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -227,7 +227,7 @@ def test_a_follow_up_written_while_files_are_opened_is_no_stranger(
     assert (result.total.signals, result.total.followups, result.total.open_recent) == (4, 6, 6)
 
 
-def test_a_live_directory_is_well_at_every_moment(tmp_path: Path) -> None:
+def test_a_live_directory_has_no_fault_at_any_moment(tmp_path: Path) -> None:
     signals = [a_signal(at_ms=T0_MS + number, offsets_ms=(1, 2)) for number in range(60)]
     started = threading.Event()
 

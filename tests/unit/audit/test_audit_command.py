@@ -22,7 +22,7 @@ def bad(data_dir: Path) -> None:
 
 
 @pytest.mark.parametrize(("fill", "status", "verdict"), [(good, 0, "all is well"), (bad, 1, "31 faults")])
-def test_it_exits_with_zero_only_when_all_is_well(
+def test_the_command_exits_with_zero_only_without_faults(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fill: Callable[[Path], None], status: int, verdict: str
 ) -> None:
     fill(tmp_path)

@@ -26,7 +26,7 @@ def compacted(data_dir: Path, day: str = DAY) -> None:
         pl.DataFrame(of_kind).write_parquet(data_dir / f"{kind}_{day}.parquet")
 
 
-def test_of_a_compacted_day_rows_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_of_a_compacted_day_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compacted(tmp_path)
     result = audited(tmp_path)
     assert result.ok and result.closed_days == [DAY]
@@ -35,7 +35,7 @@ def test_of_a_compacted_day_rows_are_counted(tmp_path: Path, capsys: pytest.Capt
     assert "compacted" in capsys.readouterr().out
 
 
-def test_a_compacted_day_whose_lines_are_all_there_is_read_as_ever(tmp_path: Path) -> None:
+def test_a_compacted_day_with_all_its_lines_is_read_from_the_lines(tmp_path: Path) -> None:
     compacted(tmp_path)
     write(tmp_path, "signals", [SIGNAL])
     write(tmp_path, "followups", outcomes()[:2])
@@ -44,7 +44,7 @@ def test_a_compacted_day_whose_lines_are_all_there_is_read_as_ever(tmp_path: Pat
     assert f"{SIGNAL.signal_id}|5000: it was due" in only_fault(result, Fault.OVERDUE)
 
 
-def test_of_a_compacted_day_whose_lines_are_partly_deleted_rows_are_counted(tmp_path: Path) -> None:
+def test_rows_of_a_compacted_day_with_partly_deleted_lines_are_counted(tmp_path: Path) -> None:
     compacted(tmp_path)
     write(tmp_path, "followups", outcomes()[:2])
     result = audited(tmp_path)
@@ -102,7 +102,7 @@ def test_a_compacted_day_that_is_damaged_is_a_fault(
     assert what in only_fault(audited(tmp_path), Fault.DAMAGED)
 
 
-def test_a_compacted_day_of_which_a_file_is_gone_is_a_fault(tmp_path: Path) -> None:
+def test_a_compacted_day_without_one_of_its_files_is_a_fault(tmp_path: Path) -> None:
     compacted(tmp_path)
     (tmp_path / f"missed_{DAY}.parquet").unlink()
     assert "it has no Parquet of: missed" in only_fault(audited(tmp_path), Fault.DAMAGED)

@@ -11,9 +11,7 @@ from tests.support.factories import T0_MS, a_signal
     ids=st.lists(st.tuples(st.sampled_from(["xyz:A", "xyz:B", "io:A"]), st.integers(0, 20)), max_size=30),
     data=st.data(),
 )
-def test_a_ledger_is_a_dictionary_of_signals_that_takes_less_room(
-    ids: list[tuple[str, int]], data: st.DataObject
-) -> None:
+def test_a_ledger_answers_as_a_dictionary_of_signals_does(ids: list[tuple[str, int]], data: st.DataObject) -> None:
     ledger, expected = Ledger(), {}
     for line, (coin, number) in enumerate(ids, 1):
         signal = a_signal(coin, at_ms=T0_MS + number, offsets_ms=(1000, 2000)[: 1 + number % 2])

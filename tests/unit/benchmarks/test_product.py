@@ -103,7 +103,7 @@ def test_roles_add_up_and_memory_is_the_most_that_was_seen() -> None:
     assert usages[ALL].cpu_share == 0.35 and usages[ALL].pss_mb == 120.0
 
 
-def test_a_look_at_a_process_counts_its_cpu_from_the_first_look_on() -> None:
+def test_the_cpu_share_of_a_process_counts_from_its_first_sample() -> None:
     footprint = Footprint(psutil.Process())
     footprint.look(0.0)
     footprint.weigh()
@@ -121,20 +121,20 @@ def sightings_of(*looks: tuple[float, set[str]]) -> Sightings:
     return sightings
 
 
-def test_a_capture_left_at_the_first_look_that_no_longer_showed_it() -> None:
+def test_a_capture_left_at_the_first_poll_without_it() -> None:
     sightings = sightings_of((10.0, {"a"}), (15.0, {"a", "b"}), (20.0, {"b"}), (25.0, set()))
     assert sightings.left_at_ms("a", not_before_ms=9.0) == 20.0
     assert sightings.left_at_ms("b", not_before_ms=12.0) == 25.0
     assert sightings.pauses_ms() == [5.0, 5.0, 5.0]
 
 
-def test_a_capture_that_no_look_showed_left_before_the_first_look_after_its_reading() -> None:
+def test_a_capture_that_no_poll_showed_left_at_the_first_poll_after_its_reading() -> None:
     sightings = sightings_of((10.0, set()), (15.0, set()))
     assert sightings.left_at_ms("a", not_before_ms=11.0) == 15.0
     assert sightings.left_at_ms("a", not_before_ms=16.0) is None
 
 
-def test_a_look_begun_before_the_due_time_is_ignored() -> None:
+def test_a_poll_begun_before_the_due_time_is_ignored() -> None:
     sightings = sightings_of((10.0, set()), (15.0, set()))
     assert sightings.left_at_ms("a", not_before_ms=9.5) == 15.0
 

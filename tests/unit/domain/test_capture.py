@@ -36,7 +36,7 @@ def test_a_capture_is_the_same_after_a_trip_through_its_member(coin: str, at_ms:
 
 
 @given(signal_id=st.text() | st.from_regex(r"[a-c:-]*-[0-9]{12,14}", fullmatch=True))
-def test_any_text_is_a_signal_id_written_its_one_way_or_a_bad_capture(signal_id: str) -> None:
+def test_any_text_is_a_signal_id_in_its_only_form_or_a_bad_capture(signal_id: str) -> None:
     try:
         assert signal_id_of(*parse_signal_id(signal_id)) == signal_id
     except BadCapture:
@@ -44,7 +44,7 @@ def test_any_text_is_a_signal_id_written_its_one_way_or_a_bad_capture(signal_id:
 
 
 @given(member=st.text() | st.from_regex(r"xyz:A-[0-9]{13}\|[0-9]{1,9}", fullmatch=True))
-def test_any_member_is_a_capture_written_its_one_way_or_a_bad_capture(member: str) -> None:
+def test_any_member_is_a_capture_in_its_only_form_or_a_bad_capture(member: str) -> None:
     try:
         assert Capture.from_member(member).member == member
     except BadCapture:

@@ -56,7 +56,7 @@ def test_a_number_that_python_writes_without_a_point_gets_one(number: float) -> 
         assert float(text) == number
 
 
-def test_a_text_that_looks_like_a_number_is_left_alone() -> None:
+def test_numbers_within_a_text_are_unchanged() -> None:
     record = a_missed(detail='lost: {"at":1e5,"x":1e-7}')
     assert Missed.from_line(record.line()) == record
 

@@ -89,7 +89,7 @@ def test_a_side_fires_once_per_change_of_the_oracle_and_not_within_the_cooldown(
     assert [rule.count(5_300), rule.count(5_501)] == [0, 1]
 
 
-def test_a_price_far_from_its_start_is_sent_home() -> None:
+def test_a_price_far_from_its_start_returns() -> None:
     market = market_at(100.0)
     assert market.return_side() is None
     market.jump_oracle(SignalSide.BUY, 500.0, at_ms=0)

@@ -87,7 +87,7 @@ def test_the_first_signal_comes_within_three_seconds(seed: int) -> None:
     assert signals_in(*pushes_of(seconds=3, seed=seed))
 
 
-def test_now_and_then_dozens_of_signals_fall_into_one_instant_and_others_stand_alone() -> None:
+def test_some_instants_have_dozens_of_signals_and_others_have_one() -> None:
     at_once = Counter(at_ms for at_ms, _, _ in signals_in(*two_minutes()))
     assert max(at_once.values()) >= 20
     assert sum(size <= 3 for size in at_once.values()) > 30

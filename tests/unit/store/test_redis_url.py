@@ -119,6 +119,6 @@ def test_a_certificate_is_checked_unless_the_url_says_otherwise(tmp_path: Path) 
             assert getattr(ours, name) == getattr(theirs, name)
 
 
-def test_its_place_is_shown_without_its_login() -> None:
+def test_a_server_is_shown_without_its_login() -> None:
     assert redisurl.place(f"rediss://user:{PASSWORD}@h:1/0?ssl_cert_reqs=none") == "h:1"
     assert redisurl.place("redis://h") == "h"

@@ -53,7 +53,7 @@ def test_another_site_can_change_nothing(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "headers", [JSON, {**JSON, "origin": "http://127.0.0.1:8700"}, {**JSON, "sec_fetch_site": "same-origin"}]
 )
-def test_the_page_itself_and_a_command_line_may(headers: dict[str, str]) -> None:
+def test_the_page_and_a_command_line_may_post(headers: dict[str, str]) -> None:
     assert ask(OPEN, method="POST", **headers).status == 200
 
 

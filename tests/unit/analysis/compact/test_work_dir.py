@@ -21,7 +21,7 @@ def test_a_work_dir_is_empty_at_first_and_removed_at_the_end(tmp_path: Path) -> 
         assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_removed_after_an_error(tmp_path: Path) -> None:
+def test_a_work_dir_is_removed_after_an_error(tmp_path: Path) -> None:
     with suppress(ZeroDivisionError), work_dir(tmp_path, DAY) as folder:
         (folder / "half.parquet").touch()
         raise ZeroDivisionError

@@ -104,7 +104,7 @@ def test_an_hour_is_of_utc() -> None:
     assert HOURS.categories.len() == 24
 
 
-def test_market_and_side_are_themselves() -> None:
+def test_market_and_side_group_by_their_values() -> None:
     assert groups(By.MARKET, at_ms=[0]) == ["xyz:A"]
     assert groups(By.SIDE, at_ms=[0]) == ["buy"]
 

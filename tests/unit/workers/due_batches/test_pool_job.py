@@ -22,7 +22,7 @@ class AllFailAlike(DueBatchTask):
             return [error] * len(calls)
 
 
-def test_one_error_for_many_members_reads_the_same_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_members_with_the_same_error_have_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
     app = Celery("test", set_as_current=False)
     app.register_task(AllFailAlike())
     monkeypatch.setattr(batch, "current_app", app)
