@@ -144,8 +144,12 @@ def _may_stand(name: str, value: Any) -> bool:
             return math.isfinite(value) and (value > 0 or name.endswith("_bps"))
         case int():
             return value >= 0 and not name.endswith(("_px", "_sz", "_size", "_bps"))
+        case list() if name == "coins":
+            return all(type(coin) is str for coin in value)
+        case list() if name == "offsets_ms":
+            return all(type(offset_ms) is int and offset_ms > 0 for offset_ms in value)
         case _:
-            return name == "offsets_ms" and all(type(offset_ms) is int and offset_ms > 0 for offset_ms in value)
+            return False
 
 
 def _is_as_written(number: float, text: Any) -> None:
