@@ -8,9 +8,6 @@ from simulator.limits import Usage
 from simulator.subscription import Subscription
 
 CLOSE_TIMEOUT_S = 1.0
-NO_MORE = b""
-"""An empty frame ends the outbox."""
-
 
 class Client:
     """Frames wait in the outbox and are sent in order; a client whose outbox is full is dropped.
@@ -26,12 +23,13 @@ class Client:
         self.subscriptions: set[Subscription] = set()
         self.is_closing = False
         self._transport = transport
-        self._outbox: asyncio.Queue[bytes] = asyncio.Queue(outbox_limit)
+        self._outbox: asyncio.Queue[bytes | None] = asyncio.Queue(outbox_limit)
+        """None ends it; an empty frame is a frame."""
         self._close_reason = b""
         self.restart_idle_timer()
 
-    def send(self, frame: bytes) -> bool:
-        """Queue a frame; False when the outbox is full and the client was dropped."""
+    def send(self, frame: bytes | None) -> bool:
+        """Queue a frame, or None after the last one; False when the outbox is full and the client was dropped."""
         try:
             self._outbox.put_nowait(frame)
         except asyncio.QueueFull:
@@ -47,7 +45,7 @@ class Client:
         """Close cleanly (1000 and the reason), after the frames that already wait."""
         self.is_closing = True
         self._close_reason = reason.encode()
-        self.send(NO_MORE)
+        self.send(None)
 
     def abort(self) -> None:
         """Close the transport at once; the peer sees 1006, without a close frame."""
@@ -56,7 +54,7 @@ class Client:
     async def write_out(self) -> None:
         """Send the frames of the outbox until the connection ends."""
         try:
-            while (frame := await self._outbox.get()) != NO_MORE:
+            while (frame := await self._outbox.get()) is not None:
                 await self.socket.send_frame(frame, WSMsgType.TEXT)
                 self.restart_idle_timer()
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
