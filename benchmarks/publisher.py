@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.job import stamps_folder
-from feed.signal_publisher import MAX_ADDED, MAX_LULLS
+from feed.signal_publisher import MAX_ADDED
 from hip3_tasks import settings
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.signal_files import signals_since
@@ -33,22 +33,20 @@ def main(peer: str) -> None:
 
 
 async def _publish(module: Any, signals: Sequence[Signal]) -> None:
-    calls = await paced(module.publish, signals, lull_ms=getattr(module, "LULL_MS", 0))
+    calls = await paced(module.publish, signals)
     (stamps_folder() / "publisher.json").write_text(json.dumps(calls))
     if hasattr(module, "finish"):
         await module.finish()
 
 
-async def paced(
-    publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal], *, lull_ms: float
-) -> list[tuple[int, ...]]:
-    """Call `publish` with the signals so far after `lull_ms` without another signal, or after MAX_LULLS times that.
+async def paced(publish: Callable[[Sequence[Signal]], Any], signals: Sequence[Signal]) -> list[tuple[int, ...]]:
+    """Call `publish` with the signals so far, as soon as there is one.
 
     Returns for each call: time of its first signal in ms, number of signals, start and end in ns, CPU in ns.
     """
     calls, position = [], 0
     while position < len(signals):
-        if (wait_s := _begin_ms(signals, position, lull_ms) / 1000 - time.time()) > 0:
+        if (wait_s := signals[position].timestamp_ms / 1000 - time.time()) > 0:
             await asyncio.sleep(wait_s)
             continue
         end, now_ms = position, time.time_ns() / 1e6
@@ -63,17 +61,6 @@ async def paced(
         )
         position = end
     return calls
-
-
-def _begin_ms(signals: Sequence[Signal], first: int, lull_ms: float) -> float:
-    """When the feed would publish the signal `first` and those that follow it at once."""
-    first_ms = last_ms = signals[first].timestamp_ms
-    latest_ms = first_ms + MAX_LULLS * lull_ms
-    for signal in signals[first + 1 : first + MAX_ADDED]:
-        if signal.timestamp_ms > min(last_ms + lull_ms, latest_ms):
-            break
-        last_ms = signal.timestamp_ms
-    return min(last_ms + lull_ms, latest_ms)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,11 @@ async def _write_tape(plan: Plan, settings: Settings) -> None:
     """Write the tape with a watermark far beyond the run, so that no worker waits for it."""
     client = connect_async(str(settings.redis_url))
     writer = TapeWriter(client, Keys(settings.feed_name), owner="benchmark")
-    entries = list(plan.entries())
+    entries, watermark_ms = list(plan.entries()), plan.last_due_at_ms + DAY_MS
+    expected_ms = None
     for chunk in _chunks(entries, ENTRIES_AT_ONCE):
-        await writer.append(chunk, watermark_ms=plan.last_due_at_ms + DAY_MS, confirmed_ms=None)
+        await writer.append(chunk, watermark_ms=watermark_ms, expected_ms=expected_ms)
+        expected_ms = watermark_ms
     await client.aclose()
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from functools import partial
 
 import aiohttp
-import redis
 import structlog
 
 from feed.detection import DetectionStart
 from feed.directory_lock import DirectoryLock
 from feed.feed import Feed
+from feed.past import resume, signals_on_file, take_tape
 from feed.retention import Retention
 from feed.shutdown import drain, run_until_stopped
 from feed.signal_publisher import SignalPublisher
@@ -25,22 +25,18 @@ from feed.sweeper import Sweeper
 from feed.threads import Threads
 from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
-from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.capture import DAY_MS
+from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.domain.detector import Detector
-from hip3_tasks.errors import Fenced, Hip3Error
-from hip3_tasks.files.signal_files import signals_since
+from hip3_tasks.errors import Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import connect_async
 from hip3_tasks.store.store import Store
-from hip3_tasks.store.tape_writer import LEASE_MS, TapeEnd, TapeWriter
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.terminal_text import printable_lines
 
 log = structlog.get_logger()
-
-MAX_RESUMED = 100_000
 
 
 def main() -> int:
@@ -68,15 +64,14 @@ async def _run(settings: Settings) -> int:
     directory = DirectoryLock(settings.data_dir)
     store, threads = Store.from_settings(settings), Threads()
     writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=directory.owner)
-    watermark_ms, tape_ends = await _acquire_name(writer)
-    clock = FeedClock(not_before_ms=max([watermark_ms, *(end.at_ms for end in tape_ends.values())]) + 1)
-    detector = Detector(settings.rules)
-    now_ms = clock.now_ms()
-    detector.resume(signals_since(settings.data_dir, now_ms - DAY_MS, until_ms=now_ms, limit=MAX_RESUMED))
-    sweeper = Sweeper(store, threads=threads, clock=clock)
+    tape = await take_tape(writer)
+    at_ms = max(wall_ms(), tape.marks.watermark_ms or 0)
+    past = resume(Detector(settings.rules), tape, signals_on_file(settings.data_dir, at_ms=at_ms))
+    clock = FeedClock(not_before_ms=past.last_ms + 1)
     publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
-    feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, detector=detector, tape_ends=tape_ends)
-    feed.start(watermark_ms)
+    sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
+    feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past)
+    feed.start()
     house = House(settings, feed=feed, publisher=publisher, sweeper=sweeper, store=store, threads=threads, clock=clock)
     retention = Retention(settings, store=store, writer=writer, threads=threads, clock=clock)
     start = DetectionStart(feed, store=store, threads=threads, wait_s=settings.worker_wait_s)
@@ -96,25 +91,6 @@ async def _run(settings: Settings) -> int:
     if left_open < 0:
         os._exit(1)  # Python would wait for a thread that waits for a disk, a lock or Redis
     return 1 if left_open else 0
-
-
-async def _acquire_name(writer: TapeWriter) -> tuple[int, dict[str, TapeEnd]]:
-    """Wait for Redis, acquire the feed's name; return the watermark and the end of each tape. Raises Fenced."""
-    loop = asyncio.get_running_loop()
-    expires_at_s, is_logged = loop.time() + 1.5 * LEASE_MS / 1000, False
-    while True:
-        try:
-            await writer.append([], watermark_ms=None, confirmed_ms=None)
-            return await writer.watermark_ms() or 0, await writer.ends(sorted(await writer.coins()))
-        except Fenced:
-            if loop.time() > expires_at_s:
-                raise
-        except redis.RedisError as error:
-            if not is_logged:
-                log.error("redis_away", error=str(error))
-            is_logged = True
-            expires_at_s = loop.time() + 1.5 * LEASE_MS / 1000
-        await asyncio.sleep(0.5)
 
 
 if __name__ == "__main__":

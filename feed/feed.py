@@ -8,17 +8,19 @@ import structlog
 
 from feed.connection import SILENCE_TIMEOUT_S, Connection
 from feed.followed_markets import FollowedMarkets
+from feed.market_state import MarketState
 from feed.notices import Notices
+from feed.past import Past
 from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
 from feed.universe import InfoClient, UniverseError
 from feed.wire import Bbo, Ctx
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.detector import Detector
+from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.tape_writer import TapeEnd, TapeWriter
+from hip3_tasks.store.tape_writer import TapeWriter
 
 log = structlog.get_logger()
 
@@ -38,17 +40,26 @@ class Feed:
         clock: FeedClock,
         writer: TapeWriter,
         publisher: SignalPublisher,
-        detector: Detector,
-        tape_ends: dict[str, TapeEnd],
+        past: Past,
     ) -> None:
         self._settings, self._clock = settings, clock
-        self._publisher, self._detector, self._tape_ends = publisher, detector, tape_ends
+        self._publisher, self._detector, self._past = publisher, past.detector, past
         self._group = asyncio.TaskGroup()
         self.tape = TapeBuffer(
-            writer, clock=clock, covered_until_ms=self._covered_until_ms, on_lost_data=publisher.rebuilder.request
+            writer,
+            clock=clock,
+            covered_until_ms=self._covered_until_ms,
+            signals=publisher,
+            memory=self._detector.memory,
         )
         self.markets = FollowedMarkets(
-            settings, clock=clock, tape=self.tape, listener=self, tape_ends=tape_ends, group=self._group
+            settings,
+            clock=clock,
+            tape=self.tape,
+            listener=self,
+            tape_ends=past.tape_ends,
+            last_signals=past.last_signals,
+            group=self._group,
         )
         self.detection_began_at_ms: int | None = None
         self.first_worker_at_ms: int | None = None
@@ -87,11 +98,12 @@ class Feed:
     def signals_dropped(self) -> int:
         return self._detector.dropped_same_ms
 
-    def start(self, watermark_ms: int) -> None:
+    def start(self) -> None:
         """Begin a gap after the last watermark for every market that has a tape, followed or not."""
-        self.tape.start(watermark_ms)
-        for coin, end in self._tape_ends.items():
-            self.tape.append(coin, max(watermark_ms, end.at_ms) + 1, Gap("the feed was away"))
+        self.tape.start(self._past.watermark_ms)
+        for coin, end in self._past.tape_ends.items():
+            self.tape.append(coin, max(self._past.watermark_ms, end.at_ms) + 1, Gap("the feed was away"))
+        self._publisher.submit(self._past.signals_not_on_file)
         self._publisher.rebuilder.request()
 
     async def run(self, info: InfoClient) -> None:
@@ -111,7 +123,7 @@ class Feed:
                 group.create_task(work)
 
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None:
-        """Write the market's state to the tape if it changed, and submit it if that is a signal."""
+        """Write the market's state to the tape if it changed; a signal waits until the state is sealed."""
         self.frames["bbo" if isinstance(frame, Bbo) else "ctx"] += 1
         state = self.markets.states.get(frame.coin)
         if state is None:
@@ -120,15 +132,12 @@ class Feed:
         market = state.apply(frame, at_ms)
         if market is None:
             return
-        self.tape.append(state.coin, at_ms, market)
-        if self.detecting:
-            if self.detection_began_at_ms is None:
-                self.detection_began_at_ms = at_ms
-            signal = self._detector.observe(
-                state.coin, market, taker_fee_bps=state.taker_fee_bps, ctx_at_ms=state.ctx_at_ms, at_ms=at_ms
-            )
-            if signal is not None:
-                self._publisher.submit(signal)
+        if self.detecting and self.detection_began_at_ms is None:
+            self.detection_began_at_ms = at_ms
+        entry = self.tape.append(state.coin, at_ms, market, self._conditions(state, at_ms, is_news=True))
+        signal = self._detector.observe(state.coin, entry)
+        if signal is not None:
+            self._publisher.hold(signal)
 
     def on_frame(self, kind: str) -> None:
         self.frames[kind] += 1
@@ -150,7 +159,7 @@ class Feed:
             if state is not None and state.market is not None:
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
                 self.tape.append(coin, self.markets.silence_end_ms(last_data_at_ms) + 1, Gap(cause))
-                self.tape.append(coin, at_ms, state.market)
+                self.tape.append(coin, at_ms, state.market, self._conditions(state, at_ms, is_news=False))
 
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:
         for coin in coins:
@@ -161,6 +170,15 @@ class Feed:
 
     def on_rejected(self, coin: str) -> None:
         self.markets.reject(coin)
+
+    def _conditions(self, state: MarketState, at_ms: int, *, is_news: bool) -> Conditions:
+        return Conditions(
+            is_news=is_news,
+            is_judged=self.detecting,
+            ctx_age_ms=max(0, at_ms - state.ctx_at_ms),
+            taker_fee_bps=state.taker_fee_bps,
+            threshold_bps=self._detector.rules.threshold_bps(state.coin, state.taker_fee_bps),
+        )
 
     async def _follow_universe(self, info: InfoClient) -> None:
         """Read the list of markets at intervals, and follow those that are live."""

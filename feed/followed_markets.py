@@ -1,6 +1,7 @@
 """The markets that the feed follows: their states, their connections, and the gaps in what is known of them."""
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -10,6 +11,7 @@ from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.tape_buffer import TapeBuffer
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
+from hip3_tasks.domain.records import Signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeEnd
 
@@ -19,7 +21,10 @@ REJECTED_FOR_MS = 3_600_000
 
 
 class FollowedMarkets:
-    """Subscribes each market on one connection. `tape_ends` has the end of each tape when the feed started."""
+    """Subscribes each market on one connection.
+
+    `tape_ends` has the end of each tape, `last_signals` the last signal of each market, when the feed started.
+    """
 
     def __init__(
         self,
@@ -29,10 +34,11 @@ class FollowedMarkets:
         tape: TapeBuffer,
         listener: Listener,
         tape_ends: dict[str, TapeEnd],
+        last_signals: Mapping[str, Signal],
         group: asyncio.TaskGroup,
     ) -> None:
         self._settings, self._clock, self._tape, self._listener = settings, clock, tape, listener
-        self._tape_ends, self._group = tape_ends, group
+        self._tape_ends, self._last_signals, self._group = tape_ends, last_signals, group
         self.states: dict[str, MarketState] = {}
         self.connections: list[Connection] = []
         self._connection_of: dict[str, Connection] = {}
@@ -95,8 +101,7 @@ class FollowedMarkets:
         state = MarketState(coin, taker_fee_bps)
         self._tape.append(coin, now_ms, Gap("no data yet"))
         end = self._tape_ends.pop(coin, None)
-        if end is not None and end.market is not None:
-            state.resume(end.market)
+        state.resume(end.market if end is not None else None, self._last_signals.get(coin))
         self.states[coin] = state
         connection = self._connection_of[coin] = self._connection_with_room()
         connection.follow([coin])

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from feed.wire import Bbo, Ctx
 from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Signal
 
 
 @dataclass(slots=True)
@@ -27,10 +28,16 @@ class MarketState:
         """The state; None in a gap."""
         return self._market
 
-    def resume(self, last: Market) -> None:
-        """Continue the count of oracle changes from the last state on the tape."""
-        self._oracle_px = last.oracle_px
-        self._oracle_at_ms, self._oracle_updates = last.oracle_at_ms, last.oracle_updates
+    def resume(self, last: Market | None, signal: Signal | None = None) -> None:
+        """Continue with the oracle of the last state on the tape, or of the last signal if that is newer.
+
+        A side that has fired on an oracle must not fire on the same one again, even if the tape is lost.
+        """
+        if last is not None:
+            self._oracle_px = last.oracle_px
+            self._oracle_at_ms, self._oracle_updates = last.oracle_at_ms, last.oracle_updates
+        if signal is not None and signal.timestamp_ms - signal.oracle_age_ms > self._oracle_at_ms:
+            self._oracle_px, self._oracle_at_ms = signal.oracle_px, signal.timestamp_ms - signal.oracle_age_ms
 
     def lose(self) -> None:
         """Begin a gap: the state is unknown until both channels have a new frame."""

@@ -1,4 +1,4 @@
-"""Writes each signal's line to disk, then publishes its captures and their tasks.
+"""Holds each signal until its state is on the tape, writes its line to disk, then publishes its captures and tasks.
 
 The event loop only waits: one thread writes to disk, another talks to Redis.
 """
@@ -26,8 +26,6 @@ log = structlog.get_logger()
 RETRY_INTERVAL_S = 0.25
 ERROR_LOG_INTERVAL_S = 5.0
 MAX_HELD = 20_000
-LULL_S = 0.002
-MAX_LULLS = 10
 MAX_WRITTEN = 500
 """Signals that one sync makes durable."""
 MAX_ADDED = 50
@@ -41,6 +39,8 @@ class SignalPublisher:
         self._pending, self._queue = store.pending, store.keys.queue
         self._threads, self._clock = threads, clock
         self._writer = SignalWriter(settings.data_dir)
+        self._held: list[Signal] = []
+        """Signals whose state is not sealed yet."""
         self._unwritten: list[Signal] = []
         self._unpublished: list[Signal] = []
         self._submitted, self._written = asyncio.Event(), asyncio.Event()
@@ -64,23 +64,42 @@ class SignalPublisher:
     @property
     def is_idle(self) -> bool:
         """Whether every signal's captures are in the pending set, or were."""
-        return not self._unwritten and not self._unpublished and self.rebuilder.is_done
+        return not self._held and not self._unwritten and not self._unpublished and self.rebuilder.is_done
 
-    def submit(self, signal: Signal) -> None:
-        """Take a signal without blocking."""
-        self.signals += 1
-        self._unwritten.append(signal)
+    def hold(self, signal: Signal) -> None:
+        """Take a signal, to be written once its state is sealed: else a feed that dies could leave it without one."""
+        self._held.append(signal)
+
+    def on_sealed(self, sealed_ms: int) -> None:
+        """Write the signals up to an instant, which come together: all states up to it are final."""
+        ready = sorted(
+            (signal for signal in self._held if signal.timestamp_ms <= sealed_ms),
+            key=lambda signal: signal.timestamp_ms,
+        )
+        if ready:
+            self._held = [signal for signal in self._held if signal.timestamp_ms > sealed_ms]
+            self.submit(ready)
+
+    def submit(self, signals: Sequence[Signal]) -> None:
+        """Take signals whose states are on the tape, without blocking."""
+        self.signals += len(signals)
+        self._unwritten += signals
         self._submitted.set()
+
+    def on_lost_data(self) -> None:
+        """Rebuild the pending set: the server has lost data."""
+        self.rebuilder.request()
+
+    def detected_ms(self, sealed_ms: int) -> int:
+        """The instant, `sealed_ms` at most, up to which every signal is in the signals file."""
+        # Signals are submitted in order, so the first one is the oldest.
+        waiting = [signal.timestamp_ms - 1 for signal in (*self._held, *self._unwritten[:1])]
+        return min([sealed_ms, *waiting])
 
     async def write_signals(self) -> None:
         """Make each signal durable; it is published only after that."""
-        try:
-            await self._threads.on_disk(self._writer.repair_tails)
-        except JournalError as error:
-            log.warning("signals_not_repaired", error=str(error))
         while True:
             await self._submitted.wait()
-            await self._wait_for_lull()
             self._submitted.clear()
             while self._unwritten:
                 day = utc_day(self._unwritten[0].timestamp_ms)
@@ -94,17 +113,6 @@ class SignalPublisher:
                 del self._unwritten[: len(batch)]
                 self._unpublished += batch
                 self._written.set()
-
-    async def _wait_for_lull(self) -> None:
-        """Wait up to 20 ms until no more signals come, so that no thread delays the frames that make them.
-
-        A frame that is stamped late stays late; a task has until T+N.
-        """
-        for _ in range(MAX_LULLS):
-            signals = self.signals
-            await asyncio.sleep(LULL_S)
-            if self.signals == signals:
-                return
 
     async def publish_signals(self) -> None:
         """Add signals, captures and tasks in atomic calls, each repeated until it succeeds."""

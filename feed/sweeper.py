@@ -1,6 +1,7 @@
 """Publishes overdue captures again, in whatever way their tasks were lost."""
 
 import asyncio
+from collections.abc import Callable
 
 import redis
 import structlog
@@ -30,8 +31,8 @@ def next_try_at_ms(capture: Capture, *, at_ms: int) -> int:
 class Sweeper:
     """The sweeper of one feed."""
 
-    def __init__(self, store: Store, *, threads: Threads, clock: FeedClock) -> None:
-        self._pending, self._queue = store.pending, store.keys.queue
+    def __init__(self, store: Store, *, threads: Threads, clock: FeedClock, on_lost_data: Callable[[], None]) -> None:
+        self._pending, self._queue, self._on_lost_data = store.pending, store.keys.queue, on_lost_data
         self._threads, self._clock = threads, clock
         self.swept = 0
 
@@ -40,6 +41,9 @@ class Sweeper:
         while True:
             await asyncio.sleep(INTERVAL_S)
             try:
+                if await self._threads.on_redis(self._pending.has_lost_calls):
+                    log.error("server_lost_captures")
+                    self._on_lost_data()
                 await self._threads.on_redis(self._sweep, self._clock.now_ms())
             except redis.RedisError as error:
                 log.warning("sweep_failed", error=str(error))

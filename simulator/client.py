@@ -9,6 +9,7 @@ from simulator.subscription import Subscription
 
 CLOSE_TIMEOUT_S = 1.0
 
+
 class Client:
     """Frames wait in the outbox and are sent in order; a client whose outbox is full is dropped.
 

@@ -7,7 +7,6 @@ from functools import cache
 import workers.tasks
 from benchmarks import job
 from benchmarks.peers import EVENTS, become
-from feed.signal_publisher import LULL_S
 from hip3_tasks import settings
 from hip3_tasks.celery import app
 from hip3_tasks.domain.records import Signal
@@ -17,8 +16,6 @@ from hip3_tasks.store.task_message import task_message
 
 app.conf.worker_send_task_events = EVENTS in os.environ
 workers.tasks.Capturer = job.StampedCapturer
-
-LULL_MS = LULL_S * 1000
 
 
 def publish(signals: Sequence[Signal]) -> None:

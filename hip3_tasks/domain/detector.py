@@ -1,18 +1,20 @@
 """Decides when a market's touch is priced so far through its oracle that it is a signal.
 
-Laws, under any sequence of updates:
-- a signal fires only on an update whose edge reaches the threshold;
+Laws, under any sequence of entries:
+- a signal fires only on a change of the state (news) whose edge reaches the threshold;
 - a (market, side) fires at most once per oracle value change, and at most once per cooldown;
 - a market fires at most once per millisecond;
 - nothing fires on a book that is one-sided or crossed, or when no oracle came for more than `ctx_max_age_ms`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from hip3_tasks.domain.capture import signal_id_of
+from hip3_tasks.domain.conditions import Conditions, Fired, Memory
 from hip3_tasks.domain.edge import Side, edge_bps, reaches
-from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
 
 
@@ -33,68 +35,99 @@ class Rules:
         return taker_fee_bps + self.slippage_bps + self.min_edge_bps if given is None else given
 
 
-@dataclass(slots=True)
-class _Memory:
-    """The signals of a market that decide whether the next one may fire."""
-
-    oracle_px: float | None = None
-    fired_at_ms: dict[Side, int] = field(default_factory=dict)
-    spent: set[Side] = field(default_factory=set)
-
-
 class Detector:
-    """Turns updates into signals. Not thread-safe; the feed's event loop owns it."""
+    """Turns the entries of a tape into signals. Not thread-safe; the feed's event loop owns it."""
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.dropped_same_ms = 0
-        self._memory: dict[str, _Memory] = {}
+        self._memory: defaultdict[str, Memory] = defaultdict(Memory)
 
     def resume(self, signals: Iterable[Signal]) -> None:
-        """Continue after these signals, oldest first, so that a restart repeats none."""
+        """Continue after these signals, so that a restart repeats none."""
         for signal in signals:
-            memory = self._memory.setdefault(signal.market_key, _Memory())
-            self._note_oracle(memory, signal.oracle_px)
-            self._note_fired(memory, signal.side, signal.timestamp_ms)
+            self._memory[signal.market_key].note(signal.side, Fired(signal.timestamp_ms, signal.oracle_px))
 
-    def observe(self, coin: str, market: Market, *, taker_fee_bps: float, ctx_at_ms: int, at_ms: int) -> Signal | None:
-        """The signal that this update of a market makes, or None."""
-        memory = self._memory.setdefault(coin, _Memory())
-        if market.oracle_px is None:
+    def memory(self, coin: str) -> Memory:
+        """A copy of what is remembered of a market, for a keyframe."""
+        return self._memory[coin].copy()
+
+    def observe(self, coin: str, entry: Entry) -> Signal | None:
+        """The signal that an entry makes, or None. A market's entries come in their order."""
+        market, conditions = entry.value, entry.conditions
+        if conditions is None:
             return None
-        self._note_oracle(memory, market.oracle_px)
-        if not market.is_two_sided or at_ms - ctx_at_ms > self.rules.ctx_max_age_ms:
+        if conditions.memory is not None:
+            self._memory[coin] = conditions.memory.copy()
+        if isinstance(market, Gap) or not self._may_fire(market, conditions):
             return None
-        threshold_bps = self.rules.threshold_bps(coin, taker_fee_bps)
+        threshold_bps, memory = conditions.threshold_bps, self._memory[coin]
+        assert threshold_bps is not None
         for side in Side:
             touch_px = market.touch_px(side)
-            assert touch_px is not None
+            assert touch_px is not None and market.oracle_px is not None
             if not reaches(side, touch_px=touch_px, oracle_px=market.oracle_px, threshold_bps=threshold_bps):
                 continue
-            if self._is_armed(memory, side, at_ms):
-                self._note_fired(memory, side, at_ms)
-                return signal_on(market, coin, side, rules=self.rules, taker_fee_bps=taker_fee_bps, at_ms=at_ms)
+            if self._is_armed(memory, side, market, entry.at_ms):
+                memory.note(side, Fired(entry.at_ms, market.oracle_px))
+                return signal_on(
+                    market,
+                    coin,
+                    side,
+                    rules=self.rules,
+                    taker_fee_bps=conditions.taker_fee_bps or 0.0,
+                    threshold_bps=threshold_bps,
+                    at_ms=entry.at_ms,
+                )
         return None
 
-    def _note_oracle(self, memory: _Memory, oracle_px: float) -> None:
-        if memory.oracle_px != oracle_px:
-            memory.oracle_px = oracle_px
-            memory.spent.clear()
+    def _may_fire(self, market: Market, conditions: Conditions) -> bool:
+        return (
+            conditions.is_news
+            and conditions.is_judged
+            and conditions.threshold_bps is not None
+            and market.oracle_px is not None
+            and market.is_two_sided
+            and conditions.ctx_age_ms is not None
+            and conditions.ctx_age_ms <= self.rules.ctx_max_age_ms
+        )
 
-    def _note_fired(self, memory: _Memory, side: Side, at_ms: int) -> None:
-        memory.spent.add(side)
-        memory.fired_at_ms[side] = at_ms
-
-    def _is_armed(self, memory: _Memory, side: Side, at_ms: int) -> bool:
-        if side in memory.spent or at_ms - memory.fired_at_ms.get(side, 0) < self.rules.cooldown_ms:
+    def _is_armed(self, memory: Memory, side: Side, market: Market, at_ms: int) -> bool:
+        last = memory.fired.get(side)
+        if last is not None and (_is_spent(last, market) or at_ms - last.at_ms < self.rules.cooldown_ms):
             return False
-        if at_ms <= max(memory.fired_at_ms.values(), default=0):
+        if at_ms <= max(map(memory.last_at_ms, Side)):
             self.dropped_same_ms += 1
             return False
         return True
 
 
-def signal_on(market: Market, coin: str, side: Side, *, rules: Rules, taker_fee_bps: float, at_ms: int) -> Signal:
+def _is_spent(last: Fired, market: Market) -> bool:
+    """Whether the oracle still has the value at which a side fired last."""
+    if last.at_ms == market.oracle_at_ms:  # in one millisecond, the signal may have come before the oracle
+        return last.oracle_px == market.oracle_px
+    return last.at_ms > market.oracle_at_ms
+
+
+def detect(coin: str, entries: Iterable[Entry], *, rules: Rules) -> Iterator[Signal]:
+    """The signals of one market's tape, or of its part from a keyframe on."""
+    detector = Detector(rules)
+    for entry in entries:
+        signal = detector.observe(coin, entry)
+        if signal is not None:
+            yield signal
+
+
+def signal_on(
+    market: Market,
+    coin: str,
+    side: Side,
+    *,
+    rules: Rules,
+    taker_fee_bps: float,
+    at_ms: int,
+    threshold_bps: float | None = None,
+) -> Signal:
     """The signal on a side of a market that has a touch and an oracle, even below the threshold."""
     touch_px, touch_sz, oracle_px = market.touch_px(side), market.touch_sz(side), market.oracle_px
     assert touch_px is not None and touch_sz is not None and oracle_px is not None
@@ -116,6 +149,6 @@ def signal_on(market: Market, coin: str, side: Side, *, rules: Rules, taker_fee_
         mark_px=market.mark_px,
         bbo_age_ms=at_ms - market.bbo_at_ms,
         oracle_age_ms=at_ms - market.oracle_at_ms,
-        threshold_bps=rules.threshold_bps(coin, taker_fee_bps),
+        threshold_bps=rules.threshold_bps(coin, taker_fee_bps) if threshold_bps is None else threshold_bps,
         offsets_ms=rules.offsets_ms,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.edge import Side, mid_px
 from hip3_tasks.errors import MalformedEntry
 
@@ -19,6 +20,7 @@ COIN = re.compile(r"[A-Za-z0-9]{1,16}:[A-Za-z0-9_.+-]{1,48}", re.ASCII)
 
 STATE_FIELD = b"s"
 GAP_FIELD = b"gap"
+CONDITIONS_FIELD = b"d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +75,12 @@ class Entry:
 
     at_ms: int
     value: Market | Gap
+    conditions: Conditions | None = None
+    """None in an entry of version 0.1.0, and in a gap that is no keyframe."""
 
 
 def encode_entry(value: Market | Gap) -> tuple[bytes, bytes]:
-    """(field, value) of a stream entry, which has no other."""
+    """(field, value) of the state or gap of a stream entry."""
     if isinstance(value, Gap):
         return GAP_FIELD, value.cause.encode()
     return STATE_FIELD, orjson.dumps(_values(value))
@@ -89,17 +93,19 @@ def decode_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
     """
     try:
         at_ms = int(entry_id.split(b"-", 1)[0])
+        text = fields.get(CONDITIONS_FIELD)
+        conditions = None if text is None else Conditions.decode(text)
         if GAP_FIELD in fields:
-            return Entry(at_ms, Gap(fields[GAP_FIELD].decode()))
-        return Entry(at_ms, _market(orjson.loads(fields[STATE_FIELD])))
+            return Entry(at_ms, Gap(fields[GAP_FIELD].decode()), conditions)
+        return Entry(at_ms, _market(orjson.loads(fields[STATE_FIELD])), conditions)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise MalformedEntry((entry_id, fields)) from error
 
 
 def _market(state: Any) -> Market:
-    *prices, bbo_time_ms, bbo_at_ms, oracle_at_ms, oracle_updates = state
-    instants = bbo_time_ms, bbo_at_ms, oracle_at_ms
-    values: tuple[Any, ...] = (*map(_positive, prices), *map(_integer, (*instants, oracle_updates)))
+    # A later version may add values at the end.
+    prices, instants = state[:6], state[6:10]
+    values: tuple[Any, ...] = (*map(_positive, prices), *map(_integer, instants))
     return Market(**dict(zip(Market.__slots__, values, strict=True)))
 
 

@@ -51,10 +51,14 @@ class SignalWriter:
         log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
 
     def repair_tails(self) -> None:
-        """Repair the files of every day after a feed has died: past days have no writer. Raises JournalError."""
+        """Repair the files of every day after a feed has died, and make durable what it may have written last.
+
+        Called before anything relies on a line: a power cut could take one that was never synced. Raises JournalError.
+        """
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
                 file.repair_tail()
+                file.sync()
 
     def close(self) -> None:
         if self._file is not None:

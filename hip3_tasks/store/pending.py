@@ -21,14 +21,15 @@ MAX_QUEUE = 100_000
 """About 90 MB; a longer queue gets no further tasks. The sweeper publishes those later."""
 SIGNAL_TTL_S = 900
 
-# KEYS: pending, due, queue, then one signal key each.  ARGV: signal TTL in s, number of signals, their lines, then
-# member, next try, due, message of each capture; an empty message leaves the capture to the sweeper.
+# KEYS: pending, due, queue, added, then one signal key each.
+# ARGV: signal TTL in s, number of signals, their lines, then member, next try, due, message of each capture; an empty
+# message leaves the capture to the sweeper.  Returns {captures added, calls so far}.
 # A command costs more than a value, so each adds 1,000 captures; Lua cannot unpack 8,000 values.
 ADD = """
 local signals = tonumber(ARGV[2])
 for i = 1, signals do
-  redis.call('HSET', KEYS[3 + i], 'record', ARGV[2 + i])
-  redis.call('EXPIRE', KEYS[3 + i], ARGV[1])
+  redis.call('HSET', KEYS[4 + i], 'record', ARGV[2 + i])
+  redis.call('EXPIRE', KEYS[4 + i], ARGV[1])
 end
 local added, seen = 0, {}
 for from = 3 + signals, #ARGV, 4000 do
@@ -51,7 +52,9 @@ for from = 3 + signals, #ARGV, 4000 do
   end
   if #messages > 0 and redis.call('LLEN', KEYS[3]) < MAX_QUEUE then redis.call('LPUSH', KEYS[3], unpack(messages)) end
 end
-return added
+local calls = (redis.call('GET', KEYS[4]) or 0) + 1
+redis.call('SET', KEYS[4], string.format('%d', calls))
+return {added, calls}
 """.replace("MAX_QUEUE", str(MAX_QUEUE))
 
 # KEYS: pending, queue.  ARGV: member, next try, message of each capture.
@@ -84,17 +87,29 @@ class Pending:
 
     def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = SIGNAL_TTL_S) -> None:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
+        self._calls = 0
+        """How many calls the server has counted, as far as is known here."""
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)
 
     def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture]) -> int:
         """Add signals, their captures and tasks atomically, by due time; return how many captures were new."""
-        keys = [self._keys.pending, self._keys.due, self._keys.queue]
+        keys = [self._keys.pending, self._keys.due, self._keys.queue, self._keys.added]
         argv: list[str | bytes | int] = [self._signal_ttl_s, len(signals), *(signal.line() for signal in signals)]
         for new in sorted(captures, key=lambda new: new.capture.due_at_ms):
             argv += [new.capture.member, new.next_try_at_ms(), new.capture.due_at_ms, new.message or b""]
         keys += [self._keys.signal(signal.signal_id) for signal in signals]
-        return int(self._add(keys=keys, args=argv))
+        added, calls = self._add(keys=keys, args=argv)
+        self._calls = max(self._calls, int(calls))
+        return int(added)
+
+    def has_lost_calls(self) -> bool:
+        """Whether the server lost a call that added captures; it then counts again from where it is.
+
+        The tape's watermark does not show it when it stood still since that call.
+        """
+        known, self._calls = self._calls, int(self._client.get(self._keys.added) or 0)
+        return self._calls < known
 
     def overdue(self, *, at_ms: int, limit: int) -> tuple[int, list[str]]:
         """The length of the queue, and the members whose next try has come; the earliest next try is first."""

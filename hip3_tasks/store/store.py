@@ -9,10 +9,13 @@ Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the 
 | `tape:{coin}` | stream | trimmed   | feed                 | workers, page      | states and gaps, by receive ms   |
 | `tapes`       | set    | -         | feed                 | feed               | the coins that have a tape       |
 | `watermark`   | string | -         | feed                 | workers, status    | the tape is complete up to here  |
+| `detected`    | string | -         | feed                 | feed               | all signals are on file to here  |
+| `epoch`       | string | -         | feed                 | feed               | when the feed took over          |
 | `feed`        | string | 5 s       | feed                 | feed               | the directory that owns the name |
 | `signal:{id}` | hash   | retention | feed, recapture      | workers            | `record`: the signal's line      |
 | `pending`     | zset   | -         | feed; workers remove | feed, status       | captures by their next try       |
 | `due`         | zset   | -         | feed; workers remove | feed, status       | the same captures by due time    |
+| `added`       | string | -         | feed, recapture      | feed               | calls that added captures        |
 | `captures`    | list   | -         | feed, `celery call`  | workers            | the Celery queue                 |
 | `unacked*`    | zset.. | -         | workers (kombu)      | workers            | deliveries not yet acknowledged  |
 | `quarantine`  | list   | 1,000     | workers              | operator           | messages that cannot be handled  |

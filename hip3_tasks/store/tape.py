@@ -5,31 +5,45 @@ ms <= W will ever appear.** `TapeWriter` keeps that sentence true:
 - entries and the watermark that covers them are written in one atomic call, and only by the feed that owns the name;
 - the feed holds back entries younger than the watermark, so that a tape never reaches beyond it and a gap from
   W + 1 on can always be appended;
-- a server whose watermark is missing, or lower than one that it confirmed, has lost data: the call writes nothing
-  and raises LostData, and the feed continues from the server's watermark.
+- a call is executed only on the watermark that its feed knows, and not at all once a later feed has taken over: a call
+  that a dead feed still had under way, or that is executed twice, changes nothing;
+- a server whose watermark is missing, or lower than one that it confirmed, has lost data: the feed continues from
+  the server's watermark.
+
+A second mark, D (`detected`), is written in the same call: every signal at or before it is in the signals file.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import redis
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry, encode_entry
 from hip3_tasks.store.keys import Keys
 
-Stamped: TypeAlias = tuple[str, int, int, str, str]
-"""Coin, ms, seq, field and value of an entry to write.
+Stamped: TypeAlias = tuple[str, int, int, str, str, str]
+"""Coin, ms, seq, field and value, and conditions (or an empty text) of an entry to write.
 
 Python's garbage collector does not track a tuple of plain values, so a minute of them does not lengthen its pauses.
 """
 
 
-def stamp(coin: str, at_ms: int, seq: int, value: Market | Gap) -> Stamped:
+def stamp(coin: str, at_ms: int, seq: int, value: Market | Gap, conditions: Conditions | None = None) -> Stamped:
     field, data = encode_entry(value)
     # Decoded, since the bytes that orjson returns keep its buffer of some kilobytes alive.
-    return coin, at_ms, seq, field.decode(), data.decode()
+    return coin, at_ms, seq, field.decode(), data.decode(), "" if conditions is None else conditions.encode()
+
+
+def stamp_again(entry: Stamped, at_ms: int, seq: int) -> Stamped:
+    """The state of an entry, in force again from another instant on: it is no news."""
+    coin, *_, field, data, text = entry
+    if not text:
+        return coin, at_ms, seq, field, data, ""
+    conditions = Conditions.decode(text.encode())
+    return coin, at_ms, seq, field, data, replace(conditions, is_news=False, ctx_age_ms=None, memory=None).encode()
 
 
 # KEYS: watermark, then some tapes.  ARGV: the instant for each tape.

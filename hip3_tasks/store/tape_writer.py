@@ -1,44 +1,65 @@
 """Writes the tape under the rules of `store.tape`: entries and watermark in one call, and only by the name's owner."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import redis.asyncio
 
-from hip3_tasks.domain.market import Market, decode_entry
+from hip3_tasks.domain.market import CONDITIONS_FIELD, Entry, Market, decode_entry
 from hip3_tasks.errors import Fenced, MalformedEntry
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.tape import Stamped, int_or_none
 
 LEASE_MS = 5_000
+READ_AT_ONCE = 2_000
 
-# KEYS: watermark, feed, tapes, then the tape of each entry.
-# ARGV: owner, lease ms, watermark the server must have (or ''), 'exactly' or 'least', new watermark (or ''), then
-# coin, id, field, value of each entry.  Returns {status, holder or present watermark}.
-APPEND = """
-local holder = redis.call('GET', KEYS[2])
+# KEYS: feed, epoch.  ARGV: owner, lease ms, epoch that the server must have, new epoch.
+# Returns {status, holder or epoch}.
+TAKE = """
+local holder = redis.call('GET', KEYS[1])
 if holder and holder ~= ARGV[1] then return {'fenced', holder} end
+local epoch = redis.call('GET', KEYS[2]) or '0'
+if epoch ~= ARGV[3] then return {'changed', epoch} end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+redis.call('SET', KEYS[2], ARGV[4])
+return {'ok', epoch}
+"""
+
+# KEYS: watermark, detected, feed, epoch, tapes, then the tape of each entry.
+# ARGV: owner, lease ms, epoch, watermark that the server must have (or ''), new watermark, new D, then coin, id, field,
+# value, conditions (or '') of each entry.  Returns {status, holder, epoch or present watermark}.
+APPEND = """
+local holder = redis.call('GET', KEYS[3])
+if holder and holder ~= ARGV[1] then return {'fenced', holder} end
+local epoch = tonumber(redis.call('GET', KEYS[4]) or '0')
+if epoch > tonumber(ARGV[3]) then return {'succeeded', tostring(epoch)} end
 local present = redis.call('GET', KEYS[1])
-if ARGV[4] == 'exactly' then
-  if (present or '') ~= ARGV[3] then return {'behind', present} end
-elseif ARGV[3] ~= '' and (not present or tonumber(present) < tonumber(ARGV[3])) then
-  return {'behind', present}
-end
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
-for i = 4, #KEYS do
-  local at = 6 + (i - 4) * 4
-  redis.call('SADD', KEYS[3], ARGV[at])
-  local reply = redis.pcall('XADD', KEYS[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+if (present or '') ~= ARGV[4] then return {'differs', present} end
+redis.call('SET', KEYS[3], ARGV[1], 'PX', ARGV[2])
+if epoch < tonumber(ARGV[3]) then redis.call('SET', KEYS[4], ARGV[3]) end
+local begun = {}
+for i = 6, #KEYS do
+  local at = 7 + (i - 6) * 5
+  if not present and not begun[KEYS[i]] then redis.call('DEL', KEYS[i]) end
+  begun[KEYS[i]] = true
+  redis.call('SADD', KEYS[5], ARGV[at])
+  local reply
+  if ARGV[at + 4] == '' then
+    reply = redis.pcall('XADD', KEYS[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
+  else
+    reply = redis.pcall('XADD', KEYS[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], 'CONDITIONS', ARGV[at + 4])
+  end
+  -- A call that failed half-way has left entries; repeated, it finds them there.
   if type(reply) == 'table' and reply.err and not string.find(reply.err, 'equal or smaller', 1, true) then
     return reply
   end
 end
-if ARGV[5] ~= '' and (not present or tonumber(present) < tonumber(ARGV[5])) then
-  redis.call('SET', KEYS[1], ARGV[5])
-end
+redis.call('SET', KEYS[1], ARGV[5])
+redis.call('SET', KEYS[2], ARGV[6])
 return {'ok', present}
-"""
+""".replace("CONDITIONS", CONDITIONS_FIELD.decode())
 
 
 # KEYS: tapes, then tapes of coins.  ARGV: the oldest ms to keep, then the coins.
@@ -62,8 +83,16 @@ class TapeEnd:
     market: Market | None
 
 
-class LostData(Exception):
-    """The server's watermark is not the expected one, mostly lower than one that it confirmed; None when missing."""
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The two marks at a take-over: the tape is complete, and all signals are on file, up to here."""
+
+    watermark_ms: int | None
+    detected_ms: int | None
+
+
+class WatermarkDiffers(Exception):
+    """The server's watermark is not the expected one; None when it is missing."""
 
     def __init__(self, watermark_ms: int | None) -> None:
         super().__init__(f"the server's watermark is {watermark_ms}")
@@ -75,33 +104,56 @@ class TapeWriter:
 
     def __init__(self, client: "redis.asyncio.Redis", keys: Keys, *, owner: str) -> None:
         self._client, self._keys, self._owner = client, keys, owner
-        self._append = client.register_script(APPEND)
+        self._epoch = 0
+        self._take, self._append = client.register_script(TAKE), client.register_script(APPEND)
         self._trim = client.register_script(TRIM)
+
+    async def take(self, *, at_ms: int) -> Marks:
+        """Take over from the feed before, at `at_ms` of the wall clock: no call of it is executed any more.
+
+        The epoch that was read must still hold, or a late call of a dead feed could take over from a living one. An
+        epoch is an instant, so that it stays the highest on a server that was emptied and then restored. Raises Fenced.
+        """
+        present: Any = await self._client.get(self._keys.epoch) or b"0"
+        status = b"changed"
+        while status == b"changed":
+            expected, epoch = present, max(int(present) + 1, at_ms)
+            status, present = await self._take(
+                keys=[self._keys.feed, self._keys.epoch], args=[self._owner, LEASE_MS, expected, epoch]
+            )
+        if status == b"fenced":
+            raise _fenced(present)
+        self._epoch = epoch
+        return Marks(await self.watermark_ms(), int_or_none(await self._client.get(self._keys.detected)))
 
     async def append(
         self,
         entries: Sequence[Stamped],
         *,
-        watermark_ms: int | None,
-        confirmed_ms: int | None,
-        exactly: bool = False,
+        watermark_ms: int,
+        expected_ms: int | None,
+        detected_ms: int | None = None,
     ) -> None:
-        """Append entries, then publish the watermark, in one atomic call, which may be repeated.
+        """Append entries, then publish both marks, in one atomic call; D is the watermark unless it is given.
 
-        Raises LostData when the server's watermark is below `confirmed_ms`, or with `exactly` different from it, and
-        Fenced when another feed owns the name. Nothing is written then.
+        Raises WatermarkDiffers when the server's watermark is not `expected_ms` (None: missing), and Fenced when
+        another feed owns the name or has taken over. Nothing is written then. Tapes that outlived the watermark are
+        deleted, since it is unknown up to where they are complete.
         """
-        keys = [self._keys.watermark, self._keys.feed, self._keys.tapes]
+        keys = [self._keys.watermark, self._keys.detected, self._keys.feed, self._keys.epoch, self._keys.tapes]
         keys += [self._keys.tape(entry[0]) for entry in entries]
-        confirmed, new = ("" if at_ms is None else at_ms for at_ms in (confirmed_ms, watermark_ms))
-        argv: list[str | int] = [self._owner, LEASE_MS, confirmed, "exactly" if exactly else "least", new]
-        for coin, at_ms, seq, field, value in entries:
-            argv += [coin, f"{at_ms}-{seq}", field, value]
+        expected: str | int = "" if expected_ms is None else expected_ms
+        argv: list[str | int] = [self._owner, LEASE_MS, self._epoch, expected, watermark_ms]
+        argv.append(watermark_ms if detected_ms is None else detected_ms)
+        for coin, at_ms, seq, field, value, conditions in entries:
+            argv += [coin, f"{at_ms}-{seq}", field, value, conditions]
         status, present = await self._append(keys=keys, args=argv)
         if status == b"fenced":
-            raise Fenced(f"the name is held by another feed, of the data directory with id {present.decode()}")
-        if status == b"behind":
-            raise LostData(int_or_none(present))
+            raise _fenced(present)
+        if status == b"succeeded":
+            raise Fenced("another feed of this data directory has taken over")
+        if status == b"differs":
+            raise WatermarkDiffers(int_or_none(present))
 
     async def watermark_ms(self) -> int | None:
         return int_or_none(await self._client.get(self._keys.watermark))
@@ -119,6 +171,17 @@ class TapeWriter:
         replies = await pipe.execute() if coins else []
         return {coin: _end(entries) for coin, entries in zip(coins, replies, strict=True) if entries}
 
+    async def entries(self, coin: str, *, after_ms: int, up_to_ms: int) -> list[Entry]:
+        """The entries of a market after one instant, up to another; an entry that cannot be read is left out."""
+        entries: list[Entry] = []
+        start = str(after_ms + 1)
+        while True:
+            rows: Any = await self._client.xrange(self._keys.tape(coin), min=start, max=up_to_ms, count=READ_AT_ONCE)
+            entries += _decoded(rows)
+            if len(rows) < READ_AT_ONCE:
+                return entries
+            start = f"({rows[-1][0].decode()}"
+
     async def trim(self, coins: Sequence[str], *, before_ms: int) -> None:
         """Delete entries older than `before_ms`, and tapes that become empty."""
         for first in range(0, len(coins), TRIM_AT_ONCE):
@@ -127,13 +190,15 @@ class TapeWriter:
 
 
 def _end(entries: list[tuple[bytes, dict[bytes, bytes]]]) -> TapeEnd:
-    market = None
-    for entry_id, fields in entries:
-        try:
-            value = decode_entry(entry_id, fields).value
-        except MalformedEntry:
-            continue
-        if isinstance(value, Market):
-            market = value
-            break
+    market = next((entry.value for entry in _decoded(entries) if isinstance(entry.value, Market)), None)
     return TapeEnd(int(entries[0][0].split(b"-", 1)[0]), market)
+
+
+def _decoded(rows: list[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry]:
+    for entry_id, fields in rows:
+        with suppress(MalformedEntry):
+            yield decode_entry(entry_id, fields)
+
+
+def _fenced(holder: bytes) -> Fenced:
+    return Fenced(f"the name is held by another feed, of the data directory with id {holder.decode()}")

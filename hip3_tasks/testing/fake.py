@@ -14,10 +14,9 @@ except ModuleNotFoundError as error:
 
 
 class FakeServer:
-    """A server in memory. All its clients share its data; clients of another FakeServer do not.
+    """A server in memory that runs the product's Lua scripts.
 
-    It runs the product's Lua scripts. It differs from a real server in one point that matters here: an append that
-    repeats an entry of a tape raises ResponseError, while a real server leaves the tape unchanged.
+    All its clients share its data; clients of another FakeServer do not.
     """
 
     def __init__(self) -> None:

@@ -60,7 +60,7 @@ class FedTape:
         if self.watermark_ms is not None and at_ms <= self.watermark_ms:
             return
         ready = [entry for entry in self._held if entry[1] <= at_ms]
-        _result(self._writer.append(ready, watermark_ms=at_ms, confirmed_ms=self.watermark_ms))
+        _result(self._writer.append(ready, watermark_ms=at_ms, expected_ms=self.watermark_ms))
         self._held = [entry for entry in self._held if entry[1] > at_ms]
         self.watermark_ms = at_ms
 
@@ -81,7 +81,8 @@ class FedTape:
 
     def close(self) -> None:
         """Delete the tape, and close the client unless the caller passed it."""
-        self.client.delete(self.keys.watermark, self.keys.feed, self.keys.tapes, *map(self.keys.tape, self._last))
+        marks = (self.keys.watermark, self.keys.detected, self.keys.feed, self.keys.epoch)
+        self.client.delete(*marks, self.keys.tapes, *map(self.keys.tape, self._last))
         if self._owns_client:
             self.client.close()
 

@@ -1,8 +1,12 @@
 """Files and keys of earlier releases are readable: by audit, report, feed, worker and status."""
 
+import asyncio
+import json
+import sys
 import tarfile
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -15,17 +19,24 @@ from hip3_tasks.cli import app, exit_status
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import PENDING
-from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.conditions import Conditions, Fired, Memory
+from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.files.day_files import days_of
 from hip3_tasks.files.journal import Journal
-from hip3_tasks.store.keys import Keys
+from hip3_tasks.store.keys import Keys, connect_async
 from hip3_tasks.store.store import Store
+from hip3_tasks.store.tape import stamp
+from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from tests.releases import keydump
-from tests.releases.release import HERE, Release
-from tests.support.factories import texts
+from tests.releases.release import HERE, READ_TAPE, Release
+from tests.support.factories import T0_MS, a_market, texts
+from tests.support.process import ROOT, run
 from workers.capturer import Capturer
 
+FIRED = Fired(T0_MS - 5000, 250.0)
 VERSIONS = sorted(path.parent.name for path in HERE.glob("*/source.tar.xz"))
 
 
@@ -113,7 +124,53 @@ def test_messages_of_a_release_call_the_current_task(restored: redis.Redis, keys
     assert len(called & set(waiting(restored, keys))) > 30
 
 
-def test_the_source_of_a_release_is_complete_and_has_no_machine_path(release: Release) -> None:
+def test_its_entries_are_read_without_conditions_and_make_no_signal(restored: redis.Redis, keys: Keys) -> None:
+    coins = sorted(coin.decode() for coin in restored.smembers(keys.tapes))
+    tapes = {coin: [decode_entry(*row) for row in restored.xrange(keys.tape(coin))] for coin in coins}
+    assert len(tapes) == 12 and all(tapes.values())
+    assert {entry.conditions for tape in tapes.values() for entry in tape} == {None}
+    assert not [signal for coin, tape in tapes.items() for signal in detect(coin, tape, rules=Rules())]
+
+
+def test_it_reads_todays_entries_with_their_states_unchanged(
+    release: Release, redis_url: str, server_client: redis.Redis, keys: Keys, name: str, tmp_path: Path
+) -> None:
+    keyframe = Conditions(ctx_age_ms=40, taker_fee_bps=9.0, threshold_bps=15.0, memory=Memory({Side.BUY: FIRED}))
+    judged = Conditions(is_news=True, is_judged=True, ctx_age_ms=0, taker_fee_bps=9.0, threshold_bps=15.0)
+    entries = [
+        Entry(T0_MS, a_market(), judged),
+        Entry(T0_MS + 1, Gap("stalled")),
+        Entry(T0_MS + 2, a_market(bid_px=None, bid_sz=None, oracle_px=None), Conditions()),
+        Entry(T0_MS + 3, Gap("no data yet"), keyframe),
+        Entry(T0_MS + 4, a_market(ask_px=249.75), keyframe),
+    ]
+    write_tape(redis_url, keys, entries)
+    root = release.unpacked(tmp_path)
+    tapes = [
+        json.loads(printed(script, redis_url, name, path=path))
+        for script, path in ((release.read_tape, root), (READ_TAPE, ROOT))
+    ]
+    assert tapes == [[[entry.at_ms, asdict(entry.value)] for entry in entries]] * 2
+
+
+def write_tape(redis_url: str, keys: Keys, entries: Sequence[Entry]) -> None:
+    async def write() -> None:
+        async with connect_async(redis_url) as client:
+            writer = TapeWriter(client, keys, owner="today's feed")
+            await writer.take(at_ms=T0_MS)
+            stamped = [stamp("xyz:TSLA", entry.at_ms, 0, entry.value, entry.conditions) for entry in entries]
+            await writer.append(stamped, watermark_ms=entries[-1].at_ms, expected_ms=None)
+
+    asyncio.run(write())
+
+
+def printed(script: Path, *arguments: str, path: Path) -> str:
+    answer = run(sys.executable, "-P", str(script), *arguments, "xyz:TSLA", PYTHONPATH=str(path))
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def test_its_source_is_whole_and_names_no_place(release: Release) -> None:
     with tarfile.open(release.source) as archive:
         names = [name.partition("/")[2] for name in archive.getnames()]
         lock = archive.extractfile(f"hip3-tasks-{release.version}/requirements.lock")

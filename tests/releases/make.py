@@ -28,7 +28,7 @@ from tests.faults.clocks import DAY_S, Clock
 from tests.faults.row import Result
 from tests.faults.system import System, signal_each
 from tests.releases import keydump
-from tests.releases.release import PLANNED, Release
+from tests.releases.release import PLANNED, READ_TAPE, Release
 from tests.support.process import ROOT
 from tests.support.waiting import eventually
 
@@ -52,6 +52,7 @@ def main(
             f"{release.folder} exists: the files of a release are made once; remove it first, or choose another version"
         )
     shutil.copyfile(PLANNED, release.planned)
+    shutil.copyfile(READ_TAPE, release.read_tape)
     release.source.write_bytes(archived(commit, version))
     with tempfile.TemporaryDirectory() as folder:
         record(release, Path(folder))

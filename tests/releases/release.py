@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.support.process import run
 
 HERE = Path(__file__).parent
-PLANNED = HERE / "planned.py"
-"""The script for the current source; each release has its own."""
+PLANNED, READ_TAPE = HERE / "planned.py", HERE / "read_tape.py"
+"""The scripts for the current source; each release has its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Release:
     @property
     def planned(self) -> Path:
         return self.folder / PLANNED.name
+
+    @property
+    def read_tape(self) -> Path:
+        return self.folder / READ_TAPE.name
 
     def unpacked(self, folder: Path) -> Path:
         """Unpack the source into an empty folder; return its root."""

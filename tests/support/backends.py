@@ -11,8 +11,6 @@ from hip3_tasks.store.keys import connect, connect_async
 server_only = pytest.mark.parametrize("backend", ["server"], indirect=True)
 """Mark for a test whose claim is about real sockets."""
 
-PCALL_DIFFERS = "fakeredis hands the error of a Lua pcall over as userdata, which no script can read"
-
 
 class Backend(Protocol):
     """Gives clients that all see the same data."""

@@ -15,11 +15,12 @@ import orjson
 from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Frame, parse_frame
 from hip3_tasks.domain.detector import Detector, Rules
-from hip3_tasks.domain.market import Entry, Market, decode_entry, encode_entry
+from hip3_tasks.domain.market import Entry
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedFrame
 from tests.support.factories import T0_MS
+from tests.support.tapes import news, on_tape
 
 COIN = "xyz:TSLA"
 FEE_BPS = 0.9
@@ -88,8 +89,9 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
             continue
         market = state.apply(frame, at_ms)
         if market is not None:
-            tape.append(_read_back(market, at_ms))
-            signal = detector.observe(COIN, market, taker_fee_bps=FEE_BPS, ctx_at_ms=state.ctx_at_ms, at_ms=at_ms)
+            ctx_age_ms = at_ms - state.ctx_at_ms
+            tape.append(_read_back(news(market, at_ms=at_ms, coin=COIN, fee_bps=FEE_BPS, ctx_age_ms=ctx_age_ms)))
+            signal = detector.observe(COIN, tape[-1])
             signals += [] if signal is None else [signal]
     records = [record for signal in signals for record in (signal, *_outcomes(signal, tape))]
     for record in records:
@@ -158,11 +160,10 @@ def _is_as_written(number: float, text: Any) -> None:
     assert 0 < number < math.inf and number == float(text)
 
 
-def _read_back(market: Market, at_ms: int) -> Entry:
-    field, value = encode_entry(market)
-    entry = decode_entry(b"%d-0" % at_ms, {field: value})
-    assert entry == Entry(at_ms, market)
-    return entry
+def _read_back(entry: Entry) -> Entry:
+    (stored,) = on_tape([entry])
+    assert stored == entry
+    return stored
 
 
 def _outcomes(signal: Signal, tape: Sequence[Entry]) -> Iterator[Followup | Missed]:

@@ -74,7 +74,7 @@ class PageRig:
             self.put(f"xyz:{name}", value, at_ms=now_ms)
 
     def put(self, coin: str, value: Market | Gap | None = None, *, at_ms: int) -> None:
-        _, ms, seq, field, data = stamp(coin, at_ms, 0, value or a_market(at_ms=at_ms))
+        _, ms, seq, field, data, _ = stamp(coin, at_ms, 0, value or a_market(at_ms=at_ms))
         self.client.xadd(self.keys.tape(coin), {field: data}, id=f"{ms}-{seq}")
 
     def append(self, *records: Record) -> None:

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for all valid records."""
+"""Hypothesis strategies for all valid records, and for any JSON."""
 
 from hypothesis import strategies as st
 
@@ -69,3 +69,7 @@ missed = st.builds(
     detail=st.none() | st.text() | st.sampled_from(['":1e5,', '\\":1e-7}', '{"a":1e16}']),
 )
 records = signals | followups | missed
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.text(), inner, max_size=12),
+)

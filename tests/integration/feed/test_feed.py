@@ -1,20 +1,25 @@
 """The feed as a process, between a scripted venue with known prices and a real server."""
 
 import asyncio
+import fcntl
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 import pytest
 
+from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.market import Market, decode_entry
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.health import read_health_file
 from tests.support.feed import FeedRig, universe
 from tests.support.waiting import eventually_async as eventually
 
 OFFSETS = "400,800,1200"
+RULES = Rules(offsets_ms=(400, 800, 1200))
 COIN = "xyz:TSLA"
 
 Rigged = Callable[..., FeedRig]
@@ -45,6 +50,19 @@ async def feed_clock(rig: FeedRig) -> Callable[[], float]:
 def newest(rig: FeedRig, coin: str) -> dict[bytes, bytes]:
     entries = rig.client.xrevrange(rig.keys.tape(coin), count=1)
     return entries[0][1] if entries else {}
+
+
+def detected_ms(rig: FeedRig) -> int:
+    return int(rig.client.get(rig.keys.detected) or 0)
+
+
+def sealed_at_ms(rig: FeedRig, oracle_px: float) -> int | None:
+    """The instant of the first state of the first coin with this oracle, once the watermark covers it."""
+    for entry_id, fields in rig.client.xrange(rig.keys.tape(COIN)):
+        entry = decode_entry(entry_id, fields)
+        if isinstance(entry.value, Market) and entry.value.oracle_px == oracle_px and entry.value.is_two_sided:
+            return entry.at_ms if entry.at_ms <= rig.watermark_ms() else None
+    return None
 
 
 async def one_signal(rig: FeedRig, *, oracle: float = 101.0) -> Signal:
@@ -158,6 +176,72 @@ def test_a_killed_feed_repeats_no_signal_and_invents_nothing_for_its_absence(rig
             rig.quote(COIN, bid=99.99, ask=100.01, oracle=101.0)
             await one_signal(rig, oracle=102.0)
             assert [signal.oracle_px for signal in rig.signals()] == [101.0, 102.0]
+
+    run(script())
+
+
+def test_a_signal_that_a_killed_feed_did_not_bring_to_its_file_is_written_by_the_next_one(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(cooldown_ms=0) as rig:
+            await rig.started()
+            first = await one_signal(rig)
+            await eventually("its captures are pending", lambda: rig.pending.size() == 3)
+            await eventually("it is detected", lambda: detected_ms(rig) > first.timestamp_ms)
+            (path,) = rig.data_dir.glob("signals_*.jsonl")
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)  # no line can be written, as on a disk that hangs
+                rig.quote(COIN, bid=99.99, ask=100.01, oracle=102.0)
+                state_at_ms = await eventually("the state is sealed", lambda: sealed_at_ms(rig, 102.0))
+                await asyncio.sleep(0.3)
+                assert detected_ms(rig) < state_at_ms <= rig.watermark_ms()
+                rig.kill()
+            assert rig.signals() == [first]
+            await rig.started()
+            second = await eventually("the signal is on disk", lambda: len(rig.signals()) == 2 and rig.signals()[1])
+            assert (second.timestamp_ms, second.oracle_px) == (state_at_ms, 102.0)
+            assert second.signal_id == f"{COIN}-{state_at_ms}"
+            await eventually("its captures are pending", lambda: rig.pending.size() == 6)
+            assert len(await rig.captured([first, second])) == 6
+            await eventually("it is detected", lambda: detected_ms(rig) > state_at_ms)
+            assert len(rig.signals()) == 2
+            assert "signals_detected_again" in rig.log
+
+    run(script())
+
+
+def test_a_feed_that_finds_its_tape_lost_does_not_fire_again_on_the_same_oracle(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(cooldown_ms=0) as rig:
+            await rig.started()
+            first = await one_signal(rig)
+            await eventually("three captures pending", lambda: rig.pending.size() == 3)
+            rig.kill()
+            rig.client.delete(*rig.client.scan_iter(f"{rig.keys.prefix}*"))
+            await rig.started()
+            state_at_ms = await eventually("the state is sealed", lambda: sealed_at_ms(rig, 101.0))
+            assert state_at_ms > first.timestamp_ms
+            rig.quote(COIN, bid=99.98, ask=100.0, oracle=101.0)
+            await asyncio.sleep(0.2)
+            second = await one_signal(rig, oracle=102.0)
+            assert rig.signals() == [first, second]
+
+    run(script())
+
+
+def test_every_signal_on_file_is_what_its_tape_makes(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged(cooldown_ms=0) as rig:
+            await rig.started()
+            for step in range(20):
+                rig.quote(COIN, bid=99.99, ask=100.01, oracle=101.0 - step % 3)
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            rig.kill()
+            await rig.started()
+            await one_signal(rig, oracle=103.0)
+            tape = rig.client.xrange(rig.keys.tape(COIN))
+            entries = [decode_entry(entry_id, fields) for entry_id, fields in tape]
+            assert list(detect(COIN, entries, rules=replace(RULES, cooldown_ms=0))) == rig.signals()
 
     run(script())
 

@@ -18,7 +18,7 @@ FACTS = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=T0_MS - 400
 
 
 def put(client: redis.Redis, keys: Keys, coin: str, value: Market | Gap, *, at_ms: int = T0_MS) -> None:
-    _, ms, seq, field, data = stamp(coin, at_ms, 0, value)
+    _, ms, seq, field, data, _ = stamp(coin, at_ms, 0, value)
     client.xadd(keys.tape(coin), {field: data}, id=f"{ms}-{seq}")
 
 

@@ -50,6 +50,28 @@ def test_a_burst_enters_with_its_signals_its_captures_and_its_tasks(
     assert due_ms == {capture.member: capture.due_at_ms for signal in (SIGNAL, OTHER) for capture in signal.captures()}
 
 
+def test_a_server_that_lost_a_call_says_so_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    assert not pending.has_lost_calls()
+    pending.add([SIGNAL], wanted(SIGNAL))
+    older = client.get(keys.added)
+    pending.add([OTHER], wanted(OTHER))
+    assert not pending.has_lost_calls()
+    client.set(keys.added, older)
+    assert pending.has_lost_calls()
+    assert not pending.has_lost_calls()
+    client.delete(keys.added)
+    assert pending.has_lost_calls()
+    pending.add([OTHER], wanted(OTHER))
+    assert not pending.has_lost_calls()
+
+
+def test_a_process_that_starts_takes_the_count_of_the_server_as_it_is(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    assert not Pending(client, keys).has_lost_calls()
+
+
 def test_the_earliest_due_capture_is_queued_first(pending: Pending, client: redis.Redis, keys: Keys) -> None:
     burst = [a_signal(f"xyz:B{number}", at_ms=T0_MS + number % 7) for number in range(500)]
     pending.add(burst, named(*burst))

@@ -1,20 +1,21 @@
-"""The laws of the detector hold under any sequence of updates."""
+"""The laws of the detector hold under any sequence of tape entries."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.conditions import Conditions, Fired
+from hip3_tasks.domain.detector import Detector, Rules, detect
 from hip3_tasks.domain.edge import Side, edge_bps, reaches
-from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
 from tests.support.factories import T0_MS, a_calm_market, a_market
+from tests.support.tapes import COIN, FEE_BPS, news, rules, steps, updates, written_by_a_feed
 
-FEE_BPS = 9.0
-COIN = "xyz:TSLA"
+ORACLE_AT_MS = T0_MS - 900
 
 
 def observe(
@@ -26,14 +27,15 @@ def observe(
     ctx_age_ms: int = 0,
     fee_bps: float = FEE_BPS,
 ) -> Signal | None:
-    return detector.observe(coin, market, taker_fee_bps=fee_bps, ctx_at_ms=at_ms - ctx_age_ms, at_ms=at_ms)
+    entry = news(market, at_ms=at_ms, rules=detector.rules, coin=coin, fee_bps=fee_bps, ctx_age_ms=ctx_age_ms)
+    return detector.observe(coin, entry)
 
 
-def dislocated(side: Side, *, oracle_px: float = 250.0, at_ms: int = T0_MS) -> Market:
+def dislocated(side: Side, *, oracle_px: float = 250.0, oracle_at_ms: int = ORACLE_AT_MS) -> Market:
     """A book priced 20 bps through its oracle."""
     near, far = oracle_px * (1 - side.sign * 20 / 1e4), oracle_px * (1 - side.sign * 30 / 1e4)
     bid_px, ask_px = min(near, far), max(near, far)
-    return a_market(at_ms=at_ms, bid_px=bid_px, ask_px=ask_px, oracle_px=oracle_px)
+    return a_market(bid_px=bid_px, ask_px=ask_px, oracle_px=oracle_px, oracle_at_ms=oracle_at_ms)
 
 
 # --- single claims
@@ -88,23 +90,46 @@ def test_one_oracle_value_makes_one_signal_a_side_however_long_it_stands() -> No
 def test_the_same_oracle_value_coming_back_arms_it_again() -> None:
     detector = Detector(Rules())
     first = observe(detector, dislocated(Side.BUY))
-    between = observe(detector, a_calm_market(oracle_px=250.01), at_ms=T0_MS + 3000)
-    again = observe(detector, dislocated(Side.BUY), at_ms=T0_MS + 6000)
+    between = observe(detector, a_calm_market(oracle_px=250.01, oracle_at_ms=T0_MS + 3000), at_ms=T0_MS + 3000)
+    again = observe(detector, dislocated(Side.BUY, oracle_at_ms=T0_MS + 6000), at_ms=T0_MS + 6000)
     assert (first is not None, between is not None, again is not None) == (True, False, True)
 
 
 def test_an_oracle_change_seen_on_a_broken_book_arms_it_again_too() -> None:
     detector = Detector(Rules())
     observe(detector, dislocated(Side.BUY))
-    observe(detector, a_market(bid_px=None, oracle_px=251.0), at_ms=T0_MS + 3000, ctx_age_ms=9000)
-    assert observe(detector, dislocated(Side.BUY), at_ms=T0_MS + 6000) is not None
+    broken = a_market(bid_px=None, oracle_px=251.0, oracle_at_ms=T0_MS + 3000)
+    observe(detector, broken, at_ms=T0_MS + 3000, ctx_age_ms=9000)
+    assert observe(detector, dislocated(Side.BUY, oracle_at_ms=T0_MS + 6000), at_ms=T0_MS + 6000) is not None
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_an_oracle_that_went_away_and_came_back_arms_it_again_over_a_restart_too(is_restarted: bool) -> None:
+    detector = Detector(Rules())
+    first = observe(detector, dislocated(Side.BUY))
+    assert first is not None
+    away = a_market(oracle_px=None, oracle_at_ms=T0_MS + 3000)
+    assert observe(detector, away, at_ms=T0_MS + 3000) is None
+    if is_restarted:
+        detector = Detector(Rules())
+        detector.resume([first])
+    assert observe(detector, dislocated(Side.BUY, oracle_at_ms=T0_MS + 6000), at_ms=T0_MS + 6000) is not None
+
+
+def test_an_oracle_that_changes_in_the_millisecond_of_a_signal_arms_it_again() -> None:
+    detector = Detector(Rules(cooldown_ms=0))
+    assert observe(detector, dislocated(Side.BUY)) is not None
+    changed = dislocated(Side.BUY, oracle_px=260.0, oracle_at_ms=T0_MS)
+    assert observe(detector, changed) is None
+    assert observe(detector, changed, at_ms=T0_MS + 1) is not None
 
 
 def test_within_the_cooldown_a_side_stays_silent_even_on_a_new_oracle() -> None:
     detector = Detector(Rules())
     observe(detector, dislocated(Side.BUY))
-    assert observe(detector, dislocated(Side.BUY, oracle_px=260.0), at_ms=T0_MS + 499) is None
-    assert observe(detector, dislocated(Side.BUY, oracle_px=260.0), at_ms=T0_MS + 500) is not None
+    changed = dislocated(Side.BUY, oracle_px=260.0, oracle_at_ms=T0_MS + 400)
+    assert observe(detector, changed, at_ms=T0_MS + 499) is None
+    assert observe(detector, changed, at_ms=T0_MS + 500) is not None
 
 
 def test_the_other_side_and_the_other_market_have_a_cooldown_of_their_own() -> None:
@@ -122,24 +147,65 @@ def test_a_second_signal_of_a_market_in_one_millisecond_is_dropped_and_counted()
     assert observe(detector, dislocated(Side.SELL), at_ms=T0_MS + 1) is not None
 
 
+def moved(side: Side, ms: int) -> Market:
+    """A book priced through an oracle that has just changed."""
+    return dislocated(side, oracle_px=250.0 + ms, oracle_at_ms=T0_MS + ms)
+
+
 def test_a_clock_behind_the_last_signal_makes_no_id_a_second_time() -> None:
     detector = Detector(Rules(cooldown_ms=0))
     fired = [(Side.BUY, 100), (Side.SELL, 700), (Side.BUY, 900)]
-    signals = [observe(detector, dislocated(side, oracle_px=250.0 + ms), at_ms=T0_MS + ms) for side, ms in fired]
+    signals = [observe(detector, moved(side, ms), at_ms=T0_MS + ms) for side, ms in fired]
     resumed = Detector(Rules(cooldown_ms=0))
     resumed.resume(signal for signal in signals if signal is not None)
-    later = [observe(resumed, dislocated(Side.SELL, oracle_px=300.0 + ms), at_ms=T0_MS + ms) for ms in (100, 800, 901)]
+    later = [observe(resumed, moved(Side.SELL, ms), at_ms=T0_MS + ms) for ms in (100, 800, 901)]
     assert [signal is not None for signal in later] == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        None,
+        {"is_news": False},
+        {"is_judged": False},
+        {"ctx_age_ms": None},
+        {"threshold_bps": None},
+    ],
+    ids=["of 0.1.0", "no news", "not judged", "no ctx", "no threshold"],
+)
+def test_an_entry_that_may_not_fire_makes_no_signal_and_spends_no_side(conditions: dict[str, None] | None) -> None:
+    detector, entry = Detector(Rules()), news(dislocated(Side.BUY))
+    assert entry.conditions is not None
+    changed = None if conditions is None else replace(entry.conditions, **conditions)
+    assert detector.observe(COIN, replace(entry, conditions=changed)) is None
+    assert detector.memory(COIN).fired == {}
+    assert detector.observe(COIN, entry) is not None
+
+
+def test_the_threshold_and_fee_in_force_then_decide_not_those_of_now() -> None:
+    entry = news(dislocated(Side.BUY), rules=Rules(min_edge_bps=3.0), fee_bps=4.0)
+    (signal,) = detect(COIN, [entry], rules=Rules(min_edge_bps=99.0))
+    assert (signal.threshold_bps, signal.net_edge_bps) == (8.0, pytest.approx(20.0 - 4.0 - 1.0))
+
+
+def test_the_memory_of_a_keyframe_replaces_that_of_the_detector() -> None:
+    detector = Detector(Rules())
+    observe(detector, dislocated(Side.BUY))
+    spent = Conditions(memory=detector.memory(COIN))
+    other = Detector(Rules())
+    assert other.observe(COIN, Entry(T0_MS + 5, dislocated(Side.BUY), spent)) is None
+    assert other.memory(COIN).fired == {Side.BUY: Fired(T0_MS, 250.0)}
+    assert observe(other, dislocated(Side.BUY), at_ms=T0_MS + 60_000) is None
+
+
+def test_a_memory_that_was_handed_out_does_not_change_any_more() -> None:
+    detector = Detector(Rules())
+    memory = detector.memory(COIN)
+    observe(detector, dislocated(Side.BUY))
+    assert memory.fired == {}
+
+
 # --- laws
-
-
-@dataclass(frozen=True, slots=True)
-class Update:
-    at_ms: int
-    market: Market
-    ctx_age_ms: int
 
 
 @dataclass(slots=True)
@@ -149,14 +215,16 @@ class Referee:
     rules: Rules
     oracle_px: float | None = None
     fired_on_this_oracle: set[Side] = field(default_factory=set)
-    fired_at_ms: dict[Side, int] = field(default_factory=dict)
+    fired_at: dict[Side, tuple[int, float]] = field(default_factory=dict)
 
-    def judge(self, update: Update, signal: Signal | None) -> None:
-        market, at_ms = update.market, update.at_ms
-        if market.oracle_px is not None and market.oracle_px != self.oracle_px:
+    def judge(self, entry: Entry, signal: Signal | None) -> None:
+        market, at_ms = entry.value, entry.at_ms
+        assert isinstance(market, Market)
+        if market.oracle_px != self.oracle_px:
             self.oracle_px = market.oracle_px
-            self.fired_on_this_oracle.clear()
-        allowed = [side for side in Side if self._may_fire(side, update)]
+            # There and back within the millisecond of the signal is no change.
+            self.fired_on_this_oracle = {s for s, fired in self.fired_at.items() if fired == (at_ms, self.oracle_px)}
+        allowed = [side for side in Side if self._may_fire(side, entry, market)]
         if signal is None:
             assert not allowed, f"{allowed} should have fired at {at_ms}"
             return
@@ -169,72 +237,54 @@ class Referee:
         assert signal.raw_edge_bps >= signal.threshold_bps - 1e-9
         assert signal.net_edge_bps <= signal.raw_edge_bps
         self.fired_on_this_oracle.add(signal.side)
-        self.fired_at_ms[signal.side] = at_ms
+        self.fired_at[signal.side] = at_ms, market.oracle_px
 
-    def _may_fire(self, side: Side, update: Update) -> bool:
-        market, at_ms = update.market, update.at_ms
+    def _may_fire(self, side: Side, entry: Entry, market: Market) -> bool:
+        at_ms, conditions = entry.at_ms, entry.conditions
         touch_px, threshold_bps = market.touch_px(side), self.rules.threshold_bps(COIN, FEE_BPS)
+        fired_at_ms = {side: at_ms for side, (at_ms, _) in self.fired_at.items()}
         return (
             market.oracle_px is not None
             and market.bid_px is not None
             and market.ask_px is not None
             and touch_px is not None
             and market.bid_px < market.ask_px
-            and update.ctx_age_ms <= self.rules.ctx_max_age_ms
+            and conditions is not None
+            and conditions.ctx_age_ms is not None
+            and conditions.ctx_age_ms <= self.rules.ctx_max_age_ms
             and reaches(side, touch_px=touch_px, oracle_px=market.oracle_px, threshold_bps=threshold_bps)
             and side not in self.fired_on_this_oracle
-            and at_ms - self.fired_at_ms.get(side, 0) >= self.rules.cooldown_ms
-            and at_ms not in self.fired_at_ms.values()
+            and at_ms - fired_at_ms.get(side, 0) >= self.rules.cooldown_ms
+            and at_ms not in fired_at_ms.values()
         )
 
 
-prices = st.sampled_from([None, 99.0, 99.7, 100.0, 100.3, 101.0])
+def run(detector: Detector, entries: Iterable[Entry]) -> list[Signal | None]:
+    return [detector.observe(COIN, entry) for entry in entries]
 
 
-@st.composite
-def update_sequences(draw: st.DrawFn) -> list[Update]:
-    updates, at_ms = [], T0_MS
-    steps = draw(st.lists(st.sampled_from([0, 0, 1, 200, 500, 3000, 9000]), max_size=60))
-    for step_ms in steps:
-        at_ms += step_ms
-        market = a_market(at_ms=at_ms, bid_px=draw(prices), ask_px=draw(prices), oracle_px=draw(prices))
-        updates.append(Update(at_ms, market, draw(st.sampled_from([0, 0, 0, 8000, 8001]))))
-    return updates
+@given(rules=rules, data=st.data())
+def test_it_fires_exactly_when_the_laws_allow_it(rules: Rules, data: st.DataObject) -> None:
+    referee, entries = Referee(rules), data.draw(updates(rules))
+    for entry, signal in zip(entries, run(Detector(rules), entries), strict=True):
+        referee.judge(entry, signal)
 
 
-rules = st.builds(
-    Rules,
-    min_edge_bps=st.sampled_from([0.0, 5.0, 40.0]),
-    thresholds_bps=st.sampled_from([{}, {}, {COIN: 0.0}, {COIN: -50.0}]),
-    cooldown_ms=st.sampled_from([0, 1, 500, 5000]),
-)
-
-
-def run(detector: Detector, updates: Iterable[Update]) -> list[Signal | None]:
-    return [observe(detector, update.market, at_ms=update.at_ms, ctx_age_ms=update.ctx_age_ms) for update in updates]
-
-
-@given(updates=update_sequences(), rules=rules)
-def test_it_fires_exactly_when_the_laws_allow_it(updates: list[Update], rules: Rules) -> None:
-    referee = Referee(rules)
-    for update, signal in zip(updates, run(Detector(rules), updates), strict=True):
-        referee.judge(update, signal)
-
-
-@given(updates=update_sequences(), rules=rules)
-def test_no_two_signals_have_the_same_id(updates: list[Update], rules: Rules) -> None:
-    ids = [signal.signal_id for signal in run(Detector(rules), updates) if signal is not None]
+@given(rules=rules, data=st.data())
+def test_no_two_signals_have_the_same_id(rules: Rules, data: st.DataObject) -> None:
+    ids = [signal.signal_id for signal in run(Detector(rules), data.draw(updates(rules))) if signal is not None]
     assert len(ids) == len(set(ids))
 
 
-@given(updates=update_sequences(), rules=rules, data=st.data())
-def test_a_restart_repeats_nothing(updates: list[Update], rules: Rules, data: st.DataObject) -> None:
-    restart = data.draw(st.integers(0, len(updates)))
-    fired = [signal for signal in run(Detector(rules), updates[:restart]) if signal is not None]
+@given(rules=rules, data=st.data())
+def test_a_restart_repeats_nothing(rules: Rules, data: st.DataObject) -> None:
+    entries = data.draw(updates(rules))
+    restart = data.draw(st.integers(0, len(entries)))
+    fired = [signal for signal in run(Detector(rules), entries[:restart]) if signal is not None]
     resumed = Detector(rules)
     resumed.resume(fired)
     last = {signal.side: signal for signal in fired}
-    for signal in run(resumed, updates[restart:]):
+    for signal in run(resumed, entries[restart:]):
         if signal is None:
             continue
         assert signal.signal_id not in {earlier.signal_id for earlier in fired}
@@ -243,12 +293,51 @@ def test_a_restart_repeats_nothing(updates: list[Update], rules: Rules, data: st
         last[signal.side] = signal
 
 
+@given(rules=rules, data=st.data())
+def test_a_restart_is_no_other_than_going_on(rules: Rules, data: st.DataObject) -> None:
+    entries = data.draw(updates(rules))
+    restart = data.draw(st.integers(0, len(entries)))
+    whole = run(Detector(rules), entries)
+    resumed = Detector(rules)
+    resumed.resume(signal for signal in whole[:restart] if signal is not None)
+    assert run(resumed, entries[restart:]) == whole[restart:]
+
+
 @given(rules=rules, side=st.sampled_from(Side), waits_ms=st.lists(st.integers(0, 60_000), max_size=5))
 def test_after_a_restart_the_oracle_that_fired_is_still_spent(rules: Rules, side: Side, waits_ms: list[int]) -> None:
     first = observe(Detector(rules), dislocated(side, oracle_px=100.0))
     resumed = Detector(rules)
     resumed.resume([] if first is None else [first])
     for wait_ms in waits_ms:
-        at_ms = T0_MS + wait_ms
-        again = observe(resumed, dislocated(side, oracle_px=100.0, at_ms=at_ms), at_ms=at_ms)
+        again = observe(resumed, dislocated(side, oracle_px=100.0), at_ms=T0_MS + wait_ms)
         assert first is None or again is None or again.side is not first.side
+
+
+@given(rules=rules, data=st.data())
+def test_detection_over_the_tape_makes_the_signals_that_the_feed_made(rules: Rules, data: st.DataObject) -> None:
+    tape, signals = written_by_a_feed(data.draw(steps(rules)), rules)
+    assert run(Detector(rules), tape) == signals
+
+
+@given(rules=rules, data=st.data())
+def test_detection_from_any_keyframe_on_equals_detection_over_the_whole_tape(rules: Rules, data: st.DataObject) -> None:
+    tape, signals = written_by_a_feed(data.draw(steps(rules)), rules)
+    for index in keyframes(tape):
+        assert run(Detector(rules), tape[index:]) == signals[index:]
+        assert list(detect(COIN, tape[index:], rules=rules)) == [signal for signal in signals[index:] if signal]
+
+
+@given(rules=rules, data=st.data())
+def test_a_state_that_is_no_news_never_makes_a_signal(rules: Rules, data: st.DataObject) -> None:
+    tape, _ = written_by_a_feed(data.draw(steps(rules)), rules)
+    detector = Detector(rules)
+    for entry in tape:
+        signal = detector.observe(COIN, entry)
+        if isinstance(entry.value, Gap) or entry.conditions is None or not entry.conditions.is_news:
+            assert signal is None
+    repeated = [replace(e, conditions=e.conditions and replace(e.conditions, is_news=False)) for e in tape]
+    assert list(detect(COIN, repeated, rules=rules)) == []
+
+
+def keyframes(tape: Sequence[Entry]) -> list[int]:
+    return [index for index, e in enumerate(tape) if e.conditions is not None and e.conditions.memory is not None]

@@ -11,6 +11,7 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import COIN, GAP_FIELD, STATE_FIELD, Entry, Gap, Market, decode_entry, encode_entry
 from hip3_tasks.errors import MalformedEntry
 from tests.support.factories import T0_MS, a_market
+from tests.support.strategies import json_values
 
 numbers = st.none() | st.floats(min_value=0, exclude_min=True, allow_infinity=False)
 instants = st.integers(0, 10**13)
@@ -26,10 +27,6 @@ markets = st.builds(
     bbo_at_ms=instants,
     oracle_at_ms=instants,
     oracle_updates=st.integers(0, 2**53),
-)
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.text(), inner, max_size=12),
 )
 
 

@@ -1,6 +1,10 @@
 from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Level
-from tests.support.factories import a_market
+from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.records import Signal
+from tests.support.factories import T0_MS, a_market, a_signal
+from tests.support.tapes import news
 
 BBO = Bbo("xyz:TSLA", 900, Level(99.0, 1.0), Level(101.0, 2.0))
 CTX = Ctx("xyz:TSLA", 100.0, 100.5)
@@ -63,3 +67,48 @@ def test_counting_goes_on_where_the_tape_left_off() -> None:
     assert same is not None and (same.oracle_updates, same.oracle_at_ms) == (41, 500)
     moved = market.apply(Ctx("xyz:TSLA", 101.0, 100.5), 2000)
     assert moved is not None and moved.oracle_updates == 42
+
+
+SIGNAL = a_signal(at_ms=T0_MS, market=a_market(oracle_px=250.0, oracle_at_ms=T0_MS - 900))
+THROUGH = Bbo("xyz:TSLA", 900, Level(249.0, 3.0), Level(249.5, 2.0))
+SAME_ORACLE = Ctx("xyz:TSLA", 250.0, 249.75)
+
+
+def restarted(last: Market | None, *frames: Ctx, at_ms: int = T0_MS + 60_000) -> list[Signal]:
+    """The signals of a feed that starts at `at_ms`, after SIGNAL and with the last state on the tape."""
+    market, detector = MarketState("xyz:TSLA", 9.0), Detector(Rules())
+    detector.resume([SIGNAL])
+    market.resume(last, SIGNAL)
+    signals = []
+    for number, frame in enumerate([THROUGH, *frames]):
+        changed = market.apply(frame, at_ms + number * 1000)
+        if changed is not None:
+            signals.append(detector.observe("xyz:TSLA", news(changed, at_ms=at_ms + number * 1000)))
+    return [signal for signal in signals if signal is not None]
+
+
+def test_a_lost_tape_does_not_fire_again_on_the_oracle_of_the_last_signal() -> None:
+    assert restarted(None, SAME_ORACLE) == []
+    assert len(restarted(None, SAME_ORACLE, Ctx("xyz:TSLA", 251.0, None))) == 1
+    assert len(restarted(None, Ctx("xyz:TSLA", 251.0, None))) == 1
+
+
+def test_a_tape_that_ends_before_the_last_signal_does_not_fire_again_on_its_oracle() -> None:
+    older = a_market(oracle_px=240.0, oracle_at_ms=T0_MS - 5000)
+    assert restarted(older, SAME_ORACLE) == []
+
+
+def test_an_oracle_that_went_away_and_came_back_over_a_restart_is_armed_again() -> None:
+    away = a_market(oracle_px=None, oracle_at_ms=T0_MS + 3000)
+    (again,) = restarted(away, SAME_ORACLE)
+    assert (again.oracle_px, again.side) == (SIGNAL.oracle_px, SIGNAL.side)
+
+
+def test_an_oracle_that_changed_and_came_back_before_a_restart_is_armed_still() -> None:
+    back = a_market(oracle_px=250.0, oracle_at_ms=T0_MS + 3000)
+    assert len(restarted(back, SAME_ORACLE)) == 1
+
+
+def test_the_oracle_of_a_signal_on_the_tape_is_spent_over_a_restart() -> None:
+    on_tape = a_market(oracle_px=250.0, oracle_at_ms=T0_MS - 900)
+    assert restarted(on_tape, SAME_ORACLE) == []

@@ -68,6 +68,27 @@ def test_torn_tails_of_every_day_are_repaired_after_a_feed_has_died(writer: Sign
     }
 
 
+def test_lines_that_a_dead_feed_may_not_have_synced_are_made_durable(
+    writer: SignalWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete, torn = signals_path(tmp_path, DAY), signals_path(tmp_path, "2026-11-20")
+    complete.write_bytes(FIRST.line())
+    torn.write_bytes(FIRST.line() + SECOND.line()[:-1])
+    paths = {path.stat().st_ino: path for path in (complete, torn)}
+    durable: dict[str, bytes] = {}
+
+    def sync(fd: int) -> None:
+        path = paths[os.fstat(fd).st_ino]
+        durable[path.name] = path.read_bytes()
+
+    monkeypatch.setattr(appendfile, "_sync", sync)
+    writer.repair_tails()
+    assert durable == {complete.name: FIRST.line(), torn.name: FIRST.line() + SECOND.line()}
+    monkeypatch.setattr(appendfile, "_sync", refuse)
+    with pytest.raises(JournalError):
+        writer.repair_tails()
+
+
 def test_signals_of_a_closed_day_are_written_nowhere_and_named(writer: SignalWriter, path: Path) -> None:
     path.with_name(f"followups_{DAY}.parquet").touch()
     with capture_logs() as logged:

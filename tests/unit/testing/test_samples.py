@@ -12,6 +12,7 @@ from hip3_tasks.domain.edge import Side, edge_bps
 from hip3_tasks.domain.market import Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.testing import T0_MS, make_followup, make_market, make_missed, make_signal
+from tests.support.tapes import news
 
 pytest_plugins = ["pytester"]
 
@@ -34,7 +35,7 @@ signals = st.builds(
 def test_the_signal_made_by_default_is_the_detectors_own(side: Side) -> None:
     signal = make_signal(side=side)
     market = make_market(bid_px=signal.bid_px, ask_px=signal.ask_px)
-    detected = Detector(Rules()).observe("xyz:TSLA", market, taker_fee_bps=9.0, ctx_at_ms=T0_MS, at_ms=T0_MS)
+    detected = Detector(Rules()).observe("xyz:TSLA", news(market, at_ms=T0_MS, fee_bps=9.0))
     assert signal == detected
     assert (signal.raw_edge_bps, signal.net_edge_bps, signal.threshold_bps) == (20.0, 10.0, 15.0)
 
