@@ -72,6 +72,10 @@ docs: $(VENV)/.dev ## Write the settings into docs/settings.md and .env.example
 faults: $(VENV)/.dev ## Inject faults into a running system: python -m tests.faults $(ARGS)
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
+.PHONY: universe
+universe: $(VENV)/.dev ## Simulate whole systems with accidents, each from a seed: N=10000, SEED=7, ARGS=--help
+	@exec $(BIN)/python -m tests.universe $(if $(N),-n $(N)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
 .PHONY: compose-test
 compose-test: $(VENV)/.dev ## Build and test the deployed system on the Docker engine of this machine
 	@exec $(BIN)/python -m tests.compose

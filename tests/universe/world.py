@@ -1,0 +1,376 @@
+"""One universe: a venue, a feed, a server, a worker and a disk in one thread; the seed chooses what happens to them."""
+
+import asyncio
+import logging
+import random
+import shutil
+import tempfile
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import structlog
+
+import feed.connection
+import feed.tape_buffer
+from hip3_tasks.domain.market import Entry, Market
+from hip3_tasks.settings import Settings
+from hip3_tasks.store.keys import Keys
+from tests.universe.chance import Chance
+from tests.universe.controls import CONTROLS
+from tests.universe.disk import Disk
+from tests.universe.feed import FeedProcess
+from tests.universe.laws import Absence, Broken, Judge, Tape
+from tests.universe.loop import VirtualLoop
+from tests.universe.server import FATES, Server
+from tests.universe.venue import Venue
+from tests.universe.worker import Worker, never_waits
+
+COINS = ("xyz:A", "xyz:B", "abc:C")
+OFFSETS_MS = (1000, 2000)
+HEARTBEAT_S = 1.0
+FLUSH_INTERVAL_S = 0.2
+"""The tape buffer's interval, instead of 5 ms: a flush follows every frame, and idle ones cost the most."""
+KEYFRAME_INTERVAL_MS = 2_000
+"""Instead of 30 s: a universe lasts some ten seconds."""
+QUIET_S = 60.0
+TRACE_LINES = 40
+STEPS_EACH = 50
+CALM_S = 1.0
+
+STEPS = {
+    "dislocation": 30.0,
+    "the book follows": 14.0,
+    "the oracle returns": 6.0,
+    "nothing": 8.0,
+    "the feed is about to die": 9.0,
+    "the feed stops for a while": 2.0,
+    "a call has a fate": 9.0,
+    "the server is away": 2.0,
+    "the server is emptied": 0.7,
+    "the server is set back": 1.0,
+    "the disk is full": 2.0,
+    "the venue hangs up": 2.0,
+    "the socket stalls": 2.0,
+    "the worker is about to die": 4.0,
+    "the worker stops for a while": 2.0,
+    "the wall clock steps": 1.0,
+    "the power is cut": 0.7,
+}
+
+
+@dataclass
+class Result:
+    """The end of one universe."""
+
+    seed: int
+    failure: str
+    """The law that broke; empty when all hold."""
+    drawn: Counter[str]
+    trace: list[str]
+    signals: int
+    followups: int
+    missed: int
+
+
+class World:
+    """Everything in one universe."""
+
+    def __init__(self, seed: int, loop: VirtualLoop, data_dir: Path) -> None:
+        self.loop, self.data_dir = loop, data_dir
+        self.chance = Chance(seed)
+        self.settings = Settings(
+            data_dir=data_dir, name="universe", redis_url="redis://localhost", offsets_ms=OFFSETS_MS, worker_wait_s=0
+        )
+        keys = Keys(self.settings.feed_name)
+        self.server = Server(loop, self.chance)
+        self.disk = Disk(data_dir, loop, self.chance)
+        self.venue = Venue(loop, COINS)
+        self.tape = Tape(self.server.direct, keys, COINS)
+        self.worker = Worker(loop, self.chance, server=self.server, disk=self.disk, keys=keys, data_dir=data_dir)
+        self.absences: list[Absence] = []
+        self.heard: dict[tuple[str, int], list[Market]] = {}
+        self._feed: FeedProcess | None = None
+        self._starts_at_s = 0.0
+        self._oracle_steps = 0
+        self._background: list[asyncio.Task[None]] = []
+        self._watch_writes()
+
+    def _watch_writes(self) -> None:
+        """Hold each executed call to the watermark's law."""
+        execute = self.server.call
+
+        def call(life: object, name: str, work: Callable[[], object]) -> object:
+            if name != "XADD":
+                return execute(life, name, work)  # type: ignore[arg-type]
+
+            def watched() -> object:
+                before_ms = self.tape.watermark_ms()
+                try:
+                    return work()
+                finally:
+                    self.tape.read_new(watermark_before_ms=before_ms)
+
+            return execute(life, name, watched)  # type: ignore[arg-type]
+
+        self.server.call = call  # type: ignore[method-assign,assignment]
+
+    async def run(self, steps: int) -> None:
+        """Let things happen, then heal everything and judge. Raises Broken."""
+        self._background = [self.loop.create_task(work) for work in (self._beat(), self._work(), self._keep_feed())]
+        try:
+            await self._live(within_s=QUIET_S)
+            for _ in range(steps):
+                self._step(self.chance.pick(STEPS))
+                await self._pass(self.chance.choice([0.0, 0.001, 0.004, 0.05, 0.3, self.chance.uniform(0, 0.6)]))
+            await self._finish()
+        finally:
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            if self._feed is not None:
+                await self._feed.bury()
+
+    def tell(self, text: str) -> None:
+        self.chance.tell(self.loop.time(), text)
+
+    def _step(self, kind: str) -> None:
+        chance, now_s = self.chance, self.loop.time()
+        if not kind.startswith(("dislocation", "the book", "the oracle", "nothing")):
+            chance.drawn[kind] += 1
+        self.tell(kind)
+        later = self.loop.call_later
+        match kind:
+            case "dislocation":
+                self._dislocate()
+            case "the book follows":
+                for market in chance.some(list(self.venue.markets.values())):
+                    market.mid = market.oracle
+                    self.venue.publish(market, "bbo")
+            case "the oracle returns":
+                market = chance.choice(list(self.venue.markets.values()))
+                market.oracle = market.mid
+                self.venue.publish(market, "ctx")
+            case "the feed is about to die":
+                if self._feed is not None and self._feed.life.is_alive:
+                    self._feed.life.ends_after = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)])
+            case "the feed stops for a while":
+                self._stop_feed(chance.uniform(0.05, 6))
+            case "a call has a fate":
+                self.server.next_fate = chance.pick(FATES)
+                chance.drawn[f"call: {self.server.next_fate}"] += 1
+            case "the server is away":
+                self.server.is_away = True
+                later(chance.uniform(0.1, 3), self._server_returns)
+            case "the server is emptied":
+                self.server.empty()
+                self.tape.on_lost_data()
+            case "the server is set back":
+                self.server.set_back()
+                self.tape.on_lost_data()
+            case "the disk is full":
+                self.disk.is_full = True
+                later(chance.uniform(0.1, 2), self._disk_has_room)
+            case "the venue hangs up":
+                self.venue.close_sockets()
+            case "the socket stalls":
+                for socket in self.venue.sockets:
+                    socket.is_stalled = True
+                    later(chance.uniform(0.1, 6), socket.resume)
+            case "the worker is about to die":
+                self.worker.life.ends_after = chance.randint(0, 8)
+            case "the worker stops for a while":
+                self.worker.stopped_until_s = now_s + chance.uniform(0.1, 4)
+            case "the wall clock steps":
+                self.loop.wall_step_ms += chance.randint(-2000, 2000)
+            case "the power is cut":
+                self._cut_power()
+        if chance.random() < 0.2:
+            self.server.run_late()
+        if chance.random() < 0.1:
+            self.server.keep_snapshot()
+
+    def _dislocate(self) -> None:
+        """Move the oracles of some markets to values they never had, away from the books."""
+        for market in self.chance.some(list(self.venue.markets.values())):
+            self._oracle_steps += 1
+            market.oracle = market.mid * (1 + self.chance.choice([-1, 1]) * (0.002 + 0.00001 * self._oracle_steps))
+            self.venue.publish(market, "ctx")
+
+    def _stop_feed(self, seconds: float) -> None:
+        """Let the others go on while the feed's process is stopped."""
+        until_s = self.loop.time() + seconds
+        while self.loop.time() < until_s:
+            self.loop.jump(0.25)
+            self.worker.run()
+            for market in self.venue.markets.values():
+                self.venue.publish(market, "ctx")
+            if self.chance.random() < 0.3:
+                self._dislocate()
+
+    def _server_returns(self) -> None:
+        self.server.is_away = False
+
+    def _disk_has_room(self) -> None:
+        self.disk.is_full = False
+
+    def _cut_power(self) -> None:
+        """End everything on this machine; the server has what it saved last."""
+        if self._feed is not None:
+            self._feed.life.is_alive = False
+        self.server.set_back()
+        self.tape.on_lost_data()
+        self.disk.cut_power()
+        self.worker.life.is_alive = False
+
+    async def _pass(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        for task in self._background:
+            if task.done():
+                task.result()  # raises what ended it
+        if self._feed is not None and (failure := self._feed.failure()):
+            raise Broken(f"the feed ended by itself: {failure!r}")
+
+    async def _live(self, *, within_s: float) -> None:
+        until_s = self.loop.time() + within_s
+        while self._feed is None or not self._feed.is_live:
+            if self.loop.time() > until_s:
+                raise Broken(f"no feed is live after {within_s:g} s without a fault")
+            await self._pass(0.05)
+
+    async def _finish(self) -> None:
+        """Let no fault happen any more; drain the feed, and judge what is there."""
+        self.tell("calm")
+        self.chance.is_calm = True
+        self.server.is_away = self.disk.is_full = False
+        self.server.next_fate = ""
+        self.worker.life.ends_after = None
+        if self._feed is not None:
+            self._feed.life.ends_after = None
+        self.server.run_late()
+        await self._live(within_s=QUIET_S)
+        await self._pass(CALM_S)  # a feed notices at its next flush what a server lost
+        feed = self._feed
+        assert feed is not None and feed.clock is not None
+        drain_at_ms = feed.clock.now_ms()
+        left_open = await feed.drain()
+        if left_open:
+            raise Broken(f"{left_open} captures were left open")
+        judge = Judge(
+            self.data_dir,
+            self.tape,
+            absences=self.absences,
+            heard=self.heard,
+            rules=self.settings.rules,
+            detecting_until_ms=drain_at_ms,
+            lost_data=self.server.lost_data,
+        )
+        judge.check()
+
+    async def _beat(self) -> None:
+        """Send every market's context each second, changed or not."""
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            for market in self.venue.markets.values():
+                self.venue.publish(market, "ctx")
+
+    async def _work(self) -> None:
+        while True:
+            await asyncio.sleep(0.03)
+            self.worker.run()
+
+    async def _keep_feed(self) -> None:
+        """Start a feed, and another one when it has died."""
+        while True:
+            self._feed = FeedProcess(
+                self.loop,
+                self.chance,
+                settings=self.settings,
+                server=self.server,
+                disk=self.disk,
+                coins=COINS,
+                on_entry=self._on_entry,
+            )
+            self.tell("a feed starts")
+            while self._feed.life.is_alive and not self._feed.is_fenced:
+                await asyncio.sleep(0.001)
+            self.tell("the feed is fenced" if self._feed.is_fenced else "the feed is dead")
+            await self._feed.bury()
+            self._note_absence()
+            await asyncio.sleep(self.chance.choice([0.0, 0.01, self.chance.uniform(0, 2.5)]))
+
+    def _note_absence(self) -> None:
+        """Note that no feed knows the markets from now on, unless the clock went back to a time that one did know.
+
+        It does so when the wall clock was set back while the server lost the tape.
+        """
+        assert self._feed is not None
+        if self._feed.clock is not None:
+            now_ms = self._feed.clock.now_ms()
+            if now_ms >= max((absence.from_ms for absence in self.absences), default=0):
+                self.absences.append(Absence(now_ms))
+
+    def _on_entry(self, coin: str, entry: Entry) -> None:
+        if isinstance(entry.value, Market):
+            self.heard.setdefault((coin, entry.at_ms), []).append(entry.value)
+            for absence in self.absences:
+                absence.until_ms.setdefault(coin, entry.at_ms)
+
+
+def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Result:
+    """Run one universe to its end; `control` names a fault of `tests.universe.controls` to build in."""
+    random.seed(seed)  # for the product's jitter
+    shm = Path("/dev/shm")
+    data_dir = Path(tempfile.mkdtemp(prefix="universe-", dir=shm if shm.is_dir() else None))
+    loop = VirtualLoop()
+    failure = ""
+    try:
+        asyncio.set_event_loop(loop)
+        world = World(seed, loop, data_dir)
+        with CONTROLS[control](), _installed(world):
+            try:
+                loop.run_until_complete(world.run(steps))
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
+                failure = str(error) if isinstance(error, Broken) else "".join(traceback.format_exception(error))
+                world.tell(failure)
+        counts = {
+            name: sum(len(path.read_bytes().splitlines()) for path in data_dir.glob(f"{name}_*.jsonl"))
+            for name in ("signals", "followups", "missed")
+        }
+        return Result(seed, failure, world.chance.drawn, world.chance.trace, **counts)
+    finally:
+        with suppress(RuntimeError):
+            loop.close()
+        asyncio.set_event_loop(None)
+        shutil.rmtree(data_dir, ignore_errors=True)
+
+
+def run_shortened(seed: int, *, steps: int, control: str) -> Result:
+    """Run a universe, and keep of its trace what a failure needs."""
+    result = run_universe(seed, steps=steps, control=control)
+    result.trace = result.trace[-TRACE_LINES:] if result.failure else []
+    return result
+
+
+@contextmanager
+def _installed(world: World) -> Iterator[None]:
+    """Put the world's parts in the place of what the product would use."""
+    config = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    try:
+        with (
+            world.disk.installed(),
+            never_waits(),
+            patch.object(feed.connection, "connect", world.venue.connect),
+            patch.object(feed.tape_buffer, "FLUSH_INTERVAL_S", FLUSH_INTERVAL_S),
+            patch.object(feed.tape_buffer, "KEYFRAME_INTERVAL_MS", KEYFRAME_INTERVAL_MS),
+        ):
+            yield
+    finally:
+        structlog.configure(**config)
