@@ -84,6 +84,9 @@ def _summary(row: Row, result: Result) -> str:
         "twice": result.duplicated,
         "wrong": result.wrong,
         "torn": result.torn,
+        "signals lost": result.signals_lost,
+        "signals twice": result.signals_twice,
+        "signals invented": result.signals_invented,
         "unclear": result.unclear,
         "broken": len(result.broken),
     }
@@ -91,6 +94,8 @@ def _summary(row: Row, result: Result) -> str:
     times = {"recovery": result.recovery_s, "late": result.lateness_s, "took": result.took_s}
     text = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in times.items() if seconds is not None)
     counts = f"{result.injected:,} injected, {result.wanted:,} wanted, {result.missed:,} missed"
+    if result.signals_wanted is not None:
+        counts += f", {result.signals_wanted:,} signals wanted"
     return "\n   ".join([f"{row.number:>3} {row.fault}: {counts}: {verdict}; {text}", *result.broken])
 
 

@@ -26,6 +26,9 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 | lost, twice | follow-ups without a line; with more than one line |
 | wrong | follow-ups with another state than that as of their due time, or missed without a cause |
 | torn | lines that do not decode |
+| signals wanted | dislocations that must make a signal; a dash where no feed ran, or before it was counted |
+| signals lost, twice | dislocations without a signal; with more than one |
+| signals invented | signals without a dislocation, or that the detector does not make of the tape |
 | unclear | faults that led to neither success nor the error for that fault |
 | missed | follow-ups with a reason instead of numbers, because the market could not be known: this is correct |
 | recovery s | longest time from the end of a fault until work continued |
@@ -33,8 +36,9 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 
 """
 TITLES = (
-    *("#", "fault", "how", "injected", "wanted", "lost", "twice", "wrong", "torn", "unclear"),
-    *("missed", "recovery s", "late s"),
+    *("#", "fault", "how", "injected", "wanted", "lost", "twice", "wrong", "torn"),
+    *("signals wanted", "signals lost", "signals twice", "signals invented"),
+    *("unclear", "missed", "recovery s", "late s"),
 )
 LIBRARIES = "celery", "kombu", "redis", "websockets"
 
@@ -60,13 +64,19 @@ def markdown(results: Mapping[str, Result], *, server: str) -> str:
 
 def _cells(number: str, result: Result) -> list[str]:
     row = next(row for row in ROWS if row.number == number)
-    bad = result.lost, result.duplicated, result.wrong, result.torn, result.unclear
-    counts = [f"{result.injected:,}", f"{result.wanted:,}", *map(_bad, bad), f"{result.missed:,}"]
+    followups = result.lost, result.duplicated, result.wrong, result.torn
+    signals = result.signals_lost, result.signals_twice, result.signals_invented
+    counts = [f"{result.injected:,}", f"{result.wanted:,}", *map(_bad, followups)]
+    counts += [_count(result.signals_wanted), *map(_bad, signals), _bad(result.unclear), f"{result.missed:,}"]
     return [row.number, row.fault, row.how, *counts, _seconds(result.recovery_s), _seconds(result.lateness_s)]
 
 
-def _bad(count: int) -> str:
-    return f"**{count}**" if count else "0"
+def _bad(count: int | None) -> str:
+    return f"**{count}**" if count else _count(count)
+
+
+def _count(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
 
 
 def _seconds(seconds: float | None) -> str:

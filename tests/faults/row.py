@@ -26,6 +26,12 @@ class Result:
     """Lines that do not decode."""
     unclear: int = 0
     """Faults that led to neither success nor the error for that fault."""
+    signals_wanted: int | None = None
+    """Dislocations of the scripted venue that must have a signal; None, as the next three, in a row without a feed."""
+    signals_lost: int | None = None
+    signals_twice: int | None = None
+    signals_invented: int | None = None
+    """Signals without a dislocation, or that the detector does not make of the tape."""
     missed: int = 0
     """Follow-ups with a reason instead of numbers, because the market was unknown."""
     recovery_s: float | None = None
@@ -43,11 +49,19 @@ class Result:
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.duplicated or self.wrong or self.torn or self.unclear or self.broken)
+        of_signals = self.signals_lost or self.signals_twice or self.signals_invented
+        of_followups = self.lost or self.duplicated or self.wrong or self.torn
+        return not (of_followups or of_signals or self.unclear or self.broken)
 
     def add_broken(self, text: str) -> None:
         if len(self.broken) < MAX_NAMED:
             self.broken.append(text)
+
+    def add_signals(self, *, wanted: int, lost: int, twice: int, invented: int) -> None:
+        self.signals_wanted = (self.signals_wanted or 0) + wanted
+        self.signals_lost = (self.signals_lost or 0) + lost
+        self.signals_twice = (self.signals_twice or 0) + twice
+        self.signals_invented = (self.signals_invented or 0) + invented
 
     def add_recovery(self, recovery_s: float) -> None:
         self.recovery_s = max(self.recovery_s or 0.0, recovery_s)

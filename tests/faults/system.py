@@ -15,6 +15,7 @@ import redis
 
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.market import decode_entry
 from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings, environment
@@ -24,6 +25,7 @@ from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
 from tests.faults.row import Result
+from tests.faults.signals import Known, judge_signals
 from tests.faults.venue import Venue
 from tests.support.process import CELERY, ProcessUnderTest
 from tests.support.proxy import Proxy
@@ -38,6 +40,8 @@ EDGE_MS = 2_500
 """Allowed effect of a hole before its start and after its end: 1.5 s of grace, and the time to the next state."""
 NAME = "faults"
 PASSWORD = "not-a-secret"
+TapeEntry = tuple[int, dict[bytes, bytes]]
+"""The instant of an entry, and its fields."""
 OFFSETS = 3
 """Number of follow-ups per signal, by default."""
 
@@ -115,6 +119,7 @@ class System(DataFiles):
         self.wait_until_live()
         if self.workers:
             eventually("a follow-up is on disk", self.followups)
+        self._detects_since_ms = self.now_ms()
 
     def part(self, name: str, *command: str, **environment: str) -> ProcessUnderTest:
         """A process of this system, not yet started; it is killed on exit."""
@@ -205,7 +210,9 @@ class System(DataFiles):
         self._judge_audit(result, when)
         followups, missed = self.followups(), self.missed()
         self._judge_truth(followups, missed, result, when)
-        self._judge_tape(followups, result, when)
+        tapes = self.tapes()
+        self._judge_tape(tapes, followups, result, when)
+        self._judge_signals(tapes, result, when)
         if refused := self.client.acl_log():
             result.unclear += len(refused)
             result.add_broken(f"{when}: the server refused {refused[0]}")
@@ -248,15 +255,23 @@ class System(DataFiles):
                     f"{when}: {record.signal_id} + {record.offset_ms} is missed ({record.reason}: {record.detail})"
                 )
 
-    def _judge_tape(self, followups: Sequence[Followup], result: Result, when: str) -> None:
+    def tapes(self) -> dict[str, list[TapeEntry]]:
+        """The entries of every tape, as the server has them."""
+        coins = [coin.decode() for coin in self.client.smembers(self.keys.tapes)]
+        return {
+            coin: [
+                (int(entry_id.split(b"-")[0]), fields) for entry_id, fields in self.client.xrange(self.keys.tape(coin))
+            ]
+            for coin in sorted(coins)
+        }
+
+    def _judge_tape(
+        self, tapes: Mapping[str, list[TapeEntry]], followups: Sequence[Followup], result: Result, when: str
+    ) -> None:
         """Check with an independent search that each follow-up shows the newest entry at or before its due time."""
-        tapes: dict[str, list[tuple[int, dict[bytes, bytes]]]] = {}
         for record in followups:
-            coin = record.market_key
-            if coin not in tapes:
-                entries = self.client.xrange(self.keys.tape(coin))
-                tapes[coin] = [(int(entry_id.split(b"-")[0]), fields) for entry_id, fields in entries]
-            in_force = [fields for at_ms, fields in tapes[coin] if at_ms <= record.due_at_ms]
+            entries = tapes.get(record.market_key, [])
+            in_force = [fields for at_ms, fields in entries if at_ms <= record.due_at_ms]
             if not in_force:
                 continue  # trimmed, or lost with the server
             state = orjson.loads(in_force[-1].get(b"s", b"null"))
@@ -270,7 +285,20 @@ class System(DataFiles):
                 result.wrong += 1
                 result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms}: the tape has {in_force[-1]}")
 
-    def _is_in_hole(self, at_ms: int) -> bool:
+    def _judge_signals(self, tapes: Mapping[str, list[TapeEntry]], result: Result, when: str) -> None:
+        decoded = {
+            coin: [decode_entry(b"%d" % at_ms, fields) for at_ms, fields in entries] for coin, entries in tapes.items()
+        }
+        known = Known(
+            moves=self.venue.moves(),
+            tapes=decoded,
+            rules=Settings(**self._settings).rules,
+            is_certain=lambda at_ms: at_ms > self._detects_since_ms and not self._is_in_hole(at_ms),
+            clock_ms=self.venue.clock_ms,
+        )
+        judge_signals(self.signals(), known, result, when=when)
+
+    def _is_in_hole(self, at_ms: float) -> bool:
         return any(begin <= at_ms <= end for begin, end in self.holes_ms)
 
 

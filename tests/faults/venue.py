@@ -1,12 +1,18 @@
-"""A scripted venue that knows the truth: the sizes in each book are the number of its state."""
+"""A scripted venue that knows the truth.
+
+The sizes in each book are the number of its state; the last digits of an oracle away from calm are the number of its
+move. So each follow-up names its state, and each signal its move.
+"""
 
 import asyncio
+import math
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from hip3_tasks.domain.edge import Side
 from simulator.server import VenueServer
 from simulator.wire import asset_ctx
 from tests.support.feed import LOOSE, universe
@@ -14,12 +20,24 @@ from tests.support.feed import LOOSE, universe
 T = TypeVar("T")
 
 TICK_S = 0.02
-CALM_PX, UP_PX, DOWN_PX = 100.0, 100.3, 99.7
+CALM_PX, AWAY_PX, DIGIT_PX = 100.0, 0.3, 1e-6
 REPEAT_INTERVAL_S = 0.5
 STALE_MS = 2_000
 """How long a state may be shown after the venue has sent the next: the feed trusts a silent socket for 1.5 s."""
 CLOCK_MS = 50
 """Apparent difference between the clocks of two processes on a busy machine."""
+
+
+class Move(NamedTuple):
+    """A dislocation: an oracle that moved away from calm, which makes one signal."""
+
+    coin: str
+    side: Side
+    oracle_px: float
+    """No other move of the coin has this price."""
+    sent_at_ms: float
+    until_ms: float
+    """When the oracle moved again."""
 
 
 class Venue:
@@ -35,7 +53,8 @@ class Venue:
         self.is_received = True
         """False while frames are lost on their way, so that their states do not count."""
         self._sent_at_ms: dict[str, list[float]] = defaultdict(list)
-        self._oracle = dict.fromkeys(self.coins, (CALM_PX, UP_PX))
+        self._oracle_px = dict.fromkeys(self.coins, CALM_PX)
+        self._moves: dict[str, list[Move]] = defaultdict(list)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
         self._is_up, self._ends = threading.Event(), asyncio.Event()
@@ -61,6 +80,10 @@ class Venue:
     def burst(self) -> None:
         """Move every oracle at once: as many signals as there are coins."""
         self.do(lambda: [self._move_oracle(coin) for coin in self.coins for _ in range(self._steps_to_signal(coin))])
+
+    def moves(self) -> list[Move]:
+        """The dislocations of the coins so far."""
+        return self.do(lambda: [move for coin in self.coins for move in self._moves[coin]])
 
     def problem_of_state(self, coin: str, number: int, due_at_ms: int) -> str | None:
         """The problem of a follow-up that shows this state as of `due_at_ms`; None when it is correct."""
@@ -106,7 +129,7 @@ class Venue:
 
     def _move_book(self, coin: str) -> None:
         sent = self._sent_at_ms[coin]
-        now_ms = time.time() * 1000 + self.ahead_ms
+        now_ms = self._now_ms()
         if self.is_received:
             sent.append(now_ms)
         number = max(1, len(sent))
@@ -115,13 +138,23 @@ class Venue:
         self.server.publish_bbo(coin, bid, ask, time_ms=int(now_ms))
 
     def _move_oracle(self, coin: str) -> None:
-        now, after = self._oracle[coin]
-        # Up, calm, down, calm: each move away from calm is one signal.
-        self._oracle[coin] = (after, CALM_PX) if now == CALM_PX else (CALM_PX, DOWN_PX if now == UP_PX else UP_PX)
+        """Move up, to calm, down, to calm, and so on: each move away from calm is one signal."""
+        moves, now_ms = self._moves[coin], self._now_ms()
+        if self._oracle_px[coin] != CALM_PX:
+            moves[-1] = moves[-1]._replace(until_ms=now_ms)
+            self._oracle_px[coin] = CALM_PX
+        else:
+            side = Side.SELL if len(moves) % 2 else Side.BUY
+            away_px = round(CALM_PX + side.sign * (AWAY_PX + len(moves) * DIGIT_PX), 6)
+            moves.append(Move(coin, side, away_px, now_ms, math.inf))
+            self._oracle_px[coin] = away_px
         self._publish_oracle(coin)
 
+    def _now_ms(self) -> float:
+        return time.time() * 1000 + self.ahead_ms
+
     def _steps_to_signal(self, coin: str) -> int:
-        return 1 if self._oracle[coin][0] == CALM_PX else 2
+        return 1 if self._oracle_px[coin] == CALM_PX else 2
 
     def _publish_oracle(self, coin: str) -> None:
-        self.server.publish_ctx(coin, asset_ctx(oracle_px=f"{self._oracle[coin][0]}"))
+        self.server.publish_ctx(coin, asset_ctx(oracle_px=f"{self._oracle_px[coin]}"))
