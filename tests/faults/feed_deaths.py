@@ -59,20 +59,21 @@ def at_calls(setting: Setting) -> Result:
     """SIGKILL on entry to system calls from a frame to a synced signal, and of the start of the next feed."""
     if not shutil.which("strace"):
         return Result(note="not tried: no strace")
-    chance = random.Random(17)
+    chance, reached = random.Random(17), 0
     with _judged(setting) as (system, result):
         for point in setting.sample(_points(_calls_of_a_burst(system))):
             with _burst(system, attached=_injection(point)):
-                _wait_for_death(system)
+                reached += _has_died(system)
                 _replace(system, result)
             result.injected += 1
         for point in setting.sample(_points(_calls_of_a_start(system))):
             with _burst(system):
                 time.sleep(chance.uniform(*BURST_S))
                 system.feed.kill()
-                _start_and_die(system, point)
+                reached += _has_died_starting(system, point)
                 _replace(system, result)
             result.injected += 2
+    result.note += f"; {reached} of the {result.injected} deaths at a system call, the others at an instant of a burst"
     return result
 
 
@@ -111,16 +112,18 @@ def _wait_for_entry(system: System, coin: str, before: int) -> None:
         pass
 
 
-def _wait_for_death(system: System) -> None:
-    """Wait until strace has killed the feed; a point that no call reached becomes a death at any instant."""
+def _has_died(system: System) -> bool:
+    """Whether strace has killed the feed; a point that no call reached becomes a death at any instant."""
     try:
         eventually("the feed is dead", lambda: not system.feed.is_running, within_s=3)
     except AssertionError:
         system.feed.kill()
+        return False
+    return True
 
 
-def _start_and_die(system: System, point: Point) -> None:
-    """Start a feed that dies at a call; it may also become live, when the call comes later in this start."""
+def _has_died_starting(system: System, point: Point) -> bool:
+    """Whether a feed died at a call of its start; it may also become live, when this start has fewer such calls."""
     doomed = system.part("doomed", "strace", "-D", "-f", *_injection(point), sys.executable, "-m", "feed").start()
 
     def is_over() -> bool:
@@ -129,7 +132,9 @@ def _start_and_die(system: System, point: Point) -> None:
         return bool(is_live or not doomed.is_running)
 
     eventually("a feed under strace is dead or live", is_over, within_s=DEATH_TIMEOUT_S)
+    has_died = not doomed.is_running
     doomed.kill()
+    return has_died
 
 
 def _injection(point: Point) -> list[str]:
