@@ -23,6 +23,7 @@ from tests.faults import (
     long,
     outages,
     power,
+    upgrades,
     values,
     venues,
     writers,
@@ -83,6 +84,7 @@ ROWS = (
     Row("25b", "no worker for longer", "three minutes, retention of one", long.no_worker_for_longer, 0),
     Row("26", "server set back", "an append-only file of 1.5 s ago", long.server_set_back, 0),
     Row("27", "compaction killed", "SIGKILL at random, while its day is written", compactions.compaction_killed, 0.1),
+    Row("28", "upgrade", "from 0.1.0 in bursts, feed or worker first, back, and up again", upgrades.upgraded, 0),
 )
 
 
