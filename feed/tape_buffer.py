@@ -29,6 +29,8 @@ FLUSH_INTERVAL_S = 0.005
 RETRY_INTERVAL_S = 0.1
 MEMORY_MS = 60_000
 KEYFRAME_INTERVAL_MS = 30_000
+MAX_UNANSWERED = 1_000
+"""A call that is executed after so many later ones is not recognised; the feed then has to start again."""
 
 
 class Signals(Protocol):
@@ -71,8 +73,8 @@ class TapeBuffer:
         self._base: dict[str, Stamped] = {}
         self._latest: dict[str, tuple[int, Market | Gap, Conditions]] = {}
         """Instant, value and conditions of the last entry of each market that is followed."""
-        self._unanswered: list[int] = []
-        """The watermarks of calls since the last confirmed one."""
+        self._unanswered: deque[int] = deque(maxlen=MAX_UNANSWERED)
+        """The watermarks of the last calls since the confirmed one."""
         self._wake = asyncio.Event()
         self._is_away = False
         self._forgot_unsent = False
@@ -167,7 +169,7 @@ class TapeBuffer:
 
     async def _follow_server(self, server_ms: int | None, watermark_ms: int) -> None:
         """Continue from a watermark of the server that is not the confirmed one."""
-        if server_ms in self._unanswered:
+        if server_ms is not None and server_ms in self._unanswered:
             self._confirm(server_ms)  # that call was executed; it had every entry up to its watermark
             return
         if server_ms is not None and server_ms > self.watermark_ms:
