@@ -82,8 +82,8 @@ class TapeBuffer:
     def start(self, watermark_ms: int) -> None:
         """Continue from the server's watermark (0 when it has none), with an empty memory."""
         self.watermark_ms = watermark_ms
-        # Without a watermark nothing is known before this instant, whatever a server that is restored may have.
-        self._horizon_ms = watermark_ms or self._clock.now_ms() - 1
+        # Nothing is known before this instant, whatever a restored server or a dead feed's late call may bring.
+        self._horizon_ms = self._clock.now_ms() - 1
 
     def append(self, coin: str, at_ms: int, value: Market | Gap, conditions: Conditions | None = None) -> Entry:
         """Add an entry to the tape without blocking, and return it. A market's entries come in order of time."""
@@ -220,7 +220,7 @@ class TapeBuffer:
                 entries.append(stamp(coin, (server_ms or 0) + 1, 0, Gap("lost: Redis was away or lost its data")))
                 if coin in self._base:
                     entries.append(stamp_again(self._base[coin], self._horizon_ms, 1))
-            since_ms = server_ms or 0
+            since_ms = max(server_ms or 0, self._horizon_ms)
             entries += [entry for entry in self._memory.get(coin, ()) if since_ms < entry[1] <= watermark_ms]
         return entries
 

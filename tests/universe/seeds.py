@@ -11,5 +11,6 @@ ONCE_FAILED = {
     219: "a line that was written and not synced was relied on by the next feed; a power cut took it",
     27: "the wall clock went back while the tape was lost: an oracle of the future stopped a worker",
     1897: "the server lost the call that added captures, and the watermark, which stood still, did not show it",
+    22933: "the server was set back, and then a dead feed's call raised its watermark over a gap of the living one",
     2431: "a feed that started on an empty server took an older tape, which came back, for complete",
 }
