@@ -72,9 +72,9 @@ class Conditions:
         if type(version) is not int or version < FORMAT:
             raise ValueError(f"not a format: {version!r}")
         return cls(
-            is_news=bool(_integer(flags) & _NEWS),
+            is_news=bool(integer(flags) & _NEWS),
             is_judged=bool(flags & _JUDGED),
-            ctx_age_ms=None if ctx_age_ms is None else _integer(ctx_age_ms),
+            ctx_age_ms=None if ctx_age_ms is None else integer(ctx_age_ms),
             taker_fee_bps=None if taker_fee_bps is None else _number(taker_fee_bps),
             threshold_bps=None if threshold_bps is None else _number(threshold_bps),
             memory=_memory(more[0]) if more and more[0] is not None else None,
@@ -86,11 +86,12 @@ def _memory(values: Any) -> Memory:
     for side, value in zip(Side, values, strict=True):
         if value is not None:
             at_ms, oracle_px = value
-            memory.fired[side] = Fired(_integer(at_ms), _number(oracle_px))
+            memory.fired[side] = Fired(integer(at_ms), _number(oracle_px))
     return memory
 
 
-def _integer(number: Any) -> int:
+def integer(number: Any) -> int:
+    """The number, if it is a whole one. Raises TypeError for anything else, bool included."""
     if type(number) is not int:
         raise TypeError(f"not an integer: {number!r}")
     return number
