@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
-from simulator.faults.fault import Breakable, FaultSwitch, FrameData, Moment, SubscribeReply
+from simulator.faults.fault import Breakable, FaultSwitch, FrameData, FrameEffect, Moment, SubscribeReply, VenueFault
 from simulator.faults.outages import TICKS_PER_S
 from simulator.info.answer import InfoAnswer, Question
 from simulator.listing import Universe
@@ -18,24 +18,13 @@ class ActiveFaults:
 
     def bbo(self, data: FrameData) -> FrameData | None:
         """The data of a bbo frame as it is sent; None when it is not sent."""
-        coin, shown = data["coin"], data | {"time": self.block_time_ms(data["coin"], data["time"])}
-        for switch in self._on(coin):
-            if switch.fault.bbo is not None:
-                changed = switch.fault.bbo(shown, self._moment(coin, switch))
-                if changed is None:
-                    return None
-                shown = changed
-        return shown
+        coin = data["coin"]
+        shown = data | {"time": self.block_time_ms(coin, data["time"])}
+        return self._changed(coin, shown, lambda fault: fault.bbo)
 
     def ctx(self, coin: str, ctx: FrameData) -> FrameData | None:
         """The context as it is sent; None when it is not sent."""
-        for switch in self._on(coin):
-            if switch.fault.ctx is not None:
-                changed = switch.fault.ctx(ctx, self._moment(coin, switch))
-                if changed is None:
-                    return None
-                ctx = changed
-        return ctx
+        return self._changed(coin, ctx, lambda fault: fault.ctx)
 
     def block_time_ms(self, coin: str, time_ms: int) -> int:
         return time_ms + sum(switch.fault.block_time_shift_ms for switch in self._on(coin))
@@ -82,5 +71,16 @@ class ActiveFaults:
         at_s = self._elapsed_s()
         return (switch for switch in self.switches if switch.is_on(at_s) and (coin is None or switch.covers(coin)))
 
-    def _moment(self, coin: str, switch: FaultSwitch) -> Moment:
-        return Moment(coin, self._elapsed_s(), switch.memory)
+    def _changed(
+        self, coin: str, data: FrameData, effect_of: Callable[[VenueFault], FrameEffect | None]
+    ) -> FrameData | None:
+        """The data of a frame after every fault that is on; None when one of them holds it back."""
+        for switch in self._on(coin):
+            effect = effect_of(switch.fault)
+            if effect is None:
+                continue
+            changed = effect(data, Moment(coin, self._elapsed_s(), switch.memory))
+            if changed is None:
+                return None
+            data = changed
+        return data
