@@ -138,7 +138,7 @@ class Judge:
     def _signals_are_those_of_the_tape(self, signals: list[Signal]) -> None:
         for signal in signals:
             states = self.heard.get((signal.market_key, signal.timestamp_ms), [])
-            if (signal.best_px, signal.oracle_px) not in [(_touch(m, signal.side), m.oracle_px) for m in states]:
+            if (signal.best_px, signal.oracle_px) not in [(m.touch_px(signal.side), m.oracle_px) for m in states]:
                 raise Broken(f"{signal.signal_id} was invented: {states}")
         on_file = {signal.signal_id for signal in signals}
         for coin in self.tape.coins:
@@ -198,10 +198,6 @@ def _edge(state: Market, side: Side) -> float:
     touch_px = state.touch_px(side)
     assert touch_px and state.oracle_px
     return edge_bps(side, touch_px=touch_px, oracle_px=state.oracle_px)
-
-
-def _touch(market: Market, side: Side) -> float | None:
-    return market.touch_px(side)
 
 
 def _id(raw: bytes) -> Id:

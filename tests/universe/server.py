@@ -3,6 +3,7 @@
 import asyncio
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import fakeredis
@@ -32,6 +33,8 @@ class Server:
         """Calls that were sent and not executed yet, although their senders have given up."""
         self.lost_data = 0
         """How often the server lost data."""
+        self.watch_append: Callable[[Execute], Any] = lambda append: append()
+        """Executes each call that adds to a tape; the judge looks before and after it."""
         self._snapshots: list[dict[bytes, Any]] = []
 
     def client(self, life: Life) -> "SyncClient":
@@ -68,6 +71,8 @@ class Server:
     def call(self, life: Life, name: str, execute: Execute) -> Any:
         """Execute a call of a process, or let happen to it what the seed says. Raises redis.RedisError and Killed."""
         life.check()
+        if name == "XADD":
+            execute = partial(self.watch_append, execute)
         if life.is_last_effect():
             fate = self._chance.pick(DEATHS)
             self._chance.drawn[f"{life.name} {fate}"] += 1

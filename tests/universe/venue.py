@@ -92,6 +92,11 @@ class Venue:
             if (channel, market.coin) in socket.subscriptions:
                 socket.put(self._frame(market, channel))
 
+    def publish_contexts(self) -> None:
+        """Send every market's context, changed or not."""
+        for market in self.markets.values():
+            self.publish(market, "ctx")
+
     def answer(self, socket: Socket, text: str) -> None:
         request = read_request(text)
         subscription = request.subscription

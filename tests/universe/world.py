@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from tests.universe.disk import Disk
 from tests.universe.feed import FeedProcess
 from tests.universe.laws import Absence, Broken, Judge, Tape
 from tests.universe.loop import VirtualLoop
-from tests.universe.server import FATES, Server
+from tests.universe.server import FATES, Execute, Server
 from tests.universe.venue import Venue
 from tests.universe.worker import Worker, never_waits
 
@@ -98,26 +98,15 @@ class World:
         self._starts_at_s = 0.0
         self._oracle_steps = 0
         self._background: list[asyncio.Task[None]] = []
-        self._watch_writes()
+        self.server.watch_append = self._watched
 
-    def _watch_writes(self) -> None:
-        """Hold each executed call to the watermark's law."""
-        execute = self.server.call
-
-        def call(life: object, name: str, work: Callable[[], object]) -> object:
-            if name != "XADD":
-                return execute(life, name, work)  # type: ignore[arg-type]
-
-            def watched() -> object:
-                before_ms = self.tape.watermark_ms()
-                try:
-                    return work()
-                finally:
-                    self.tape.read_new(watermark_before_ms=before_ms)
-
-            return execute(life, name, watched)  # type: ignore[arg-type]
-
-        self.server.call = call  # type: ignore[method-assign,assignment]
+    def _watched(self, append: Execute) -> object:
+        """Hold an executed call that adds entries to the watermark's law."""
+        before_ms = self.tape.watermark_ms()
+        try:
+            return append()
+        finally:
+            self.tape.read_new(watermark_before_ms=before_ms)
 
     async def run(self, steps: int) -> None:
         """Let things happen, then heal everything and judge. Raises Broken."""
@@ -207,8 +196,7 @@ class World:
         while self.loop.time() < until_s:
             self.loop.jump(0.25)
             self.worker.run()
-            for market in self.venue.markets.values():
-                self.venue.publish(market, "ctx")
+            self.venue.publish_contexts()
             if self.chance.random() < 0.3:
                 self._dislocate()
 
@@ -275,8 +263,7 @@ class World:
         """Send every market's context each second, changed or not."""
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            for market in self.venue.markets.values():
-                self.venue.publish(market, "ctx")
+            self.venue.publish_contexts()
 
     async def _work(self) -> None:
         while True:
