@@ -4,7 +4,8 @@ Laws, under any sequence of entries:
 - a signal fires only on a change of the state (news) whose edge reaches the threshold;
 - a (market, side) fires at most once per oracle value change, and at most once per cooldown;
 - a market fires at most once per millisecond;
-- nothing fires on a book that is one-sided or crossed, or when no oracle came for more than `ctx_max_age_ms`.
+- nothing fires on a book that is one-sided or crossed, or that the ctx contradicts, or when no ctx came for longer
+  than the limit that its entry names, or `ctx_max_age_ms` where it names none.
 """
 
 from collections import defaultdict
@@ -82,14 +83,16 @@ class Detector:
         return None
 
     def _may_fire(self, market: Market, conditions: Conditions) -> bool:
+        limit_ms = conditions.witness.limit_ms
         return (
             conditions.is_news
             and conditions.is_judged
+            and not conditions.is_doubted
             and conditions.threshold_bps is not None
             and market.oracle_px is not None
             and market.is_two_sided
             and conditions.ctx_age_ms is not None
-            and conditions.ctx_age_ms <= self.rules.ctx_max_age_ms
+            and conditions.ctx_age_ms <= (self.rules.ctx_max_age_ms if limit_ms is None else limit_ms)
         )
 
     def _is_armed(self, memory: Memory, side: Side, market: Market, at_ms: int) -> bool:

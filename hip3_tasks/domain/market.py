@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from hip3_tasks.domain.conditions import Conditions, integer
+from hip3_tasks.domain.conditions import Conditions, integer, positive
 from hip3_tasks.domain.edge import Side, mid_px
 from hip3_tasks.errors import MalformedEntry
 
@@ -105,11 +105,5 @@ def decode_entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
 def _market(state: Any) -> Market:
     # A later version may add values at the end.
     prices, instants = state[:6], state[6:10]
-    values: tuple[Any, ...] = (*map(_positive, prices), *map(integer, instants))
+    values: tuple[Any, ...] = (*map(positive, prices), *map(integer, instants))
     return Market(**dict(zip(Market.__slots__, values, strict=True)))
-
-
-def _positive(number: Any) -> float | None:
-    if number is not None and not (type(number) in (float, int) and number > 0):
-        raise ValueError(f"not a positive number: {number!r}")
-    return None if number is None else float(number)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.conditions import FORMAT, Conditions, Fired, Memory
+from hip3_tasks.domain.conditions import FORMAT, Conditions, CtxWitness, Fired, Memory, Trigger
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import CONDITIONS_FIELD, STATE_FIELD, Entry, decode_entry, encode_entry
 from hip3_tasks.errors import MalformedEntry
@@ -17,17 +17,38 @@ from tests.support.strategies import bps, instants, json_values, px
 
 ages = st.integers(0, 10**13)
 memories = st.builds(Memory, st.dictionaries(st.sampled_from(Side), st.builds(Fired, instants, px)))
+witnesses = st.builds(
+    CtxWitness,
+    mid_px=st.none() | px,
+    impact_bid_px=st.none() | px,
+    impact_ask_px=st.none() | px,
+    period_ms=st.none() | ages,
+    limit_ms=st.none() | ages,
+)
 conditions = st.builds(
     Conditions,
     is_news=st.booleans(),
     is_judged=st.booleans(),
+    is_doubted=st.booleans(),
+    trigger=st.none() | st.sampled_from(Trigger),
+    has_lag=st.booleans(),
+    witness=st.just(CtxWitness()) | witnesses,
     ctx_age_ms=st.none() | ages,
     taker_fee_bps=st.none() | bps,
     threshold_bps=st.none() | bps,
     memory=st.none() | memories,
 )
 MEMORY = Memory({Side.SELL: Fired(T0_MS, 250.5)})
-A_KEYFRAME = Conditions(is_judged=True, ctx_age_ms=40, taker_fee_bps=9.0, threshold_bps=15.0, memory=MEMORY)
+WITNESS = CtxWitness(249.8, 249.5, 250.25, period_ms=1008, limit_ms=4000)
+A_KEYFRAME = Conditions(
+    is_judged=True,
+    trigger=Trigger.CTX,
+    ctx_age_ms=40,
+    taker_fee_bps=9.0,
+    threshold_bps=15.0,
+    memory=MEMORY,
+    witness=WITNESS,
+)
 ENTRY_ID = b"%d-0" % T0_MS
 STATE = dict([encode_entry(a_market())])
 
@@ -50,8 +71,16 @@ def test_decoding_returns_the_encoded_conditions(conditions: Conditions) -> None
 
 
 def test_the_field_is_a_list_that_begins_with_its_format() -> None:
-    assert orjson.loads(A_KEYFRAME.encode()) == [2, 2, 40, 9.0, 15.0, [None, [T0_MS, 250.5]]]
-    assert orjson.loads(Conditions(is_news=True).encode()) == [2, 1, None, None, None]
+    values = [3, 18, 40, 9.0, 15.0, [None, [T0_MS, 250.5]], 249.8, 249.5, 250.25, 1008, 4000]
+    assert orjson.loads(A_KEYFRAME.encode()) == values
+    assert orjson.loads(Conditions(is_news=True).encode()) == [3, 1, None, None, None]
+
+
+def test_an_entry_of_format_2_has_no_trigger_and_no_witness() -> None:
+    text = orjson.dumps([2, 3, 40, 9.0, 15.0, [None, [T0_MS, 250.5]]])
+    of_then = replace(A_KEYFRAME, is_news=True, trigger=None, witness=CtxWitness())
+    assert Conditions.decode(text) == of_then
+    assert Conditions.decode(orjson.dumps([2, 3, 40, 9.0, 15.0])) == replace(of_then, memory=None)
 
 
 @given(conditions, st.integers(FORMAT, 99), st.lists(json_values, max_size=4))
@@ -59,14 +88,13 @@ def test_values_that_a_later_format_adds_at_the_end_are_left_out(
     conditions: Conditions, later: int, added: list[Any]
 ) -> None:
     values = orjson.loads(conditions.encode())
-    if len(values) == 5:
-        values.append(None)
+    values += [None] * (11 - len(values))
     values[0] = later
     assert decoded(orjson.dumps([*values, *added])).conditions == conditions
 
 
 def test_a_flag_of_a_later_format_is_left_out() -> None:
-    text = changed(1, 2 | 64 | 1)
+    text = changed(1, 18 | 64 | 1)
     assert decoded(text).conditions == replace(A_KEYFRAME, is_news=True)
 
 
@@ -94,6 +122,7 @@ MALFORMED = {
     "flags that are true": changed(1, True),
     "an age that is no integer": changed(2, 40.5),
     "an age that is a text": changed(2, "40"),
+    "a negative age": changed(2, -1),
     "a fee that is a text": changed(3, "9.0"),
     "a fee that is true": changed(3, True),
     "a threshold that is a list": changed(4, [15.0]),
@@ -106,6 +135,11 @@ MALFORMED = {
     "a firing at no integer": changed(5, [None, [1.5, 250.5]]),
     "a firing on no oracle": changed(5, [None, [T0_MS, None]]),
     "a firing on a text": changed(5, [None, [T0_MS, "250.5"]]),
+    "a mid that is zero": changed(6, 0.0),
+    "an impact price that is a text": changed(7, "249.5"),
+    "a period that is no integer": changed(9, 1008.5),
+    "a negative limit": changed(10, -1),
+    "a witness that is cut off": orjson.dumps(orjson.loads(A_KEYFRAME.encode())[:9]),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.conditions import Conditions, Fired
+from hip3_tasks.domain.conditions import Conditions, CtxWitness, Fired
 from hip3_tasks.domain.detector import Detector, Rules, detect
 from hip3_tasks.domain.edge import Side, edge_bps, reaches
 from hip3_tasks.domain.market import Entry, Gap, Market
@@ -53,6 +53,23 @@ def test_a_touch_priced_through_its_oracle_is_a_signal_with_all_its_numbers(side
     assert signal.threshold_bps == 15.0
     assert (signal.bbo_age_ms, signal.oracle_age_ms) == (0, 900)
     assert signal.offsets_ms == (1000, 3000, 5000)
+
+
+def test_a_book_that_the_ctx_contradicts_is_no_signal() -> None:
+    entry = news(dislocated(Side.BUY))
+    assert entry.conditions is not None
+    doubted = replace(entry, conditions=replace(entry.conditions, is_doubted=True))
+    detector = Detector(Rules())
+    assert detector.observe(COIN, doubted) is None
+    assert detector.observe(COIN, entry) is not None  # what was doubted has spent no side
+
+
+@pytest.mark.parametrize(("ctx_age_ms", "limit_ms", "fires"), [(8001, 9000, True), (4001, 4000, False)])
+def test_the_age_limit_that_an_entry_names_is_in_force(ctx_age_ms: int, limit_ms: int, fires: bool) -> None:
+    entry = news(dislocated(Side.BUY), ctx_age_ms=ctx_age_ms)
+    assert entry.conditions is not None
+    limited = replace(entry, conditions=replace(entry.conditions, witness=CtxWitness(limit_ms=limit_ms)))
+    assert (Detector(Rules()).observe(COIN, limited) is not None) is fires
 
 
 def test_a_calm_market_is_no_signal() -> None:
