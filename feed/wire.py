@@ -13,7 +13,7 @@ import orjson
 from hip3_tasks.errors import MalformedFrame
 
 GREETING = "Websocket connection established."
-_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?", re.ASCII)
+_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0-2]?[0-9])?", re.ASCII)
 _MAX_TIME_MS = 10**13
 
 
@@ -37,11 +37,15 @@ class Bbo:
 
 @dataclass(frozen=True, slots=True)
 class Ctx:
-    """Oracle and mark of a coin; it has no time of the venue."""
+    """Oracle, mark and a sample of the book of a coin; it has no time of the venue."""
 
     coin: str
     oracle_px: float | None
     mark_px: float | None
+    mid_px: float | None = None
+    impact_bid_px: float | None = None
+    """The mean price at which the venue's impact notional could be sold."""
+    impact_ask_px: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +90,17 @@ def parse_frame(raw: str | bytes) -> Frame:
     try:
         return parse(frame)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError):
-        raise MalformedFrame(f"bad_{channel}", raw) from None
+        raise MalformedFrame(f"bad_{channel}", raw, channel=channel, coin=_coin_of(frame)) from None
+
+
+def _coin_of(frame: Mapping[str, Any]) -> str | None:
+    data = frame.get("data")
+    coin = data.get("coin") if isinstance(data, dict) else None
+    return coin if isinstance(coin, str) else None
 
 
 def decimal(text: Any) -> float:
-    """Parse a number as the venue writes it: text of plain digits and at most one point. Raises ValueError."""
+    """Parse a number as the venue writes it: text of digits, with or without point and exponent. Raises ValueError."""
     if not isinstance(text, str) or not _NUMBER.fullmatch(text):
         raise ValueError(f"not a plain number: {text!r}")
     return float(text)
@@ -109,7 +119,12 @@ def _bbo(frame: Mapping[str, Any]) -> Bbo:
 def _ctx(frame: Mapping[str, Any]) -> Ctx:
     data = frame["data"]
     ctx = data["ctx"]
-    return Ctx(_text(data["coin"]), _price(ctx["oraclePx"]), _price(ctx.get("markPx")))
+    impact_bid, impact_ask = _pair(ctx.get("impactPxs"))
+    return Ctx(
+        _text(data["coin"]),
+        _price(ctx["oraclePx"]),
+        *map(_price_if_usable, (ctx.get("markPx"), ctx.get("midPx"), impact_bid, impact_ask)),
+    )
 
 
 def _subscription_response(frame: Mapping[str, Any]) -> Ack | Other:
@@ -135,6 +150,18 @@ def _level(level: Any) -> Level | None:
 
 def _price(text: Any) -> float | None:
     return None if text is None else _number(text)
+
+
+def _price_if_usable(text: Any) -> float | None:
+    """A price that no signal rests on: unknown where it cannot be used."""
+    try:
+        return _price(text)
+    except ValueError:
+        return None
+
+
+def _pair(values: Any) -> list[Any]:
+    return values if isinstance(values, list) and len(values) == 2 else [None, None]
 
 
 def _number(text: Any) -> float:

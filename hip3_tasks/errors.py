@@ -27,10 +27,12 @@ class Unavailable(Hip3Error): ...
 
 
 class MalformedFrame(Hip3Error):
-    def __init__(self, kind: str, frame: object) -> None:
+    def __init__(self, kind: str, frame: object, *, channel: str | None = None, coin: str | None = None) -> None:
         super().__init__(f"{kind}: {str(frame)[:200]!r}")
         self.kind = kind
         self.frame = frame
+        self.channel, self.coin = channel, coin
+        """The market that the frame concerns, as far as that can be read."""
 
 
 class MalformedEntry(Hip3Error):

@@ -36,14 +36,37 @@ def test_a_bbo_is_bid_then_ask_and_an_empty_side_is_none() -> None:
     assert parse_frame(bbo([])) == parse_frame(bbo([None, None]))
 
 
-def test_a_ctx_gives_oracle_and_mark_and_null_is_none() -> None:
+def test_a_ctx_gives_oracle_mark_and_a_sample_of_the_book_and_null_is_none() -> None:
+    sampled = ctx(oraclePx="31252.0", markPx="31249.0", midPx="31248.5", impactPxs=["31248.0", "31249.0"])
+    assert parse_frame(sampled) == Ctx("xyz:TSLA", 31252.0, 31249.0, 31248.5, 31248.0, 31249.0)
     assert parse_frame(ctx(oraclePx="31252.0", markPx="31249.0")) == Ctx("xyz:TSLA", 31252.0, 31249.0)
     assert parse_frame(ctx(oraclePx=None, markPx=None, midPx=None)) == Ctx("xyz:TSLA", None, None)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["NaN", "inf", "-1", "0", "0.0", "1e309", "1e5", "1_000", "١٢", "", " 1", "1 ", "+1", ".5", "5.", "0x1", "9" * 400],
+    [
+        "NaN",
+        "inf",
+        "-1",
+        "0",
+        "0.0",
+        "1e309",
+        "1e",
+        "e5",
+        "0e5",
+        "1e30",
+        "1_000",
+        "١٢",
+        "",
+        " 1",
+        "1 ",
+        "+1",
+        ".5",
+        "5.",
+        "0x1",
+        "9" * 400,
+    ],
 )
 def test_a_number_that_is_not_plain_positive_and_finite_is_refused(text: str) -> None:
     with pytest.raises(MalformedFrame) as caught:
@@ -51,6 +74,32 @@ def test_a_number_that_is_not_plain_positive_and_finite_is_refused(text: str) ->
     assert caught.value.kind == "bad_bbo"
     with pytest.raises(MalformedFrame):
         parse_frame(ctx(oraclePx=text))
+
+
+@pytest.mark.parametrize(("text", "px"), [("1.0002e+02", 100.02), ("1E2", 100.0), ("25e-2", 0.25)])
+def test_a_number_with_an_exponent_is_a_number(text: str, px: float) -> None:
+    frame = parse_frame(bbo([{"px": text, "sz": "1"}, None]))
+    assert isinstance(frame, Bbo) and frame.bid == Level(px, 1.0)
+
+
+@pytest.mark.parametrize("mark", ["0.0", "-1", 1.5, "abc", [], None])
+def test_a_mark_or_sample_that_cannot_be_used_is_unknown_and_costs_no_oracle(mark: object) -> None:
+    unusable = ctx(oraclePx="31252.0", markPx=mark, midPx=mark, impactPxs=[mark, mark])
+    assert parse_frame(unusable) == Ctx("xyz:TSLA", 31252.0, None)
+    assert parse_frame(ctx(oraclePx="31252.0", impactPxs=mark)) == Ctx("xyz:TSLA", 31252.0, None)
+
+
+def test_a_frame_that_cannot_be_used_names_its_market_as_far_as_it_can_be_read() -> None:
+    def refused(raw: str) -> tuple[str | None, str | None]:
+        with pytest.raises(MalformedFrame) as caught:
+            parse_frame(raw)
+        return caught.value.channel, caught.value.coin
+
+    assert refused(bbo([{"px": "x", "sz": "1"}])) == ("bbo", "xyz:TSLA")
+    assert refused(ctx(oraclePx=1.5)) == ("activeAssetCtx", "xyz:TSLA")
+    assert refused(bbo([], coin=7)) == ("bbo", None)
+    assert refused('{"channel":"bbo","data":[]}') == ("bbo", None)
+    assert refused("[]") == (None, None)
 
 
 @pytest.mark.parametrize("number", [1, 1.5, True, [], {}])
