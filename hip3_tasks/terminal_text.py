@@ -1,6 +1,7 @@
 """Text for people: control characters escaped, numbers with their nouns, and the name that was meant."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 CUTOFF = 0.8
 """The similarity, of 1, below which a name was not meant."""
@@ -19,6 +20,11 @@ def printable_lines(text: str) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 signal`, `2 signals`; the plural is the noun with an s unless given."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def utc_time(at_ms: int) -> str:
+    """The time of day of an instant, as in `11:22:01 UTC`."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M:%S} UTC"
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
