@@ -1,0 +1,318 @@
+"""The knowledge of one socket: whether the frames that it brought still show the state of each market.
+
+A market's two channels are witnesses of each other. The book is pushed only when it changes, so its age means nothing;
+the ctx comes at a steady pace and carries a sample of the book (mid and impact prices). Both come over one socket,
+whose frames arrive in order and complete. Pure state: the instants are the feed's clock, in ms.
+
+Laws, under any sequence of frames, for each market:
+- it is known only with a book and a ctx that came after the last refused frame, renewal and loss;
+- two ctx in a row that contradict every book since the ctx before make it unknown, until new ones agree;
+- two books in a row that are older than one before make it unknown, until one comes that is not;
+- it is known for at most the limits of silence in force, however it ended;
+- what is heard of one market changes nothing of another, but for the limits of silence.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from feed.cadence import FACTOR, Cadence
+from feed.wire import Bbo, Ctx
+from hip3_tasks.domain.conditions import CtxWitness
+
+MAX_GRACE_MS = 20_000
+MAX_BOOKS = 64
+"""Books between two ctx that are compared with the second one."""
+CONTRADICTIONS = 2
+CONFIRMATIONS = 3
+STRAYS = 2
+
+
+class Objection(NamedTuple):
+    """Why a market is unknown."""
+
+    cause: str
+    is_renewable: bool = False
+    """Whether subscribing the market again may help."""
+
+
+NOT_HEARD = {"bbo": Objection("no book yet"), "activeAssetCtx": Objection("no context yet")}
+UNUSABLE = {
+    "bbo": Objection("a book that cannot be used"),
+    "activeAssetCtx": Objection("a context that cannot be used"),
+}
+CONTRADICTED = Objection("the context contradicts the book", is_renewable=True)
+OLDER_BLOCK = Objection("the venue sends books of an older block")
+
+
+@dataclass(slots=True)
+class BookCheck:
+    """Compares the book of a market with the samples of it in the ctx.
+
+    A frame of the one channel may overtake one of the other. So a sample contradicts only if it agrees with no book
+    from the ctx before it to the ctx after it.
+    """
+
+    contradictions: int = 0
+    """Samples in a row that agreed with no book."""
+    _books: list[Bbo] = field(default_factory=list)
+    """The books since the last sample, and the one before."""
+    _sample: Ctx | None = None
+    """The last ctx."""
+    _refuted: tuple[Bbo, Ctx] | None = None
+    """The book and ctx that contradicted each other for too long; either may be the stale one."""
+    _agreed: int = 0
+    """Samples in a row that agreed with a book since then."""
+
+    @property
+    def is_refuted(self) -> bool:
+        return self._refuted is not None
+
+    def hear_book(self, book: Bbo) -> None:
+        self._books.append(book)
+        if len(self._books) > MAX_BOOKS:
+            del self._books[0]
+        if self._sample is None:
+            return
+        if self._refuted is not None:
+            if self._is_new(self._sample, book) and _agree(book, self._sample):
+                self._confirm()
+        elif self.contradictions and _agree(book, self._sample):
+            self.contradictions = 0
+
+    def hear_sample(self, ctx: Ctx) -> None:
+        books, self._sample = self._books, ctx
+        if not books:
+            return
+        has_sample = ctx.mid_px is not None or ctx.impact_bid_px is not None or ctx.impact_ask_px is not None
+        agrees = any(_agree(book, ctx) for book in books)
+        if self._refuted is not None:
+            self._agreed = self._agreed + 1 if agrees and has_sample and ctx != self._refuted[1] else 0
+            if self._agreed >= CONFIRMATIONS or (agrees and self._is_new(ctx, books[-1])):
+                self._confirm()
+        elif has_sample:
+            self.contradictions = 0 if agrees else self.contradictions + 1
+            if self.contradictions >= CONTRADICTIONS:
+                self._refuted = books[-1], ctx
+        del books[:-1]
+
+    def renew(self) -> None:
+        """Compare later frames only with each other; what was refuted must still be confirmed."""
+        self._books.clear()
+        self._sample, self.contradictions, self._agreed = None, 0, 0
+
+    def _is_new(self, ctx: Ctx, book: Bbo) -> bool:
+        """Whether neither is the one that was refuted: a channel that stands still confirms nothing."""
+        assert self._refuted is not None
+        return ctx != self._refuted[1] and book.time_ms > self._refuted[0].time_ms
+
+    def _confirm(self) -> None:
+        self._refuted, self.contradictions, self._agreed = None, 0, 0
+
+
+def _agree(book: Bbo, ctx: Ctx) -> bool:
+    """Whether a sample may be of this book: the mid is within a spread of it, the touch not worse than the impact."""
+    bid_px, ask_px = book.bid and book.bid.px, book.ask and book.ask.px
+    if bid_px and ask_px and ctx.mid_px:
+        spread = abs(ask_px - bid_px)
+        if not min(bid_px, ask_px) - spread <= ctx.mid_px <= max(bid_px, ask_px) + spread:
+            return False
+    if bid_px and ctx.impact_bid_px and bid_px < ctx.impact_bid_px:
+        return False
+    return not (ask_px and ctx.impact_ask_px and ask_px > ctx.impact_ask_px)
+
+
+@dataclass(slots=True)
+class MarketWitness:
+    """The frames that a socket has brought of one market."""
+
+    bbo: Bbo | None = None
+    bbo_at_ms: int = 0
+    has_lag: bool = False
+    """Whether the book came as a change; the first frame after subscribing may be of any age."""
+    ctx: Ctx | None = None
+    ctx_at_ms: int = 0
+    """When the last ctx was received, changed or not: the market's heartbeat."""
+    check: BookCheck = field(default_factory=BookCheck)
+    block_ms: int = 0
+    """The newest block time of its books; of a block in the future, when its book was received."""
+    strays: int = 0
+    """Books in a row that were older than that."""
+    paced_at_ms: int | None = None
+    """When the last ctx was received that did not answer a subscription."""
+    is_renewed: bool = False
+    unusable: dict[str, Objection] = field(default_factory=dict)
+
+    def hear_bbo(self, bbo: Bbo, at_ms: int) -> None:
+        if bbo.time_ms < self.block_ms:
+            self.strays += 1
+            return
+        self.strays = 0
+        self.block_ms = max(self.block_ms, min(bbo.time_ms, at_ms))
+        self._take(bbo, at_ms, has_lag=self.bbo is not None)
+
+    def hear_answer(self, bbo: Bbo, at_ms: int) -> None:
+        """Take a book that was asked for; its time is that of the answer, not of its last change."""
+        if self.bbo is None:
+            self._take(bbo, at_ms, has_lag=False)
+
+    def hear_ctx(self, ctx: Ctx, at_ms: int) -> int | None:
+        """Take a ctx; return the pause before it if it belongs to the channel's pace."""
+        pause_ms = None if self.paced_at_ms is None or self.is_renewed else at_ms - self.paced_at_ms
+        if not self.is_renewed:
+            self.paced_at_ms = at_ms
+        self.is_renewed = False
+        self.ctx, self.ctx_at_ms = ctx, at_ms
+        self.unusable.pop("activeAssetCtx", None)
+        self.check.hear_sample(ctx)
+        return pause_ms
+
+    def refuse(self, channel: str) -> None:
+        """Forget what an unusable frame would have replaced."""
+        if channel == "bbo":
+            self.bbo = None
+        else:
+            self.ctx = None
+        self.unusable[channel] = UNUSABLE[channel]
+
+    def renew(self) -> None:
+        """Forget the state: the subscriptions begin anew on the same socket."""
+        self.bbo = self.ctx = None
+        self.unusable.clear()
+        self.strays = 0
+        self.is_renewed = True
+        self.check.renew()
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the ctx confirms the book: by a mid that agrees, or by none where a side of the book is empty."""
+        bbo, ctx = self.bbo, self.ctx
+        if bbo is None or ctx is None or self.check.contradictions:
+            return False
+        return ctx.mid_px is not None or bbo.bid is None or bbo.ask is None
+
+    @property
+    def objection(self) -> Objection | None:
+        """Why the state is unknown, whatever the time; None when it is known."""
+        for channel, frame in (("bbo", self.bbo), ("activeAssetCtx", self.ctx)):
+            if frame is None:
+                return self.unusable.get(channel) or NOT_HEARD[channel]
+        if self.check.is_refuted:
+            return CONTRADICTED
+        return OLDER_BLOCK if self.strays >= STRAYS else None
+
+    def _take(self, bbo: Bbo, at_ms: int, *, has_lag: bool) -> None:
+        self.unusable.pop("bbo", None)
+        if bbo != self.bbo:
+            self.bbo, self.bbo_at_ms, self.has_lag = bbo, at_ms, has_lag
+            self.check.hear_book(bbo)
+
+
+class SocketWitness:
+    """One socket and its markets; it begins anew with each connection, but for the limits of silence."""
+
+    def __init__(self, *, stall_grace_ms: int) -> None:
+        self._stall_grace_ms = stall_grace_ms
+        self.markets: dict[str, MarketWitness] = {}
+        self.last_data_at_ms: int | None = None
+        """When the socket brought its last bbo or ctx; None before the first."""
+        self._frames = Cadence(long_ms=stall_grace_ms)
+        self._books: dict[str, Cadence] = {}
+        self._contexts: dict[str, Cadence] = {}
+        self._book_at_ms: dict[str, int] = {}
+        """When the last book of any market of a dex came."""
+
+    def follow(self, coin: str, *, block_ms: int = 0) -> None:
+        """Watch a market, of which books up to a block are known already."""
+        self.markets[coin] = MarketWitness(block_ms=block_ms)
+        dex = dex_of(coin)
+        for cadences in (self._books, self._contexts):
+            cadences.setdefault(dex, Cadence())
+
+    def unfollow(self, coin: str) -> None:
+        del self.markets[coin]
+        self._contexts[dex_of(coin)].forget(coin)
+
+    def hear(self, frame: Bbo | Ctx, at_ms: int) -> None:
+        """Take a frame of any market; one that is not followed counts as data of the socket only."""
+        if self.last_data_at_ms is not None:
+            self._frames.hear("", at_ms - self.last_data_at_ms, at_ms)
+        self.last_data_at_ms = at_ms
+        market = self.markets.get(frame.coin)
+        if market is None:
+            return
+        dex = dex_of(frame.coin)
+        if isinstance(frame, Ctx):
+            pause_ms = market.hear_ctx(frame, at_ms)
+            if pause_ms is not None:
+                self._contexts[dex].hear(frame.coin, pause_ms, at_ms)
+            return
+        before_ms = self._book_at_ms.get(dex)
+        if before_ms is not None:
+            self._books[dex].hear("", at_ms - before_ms, at_ms)
+        self._book_at_ms[dex] = at_ms
+        market.hear_bbo(frame, at_ms)
+
+    def refuse(self, coin: str, channel: str) -> None:
+        """Take a frame that cannot be used."""
+        market = self.markets.get(coin)
+        if market is not None and channel in UNUSABLE:
+            market.refuse(channel)
+
+    def renew(self, coin: str) -> None:
+        """The subscriptions of a market begin anew."""
+        self.markets[coin].renew()
+
+    def disconnect(self) -> None:
+        """The socket is gone, and with it the state of every market."""
+        self.last_data_at_ms = None
+        self._book_at_ms.clear()
+        for market in self.markets.values():
+            market.renew()
+            market.paced_at_ms = None
+
+    def objection(self, coin: str, at_ms: int) -> Objection | None:
+        """Why the socket does not know the state of a market at an instant; None when it does."""
+        market = self.markets[coin]
+        return market.objection or self._silence(coin, market, at_ms)
+
+    def knows(self, coin: str, at_ms: int) -> bool:
+        return self.objection(coin, at_ms) is None
+
+    def ctx_witness(self, coin: str, *, limit_ms: int | None) -> CtxWitness:
+        """The last ctx of a market as a witness of the book; `limit_ms` replaces the observed limit of its age."""
+        ctx, cadence = self.markets[coin].ctx, self._contexts[dex_of(coin)]
+        if ctx is None:
+            return CtxWitness(period_ms=cadence.period_ms, limit_ms=limit_ms or cadence.limit_ms)
+        return CtxWitness(
+            ctx.mid_px, ctx.impact_bid_px, ctx.impact_ask_px, cadence.period_ms, limit_ms or cadence.limit_ms
+        )
+
+    @property
+    def grace_ms(self) -> int:
+        """The silence of the socket that means quiet markets."""
+        if not self._frames.is_slow or self._frames.period_ms is None:
+            return self._stall_grace_ms
+        return max(self._stall_grace_ms, min(MAX_GRACE_MS, FACTOR * self._frames.period_ms))
+
+    @property
+    def silence_ms(self) -> int:
+        """The silence after which the socket is dead."""
+        return max(self._frames.limit_ms, self.grace_ms)
+
+    def limits_ms(self) -> dict[str, int]:
+        """The limits of silence in force, by dex and channel."""
+        named = (("bbo", self._books), ("ctx", self._contexts))
+        return {f"{dex} {channel}": c.limit_ms for channel, cadences in named for dex, c in cadences.items()}
+
+    def _silence(self, coin: str, market: MarketWitness, at_ms: int) -> Objection | None:
+        dex = dex_of(coin)
+        if (silent_ms := at_ms - market.ctx_at_ms) > self._contexts[dex].limit_ms:
+            return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
+        silent_ms = at_ms - self._book_at_ms.get(dex, at_ms)
+        if not market.is_confirmed and silent_ms > self._books[dex].limit_ms:
+            return Objection(f"no book of {dex} for {silent_ms / 1000:.0f} s", is_renewable=True)
+        return None
+
+
+def dex_of(coin: str) -> str:
+    return coin.partition(":")[0]
