@@ -20,7 +20,7 @@ from feed.past import resume, signals_on_file, take_tape
 from feed.retention import Retention
 from feed.shutdown import drain, run_until_stopped
 from feed.signal_publisher import SignalPublisher
-from feed.status_reporter import House
+from feed.status_reporter import StatusReporter
 from feed.sweeper import Sweeper
 from feed.threads import Threads
 from feed.universe import InfoClient
@@ -72,7 +72,9 @@ async def _run(settings: Settings) -> int:
     sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
     feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past)
     feed.start()
-    house = House(settings, feed=feed, publisher=publisher, sweeper=sweeper, store=store, threads=threads, clock=clock)
+    reporter = StatusReporter(
+        settings, feed=feed, publisher=publisher, sweeper=sweeper, store=store, threads=threads, clock=clock
+    )
     retention = Retention(settings, store=store, writer=writer, threads=threads, clock=clock)
     start = DetectionStart(feed, store=store, threads=threads, wait_s=settings.worker_wait_s)
     log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
@@ -82,7 +84,7 @@ async def _run(settings: Settings) -> int:
             feed.run(InfoClient(session, settings.base_url)),
             sweeper.run(),
             start.run(),
-            house.report(),
+            reporter.report(),
             retention.trim_tape(),
             retention.delete_days(),
         )

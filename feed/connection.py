@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ from feed.bad_subscriptions import SubscriptionBisector
 from feed.rate_limits import VenueLimits
 from feed.refusal import in_words
 from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
+from feed.witness import SocketWitness
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import MalformedFrame
 
@@ -22,12 +24,17 @@ log = structlog.get_logger()
 
 CHANNELS = ("bbo", "activeAssetCtx")
 PING_INTERVAL_S = 20.0
-SILENCE_TIMEOUT_S = 4.0
-"""Each coin's ctx comes every second, so a socket without data for this long is dead."""
+OPEN_TIMEOUT_S = 4.0
+SUSPENDED_MS = 4_000
+"""After this process stood still for so long, frames may have waited in a buffer."""
+WATCH_INTERVAL_S = 0.25
+FIRST_DATA_TIMEOUT_S = 4.0
+"""A new socket without an answer or data for this long is dead; later its own pace says what is too long."""
 ACK_TIMEOUT_S = 10.0
 STABLE_S = 30.0
 """The pauses between attempts start short again after a connection that lasted this long."""
 MAX_PAUSE_S = 3.0
+MAX_GIVEN_UP = 100
 
 
 class Listener(Protocol):
@@ -35,7 +42,7 @@ class Listener(Protocol):
 
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None: ...
     def on_frame(self, kind: str) -> None: ...
-    def on_malformed(self, error: MalformedFrame) -> None: ...
+    def on_malformed(self, error: MalformedFrame, at_ms: int) -> None: ...
     def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None: ...
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None: ...
     def on_rejected(self, coin: str) -> None: ...
@@ -57,18 +64,24 @@ class Connection:
         self, url: str, *, clock: FeedClock, limits: VenueLimits, listener: Listener, stall_grace_ms: int
     ) -> None:
         self._url, self._clock, self._limits, self._listener = url, clock, limits, listener
-        self._stall_grace_ms = stall_grace_ms
+        self.witness = SocketWitness(stall_grace_ms=stall_grace_ms)
+        self.given_up: deque[tuple[int, str]] = deque(maxlen=MAX_GIVEN_UP)
+        """When and why it was closed by this side."""
         self.coins: dict[str, None] = {}
         self.connects = 0
-        self.last_data_at_ms: int | None = None
-        """When the present socket received its last bbo or ctx; None until the first."""
         self._ws: ClientConnection | None = None
         self._suspects = SubscriptionBisector()
         self._unanswered: dict[tuple[str, str], None] = {}
         self._answered = asyncio.Event()
         self._requests: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
         self._last_frame_at_s = 0.0
+        self._watched_at_ms = 0
         self._abort_reason: str | None = None
+
+    @property
+    def last_data_at_ms(self) -> int | None:
+        """When the present socket received its last bbo or ctx; None until the first."""
+        return self.witness.last_data_at_ms
 
     def follow(self, coins: Iterable[str]) -> None:
         if not self.coins:
@@ -84,7 +97,7 @@ class Connection:
             self._suspects.accepted([coin])
             self._enqueue("unsubscribe", coin)
         if not self.coins:
-            self.last_data_at_ms = None  # no market's state depends on its silence
+            self.witness.disconnect()  # no market's state depends on its silence
 
     def resubscribe(self, coin: str) -> None:
         """Subscribe a silent coin again; the answer brings its present state."""
@@ -95,6 +108,7 @@ class Connection:
         """Close the present socket, which is dead, and reconnect."""
         if self._ws is not None and self._abort_reason is None:
             self._abort_reason = reason
+            self.given_up.append((self._clock.now_ms(), reason))
             self._ws.transport.abort()
 
     async def run(self) -> None:
@@ -105,7 +119,7 @@ class Connection:
         async for ws in connect(
             self._url,
             ping_interval=None,  # the venue answers JSON pings only
-            open_timeout=SILENCE_TIMEOUT_S,
+            open_timeout=OPEN_TIMEOUT_S,
             close_timeout=0.5,
             max_queue=1024,
             reconnect_delays=lambda: pauses(self._limits),
@@ -120,6 +134,7 @@ class Connection:
 
     async def _serve(self, ws: ClientConnection) -> None:
         self._ws, self._abort_reason = ws, None
+        self._watched_at_ms = self._clock.now_ms()
         self._last_frame_at_s = asyncio.get_running_loop().time()
         self._requests = asyncio.Queue()
         self._unanswered.clear()
@@ -144,34 +159,38 @@ class Connection:
     def _report_loss(self, cause: str) -> None:
         (log.info if cause == "stopped" else log.warning)("connection_lost", cause=cause, coins=len(self.coins))
         self._listener.on_trouble(f"{self._url}: {cause}")
-        last_data_at_ms, self.last_data_at_ms = self.last_data_at_ms, None
+        last_data_at_ms = self.last_data_at_ms
+        self.witness.disconnect()
         if last_data_at_ms is not None:
             self._listener.on_loss(list(self.coins), last_data_at_ms=last_data_at_ms, cause=cause)
 
     def _log_failure(self, error: Exception) -> None:
         """Log a failure to connect; returning None makes the library try again."""
-        why = in_words(error, within_s=SILENCE_TIMEOUT_S)
+        why = in_words(error, within_s=OPEN_TIMEOUT_S)
         log.warning("connect_failed", url=self._url, error=why)
         self._listener.on_trouble(f"{self._url}: {why}")
 
     def _receive(self, raw: str | bytes) -> None:
-        at_ms = self._clock.now_ms()
-        if self.last_data_at_ms is not None and at_ms - self.last_data_at_ms > SILENCE_TIMEOUT_S * 1000:
-            # This frame may have waited in a buffer while this process was suspended.
-            self.abort(f"stalled: no data for {(at_ms - self.last_data_at_ms) / 1000:.1f} s")
+        at_ms, last_data_at_ms = self._clock.now_ms(), self.last_data_at_ms
+        silent_ms = 0 if last_data_at_ms is None else at_ms - last_data_at_ms
+        if silent_ms > self.witness.silence_ms:
+            self.abort(f"stalled: no data for {silent_ms / 1000:.1f} s")
+        self._watch_itself(at_ms)
         if self._abort_reason is not None:
             return
         try:
             frame = parse_frame(raw)
         except MalformedFrame as error:
-            self._listener.on_malformed(error)
+            if error.coin in self.coins:
+                self.witness.refuse(error.coin, error.channel or "")
+            self._listener.on_malformed(error, at_ms)
             return
         if isinstance(frame, Bbo | Ctx | Ack):
             self._last_frame_at_s = asyncio.get_running_loop().time()
         if isinstance(frame, Bbo | Ctx):
-            last_data_at_ms, self.last_data_at_ms = self.last_data_at_ms, at_ms
-            if last_data_at_ms is not None and at_ms - last_data_at_ms > self._stall_grace_ms:
+            if last_data_at_ms is not None and silent_ms > self.witness.grace_ms:
                 self._listener.on_stall(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
+            self.witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
@@ -224,9 +243,17 @@ class Connection:
     async def _watchdog(self, ws: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(0.25)
-            if self.coins and loop.time() - self._last_frame_at_s > SILENCE_TIMEOUT_S:
-                self.abort(f"stalled: no data for {SILENCE_TIMEOUT_S:g} s")
+            self._watched_at_ms = self._clock.now_ms()
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            self._watch_itself(self._clock.now_ms())
+            has_data = self.last_data_at_ms is not None
+            silence_s = self.witness.silence_ms / 1000 if has_data else FIRST_DATA_TIMEOUT_S
+            if self.coins and loop.time() - self._last_frame_at_s > silence_s:
+                self.abort(f"stalled: no data for {silence_s:g} s")
+
+    def _watch_itself(self, at_ms: int) -> None:
+        if at_ms - self._watched_at_ms > SUSPENDED_MS:
+            self.abort(f"this process stood still for {(at_ms - self._watched_at_ms) / 1000:.1f} s")
 
     def _blame_unanswered(self) -> None:
         unanswered = list(dict.fromkeys(coin for coin, _ in self._unanswered))

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 
 import structlog
 
-from feed.connection import SILENCE_TIMEOUT_S, Connection
 from feed.followed_markets import FollowedMarkets
-from feed.market_state import MarketState
+from feed.lag import LagWindow
+from feed.liveness import Liveness
+from feed.market_state import NO_DATA, MarketState
 from feed.notices import Notices
 from feed.past import Past
 from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
 from feed.universe import InfoClient, UniverseError
 from feed.wire import Bbo, Ctx
+from feed.witness import NOT_HEARD, MarketWitness, Objection
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.conditions import Conditions
+from hip3_tasks.domain.conditions import Conditions, Trigger
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeWriter
+from hip3_tasks.terminal_text import counted, utc_time
 
 log = structlog.get_logger()
 
-CHECK_INTERVAL_S = 0.5
 UNIVERSE_RETRY_S = 2.0
 MAX_MALFORMED_LOGGED = 10
 """Malformed frames that are logged per minute; all are counted."""
@@ -61,6 +63,8 @@ class Feed:
             last_signals=past.last_signals,
             group=self._group,
         )
+        self.liveness = Liveness(self.markets, clock=clock)
+        self.lags = LagWindow()
         self.detection_began_at_ms: int | None = None
         self.first_worker_at_ms: int | None = None
         """When the first worker consumed the queue; None if one already did when the feed started."""
@@ -98,6 +102,15 @@ class Feed:
     def signals_dropped(self) -> int:
         return self._detector.dropped_same_ms
 
+    def why_dark(self) -> str:
+        """The reason why most of the markets that are not live are not."""
+        dark = [state for state in self.markets.states.values() if state.market is None and state.cause != NO_DATA]
+        if not dark:
+            return self.trouble
+        cause, count = Counter(state.cause for state in dark).most_common(1)[0]
+        since_ms = min(state.unknown_since_ms for state in dark if state.cause == cause)
+        return f"{cause} ({counted(count, 'market', 'markets')}), since {utc_time(since_ms)}"
+
     def start(self) -> None:
         """Begin a gap after the last watermark for every market that has a tape, followed or not."""
         self.tape.start(self._past.watermark_ms)
@@ -118,23 +131,36 @@ class Feed:
                 publisher.rebuilder.restore_recent(),
                 publisher.rebuilder.restore_older(),
                 self._follow_universe(info),
-                self._check_connections(),
+                self.liveness.run(),
+                self._forget_malformed(),
             ):
                 group.create_task(work)
 
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None:
         """Write the market's state to the tape if it changed; a signal waits until the state is sealed."""
-        self.frames["bbo" if isinstance(frame, Bbo) else "ctx"] += 1
+        trigger = Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX
+        self.frames[trigger] += 1
         state = self.markets.states.get(frame.coin)
         if state is None:
             self.frames["not_followed"] += 1
             return
-        market = state.apply(frame, at_ms)
-        if market is None:
+        witness = self.markets.witness(frame.coin)
+        heard = witness.markets[frame.coin]
+        if isinstance(frame, Ctx):
+            state.note_oracle(frame.oracle_px, at_ms)
+        elif heard.has_lag:
+            self.lags.note(at_ms - frame.time_ms, at_ms)
+        objection = witness.objection(frame.coin, at_ms)
+        if objection is not None:
+            self._object(state, objection)
+            return
+        update = state.update(heard, at_ms, trigger)
+        if update is None:
             return
         if self.detecting and self.detection_began_at_ms is None:
             self.detection_began_at_ms = at_ms
-        entry = self.tape.append(state.coin, at_ms, market, self._conditions(state, at_ms, is_news=True))
+        conditions = self._conditions(state, heard, at_ms, trigger=trigger, is_news=update.is_news)
+        entry = self.tape.append(state.coin, at_ms, update.market, conditions)
         signal = self._detector.observe(state.coin, entry)
         if signal is not None:
             self._publisher.hold(signal)
@@ -142,11 +168,15 @@ class Feed:
     def on_frame(self, kind: str) -> None:
         self.frames[kind] += 1
 
-    def on_malformed(self, error: MalformedFrame) -> None:
+    def on_malformed(self, error: MalformedFrame, at_ms: int) -> None:
+        """Count a frame that cannot be used; what it would have replaced is unknown from now on."""
         self.frames[error.kind] += 1
         self._malformed_logged += 1
         if self._malformed_logged <= MAX_MALFORMED_LOGGED:
             log.warning("malformed_frame", kind=error.kind, frame=str(error.frame)[:200])
+        state = self.markets.states.get(error.coin or "")
+        if state is not None and (objection := self.markets.witness(state.coin).objection(state.coin, at_ms)):
+            self._object(state, objection)
 
     def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None:
         """Write a gap for a connection's silence that was too long for quiet markets, now that it has data again.
@@ -157,9 +187,11 @@ class Feed:
         for coin in coins:
             state = self.markets.states.get(coin)
             if state is not None and state.market is not None:
+                witness = self.markets.witness(coin)
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
-                self.tape.append(coin, self.markets.silence_end_ms(last_data_at_ms) + 1, Gap(cause))
-                self.tape.append(coin, at_ms, state.market, self._conditions(state, at_ms, is_news=False))
+                self.tape.append(coin, last_data_at_ms + witness.grace_ms + 1, Gap(cause))
+                again = self._conditions(state, witness.markets[coin], at_ms, trigger=None, is_news=False)
+                self.tape.append(coin, at_ms, state.market, again)
 
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:
         for coin in coins:
@@ -171,13 +203,24 @@ class Feed:
     def on_rejected(self, coin: str) -> None:
         self.markets.reject(coin)
 
-    def _conditions(self, state: MarketState, at_ms: int, *, is_news: bool) -> Conditions:
+    def _object(self, state: MarketState, objection: Objection) -> None:
+        if state.market is not None or objection not in NOT_HEARD.values():
+            self.markets.begin_gap(state.coin, objection.cause, last_data_at_ms=None)
+
+    def _conditions(
+        self, state: MarketState, heard: MarketWitness, at_ms: int, *, trigger: Trigger | None, is_news: bool
+    ) -> Conditions:
+        witness = self.markets.witness(state.coin)
         return Conditions(
             is_news=is_news,
             is_judged=self.detecting,
-            ctx_age_ms=max(0, at_ms - state.ctx_at_ms),
+            is_doubted=heard.check.contradictions > 0,
+            trigger=trigger,
+            has_lag=heard.has_lag,
+            ctx_age_ms=max(0, at_ms - heard.ctx_at_ms),
             taker_fee_bps=state.taker_fee_bps,
             threshold_bps=self._detector.rules.threshold_bps(state.coin, state.taker_fee_bps),
+            witness=witness.ctx_witness(state.coin, limit_ms=self._settings.ctx_max_age_ms),
         )
 
     async def _follow_universe(self, info: InfoClient) -> None:
@@ -198,31 +241,11 @@ class Feed:
             self.notices.update(info.universe)
             await asyncio.sleep(self._settings.universe_refresh_s)
 
-    async def _check_connections(self) -> None:
-        """Detect markets and sockets that are silent while others have data."""
-        since_minute_s = 0.0
+    async def _forget_malformed(self) -> None:
+        """Begin each minute to log malformed frames again."""
         while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
-            now_ms = self._clock.now_ms()
-            for connection in self.markets.connections:
-                self._check(connection, now_ms)
-            since_minute_s += CHECK_INTERVAL_S
-            if since_minute_s >= 60:
-                since_minute_s, self._malformed_logged = 0.0, 0
+            await asyncio.sleep(60)
+            self._malformed_logged = 0
 
     def _covered_until_ms(self) -> int | None:
         return self.markets.covered_until_ms()
-
-    def _check(self, connection: Connection, now_ms: int) -> None:
-        if connection.last_data_at_ms is None:
-            return
-        live = [state for state in self.markets.live if state.coin in connection.coins]
-        silent = [state for state in live if now_ms - state.ctx_at_ms > SILENCE_TIMEOUT_S * 1000]
-        if 2 * len(silent) > len(live):
-            connection.abort(f"half-dead: {len(silent)} of {len(live)} markets silent for {SILENCE_TIMEOUT_S:g} s")
-            return
-        for state in silent:
-            if now_ms - state.ctx_at_ms > self._settings.ctx_max_age_ms:
-                log.warning("market_silent", coin=state.coin)
-                self.markets.begin_gap(state.coin, "no data of this market", last_data_at_ms=connection.last_data_at_ms)
-                connection.resubscribe(state.coin)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import structlog
 
 from feed.connection import CHANNELS, Connection, Listener
-from feed.market_state import MarketState
+from feed.market_state import NO_DATA, MarketState
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.tape_buffer import TapeBuffer
+from feed.witness import SocketWitness
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Signal
@@ -84,35 +85,53 @@ class FollowedMarkets:
         if state is not None:
             if state.market is not None:
                 now_ms = self._clock.now_ms()
-                at_ms = now_ms if last_data_at_ms is None else min(now_ms, self.silence_end_ms(last_data_at_ms) + 1)
+                witness = self._connection_of[coin].witness
+                at_ms = now_ms if last_data_at_ms is None else min(now_ms, last_data_at_ms + witness.grace_ms + 1)
                 self._tape.append(coin, at_ms, Gap(cause))
-            state.lose()
+            state.lose(cause, self._clock.now_ms())
 
-    def silence_end_ms(self, last_data_at_ms: int) -> int:
-        """The instant up to which a connection's silence means quiet markets, after its data at `last_data_at_ms`."""
-        return last_data_at_ms + self._settings.stall_grace_ms
+    def witness(self, coin: str) -> SocketWitness:
+        """The witness of the socket of a followed market."""
+        return self._connection_of[coin].witness
 
     def covered_until_ms(self) -> int | None:
         """The instant up to which all live connections cover their markets; None without a live connection."""
-        last_ms = [c.last_data_at_ms for c in self.connections if c.coins and c.last_data_at_ms is not None]
-        return self.silence_end_ms(min(last_ms)) if last_ms else None
+        ends_ms = [
+            connection.last_data_at_ms + connection.witness.grace_ms
+            for connection in self.connections
+            if connection.coins and connection.last_data_at_ms is not None
+        ]
+        return min(ends_ms, default=None)
+
+    def limits_ms(self) -> dict[str, int]:
+        """The limits of silence in force: the longest of any connection for a dex, and those of each websocket."""
+        limits: dict[str, int] = {}
+        for number, connection in enumerate(self.connections, 1):
+            for name, ms in connection.witness.limits_ms().items():
+                limits[name] = max(ms, limits.get(name, 0))
+            limits[f"websocket {number} stall"] = connection.witness.grace_ms
+            limits[f"websocket {number} silence"] = connection.witness.silence_ms
+        return limits
 
     def _add(self, coin: str, taker_fee_bps: float, now_ms: int) -> None:
         state = MarketState(coin, taker_fee_bps)
-        self._tape.append(coin, now_ms, Gap("no data yet"))
+        self._tape.append(coin, now_ms, Gap(NO_DATA))
         end = self._tape_ends.pop(coin, None)
         state.resume(end.market if end is not None else None, self._last_signals.get(coin))
         self.states[coin] = state
         connection = self._connection_of[coin] = self._connection_with_room()
+        connection.witness.follow(coin, block_ms=0 if end is None or end.market is None else end.market.bbo_time_ms)
         connection.follow([coin])
 
     def _drop(self, coin: str, cause: str) -> None:
         if coin not in self.states:
             return
-        connection = self._connection_of.pop(coin)
+        connection = self._connection_of[coin]
         self.begin_gap(coin, cause, last_data_at_ms=connection.last_data_at_ms)
+        del self._connection_of[coin]
         self._tape.forget(coin)
         connection.unfollow(coin)
+        connection.witness.unfollow(coin)
         del self.states[coin]
         log.info("market_dropped", coin=coin, cause=cause)
 

@@ -1,27 +1,40 @@
-"""The state of one market, built from the frames of its two channels."""
+"""The state of one market, assembled from what a socket has brought of its two channels."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from feed.wire import Bbo, Ctx
+from feed.witness import MarketWitness
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.market import Market
 from hip3_tasks.domain.records import Signal
+
+NO_DATA = "no data yet"
+UNCHANGED_INTERVAL_MS = 1_000
+"""A ctx that changes nothing goes onto the tape at most this often, on average."""
+
+
+class Update(NamedTuple):
+    """A state to be put down, and whether it is news."""
+
+    market: Market
+    is_news: bool
 
 
 @dataclass(slots=True)
 class MarketState:
-    """A market's latest state; unknown until both a bbo and a ctx have been received since the last gap."""
+    """A market's latest state."""
 
     coin: str
     taker_fee_bps: float
-    ctx_at_ms: int = 0
-    """When its last ctx was received, changed or not: the market's heartbeat."""
-    _bbo: Bbo | None = None
-    _bbo_at_ms: int = 0
-    _ctx: Ctx | None = None
+    cause: str = NO_DATA
+    """Why the state is unknown, while it is."""
+    unknown_since_ms: int = 0
     _oracle_px: float | None = None
     _oracle_at_ms: int = 0
     _oracle_updates: int = 0
     _market: Market | None = None
+    _is_doubted: bool = False
+    _next_unchanged_ms: int = 0
 
     @property
     def market(self) -> Market | None:
@@ -39,41 +52,44 @@ class MarketState:
         if signal is not None and signal.timestamp_ms - signal.oracle_age_ms > self._oracle_at_ms:
             self._oracle_px, self._oracle_at_ms = signal.oracle_px, signal.timestamp_ms - signal.oracle_age_ms
 
-    def lose(self) -> None:
-        """Begin a gap: the state is unknown until both channels have a new frame."""
-        self._bbo = self._ctx = self._market = None
+    def lose(self, cause: str, at_ms: int) -> None:
+        """Begin a gap, or go on with one for another cause."""
+        if self._market is not None or not self.unknown_since_ms:
+            self.unknown_since_ms = at_ms
+        self._market, self.cause = None, cause
 
-    def apply(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
-        """Apply a frame; return the new state if it is known and has changed."""
-        if isinstance(frame, Bbo):
-            if frame == self._bbo:
-                return None
-            self._bbo, self._bbo_at_ms = frame, at_ms
-        else:
-            self.ctx_at_ms = at_ms
-            if frame == self._ctx:
-                return None
-            self._ctx = frame
-            if frame.oracle_px != self._oracle_px:
-                self._oracle_px, self._oracle_at_ms = frame.oracle_px, at_ms
-                self._oracle_updates += 1
-        return self._assembled()
+    def note_oracle(self, oracle_px: float | None, at_ms: int) -> None:
+        """Note the oracle of a ctx, also of a market whose book is unknown."""
+        if oracle_px != self._oracle_px:
+            self._oracle_px, self._oracle_at_ms = oracle_px, at_ms
+            self._oracle_updates += 1
 
-    def _assembled(self) -> Market | None:
-        if self._bbo is None or self._ctx is None:
+    def update(self, heard: MarketWitness, at_ms: int, trigger: Trigger) -> Update | None:
+        """The state after a frame of a market that is known; None when nothing has to be put down."""
+        market = self._assembled(heard)
+        is_doubted = heard.check.contradictions > 0
+        is_news = market != self._market or (self._is_doubted and not is_doubted)
+        self._market, self._is_doubted = market, is_doubted
+        if not is_news and (trigger is Trigger.BBO or at_ms < self._next_unchanged_ms):
             return None
-        bid, ask = self._bbo.bid, self._bbo.ask
-        market = Market(
-            bid_px=bid.px if bid else None,
-            bid_sz=bid.sz if bid else None,
-            ask_px=ask.px if ask else None,
-            ask_sz=ask.sz if ask else None,
+        if trigger is Trigger.CTX:
+            # The venue's pace is a little faster than once a second: some jitter must not leave out every second one.
+            earliest_ms = at_ms - UNCHANGED_INTERVAL_MS
+            self._next_unchanged_ms = max(self._next_unchanged_ms, earliest_ms) + UNCHANGED_INTERVAL_MS
+        return Update(market, is_news)
+
+    def _assembled(self, heard: MarketWitness) -> Market:
+        bbo, ctx = heard.bbo, heard.ctx
+        assert bbo is not None and ctx is not None
+        return Market(
+            bid_px=bbo.bid.px if bbo.bid else None,
+            bid_sz=bbo.bid.sz if bbo.bid else None,
+            ask_px=bbo.ask.px if bbo.ask else None,
+            ask_sz=bbo.ask.sz if bbo.ask else None,
             oracle_px=self._oracle_px,
-            mark_px=self._ctx.mark_px,
-            bbo_time_ms=self._bbo.time_ms,
-            bbo_at_ms=self._bbo_at_ms,
+            mark_px=ctx.mark_px,
+            bbo_time_ms=bbo.time_ms,
+            bbo_at_ms=heard.bbo_at_ms,
             oracle_at_ms=self._oracle_at_ms,
             oracle_updates=self._oracle_updates,
         )
-        before, self._market = self._market, market
-        return market if market != before else None

@@ -8,6 +8,7 @@ import structlog
 
 from feed.feed import Feed
 from feed.followed_log import FollowedLog
+from feed.lag import lag_notice, lag_problem
 from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
 from feed.threads import Threads
@@ -28,7 +29,7 @@ START_INTERVAL_S, START_MS = 0.1, 15_000
 NO_MARKET_RED_MS = 10_000
 
 
-class House:
+class StatusReporter:
     """The status reporter of one feed."""
 
     def __init__(
@@ -99,8 +100,12 @@ class House:
             oldest_due_at_ms=oldest_ms,
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )
-        if not self._feed.markets.live and self._clock.now_ms() - self._started_at_ms > NO_MARKET_RED_MS:
-            problems.append(f"no market is live: {self._feed.trouble}")
+        now_ms = self._clock.now_ms()
+        if not self._feed.markets.live and now_ms - self._started_at_ms > NO_MARKET_RED_MS:
+            problems.append(f"no market is live: {self._feed.why_dark()}")
+        problems += self._feed.liveness.problems(now_ms)
+        if lag := lag_problem(self._feed.lags.lag(now_ms), max_lag_ms=self._settings.max_lag_ms):
+            problems.append(lag)
         oldest_at_ms, unwritten = self._publisher.oldest_unwritten_at_ms, self._publisher.unwritten
         return problems + waiting_for_disk(unwritten, oldest_at_ms=oldest_at_ms, at_ms=self._clock.now_ms())
 
@@ -108,7 +113,9 @@ class House:
         rules, states = self._settings.rules, self._feed.markets.states
         facts = {
             coin: MarketFacts(
-                rules.threshold_bps(coin, state.taker_fee_bps), state.taker_fee_bps, state.ctx_at_ms or None
+                rules.threshold_bps(coin, state.taker_fee_bps),
+                state.taker_fee_bps,
+                self._feed.markets.witness(coin).markets[coin].ctx_at_ms or None,
             )
             for coin, state in states.items()
         }
@@ -116,8 +123,11 @@ class House:
 
     def _status(self, problems: list[str]) -> FeedStatus:
         feed, markets, publisher = self._feed, self._feed.markets, self._publisher
+        at_ms = self._clock.now_ms()
+        lag = feed.lags.lag(at_ms)
+        late = lag_notice(lag, max_lag_ms=self._settings.max_lag_ms)
         return FeedStatus(
-            at_ms=self._clock.now_ms(),
+            at_ms=at_ms,
             started_at_ms=self._started_at_ms,
             pid=os.getpid(),
             detecting=feed.detecting,
@@ -137,6 +147,9 @@ class House:
             problems=problems,
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
-            notices=feed.notices.sentences,
+            notices=[*feed.notices.sentences, *([late] if late else [])],
             is_simulated=is_simulated(self._settings),
+            lag_p50_ms=lag and lag.p50_ms,
+            lag_p99_ms=lag and lag.p99_ms,
+            limits_ms=markets.limits_ms(),
         )

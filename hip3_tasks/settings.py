@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.detector import Rules
+from hip3_tasks.domain.detector import CTX_MAX_AGE_MS, Rules
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
@@ -142,7 +142,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
         None, description='JSON file of thresholds in bps that replace the sum: `{"xyz:TSLA": 12.5}`; default: none'
     )
     cooldown_ms: int = Field(500, ge=0, description="minimum time between two signals of a market and side")
-    ctx_max_age_ms: int = Field(8000, gt=0, description="maximum age of a market's last oracle message for a signal")
+    ctx_max_age_ms: int | None = Field(
+        None, gt=0, description="maximum age of a market's last oracle message for a signal; default: as observed"
+    )
     offsets_ms: OffsetsMs = Field(
         (1000, 3000, 5000), description="follow-ups of a new signal: how long after it each is due"
     )
@@ -150,7 +152,12 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     worker_wait_s: float = Field(
         10, ge=0, description="wait of a starting feed for a worker, before it detects signals"
     )
-    stall_grace_ms: int = Field(1500, gt=0, description="silence of a websocket after which the watermark stops")
+    stall_grace_ms: int = Field(
+        1500, gt=0, description="silence of a websocket after which the watermark stops; more where frames come rarely"
+    )
+    max_lag_ms: int = Field(
+        5000, gt=0, description="lag of the venue's books behind their block above which health is red"
+    )
     retention_s: int = Field(900, ge=60, description="how long tape and signals stay in Redis")
     keep_days: int | None = Field(
         None, ge=1, le=10_000, description="data files are deleted at this age; default: never"
@@ -194,7 +201,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
             slippage_bps=self.slippage_bps,
             thresholds_bps=read_thresholds(self.thresholds) if self.thresholds else {},
             cooldown_ms=self.cooldown_ms,
-            ctx_max_age_ms=self.ctx_max_age_ms,
+            ctx_max_age_ms=self.ctx_max_age_ms or CTX_MAX_AGE_MS,
             offsets_ms=self.offsets_ms,
         )
 

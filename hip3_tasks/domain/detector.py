@@ -18,6 +18,9 @@ from hip3_tasks.domain.edge import Side, edge_bps, reaches
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
 
+CTX_MAX_AGE_MS = 8_000
+"""The age limit of a ctx for entries that name none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
@@ -28,7 +31,7 @@ class Rules:
     thresholds_bps: Mapping[str, float] = field(default_factory=dict)
     """Thresholds given per market, instead of the sum."""
     cooldown_ms: int = 500
-    ctx_max_age_ms: int = 8000
+    ctx_max_age_ms: int = CTX_MAX_AGE_MS
     offsets_ms: tuple[int, ...] = (1000, 3000, 5000)
 
     def threshold_bps(self, coin: str, taker_fee_bps: float) -> float:

@@ -41,3 +41,8 @@ class FeedStatus(BaseModel, frozen=True):
     """Hints for the operator that do not turn health red: names in settings that the venue does not list."""
     is_simulated: bool | None = None
     """Whether the prices are simulated; None from a version that did not write this."""
+    lag_p50_ms: int | None = None
+    """Median time from a book's block to its frame over the last ten seconds; None when no book changed."""
+    lag_p99_ms: int | None = None
+    limits_ms: dict[str, int] = {}
+    """The silence that is allowed, as observed: of each `DEX bbo` and `DEX ctx`, and of each websocket."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import redis
 
+from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.records import Followup, Missed, Signal
@@ -24,6 +25,8 @@ from tests.support.waiting import eventually_async as eventually
 from tools.data_files import DataFiles
 from workers.capturer import Capturer
 
+LAG_MS = 250
+"""The time from a book's block to its frame, as at the real venue."""
 LOOSE = Limits(connections=100, new_connections_per_minute=1000, subscriptions=10_000, messages_per_minute=100_000)
 
 
@@ -90,7 +93,7 @@ class FeedRig(DataFiles):
         """Publish the state of a market: the context first, then the book, which may cause a signal."""
         self.prices[coin] = (bid, ask, oracle)
         self._publish_ctx(coin)
-        self.venue.publish_bbo(coin, (f"{bid:.4f}", "3.5"), (f"{ask:.4f}", "2.25"), time_ms=1_795_338_701_358)
+        self.venue.publish_bbo(coin, (f"{bid:.4f}", "3.5"), (f"{ask:.4f}", "2.25"), time_ms=wall_ms() - LAG_MS)
 
     def start(self, **settings: Any) -> ProcessUnderTest:
         """Start a feed; `settings` override the rig's, None removes one."""

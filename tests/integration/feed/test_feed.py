@@ -280,6 +280,7 @@ def test_a_stalled_socket_stops_the_clock_then_makes_a_gap_to_the_ms(rigged: Rig
     async def script() -> None:
         async with rigged(offsets_ms="500,2500,7000") as rig:
             await rig.started()
+            await eventually("its pace is known", lambda: rig.status().limits_ms["websocket 1 silence"] == 4000)
             signal = await one_signal(rig)
             await asyncio.sleep(0.7)
             rig.venue.stall(True)
@@ -484,7 +485,7 @@ def test_hostile_frames_are_counted_by_kind_and_never_fatal(rigged: Rigged) -> N
             assert signal.oracle_px == 101.0
             frames = await eventually("all counted", lambda: (s := rig.status()) and "bad_bbo" in s.frames and s.frames)
             assert frames["not_json"] == 2 and frames["no_channel"] == 3 and frames["unknown_channel"] == 1
-            assert frames["bad_bbo"] == 6 and frames["bad_activeAssetCtx"] == 3
+            assert frames["bad_bbo"] == 5 and frames["bad_activeAssetCtx"] == 3
             assert rig.status().reconnects == 0
 
     run(script())

@@ -1,5 +1,11 @@
+"""The state of a market follows its frames; repeated ones are put down rarely, and are no news."""
+
+from dataclasses import dataclass, field, replace
+
 from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Level
+from feed.witness import MarketWitness
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Market
 from hip3_tasks.domain.records import Signal
@@ -10,8 +16,32 @@ BBO = Bbo("xyz:TSLA", 900, Level(99.0, 1.0), Level(101.0, 2.0))
 CTX = Ctx("xyz:TSLA", 100.0, 100.5)
 
 
-def state() -> MarketState:
-    return MarketState("xyz:TSLA", 0.9)
+@dataclass
+class Heard:
+    """A market and what its socket brings."""
+
+    state: MarketState = field(default_factory=lambda: MarketState("xyz:TSLA", 0.9))
+    witness: MarketWitness = field(default_factory=MarketWitness)
+
+    def hear(self, frame: Bbo | Ctx, at_ms: int) -> tuple[Market, bool] | None:
+        """The state to be put down, and whether it is news."""
+        if isinstance(frame, Bbo):
+            self.witness.hear_bbo(frame, at_ms)
+        else:
+            self.witness.hear_ctx(frame, at_ms)
+            self.state.note_oracle(frame.oracle_px, at_ms)
+        if self.witness.objection is not None:
+            return None
+        return self.state.update(self.witness, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX)
+
+    def apply(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
+        """The state to be put down, if it is news."""
+        update = self.hear(frame, at_ms)
+        return update[0] if update is not None and update[1] else None
+
+
+def state() -> Heard:
+    return Heard()
 
 
 def test_a_market_is_unknown_until_both_a_bbo_and_a_ctx_have_been_heard() -> None:
@@ -27,8 +57,29 @@ def test_a_repeated_frame_changes_nothing_but_the_heartbeat() -> None:
     market = state()
     market.apply(BBO, 1000)
     market.apply(CTX, 1000)
-    assert market.apply(CTX, 2000) is None and market.apply(BBO, 2100) is None
-    assert market.ctx_at_ms == 2000
+    assert market.apply(CTX, 2000) is None and market.hear(BBO, 2100) is None
+    assert market.witness.ctx_at_ms == 2000
+
+
+def test_a_repeated_context_is_put_down_once_a_second_on_average_and_is_no_news() -> None:
+    market = state()
+    market.apply(BBO, 1000)
+    market.apply(CTX, 1000)
+    put_down = [update for at_ms in range(1992, 101_000, 992) if (update := market.hear(CTX, at_ms)) is not None]
+    assert len(put_down) in (99, 100)
+    assert not any(is_news for _, is_news in put_down)
+    often = [update for at_ms in range(101_000, 111_000, 50) if (update := market.hear(CTX, at_ms)) is not None]
+    assert len(often) in (10, 11)
+
+
+def test_a_book_that_is_no_longer_doubted_is_news() -> None:
+    market = state()
+    market.apply(BBO, 1000)
+    sampled = replace(CTX, mid_px=100.0)
+    market.apply(sampled, 1000)
+    assert market.apply(replace(sampled, mid_px=110.0), 2000) is None
+    assert market.witness.check.contradictions == 1
+    assert market.apply(replace(sampled, mid_px=100.5), 3000) is not None
 
 
 def test_an_oracle_that_comes_back_to_its_value_has_changed_twice() -> None:
@@ -52,8 +103,9 @@ def test_after_a_gap_both_channels_must_be_received_again() -> None:
     market = state()
     market.apply(BBO, 1000)
     market.apply(CTX, 1000)
-    market.lose()
-    assert market.market is None
+    market.state.lose("lost", 2000)
+    market.witness.renew()
+    assert (market.state.market, market.state.cause, market.state.unknown_since_ms) == (None, "lost", 2000)
     assert market.apply(BBO, 5000) is None
     again = market.apply(CTX, 5100)
     assert again is not None and (again.bbo_at_ms, again.oracle_at_ms) == (5000, 1000)
@@ -61,7 +113,7 @@ def test_after_a_gap_both_channels_must_be_received_again() -> None:
 
 def test_counting_goes_on_where_the_tape_left_off() -> None:
     market = state()
-    market.resume(a_market(oracle_px=100.0, oracle_updates=41, oracle_at_ms=500))
+    market.state.resume(a_market(oracle_px=100.0, oracle_updates=41, oracle_at_ms=500))
     market.apply(BBO, 1000)
     same = market.apply(CTX, 1000)
     assert same is not None and (same.oracle_updates, same.oracle_at_ms) == (41, 500)
@@ -76,9 +128,9 @@ SAME_ORACLE = Ctx("xyz:TSLA", 250.0, 249.75)
 
 def restarted(last: Market | None, *frames: Ctx, at_ms: int = T0_MS + 60_000) -> list[Signal]:
     """The signals of a feed that starts at `at_ms`, after SIGNAL and with the last state on the tape."""
-    market, detector = MarketState("xyz:TSLA", 9.0), Detector(Rules())
+    market, detector = state(), Detector(Rules())
     detector.resume([SIGNAL])
-    market.resume(last, SIGNAL)
+    market.state.resume(last, SIGNAL)
     signals = []
     for number, frame in enumerate([THROUGH, *frames]):
         changed = market.apply(frame, at_ms + number * 1000)
