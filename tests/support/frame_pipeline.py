@@ -6,6 +6,7 @@ in place of a number, or changes when it is read back. A property test and a fuz
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -14,8 +15,10 @@ import orjson
 
 from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Frame, parse_frame
+from feed.witness import SocketWitness
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.detector import Detector, Rules
-from hip3_tasks.domain.market import Entry
+from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedFrame
@@ -26,11 +29,11 @@ COIN = "xyz:TSLA"
 FEE_BPS = 0.9
 STEP_MS = 700
 """Time between two frames: longer than a side's cooldown, shorter than the first offset."""
-PLAIN = frozenset("0123456789.")
+PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
 TEXTS = frozenset(("signal_id", "market_key", "side", "reason", "detail"))
 TIME_MS = "1788330949235"
 NO_NUMBERS = (
-    *('"NaN"', '"inf"', '"-inf"', '"0"', '"0.0"', '"-1"', '"+1"', '"1e309"', '"1e5"', '"1_000"', '"1,000"', '"0x10"'),
+    *('"NaN"', '"inf"', '"-inf"', '"0"', '"0.0"', '"-1"', '"+1"', '"1e309"', '"1e"', '"1_000"', '"1,000"', '"0x10"'),
     *(
         '"١٠٠"',
         '"１００"',
@@ -69,28 +72,38 @@ def ctx_frame(oracle_px: str, mark_px: str, *, coin: str = COIN) -> str:
 
 
 def impossible_frames(*, coin: str = COIN) -> Iterator[str]:
-    """Frames that are valid except for one number: each impossible value in each place."""
+    """Frames that are valid except for one number that no frame can do without: each impossible value in each place."""
     for value in NO_NUMBERS:
         for place in range(5):
             bid_px, bid_sz, ask_px, ask_sz, time_ms = _replaced(['"100"'] * 4 + [TIME_MS], place, value)
             yield bbo_frame(level(bid_px, bid_sz), level(ask_px, ask_sz), time_ms=time_ms, coin=coin)
-        for place in range(2):
-            yield ctx_frame(*_replaced(['"100"'] * 2, place, value), coin=coin)
+        yield ctx_frame(value, '"100"', coin=coin)
 
 
 def hold(frames: Iterable[str | bytes]) -> list[Record]:
     """The signals and follow-ups from the frames of one coin, in the order of the frames."""
     state, detector = MarketState(COIN, FEE_BPS), Detector(Rules())
+    witness = SocketWitness(stall_grace_ms=1500)
+    witness.follow(COIN)
     tape: list[Entry] = []
     signals: list[Signal] = []
     for number, raw in enumerate(frames):
-        frame, at_ms = understood(raw), T0_MS + number * STEP_MS
+        frame, at_ms = understood(raw, witness), T0_MS + number * STEP_MS
         if not isinstance(frame, Bbo | Ctx) or frame.coin != COIN:
+            if state.market is not None and not witness.knows(COIN, at_ms):
+                state.lose("refused", at_ms)
+                tape.append(_read_back(Entry(at_ms, Gap("refused"))))
             continue
-        market = state.apply(frame, at_ms)
-        if market is not None:
-            ctx_age_ms = at_ms - state.ctx_at_ms
-            tape.append(_read_back(news(market, at_ms=at_ms, coin=COIN, fee_bps=FEE_BPS, ctx_age_ms=ctx_age_ms)))
+        witness.hear(frame, at_ms)
+        if isinstance(frame, Ctx):
+            state.note_oracle(frame.oracle_px, at_ms)
+        if not witness.knows(COIN, at_ms):
+            continue
+        heard = witness.markets[COIN]
+        update = state.update(heard, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX)
+        if update is not None and update.is_news:
+            ctx_age_ms = at_ms - heard.ctx_at_ms
+            tape.append(_read_back(news(update.market, at_ms=at_ms, coin=COIN, fee_bps=FEE_BPS, ctx_age_ms=ctx_age_ms)))
             signal = detector.observe(COIN, tape[-1])
             signals += [] if signal is None else [signal]
     records = [record for signal in signals for record in (signal, *_outcomes(signal, tape))]
@@ -101,12 +114,14 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
     return records
 
 
-def understood(raw: str | bytes) -> Frame | None:
-    """The parsed frame; None when the parser raised MalformedFrame."""
+def understood(raw: str | bytes, witness: SocketWitness | None = None) -> Frame | None:
+    """The parsed frame; None when the parser raised MalformedFrame, of which a witness is told."""
     try:
         frame = parse_frame(raw)
     except MalformedFrame as error:
         assert error.kind
+        if witness is not None and error.coin is not None and error.channel is not None:
+            witness.refuse(error.coin, error.channel)
         return None
     if isinstance(frame, Bbo):
         data = orjson.loads(raw)["data"]
@@ -118,8 +133,8 @@ def understood(raw: str | bytes) -> Frame | None:
                 _is_as_written(level.sz, written["sz"])
     if isinstance(frame, Ctx):
         ctx = orjson.loads(raw)["data"]["ctx"]
+        assert (frame.oracle_px is None) == (ctx["oraclePx"] is None)
         for px, text in ((frame.oracle_px, ctx["oraclePx"]), (frame.mark_px, ctx.get("markPx"))):
-            assert (px is None) == (text is None)
             if px is not None:
                 _is_as_written(px, text)
     return frame
@@ -155,8 +170,8 @@ def _may_stand(name: str, value: Any) -> bool:
 
 
 def _is_as_written(number: float, text: Any) -> None:
-    """Check the text, because `float` also accepts signs, exponents, blanks, underscores and digits of any script."""
-    assert isinstance(text, str) and set(text) <= PLAIN, f"{number} was read from {text!r}"
+    """Check the text, because `float` also accepts signs, blanks, underscores and digits of any script."""
+    assert isinstance(text, str) and PLAIN.fullmatch(text), f"{number} was read from {text!r}"
     assert 0 < number < math.inf and number == float(text)
 
 

@@ -70,11 +70,23 @@ EARLIER = book('"99.8"', '"100"', time_ms="1")
         ([CALM, BOOK, TENFOLD, NO_BID], ["captured"] * 3),
         ([CALM, BOOK, TENFOLD, NO_ASK], ["missed: no_quote"] * 3),
         ([CALM, BOOK, TENFOLD, NO_ORACLE], ["missed: no_oracle"] * 3),
-        ([CALM, BOOK, TENFOLD, *impossible_frames()], ["captured"] * 3),
+        ([CALM, BOOK, TENFOLD, *impossible_frames()], ["missed: feed_gap"] * 3),
+        ([CALM, BOOK, TENFOLD, *list(impossible_frames())[:5], BOOK, BOOK], ["missed: feed_gap"] * 2 + ["captured"]),
         ([CALM, CROSSED, TENFOLD], []),
         ([CALM, NO_BID, TENFOLD], []),
     ],
-    ids=["tenfold", "crossed", "time back", "no bid", "no ask", "no oracle", "impossible", "crossed t0", "no bid t0"],
+    ids=[
+        "tenfold",
+        "crossed",
+        "time back",
+        "no bid",
+        "no ask",
+        "no oracle",
+        "impossible",
+        "known again",
+        "crossed t0",
+        "no bid t0",
+    ],
 )
 def test_odd_legal_values_are_measured_or_missed_with_a_reason(frames: list[str], outcomes: list[str]) -> None:
     records = hold(frames)
