@@ -33,12 +33,16 @@ class Cadence:
         self._began_at_ms: int | None = None
         self.period_ms: int | None = None
         """The longest regular pause of any market; None before there was one."""
+        self.limit_ms = FIRST_LIMIT_MS
+        """The silence that a market may keep."""
 
     def hear(self, market: str, pause_ms: int, at_ms: int) -> None:
         """Note the pause before a frame of a market."""
         if self._began_at_ms is None or at_ms - self._began_at_ms >= WINDOW_MS:
             self._turn(at_ms)
         self._pauses += 1
+        if self._pauses == FIRST_PAUSES:
+            self._set_limit()
         window = self._window
         window.total_ms += pause_ms
         if pause_ms > self._long_ms:
@@ -55,6 +59,7 @@ class Cadence:
         regular_ms = self._regular_ms(market)
         if regular_ms is not None and regular_ms > (self.period_ms or 0):
             self.period_ms = regular_ms
+            self._set_limit()
 
     def forget(self, market: str) -> None:
         """Forget a market that is no longer followed; its pauses count until the window turns."""
@@ -62,20 +67,15 @@ class Cadence:
             window.longest_ms.pop(market, None)
 
     @property
-    def limit_ms(self) -> int:
-        """The silence that a market may keep."""
-        if self._pauses < FIRST_PAUSES or self.period_ms is None:
-            return max(FIRST_LIMIT_MS, self._allowed_ms())
-        return self._allowed_ms()
-
-    @property
     def is_slow(self) -> bool:
         """Whether more than half of the time passed in pauses longer than `long_ms`."""
         over_ms = self._window.over_ms + self._before.over_ms
         return 2 * over_ms > self._window.total_ms + self._before.total_ms
 
-    def _allowed_ms(self) -> int:
-        return min(MAX_LIMIT_MS, max(MIN_LIMIT_MS, FACTOR * (self.period_ms or 0)))
+    def _set_limit(self) -> None:
+        allowed_ms = min(MAX_LIMIT_MS, max(MIN_LIMIT_MS, FACTOR * (self.period_ms or 0)))
+        is_known = self._pauses >= FIRST_PAUSES and self.period_ms is not None
+        self.limit_ms = allowed_ms if is_known else max(FIRST_LIMIT_MS, allowed_ms)
 
     def _regular_ms(self, market: str) -> int | None:
         pauses = sorted([*self._window.longest_ms.get(market, ()), *self._before.longest_ms.get(market, ())])
@@ -87,3 +87,4 @@ class Cadence:
         self._before, self._window = self._window, _Window()
         regular = filter(None, map(self._regular_ms, list(self._before.longest_ms)))
         self.period_ms = max(regular, default=None)
+        self._set_limit()

@@ -61,10 +61,10 @@ class Connection:
     """Keeps some coins subscribed, over one socket at a time."""
 
     def __init__(
-        self, url: str, *, clock: FeedClock, limits: VenueLimits, listener: Listener, stall_grace_ms: int
+        self, url: str, *, clock: FeedClock, limits: VenueLimits, listener: Listener, witness: SocketWitness
     ) -> None:
         self._url, self._clock, self._limits, self._listener = url, clock, limits, listener
-        self.witness = SocketWitness(stall_grace_ms=stall_grace_ms)
+        self.witness = witness
         self.given_up: deque[tuple[int, str]] = deque(maxlen=MAX_GIVEN_UP)
         """When and why it was closed by this side."""
         self.coins: dict[str, None] = {}
@@ -171,26 +171,28 @@ class Connection:
         self._listener.on_trouble(f"{self._url}: {why}")
 
     def _receive(self, raw: str | bytes) -> None:
-        at_ms, last_data_at_ms = self._clock.now_ms(), self.last_data_at_ms
+        at_ms, witness = self._clock.now_ms(), self.witness
+        last_data_at_ms = witness.last_data_at_ms
         silent_ms = 0 if last_data_at_ms is None else at_ms - last_data_at_ms
-        if silent_ms > self.witness.silence_ms:
+        if silent_ms > witness.silence_ms:
             self.abort(f"stalled: no data for {silent_ms / 1000:.1f} s")
-        self._watch_itself(at_ms)
+        if at_ms - self._watched_at_ms > SUSPENDED_MS:
+            self.abort(f"this process stood still for {(at_ms - self._watched_at_ms) / 1000:.1f} s")
         if self._abort_reason is not None:
             return
         try:
             frame = parse_frame(raw)
         except MalformedFrame as error:
             if error.coin in self.coins:
-                self.witness.refuse(error.coin, error.channel or "")
+                witness.refuse(error.coin, error.channel or "")
             self._listener.on_malformed(error, at_ms)
             return
         if isinstance(frame, Bbo | Ctx | Ack):
             self._last_frame_at_s = asyncio.get_running_loop().time()
         if isinstance(frame, Bbo | Ctx):
-            if last_data_at_ms is not None and silent_ms > self.witness.grace_ms:
+            if last_data_at_ms is not None and silent_ms > witness.grace_ms:
                 self._listener.on_stall(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
-            self.witness.hear(frame, at_ms)
+            witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
@@ -245,15 +247,12 @@ class Connection:
         while True:
             self._watched_at_ms = self._clock.now_ms()
             await asyncio.sleep(WATCH_INTERVAL_S)
-            self._watch_itself(self._clock.now_ms())
+            if (stood_ms := self._clock.now_ms() - self._watched_at_ms) > SUSPENDED_MS:
+                self.abort(f"this process stood still for {stood_ms / 1000:.1f} s")
             has_data = self.last_data_at_ms is not None
             silence_s = self.witness.silence_ms / 1000 if has_data else FIRST_DATA_TIMEOUT_S
             if self.coins and loop.time() - self._last_frame_at_s > silence_s:
                 self.abort(f"stalled: no data for {silence_s:g} s")
-
-    def _watch_itself(self, at_ms: int) -> None:
-        if at_ms - self._watched_at_ms > SUSPENDED_MS:
-            self.abort(f"this process stood still for {(at_ms - self._watched_at_ms) / 1000:.1f} s")
 
     def _blame_unanswered(self) -> None:
         unanswered = list(dict.fromkeys(coin for coin, _ in self._unanswered))

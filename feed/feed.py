@@ -138,8 +138,8 @@ class Feed:
 
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None:
         """Write the market's state to the tape if it changed; a signal waits until the state is sealed."""
-        trigger = Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX
-        self.frames[trigger] += 1
+        is_book = isinstance(frame, Bbo)
+        self.frames["bbo" if is_book else "ctx"] += 1
         state = self.markets.states.get(frame.coin)
         if state is None:
             self.frames["not_followed"] += 1
@@ -154,6 +154,7 @@ class Feed:
         if objection is not None:
             self._object(state, objection)
             return
+        trigger = Trigger.BBO if is_book else Trigger.CTX
         update = state.update(heard, at_ms, trigger)
         if update is None:
             return
@@ -210,7 +211,6 @@ class Feed:
     def _conditions(
         self, state: MarketState, heard: MarketWitness, at_ms: int, *, trigger: Trigger | None, is_news: bool
     ) -> Conditions:
-        witness = self.markets.witness(state.coin)
         return Conditions(
             is_news=is_news,
             is_judged=self.detecting,
@@ -220,7 +220,7 @@ class Feed:
             ctx_age_ms=max(0, at_ms - heard.ctx_at_ms),
             taker_fee_bps=state.taker_fee_bps,
             threshold_bps=self._detector.rules.threshold_bps(state.coin, state.taker_fee_bps),
-            witness=witness.ctx_witness(state.coin, limit_ms=self._settings.ctx_max_age_ms),
+            witness=heard.sample,
         )
 
     async def _follow_universe(self, info: InfoClient) -> None:

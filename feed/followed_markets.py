@@ -147,7 +147,9 @@ class FollowedMarkets:
             clock=self._clock,
             limits=self._limits,
             listener=self._listener,
-            stall_grace_ms=self._settings.stall_grace_ms,
+            witness=SocketWitness(
+                stall_grace_ms=self._settings.stall_grace_ms, ctx_max_age_ms=self._settings.ctx_max_age_ms
+            ),
         )
         self.connections.append(connection)
         self._group.create_task(connection.run())

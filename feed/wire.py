@@ -13,7 +13,7 @@ import orjson
 from hip3_tasks.errors import MalformedFrame
 
 GREETING = "Websocket connection established."
-_NUMBER = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0-2]?[0-9])?", re.ASCII)
+_is_number = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0-2]?[0-9])?", re.ASCII).fullmatch
 _MAX_TIME_MS = 10**13
 
 
@@ -101,7 +101,7 @@ def _coin_of(frame: Mapping[str, Any]) -> str | None:
 
 def decimal(text: Any) -> float:
     """Parse a number as the venue writes it: text of digits, with or without point and exponent. Raises ValueError."""
-    if not isinstance(text, str) or not _NUMBER.fullmatch(text):
+    if not isinstance(text, str) or not _is_number(text):
         raise ValueError(f"not a plain number: {text!r}")
     return float(text)
 
@@ -154,10 +154,8 @@ def _price(text: Any) -> float | None:
 
 def _price_if_usable(text: Any) -> float | None:
     """A price that no signal rests on: unknown where it cannot be used."""
-    try:
-        return _price(text)
-    except ValueError:
-        return None
+    number = float(text) if isinstance(text, str) and _is_number(text) else 0.0
+    return number if number > 0 else None
 
 
 def _pair(values: Any) -> list[Any]:
@@ -165,9 +163,9 @@ def _pair(values: Any) -> list[Any]:
 
 
 def _number(text: Any) -> float:
-    number = decimal(text)
+    number = float(text) if isinstance(text, str) and _is_number(text) else 0.0
     if number <= 0:
-        raise ValueError(f"not a positive number: {text!r}")
+        raise ValueError(f"not a plain positive number: {text!r}")
     return number
 
 

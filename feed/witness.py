@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 from feed.cadence import FACTOR, Cadence
 from feed.wire import Bbo, Ctx
-from hip3_tasks.domain.conditions import CtxWitness
+from hip3_tasks.domain.conditions import NO_WITNESS, CtxWitness
 
 MAX_GRACE_MS = 20_000
+LOOK_INTERVAL_MS = 500
+"""How often the limits of the socket follow its pace."""
 MAX_BOOKS = 64
 """Books between two ctx that are compared with the second one."""
 CONTRADICTIONS = 2
@@ -58,14 +60,10 @@ class BookCheck:
     """The books since the last sample, and the one before."""
     _sample: Ctx | None = None
     """The last ctx."""
-    _refuted: tuple[Bbo, Ctx] | None = None
+    refuted: tuple[Bbo, Ctx] | None = None
     """The book and ctx that contradicted each other for too long; either may be the stale one."""
     _agreed: int = 0
     """Samples in a row that agreed with a book since then."""
-
-    @property
-    def is_refuted(self) -> bool:
-        return self._refuted is not None
 
     def hear_book(self, book: Bbo) -> None:
         self._books.append(book)
@@ -73,7 +71,7 @@ class BookCheck:
             del self._books[0]
         if self._sample is None:
             return
-        if self._refuted is not None:
+        if self.refuted is not None:
             if self._is_new(self._sample, book) and _agree(book, self._sample):
                 self._confirm()
         elif self.contradictions and _agree(book, self._sample):
@@ -84,15 +82,15 @@ class BookCheck:
         if not books:
             return
         has_sample = ctx.mid_px is not None or ctx.impact_bid_px is not None or ctx.impact_ask_px is not None
-        agrees = any(_agree(book, ctx) for book in books)
-        if self._refuted is not None:
-            self._agreed = self._agreed + 1 if agrees and has_sample and ctx != self._refuted[1] else 0
+        agrees = _agree(books[-1], ctx) or any(_agree(book, ctx) for book in books[:-1])
+        if self.refuted is not None:
+            self._agreed = self._agreed + 1 if agrees and has_sample and ctx != self.refuted[1] else 0
             if self._agreed >= CONFIRMATIONS or (agrees and self._is_new(ctx, books[-1])):
                 self._confirm()
         elif has_sample:
             self.contradictions = 0 if agrees else self.contradictions + 1
             if self.contradictions >= CONTRADICTIONS:
-                self._refuted = books[-1], ctx
+                self.refuted = books[-1], ctx
         del books[:-1]
 
     def renew(self) -> None:
@@ -102,11 +100,11 @@ class BookCheck:
 
     def _is_new(self, ctx: Ctx, book: Bbo) -> bool:
         """Whether neither is the one that was refuted: a channel that stands still confirms nothing."""
-        assert self._refuted is not None
-        return ctx != self._refuted[1] and book.time_ms > self._refuted[0].time_ms
+        assert self.refuted is not None
+        return ctx != self.refuted[1] and book.time_ms > self.refuted[0].time_ms
 
     def _confirm(self) -> None:
-        self._refuted, self.contradictions, self._agreed = None, 0, 0
+        self.refuted, self.contradictions, self._agreed = None, 0, 0
 
 
 def _agree(book: Bbo, ctx: Ctx) -> bool:
@@ -122,14 +120,27 @@ def _agree(book: Bbo, ctx: Ctx) -> bool:
 
 
 @dataclass(slots=True)
+class DexPace:
+    """How often a socket brings frames of a dex."""
+
+    books: Cadence = field(default_factory=Cadence)
+    contexts: Cadence = field(default_factory=Cadence)
+    book_at_ms: int | None = None
+    """When the last book of any of its markets came."""
+
+
+@dataclass(slots=True)
 class MarketWitness:
     """The frames that a socket has brought of one market."""
 
+    pace: DexPace = field(default_factory=DexPace, compare=False)
     bbo: Bbo | None = None
     bbo_at_ms: int = 0
     has_lag: bool = False
     """Whether the book came as a change; the first frame after subscribing may be of any age."""
     ctx: Ctx | None = None
+    sample: CtxWitness = NO_WITNESS
+    """The prices of the last ctx, and the limits that were in force when it came."""
     ctx_at_ms: int = 0
     """When the last ctx was received, changed or not: the market's heartbeat."""
     check: BookCheck = field(default_factory=BookCheck)
@@ -193,10 +204,11 @@ class MarketWitness:
     @property
     def objection(self) -> Objection | None:
         """Why the state is unknown, whatever the time; None when it is known."""
-        for channel, frame in (("bbo", self.bbo), ("activeAssetCtx", self.ctx)):
-            if frame is None:
-                return self.unusable.get(channel) or NOT_HEARD[channel]
-        if self.check.is_refuted:
+        if self.bbo is None:
+            return self.unusable.get("bbo") or NOT_HEARD["bbo"]
+        if self.ctx is None:
+            return self.unusable.get("activeAssetCtx") or NOT_HEARD["activeAssetCtx"]
+        if self.check.refuted is not None:
             return CONTRADICTED
         return OLDER_BLOCK if self.strays >= STRAYS else None
 
@@ -208,48 +220,54 @@ class MarketWitness:
 
 
 class SocketWitness:
-    """One socket and its markets; it begins anew with each connection, but for the limits of silence."""
+    """One socket and its markets; it begins anew with each connection, but for the limits of silence.
 
-    def __init__(self, *, stall_grace_ms: int) -> None:
-        self._stall_grace_ms = stall_grace_ms
+    `ctx_max_age_ms` replaces the observed age limit of a ctx for signals.
+    """
+
+    def __init__(self, *, stall_grace_ms: int, ctx_max_age_ms: int | None = None) -> None:
+        self._stall_grace_ms, self._ctx_max_age_ms = stall_grace_ms, ctx_max_age_ms
         self.markets: dict[str, MarketWitness] = {}
         self.last_data_at_ms: int | None = None
         """When the socket brought its last bbo or ctx; None before the first."""
+        self.grace_ms = stall_grace_ms
+        """The silence of the socket that means quiet markets."""
         self._frames = Cadence(long_ms=stall_grace_ms)
-        self._books: dict[str, Cadence] = {}
-        self._contexts: dict[str, Cadence] = {}
-        self._book_at_ms: dict[str, int] = {}
-        """When the last book of any market of a dex came."""
+        self.silence_ms = self._frames.limit_ms
+        """The silence after which the socket is dead."""
+        self._paces: dict[str, DexPace] = {}
+        self._looked_at_ms = 0
 
     def follow(self, coin: str, *, block_ms: int = 0) -> None:
         """Watch a market, of which books up to a block are known already."""
-        self.markets[coin] = MarketWitness(block_ms=block_ms)
-        dex = dex_of(coin)
-        for cadences in (self._books, self._contexts):
-            cadences.setdefault(dex, Cadence())
+        self.markets[coin] = MarketWitness(self._paces.setdefault(dex_of(coin), DexPace()), block_ms=block_ms)
 
     def unfollow(self, coin: str) -> None:
-        del self.markets[coin]
-        self._contexts[dex_of(coin)].forget(coin)
+        self.markets.pop(coin).pace.contexts.forget(coin)
 
     def hear(self, frame: Bbo | Ctx, at_ms: int) -> None:
         """Take a frame of any market; one that is not followed counts as data of the socket only."""
         if self.last_data_at_ms is not None:
             self._frames.hear("", at_ms - self.last_data_at_ms, at_ms)
+            if at_ms - self._looked_at_ms >= LOOK_INTERVAL_MS:
+                self._set_limits(at_ms)
         self.last_data_at_ms = at_ms
         market = self.markets.get(frame.coin)
         if market is None:
             return
-        dex = dex_of(frame.coin)
+        pace = market.pace
         if isinstance(frame, Ctx):
             pause_ms = market.hear_ctx(frame, at_ms)
             if pause_ms is not None:
-                self._contexts[dex].hear(frame.coin, pause_ms, at_ms)
+                pace.contexts.hear(frame.coin, pause_ms, at_ms)
+            limit_ms = self._ctx_max_age_ms or pace.contexts.limit_ms
+            market.sample = CtxWitness(
+                frame.mid_px, frame.impact_bid_px, frame.impact_ask_px, pace.contexts.period_ms, limit_ms
+            )
             return
-        before_ms = self._book_at_ms.get(dex)
-        if before_ms is not None:
-            self._books[dex].hear("", at_ms - before_ms, at_ms)
-        self._book_at_ms[dex] = at_ms
+        if pace.book_at_ms is not None:
+            pace.books.hear("", at_ms - pace.book_at_ms, at_ms)
+        pace.book_at_ms = at_ms
         market.hear_bbo(frame, at_ms)
 
     def refuse(self, coin: str, channel: str) -> None:
@@ -265,7 +283,8 @@ class SocketWitness:
     def disconnect(self) -> None:
         """The socket is gone, and with it the state of every market."""
         self.last_data_at_ms = None
-        self._book_at_ms.clear()
+        for pace in self._paces.values():
+            pace.book_at_ms = None
         for market in self.markets.values():
             market.renew()
             market.paced_at_ms = None
@@ -273,45 +292,36 @@ class SocketWitness:
     def objection(self, coin: str, at_ms: int) -> Objection | None:
         """Why the socket does not know the state of a market at an instant; None when it does."""
         market = self.markets[coin]
-        return market.objection or self._silence(coin, market, at_ms)
+        return market.objection or _silence(coin, market, at_ms)
 
     def knows(self, coin: str, at_ms: int) -> bool:
         return self.objection(coin, at_ms) is None
 
-    def ctx_witness(self, coin: str, *, limit_ms: int | None) -> CtxWitness:
-        """The last ctx of a market as a witness of the book; `limit_ms` replaces the observed limit of its age."""
-        ctx, cadence = self.markets[coin].ctx, self._contexts[dex_of(coin)]
-        if ctx is None:
-            return CtxWitness(period_ms=cadence.period_ms, limit_ms=limit_ms or cadence.limit_ms)
-        return CtxWitness(
-            ctx.mid_px, ctx.impact_bid_px, ctx.impact_ask_px, cadence.period_ms, limit_ms or cadence.limit_ms
-        )
-
-    @property
-    def grace_ms(self) -> int:
-        """The silence of the socket that means quiet markets."""
-        if not self._frames.is_slow or self._frames.period_ms is None:
-            return self._stall_grace_ms
-        return max(self._stall_grace_ms, min(MAX_GRACE_MS, FACTOR * self._frames.period_ms))
-
-    @property
-    def silence_ms(self) -> int:
-        """The silence after which the socket is dead."""
-        return max(self._frames.limit_ms, self.grace_ms)
-
     def limits_ms(self) -> dict[str, int]:
         """The limits of silence in force, by dex and channel."""
-        named = (("bbo", self._books), ("ctx", self._contexts))
-        return {f"{dex} {channel}": c.limit_ms for channel, cadences in named for dex, c in cadences.items()}
+        limits = {}
+        for dex, pace in self._paces.items():
+            limits[f"{dex} bbo"], limits[f"{dex} ctx"] = pace.books.limit_ms, pace.contexts.limit_ms
+        return limits
 
-    def _silence(self, coin: str, market: MarketWitness, at_ms: int) -> Objection | None:
-        dex = dex_of(coin)
-        if (silent_ms := at_ms - market.ctx_at_ms) > self._contexts[dex].limit_ms:
-            return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
-        silent_ms = at_ms - self._book_at_ms.get(dex, at_ms)
-        if not market.is_confirmed and silent_ms > self._books[dex].limit_ms:
-            return Objection(f"no book of {dex} for {silent_ms / 1000:.0f} s", is_renewable=True)
-        return None
+    def _set_limits(self, at_ms: int) -> None:
+        self._looked_at_ms = at_ms
+        frames = self._frames
+        if frames.is_slow and frames.period_ms is not None:
+            self.grace_ms = max(self._stall_grace_ms, min(MAX_GRACE_MS, FACTOR * frames.period_ms))
+        else:
+            self.grace_ms = self._stall_grace_ms
+        self.silence_ms = max(frames.limit_ms, self.grace_ms)
+
+
+def _silence(coin: str, market: MarketWitness, at_ms: int) -> Objection | None:
+    pace = market.pace
+    if (silent_ms := at_ms - market.ctx_at_ms) > pace.contexts.limit_ms:
+        return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
+    silent_ms = 0 if pace.book_at_ms is None else at_ms - pace.book_at_ms
+    if silent_ms > pace.books.limit_ms and not market.is_confirmed:
+        return Objection(f"no book of {dex_of(coin)} for {silent_ms / 1000:.0f} s", is_renewable=True)
+    return None
 
 
 def dex_of(coin: str) -> str:

@@ -66,7 +66,7 @@ class CtxWitness(NamedTuple):
 NO_WITNESS = CtxWitness()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Conditions:
     """How an entry came to be, and what was in force then."""
 

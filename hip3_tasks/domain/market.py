@@ -23,7 +23,7 @@ GAP_FIELD = b"gap"
 CONDITIONS_FIELD = b"d"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Market:
     """Both sides of the book, oracle and mark, in the order of an entry. An empty side is None, never 0.0."""
 
