@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from hip3_tasks.domain.capture import signal_id_of
 from hip3_tasks.domain.conditions import Conditions, Fired, Memory
 from hip3_tasks.domain.edge import Side, edge_bps, reaches
+from hip3_tasks.domain.evidence import evidence
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
 
@@ -74,15 +75,7 @@ class Detector:
                 continue
             if self._is_armed(memory, side, market, entry.at_ms):
                 memory.note(side, Fired(entry.at_ms, market.oracle_px))
-                return signal_on(
-                    market,
-                    coin,
-                    side,
-                    rules=self.rules,
-                    taker_fee_bps=conditions.taker_fee_bps or 0.0,
-                    threshold_bps=threshold_bps,
-                    at_ms=entry.at_ms,
-                )
+                return signal_on(entry, coin, side, rules=self.rules)
         return None
 
     def _may_fire(self, market: Market, conditions: Conditions) -> bool:
@@ -124,17 +117,10 @@ def detect(coin: str, entries: Iterable[Entry], *, rules: Rules) -> Iterator[Sig
             yield signal
 
 
-def signal_on(
-    market: Market,
-    coin: str,
-    side: Side,
-    *,
-    rules: Rules,
-    taker_fee_bps: float,
-    at_ms: int,
-    threshold_bps: float | None = None,
-) -> Signal:
-    """The signal on a side of a market that has a touch and an oracle, even below the threshold."""
+def signal_on(entry: Entry, coin: str, side: Side, *, rules: Rules) -> Signal:
+    """The signal on a side of an entry that has a touch, an oracle and a threshold, even below the threshold."""
+    market, conditions, at_ms = entry.value, entry.conditions, entry.at_ms
+    assert isinstance(market, Market) and conditions is not None and conditions.threshold_bps is not None
     touch_px, touch_sz, oracle_px = market.touch_px(side), market.touch_sz(side), market.oracle_px
     assert touch_px is not None and touch_sz is not None and oracle_px is not None
     raw_edge_bps = edge_bps(side, touch_px=touch_px, oracle_px=oracle_px)
@@ -143,7 +129,7 @@ def signal_on(
         market_key=coin,
         side=side,
         raw_edge_bps=raw_edge_bps,
-        net_edge_bps=raw_edge_bps - taker_fee_bps - rules.slippage_bps,
+        net_edge_bps=raw_edge_bps - (conditions.taker_fee_bps or 0.0) - rules.slippage_bps,
         oracle_px=oracle_px,
         best_px=touch_px,
         best_size=touch_sz,
@@ -155,6 +141,10 @@ def signal_on(
         mark_px=market.mark_px,
         bbo_age_ms=at_ms - market.bbo_at_ms,
         oracle_age_ms=at_ms - market.oracle_at_ms,
-        threshold_bps=rules.threshold_bps(coin, taker_fee_bps) if threshold_bps is None else threshold_bps,
+        threshold_bps=conditions.threshold_bps,
         offsets_ms=rules.offsets_ms,
+        trigger=conditions.trigger,
+        taker_fee_bps=conditions.taker_fee_bps,
+        slippage_bps=rules.slippage_bps,
+        **evidence(entry, at_ms=at_ms),
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.edge import change_bps, edge_bps, markout_bps, mid_px, moved_bps
+from hip3_tasks.domain.evidence import evidence
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 
@@ -48,6 +49,7 @@ def measure(signal: Signal, capture: Capture, *, due: Entry | None, t0: Entry | 
         oracle_age_ms=capture.due_at_ms - market.oracle_at_ms,
         oracle_updates=_oracle_updates(t0, market),
         markout_bps=markout_bps(signal.side, mid_t0_px=mid_px(signal.bid_px, signal.ask_px), mid_t_px=market.mid_px),
+        **evidence(due, at_ms=capture.due_at_ms),
     )
 
 

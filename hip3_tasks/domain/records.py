@@ -6,12 +6,13 @@ carry a decimal point, so that any reader infers the same column type from any l
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import orjson
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture, signal_id_of
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.errors import MalformedRecord
@@ -42,6 +43,9 @@ class MissedReason(StrEnum):
 class Record(BaseModel, frozen=True, strict=True, extra="ignore", allow_inf_nan=False):
     """A line of a data file."""
 
+    RELEASED: ClassVar[tuple[int, ...]] = ()
+    """The numbers of fields in lines of earlier releases, ascending; later fields stand behind, and are None there."""
+
     def line(self) -> bytes:
         """The record as one line of JSON, newline included."""
         return line_of(self.__dict__)
@@ -59,6 +63,8 @@ class Record(BaseModel, frozen=True, strict=True, extra="ignore", allow_inf_nan=
 
 class Signal(Record):
     """A moment at which the touch of a market was priced through its oracle by the threshold or more."""
+
+    RELEASED = (18,)
 
     timestamp_ms: InstantMs
     market_key: Coin
@@ -81,6 +87,18 @@ class Signal(Record):
     threshold_bps: float
     offsets_ms: tuple[OffsetMs, ...]
     """The horizons of this signal, also after the settings have changed."""
+    lag_ms: int | None = None
+    """Receive time of the book − its block time; None unless the book came as a change."""
+    ctx_age_ms: Ms | None = None
+    """Time since the market's last ctx was received."""
+    oracle_age_max_ms: Ms | None = None
+    """The oracle is at most this old at the venue: `ctx_age_ms` + the period of the ctx."""
+    trigger: Trigger | None = None
+    ctx_mid_px: Px | None = None
+    impact_bid_px: Px | None = None
+    impact_ask_px: Px | None = None
+    taker_fee_bps: float | None = None
+    slippage_bps: float | None = None
 
     @model_validator(mode="after")
     def _id_follows_from_market_and_time(self) -> Self:
@@ -117,6 +135,8 @@ class Followup(CaptureRecord):
     moved the taker's way). The first sixteen are never null.
     """
 
+    RELEASED = (27,)
+
     t0_oracle_px: Px
     t0_best_px: Px
     t0_raw_edge_bps: float
@@ -141,6 +161,12 @@ class Followup(CaptureRecord):
     """Changes of the oracle since T0; None when the tape no longer knows T0."""
     markout_bps: float | None
     """None when either book was one-sided."""
+    lag_ms: int | None = None
+    ctx_age_ms: Ms | None = None
+    oracle_age_max_ms: Ms | None = None
+    ctx_mid_px: Px | None = None
+    impact_bid_px: Px | None = None
+    impact_ask_px: Px | None = None
 
 
 class Missed(CaptureRecord):

@@ -8,6 +8,7 @@ import redis
 import redis.asyncio
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.market import COIN, Entry, Gap, Market
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
@@ -37,8 +38,10 @@ class FedTape:
         self._held: list[Stamped] = []
         self._last: dict[str, tuple[int, int]] = {}
 
-    def feed(self, coin: str, value: Market | Gap, *, at_ms: int) -> None:
+    def feed(self, coin: str, value: Market | Gap, *, at_ms: int, conditions: Conditions | None = None) -> None:
         """Add a market's state or gap from `at_ms` on; of several in one millisecond the last one counts.
+
+        The columns `lag_ms` to `impact_ask_px` of a follow-up come from the conditions, and are null without them.
 
         Raises ValueError for an instant at or before the watermark, or before the market's previous entry.
         """
@@ -52,7 +55,7 @@ class FedTape:
             )
         seq = last_seq + 1 if at_ms == last_ms else 0
         self._last[coin] = at_ms, seq
-        self._held.append(stamp(coin, at_ms, seq, value))
+        self._held.append(stamp(coin, at_ms, seq, value, conditions))
 
     def complete_up_to(self, at_ms: int) -> None:
         """Advance the watermark: every entry up to `at_ms` has been fed. An earlier instant changes nothing."""

@@ -1,6 +1,9 @@
 """Markets, signals and follow-ups for tests, computed by the product's code, so that their numbers are consistent."""
 
+from dataclasses import replace
+
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.conditions import Conditions, CtxWitness, Trigger
 from hip3_tasks.domain.detector import Rules, signal_on
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap, Market
@@ -66,7 +69,10 @@ def make_signal(
     if None in (market.touch_px(side), market.touch_sz(side), market.oracle_px):
         touch = "ask" if side is Side.BUY else "bid"
         raise ValueError(f"make_signal: a {side} signal needs {touch}_px, {touch}_sz and oracle_px, was {market}")
-    return signal_on(market, coin, side, rules=rules or Rules(), taker_fee_bps=taker_fee_bps, at_ms=at_ms)
+    rules = rules or Rules()
+    threshold_bps = rules.threshold_bps(coin, taker_fee_bps)
+    conditions = replace(_conditions(market), taker_fee_bps=taker_fee_bps, threshold_bps=threshold_bps)
+    return signal_on(Entry(at_ms, market, conditions), coin, side, rules=rules)
 
 
 def make_followup(signal: Signal | None = None, offset_ms: int = 1000, *, market: Market | None = None) -> Followup:
@@ -76,7 +82,8 @@ def make_followup(signal: Signal | None = None, offset_ms: int = 1000, *, market
     """
     signal = signal or make_signal()
     state_at_ms = signal.timestamp_ms + offset_ms - STATE_AGE_MS
-    outcome = _measured(signal, offset_ms, Entry(state_at_ms, market or _half_way_back(signal, at_ms=state_at_ms)))
+    market = market or _half_way_back(signal, at_ms=state_at_ms)
+    outcome = _measured(signal, offset_ms, Entry(state_at_ms, market, _conditions(market)))
     if isinstance(outcome, Missed):
         raise ValueError(f"make_followup: this market gives a missed follow-up ({outcome.reason}), use make_missed")
     return outcome
@@ -97,6 +104,12 @@ def make_missed(
     outcome = _measured(signal, offset_ms, None if cause is None else Entry(state_at_ms, cause))
     assert isinstance(outcome, Missed)
     return outcome
+
+
+def _conditions(market: Market) -> Conditions:
+    """The conditions of a market whose book has just changed, 400 ms after a ctx that agrees with it."""
+    witness = CtxWitness(market.mid_px, market.bid_px, market.ask_px, period_ms=3000, limit_ms=9000)
+    return Conditions(is_news=True, is_judged=True, trigger=Trigger.BBO, has_lag=True, ctx_age_ms=400, witness=witness)
 
 
 def _measured(signal: Signal, offset_ms: int, due: Entry | None) -> Followup | Missed:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import polars as pl
@@ -10,14 +9,13 @@ import polars as pl
 from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from simulator.history.arrivals import draw_arrivals
+from simulator.history.evidence import with_evidence, with_trigger_and_costs
 from simulator.history.markets import PlantedMarket, planted_markets
 from simulator.history.outcomes import make_outcomes, missed_reasons, with_reasons
 from simulator.history.plan import HistoryChunk, HistoryPlan
 from simulator.history.prices import draw_prices
 from simulator.history.quotes import Quotes
 from simulator.history.signals import make_signals
-
-_columns = cache(columns_of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,9 @@ def chunk_frames(plan: HistoryPlan, markets: Sequence[PlantedMarket], chunk: His
     quotes = Quotes([market.decimals for market in markets], arrivals.market[arrivals.event], rng)
     signals = make_signals(markets, arrivals, prices, quotes)
     outcomes = with_reasons(make_outcomes(signals, arrivals, prices, quotes), missed_reasons(plan, arrivals, rng))
+    evidence_rng = np.random.default_rng([plan.seed, chunk.number, 1])
+    signals = with_trigger_and_costs(with_evidence(signals, evidence_rng))
+    outcomes = with_evidence(outcomes, evidence_rng)
     is_missed = pl.col("reason").is_not_null()
     return Frames(
         signals=_typed(signals, Signal),
@@ -61,4 +62,4 @@ def sorted_by_capture(outcomes: pl.DataFrame) -> pl.DataFrame:
 
 
 def _typed(frame: pl.DataFrame, kind: type[Record]) -> pl.DataFrame:
-    return frame.select(pl.col(name).cast(dtype) for name, dtype in _columns(kind).items())
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in columns_of(kind).items())

@@ -7,10 +7,21 @@ from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Market
-from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
 from hip3_tasks.testing.samples import T0_MS, make_followup, make_market, make_missed, make_signal
 
-__all__ = ["DAY", "T0_MS", "a_calm_market", "a_capture", "a_followup", "a_market", "a_missed", "a_signal", "texts"]
+__all__ = [
+    "DAY",
+    "T0_MS",
+    "a_calm_market",
+    "a_capture",
+    "a_followup",
+    "a_market",
+    "a_missed",
+    "a_signal",
+    "released",
+    "texts",
+]
 
 DAY = "2026-11-22"
 """The day of T0_MS."""
@@ -55,6 +66,12 @@ def a_missed(
     **changes: Any,
 ) -> Missed:
     return make_missed(signal, offset_ms, reason=reason).model_copy(update=changes)
+
+
+def released(record: Record) -> bytes:
+    """The line that the first release would have written: without the fields that came later."""
+    count = min(record.RELEASED, default=len(type(record).model_fields))
+    return line_of(dict(list(vars(record).items())[:count]))
 
 
 def texts(results: Iterable[CaptureResult | Exception]) -> list[str]:

@@ -30,7 +30,7 @@ FEE_BPS = 0.9
 STEP_MS = 700
 """Time between two frames: longer than a side's cooldown, shorter than the first offset."""
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?", re.ASCII)
-TEXTS = frozenset(("signal_id", "market_key", "side", "reason", "detail"))
+TEXTS = frozenset(("signal_id", "market_key", "side", "reason", "detail", "trigger"))
 TIME_MS = "1788330949235"
 NO_NUMBERS = (
     *('"NaN"', '"inf"', '"-inf"', '"0"', '"0.0"', '"-1"', '"+1"', '"1e309"', '"1e"', '"1_000"', '"1,000"', '"0x10"'),
@@ -54,7 +54,13 @@ NO_NUMBERS = (
 """Texts, some of them invalid JSON, that must not be accepted as a price, a size or a time."""
 ODD_NUMBERS = ('"99.7"', '"100"', '"100"', '"100.3"', '"10"', '"1000"', f'"0.{"0" * 23}1"', f'"{"9" * 18}"')
 """Prices close to each other, ten times as large or small, and the smallest and largest possible."""
-NULLABLE = frozenset(("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px", "oracle_updates", "markout_bps", "detail"))
+NULLABLE = frozenset(
+    (
+        *("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px", "oracle_updates", "markout_bps", "detail"),
+        *("lag_ms", "ctx_age_ms", "oracle_age_max_ms", "trigger", "ctx_mid_px", "impact_bid_px", "impact_ask_px"),
+        *("taker_fee_bps", "slippage_bps", "heard", "dark"),
+    )
+)
 
 
 def bbo_frame(*levels: str, time_ms: str = TIME_MS, coin: str = COIN) -> str:
@@ -160,8 +166,10 @@ def _may_stand(name: str, value: Any) -> bool:
         case float():
             return math.isfinite(value) and (value > 0 or name.endswith("_bps"))
         case int():
-            return value >= 0 and not name.endswith(("_px", "_sz", "_size", "_bps"))
-        case list() if name == "coins":
+            return (value >= 0 or name == "lag_ms") and not name.endswith(("_px", "_sz", "_size", "_bps"))
+        case list() if name == "dark":
+            return all(type(text) in (str, int) for market in value for text in market.values())
+        case list() if name in ("coins", "heard"):
             return all(type(coin) is str for coin in value)
         case list() if name == "offsets_ms":
             return all(type(offset_ms) is int and offset_ms > 0 for offset_ms in value)

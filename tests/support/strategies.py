@@ -3,6 +3,7 @@
 from hypothesis import strategies as st
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, signal_id_of
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
@@ -15,6 +16,14 @@ instants = st.integers(10**12, 10**13 - 1)
 offsets = st.integers(1, MAX_OFFSET_MS)
 ages = st.integers(0, 2**53)
 book = {name: st.none() | px for name in ("bid_px", "bid_sz", "ask_px", "ask_sz", "mark_px")}
+evidence = {
+    "lag_ms": st.none() | st.integers(-(2**53), 2**53),
+    "ctx_age_ms": st.none() | ages,
+    "oracle_age_max_ms": st.none() | ages,
+    "ctx_mid_px": st.none() | px,
+    "impact_bid_px": st.none() | px,
+    "impact_ask_px": st.none() | px,
+}
 
 signals = st.builds(
     lambda **values: Signal(signal_id=signal_id_of(values["market_key"], values["timestamp_ms"]), **values),
@@ -31,6 +40,10 @@ signals = st.builds(
     oracle_age_ms=ages,
     threshold_bps=bps,
     offsets_ms=st.lists(offsets, max_size=5).map(tuple),
+    trigger=st.none() | st.sampled_from(Trigger),
+    **evidence,
+    taker_fee_bps=st.none() | bps,
+    slippage_bps=st.none() | bps,
 )
 followups = st.builds(
     Followup,
@@ -56,6 +69,7 @@ followups = st.builds(
     oracle_age_ms=ages,
     oracle_updates=st.none() | ages,
     markout_bps=st.none() | bps,
+    **evidence,
 )
 missed = st.builds(
     Missed,

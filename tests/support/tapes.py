@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.conditions import Conditions
+from hip3_tasks.domain.conditions import NO_WITNESS, Conditions, CtxWitness
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.domain.records import Signal
@@ -14,6 +14,7 @@ from tests.support.factories import T0_MS, a_market
 
 COIN = "xyz:TSLA"
 FEE_BPS = 9.0
+WITNESS = CtxWitness(mid_px=100.1, impact_bid_px=99.5, impact_ask_px=None, period_ms=3000)
 
 
 def news(
@@ -25,14 +26,18 @@ def news(
     fee_bps: float = FEE_BPS,
     ctx_age_ms: int = 0,
     is_judged: bool = True,
+    has_lag: bool = False,
+    witness: CtxWitness = NO_WITNESS,
 ) -> Entry:
     """The entry of a state that a frame has changed."""
     conditions = Conditions(
         is_news=True,
         is_judged=is_judged,
+        has_lag=has_lag,
         ctx_age_ms=ctx_age_ms,
         taker_fee_bps=fee_bps,
         threshold_bps=(rules or Rules()).threshold_bps(coin, fee_bps),
+        witness=witness,
     )
     return Entry(at_ms, market, conditions)
 
@@ -77,7 +82,8 @@ def updates(draw: st.DrawFn, rules: Rules) -> list[Entry]:
             at_ms=at_ms, bid_px=draw(prices), ask_px=draw(prices), oracle_px=oracle_px, oracle_at_ms=oracle_at_ms
         )
         ctx_age_ms = draw(st.sampled_from([0, 0, 0, 8000, 8001]))
-        entries.append(news(market, at_ms=at_ms, rules=rules, ctx_age_ms=ctx_age_ms))
+        witness, has_lag = draw(st.sampled_from([NO_WITNESS, WITNESS])), draw(st.booleans())
+        entries.append(news(market, at_ms=at_ms, rules=rules, ctx_age_ms=ctx_age_ms, witness=witness, has_lag=has_lag))
     return entries
 
 

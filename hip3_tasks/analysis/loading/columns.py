@@ -1,5 +1,6 @@
 """The records of the data files as columns: every field of a line, under its name, with its type."""
 
+from functools import cache
 from typing import Any
 
 import polars as pl
@@ -11,6 +12,7 @@ ROW_GROUP_ROWS = 131_072
 _TYPES = {"integer": pl.Int64(), "number": pl.Float64(), "string": pl.String()}
 
 
+@cache
 def columns_of(record: type[Record]) -> dict[str, pl.DataType]:
     """The column types of a kind of record, in the order of the fields of its lines."""
     schema = record.model_json_schema()
@@ -21,7 +23,7 @@ def _type(field: dict[str, Any], defs: dict[str, Any]) -> pl.DataType:
     if "$ref" in field:
         return _type(defs[field["$ref"].rpartition("/")[2]], defs)
     if "anyOf" in field:
-        (option,) = (option for option in field["anyOf"] if option["type"] != "null")
+        (option,) = (option for option in field["anyOf"] if option.get("type") != "null")
         return _type(option, defs)
     if field["type"] == "array":
         return pl.List(_type(field["items"], defs))

@@ -210,8 +210,8 @@ class _Loader:
         rows = LazyChunk(file, message).read(pl.len()).item()
         selected = LazyChunk(file.filter(condition), message).read(pl.len()).item()
         self.quality.files.append(FileQuality(file=source.path, kind=schema.name, rows=selected))
-        parts, fields = self._split(file, rows), schema.fields(all_fields=self.all_fields)
-        frames = [schema.project(part.filter(condition).select(*fields), all_fields=self.all_fields) for part in parts]
+        parts, fields = self._split(file, rows), schema.fields_in(file.collect_schema(), all_fields=self.all_fields)
+        frames = [schema.project(part.filter(condition).select(fields), all_fields=self.all_fields) for part in parts]
         size_bytes = source.size_bytes // max(len(parts), 1)
         return [LazyChunk(frame.drop(KEY) if source.is_only_copy else frame, message, size_bytes) for frame in frames]
 

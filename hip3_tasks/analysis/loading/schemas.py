@@ -1,5 +1,6 @@
 """The three kinds of record as the analysis reads them: fields to read, checks of a row, columns to project to."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,6 +41,12 @@ class RecordSchema:
         """The fields to read, with the types to read them as: all of a record, or those that the columns need."""
         names = tuple(columns_of(self.record)) if all_fields else ("signal_id", *self.required, *self.optional)
         return {name: _READ_AS.get(kind, kind) for name, kind in columns_of(self.record).items() if name in names}
+
+    def fields_in(self, parquet: Collection[str], *, all_fields: bool) -> list[pl.Expr]:
+        """The fields of a Parquet file with these columns: null where it is of a release that did not have them."""
+        names, fields = list(columns_of(self.record)), self.fields(all_fields=all_fields).items()
+        absent = set(names[min(self.record.RELEASED, default=len(names)) :]).difference(parquet)
+        return [pl.lit(None, kind).alias(name) if name in absent else pl.col(name) for name, kind in fields]
 
     def project(self, rows: Frame, *, all_fields: bool) -> Frame:
         """The columns of the analysis; with `all_fields`, then all other fields; then KEY."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal, key_of
 from hip3_tasks.errors import MalformedRecord
-from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
+from tests.support.factories import T0_MS, a_followup, a_missed, a_signal, released
 from tests.support.strategies import followups, missed, records, signals
 
 SIXTEEN = """
@@ -23,6 +23,10 @@ TWELVE = """
 OF_A_SIGNAL = """
     timestamp_ms market_key side raw_edge_bps net_edge_bps oracle_px best_px best_size signal_id
     bid_px bid_sz ask_px ask_sz mark_px bbo_age_ms oracle_age_ms threshold_bps offsets_ms
+"""
+LATER = "lag_ms ctx_age_ms oracle_age_max_ms ctx_mid_px impact_bid_px impact_ask_px"
+LATER_OF_A_SIGNAL = """
+    lag_ms ctx_age_ms oracle_age_max_ms trigger ctx_mid_px impact_bid_px impact_ask_px taker_fee_bps slippage_bps
 """
 
 
@@ -62,10 +66,20 @@ def test_numbers_within_a_text_are_unchanged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "fields"), [(Followup, SIXTEEN + TWELVE), (Signal, OF_A_SIGNAL)], ids=["follow-up", "signal"]
+    ("kind", "fields", "later"),
+    [(Followup, SIXTEEN + TWELVE, LATER), (Signal, OF_A_SIGNAL, LATER_OF_A_SIGNAL)],
+    ids=["follow-up", "signal"],
 )
-def test_the_fields_and_their_order_are_the_contract(kind: type[Record], fields: str) -> None:
-    assert list(kind.model_fields) == fields.split()
+def test_the_fields_and_their_order_are_the_contract(kind: type[Record], fields: str, later: str) -> None:
+    assert list(kind.model_fields) == [*fields.split(), *later.split()]
+    assert (len(fields.split()),) == kind.RELEASED
+
+
+@given(record=signals | followups)
+def test_a_line_of_an_earlier_release_is_read_without_the_later_fields(record: Record) -> None:
+    (count,) = record.RELEASED
+    later = list(type(record).model_fields)[count:]
+    assert type(record).from_line(released(record)) == record.model_copy(update=dict.fromkeys(later))
 
 
 @pytest.mark.parametrize("name", SIXTEEN.split())

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hip3_tasks.domain.conditions import Conditions, CtxWitness, Trigger
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.edge import Side, edge_bps
-from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.market import Entry, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.testing import T0_MS, make_followup, make_market, make_missed, make_signal
-from tests.support.tapes import news
 
 pytest_plugins = ["pytester"]
 
@@ -35,7 +35,17 @@ signals = st.builds(
 def test_the_signal_made_by_default_is_the_detectors_own(side: Side) -> None:
     signal = make_signal(side=side)
     market = make_market(bid_px=signal.bid_px, ask_px=signal.ask_px)
-    detected = Detector(Rules()).observe("xyz:TSLA", news(market, at_ms=T0_MS, fee_bps=9.0))
+    conditions = Conditions(
+        is_news=True,
+        is_judged=True,
+        trigger=Trigger.BBO,
+        has_lag=True,
+        ctx_age_ms=400,
+        taker_fee_bps=9.0,
+        threshold_bps=15.0,
+        witness=CtxWitness(market.mid_px, market.bid_px, market.ask_px, period_ms=3000),
+    )
+    detected = Detector(Rules()).observe("xyz:TSLA", Entry(T0_MS, market, conditions))
     assert signal == detected
     assert (signal.raw_edge_bps, signal.net_edge_bps, signal.threshold_bps) == (20.0, 10.0, 15.0)
 
