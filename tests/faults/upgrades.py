@@ -12,12 +12,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from hip3_tasks.analysis import load
+import polars as pl
+
+from hip3_tasks.analysis import lines_of, load
 from hip3_tasks.analysis.compact.compact import CompactionState, compact_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.market import CONDITIONS_FIELD, STATE_FIELD
-from hip3_tasks.files.day_files import days_of
+from hip3_tasks.files.day_files import days_of, parquet_path
 from tests.faults.clocks import DAY_S, Clock
 from tests.faults.row import Result, Setting
 from tests.faults.system import EDGE_MS, System
@@ -165,13 +167,19 @@ def _read(data_dir: Path, old: Program, when: str, result: Result) -> None:
 
 
 def _compact(data_dir: Path, when: str, result: Result) -> None:
-    """Compact the last day, delete its lines, and compare what the analysis reads before and after."""
-    *_, day = days_of(data_dir)
+    """Compact the last day and delete its lines; compare the lines, and what the analysis reads, before and after."""
+    *_, (day, files) = days_of(data_dir).items()
     before = list(_heights(data_dir))
+    lines = {kind: sorted(path.read_bytes().splitlines()) for kind, path in files.jsonl.items()}
     done = compact_day(data_dir, day, at_ms=wall_ms() + 3 * DAY_MS, delete=True)
     if done.state is not CompactionState.COMPACTED or not done.lines_deleted or list(_heights(data_dir)) != before:
         result.wrong += 1
         result.add_broken(f"{when}: {done}: {before} rows before, {list(_heights(data_dir))} after")
+        return
+    for kind, kind_lines in lines.items():
+        if sorted(lines_of(pl.read_parquet(parquet_path(data_dir, kind, day)))) != kind_lines:
+            result.wrong += 1
+            result.add_broken(f"{when}: the Parquet of {kind} does not give back every line")
 
 
 def _heights(data_dir: Path) -> Iterator[int]:

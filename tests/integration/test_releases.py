@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import sys
 import tarfile
 from base64 import b64decode
@@ -10,20 +11,22 @@ from dataclasses import asdict
 from pathlib import Path
 
 import orjson
+import polars as pl
 import pytest
 import redis
 
-from hip3_tasks.analysis import load
+from hip3_tasks.analysis import lines_of, load
+from hip3_tasks.analysis.compact.compact import CompactionState, compact_day
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.cli import app, exit_status
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.domain.capture import Capture
+from hip3_tasks.domain.capture import DAY_MS, Capture
 from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.conditions import Conditions, Fired, Memory
 from hip3_tasks.domain.detector import Rules, detect
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
-from hip3_tasks.files.day_files import days_of
+from hip3_tasks.files.day_files import days_of, parquet_path
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.store.keys import Keys, connect_async
 from hip3_tasks.store.store import Store
@@ -84,6 +87,30 @@ def test_the_report_of_a_release_has_rows(release: Release, capsys: pytest.Captu
     command = ["report", str(release.data_dir), "--cost-bps", "1"]
     assert exit_status(lambda: app(command, prog_name="hip3", standalone_mode=False)) == 0
     assert "xyz:C000" in capsys.readouterr().out
+
+
+def test_its_lines_and_its_parquet_are_read_with_null_in_later_fields(release: Release) -> None:
+    data = load(release.data_dir, all_fields=True)
+    assert data.signals["trigger"].null_count() == data.signals.height > 0
+    assert data.followups["lag_ms"].null_count() == data.followups.height > 0
+    assert data.followups["due_at_ms"].null_count() == 0
+
+
+def test_its_lines_are_compacted_byte_for_byte(release: Release, tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    shutil.copytree(release.data_dir, data_dir)
+    *_, (day, files) = days_of(data_dir).items()
+    lines = {kind: sorted(path.read_bytes().splitlines()) for kind, path in files.jsonl.items()}
+    before = load(data_dir, all_fields=True)
+    done = compact_day(data_dir, day, at_ms=wall_ms() + 3 * DAY_MS, delete=True)
+    assert (done.state, done.lines_deleted) == (CompactionState.COMPACTED, True), done.why
+    for kind in lines:
+        rows = pl.read_parquet(parquet_path(data_dir, kind, day))
+        assert sorted(lines_of(rows)) == lines[kind]
+        assert rows.columns == list(pl.read_parquet_schema(min(data_dir.glob(f"{kind}_*.parquet"))))
+    after = load(data_dir, all_fields=True)
+    assert before.signals.sort("signal_id").equals(after.signals.sort("signal_id"))
+    assert audit(data_dir, at_ms=wall_ms()).ok
 
 
 def test_keys_of_a_release_are_understood(restored: redis.Redis, keys: Keys) -> None:

@@ -9,7 +9,6 @@ import polars as pl
 from hip3_tasks.analysis.compact import line_codec
 from hip3_tasks.analysis.compact.external_sort import ExternalSort
 from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
-from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import RecordSchema
 from hip3_tasks.errors import NotCompacted
@@ -25,7 +24,6 @@ class DayLines:
 
     def __init__(self, data_dir: Path, schema: RecordSchema, day: str, *, advance: Advance) -> None:
         self.schema, self.path, self._advance = schema, jsonl_path(data_dir, schema.name, day), advance
-        self._columns = columns_of(schema.record)
         self._identity = self._stat()
 
     @property
@@ -46,13 +44,16 @@ class DayLines:
 
         Raises NotCompacted when the rows would not give back the same lines, and UNREADABLE.
         """
-        by = [name for name in ("market_key", self.schema.timestamp, "offset_ms") if name in self._columns]
-        rows = ExternalSort(parquet.parent, schema=self._columns, by=by)
-        fingerprint = Fingerprint()
+        columns = line_codec.schema_of(self.schema.record)
+        by = [name for name in ("market_key", self.schema.timestamp, "offset_ms") if name in columns]
+        rows = ExternalSort(parquet.parent, schema=columns, by=by)
+        fingerprint, layouts = Fingerprint(), set[int]()
         for block in self._blocks():
             fingerprint += _fingerprint(block)
-            rows.add(self._rows(block))
-        rows.write(parquet)
+            frame = self._rows(block)
+            layouts.update(frame[line_codec.LINE_FIELDS].unique())
+            rows.add(frame)
+        rows.write(parquet, line_codec.columns_for(self.schema.record, layouts))
         _flush_to_disk(parquet)
         if self._parquet_fingerprint(parquet) != fingerprint:
             raise self._not_lossless()
@@ -70,7 +71,7 @@ class DayLines:
 
     def _rows(self, block: bytes) -> pl.DataFrame:
         try:
-            return line_codec.rows_of(block, self._columns)
+            return line_codec.rows_of(block, self.schema.record)
         except line_codec.UNREADABLE:
             raise self._not_lossless() from None
 
@@ -92,13 +93,13 @@ class DayLines:
 
     def _not_lossless(self) -> NotCompacted:
         with self.path.open("rb") as file:
-            altered = line_codec.first_altered(file.fileno(), self.size, self._columns)
+            altered = line_codec.first_altered(file.fileno(), self.size, self.schema.record)
         if altered is None:
             return NotCompacted(f"{self.path.name}: the rows read back differ from the rows written; check the disk")
         number, line = altered
         return NotCompacted(
-            f"{self.path.name}:{number} is not written as this version writes lines, and Parquet would not give it"
-            f" back: {line[:200]!r}"
+            f"{self.path.name}:{number} is not written as this or an earlier version writes lines, and Parquet would"
+            f" not give it back: {line[:200]!r}"
         )
 
     def _stat(self) -> tuple[int, int, int] | None:

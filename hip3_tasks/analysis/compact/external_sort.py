@@ -14,7 +14,7 @@ import polars as pl
 from hip3_tasks.analysis.loading.columns import ROW_GROUP_ROWS
 from hip3_tasks.analysis.loading.jsonl import Schema
 
-RUN_ROWS = 500_000
+RUN_ROWS = 400_000
 MERGE_ROWS = 250_000
 """Rows of the markets that are merged at a time, at least."""
 RUN_ROW_GROUP_ROWS = 16_384
@@ -38,12 +38,13 @@ class ExternalSort:
         if sum(map(len, self._frames)) >= RUN_ROWS:
             self._end_run()
 
-    def write(self, path: Path) -> None:
-        """Write all rows, and remove the temporary files."""
+    def write(self, path: Path, columns: Sequence[str]) -> None:
+        """Write these columns of all rows, and remove the temporary files."""
         self._end_run()
         merged = [self._merge(number, first, last) for number, (first, last) in enumerate(self._spans())]
         _remove(self._runs)
         rows = pl.scan_parquet(merged, glob=False) if merged else pl.LazyFrame(schema=self._schema)
+        rows = rows.select(columns)
         rows.sink_parquet(path, compression="zstd", compression_level=ZSTD_LEVEL, row_group_size=ROW_GROUP_ROWS)
         _remove(merged)
 

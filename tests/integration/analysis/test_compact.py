@@ -18,22 +18,24 @@ from hip3_tasks.analysis.compact import close_day as closing
 from hip3_tasks.analysis.compact import command as compact_command
 from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day
 from hip3_tasks.analysis.compact.day_lines import DayLines
+from hip3_tasks.analysis.compact.line_codec import LINE_FIELDS
 from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.capture_result import DAY_CLOSED
-from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
 from hip3_tasks.files.day_files import KINDS, days_of, jsonl_path, parquet_path
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.retention import delete_old_days
 from hip3_tasks.files.signal_files import SignalWriter
 from tests.support import compacting
 from tests.support.compacting import lines_in, rows_in
-from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal, texts
+from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal, released, texts
 from tests.support.waiting import eventually
 
-RECORDS = {"signals": Signal, "followups": Followup, "missed": Missed}
+RECORDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
 NEXT_DAY_MS = T0_MS - T0_MS % DAY_MS + DAY_MS
 AT_REST_MS = NEXT_DAY_MS + 3_600_000
 END_S = 60
@@ -131,6 +133,58 @@ def test_its_columns_are_the_fields_and_its_rows_are_sorted_by_market_and_time(
     assert dict(rows.schema) == columns_of(RECORDS[kind])
     by = ["market_key", "timestamp_ms"] if kind == "signals" else ["market_key", "signal_timestamp_ms", "offset_ms"]
     assert rows.select(by).rows() == sorted(rows.select(by).rows())
+
+
+def with_earlier_lines(data_dir: Path, *, every: int) -> dict[str, list[bytes]]:
+    """Turn every so many lines of the day into those that the first release would have written; return all lines."""
+    for kind, record in RECORDS.items():
+        path = jsonl_path(data_dir, kind, DAY)
+        content = path.read_bytes().splitlines(keepends=True)
+        content[::every] = [released(record.from_line(line)) for line in content[::every]]
+        path.write_bytes(b"".join(content))
+    return lines_in(data_dir)
+
+
+@pytest.mark.parametrize("every", [1, 2, 50])
+def test_a_day_with_lines_of_an_earlier_release_gives_back_every_line(
+    tmp_path: Path, lines: dict[str, list[bytes]], every: int
+) -> None:
+    earlier = with_earlier_lines(tmp_path, every=every)
+    assert earlier["signals"] != lines["signals"] and earlier["missed"] == lines["missed"]
+    read = load(tmp_path, all_fields=True)
+    assert compact(tmp_path).state is CompactionState.COMPACTED
+    assert rows_in(tmp_path) == earlier
+    done = compact(tmp_path, delete=True)
+    assert (done.state, done.lines_deleted) == (CompactionState.CLOSED, True)
+    assert rows_in(tmp_path) == earlier
+    assert audit(tmp_path, at_ms=AT_REST_MS).ok
+    again = load(tmp_path, all_fields=True)
+    for frame, compacted in (read.signals, again.signals), (read.followups, again.followups):
+        by = ["signal_id"] if "offset_ms" not in frame.columns else ["signal_id", "offset_ms"]
+        assert frame.sort(by).equals(compacted.sort(by))
+
+
+@pytest.mark.parametrize(("every", "columns"), [(1, 27), (2, 33 + 1)])
+def test_only_a_day_of_two_versions_has_the_column_for_the_fields_of_a_line(
+    tmp_path: Path, lines: dict[str, list[bytes]], every: int, columns: int
+) -> None:
+    with_earlier_lines(tmp_path, every=every)
+    compact(tmp_path)
+    rows = pl.read_parquet(parquet_path(tmp_path, "followups", DAY))
+    assert rows.columns == [*columns_of(Followup), LINE_FIELDS][:columns]
+    assert pl.read_parquet(parquet_path(tmp_path, "missed", DAY)).columns == [*columns_of(Missed)]
+
+
+@pytest.mark.parametrize("count", [28, 32])
+def test_a_line_with_the_fields_of_no_release_is_refused(
+    tmp_path: Path, lines: dict[str, list[bytes]], count: int
+) -> None:
+    with_earlier_lines(tmp_path, every=3)
+    path = jsonl_path(tmp_path, "followups", DAY)
+    content = path.read_bytes().splitlines(keepends=True)
+    content[40] = line_of(dict(list(vars(Followup.from_line(content[40])).items())[:count]))
+    path.write_bytes(b"".join(content))
+    assert f"followups_{DAY}.jsonl:" in refused(tmp_path)
 
 
 def test_a_directory_may_have_any_name(tmp_path: Path) -> None:
@@ -265,7 +319,7 @@ def test_a_line_that_parquet_would_alter_is_named(tmp_path: Path, lines: dict[st
     content[100] = content[100].replace(b'"side":"buy"', b'"side": "buy"')
     path.write_bytes(b"".join(content))
     assert audit(tmp_path, at_ms=AT_REST_MS).ok
-    assert f"followups_{DAY}.jsonl:101 is not written as this version writes lines" in refused(tmp_path)
+    assert f"followups_{DAY}.jsonl:101 is not written as this or an earlier version writes lines" in refused(tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -31,13 +31,13 @@ def test_rows_in_any_order_become_one_sorted_file(
     rows, sort = some_rows(600, markets=markets), ExternalSort(tmp_path, schema=SCHEMA, by=BY)
     for part in rows.iter_slices(30):
         sort.add(part)
-    sort.write(tmp_path / "all.parquet")
+    sort.write(tmp_path / "all.parquet", list(SCHEMA))
     assert_frame_equal(pl.read_parquet(tmp_path / "all.parquet"), rows.sort(BY))
     assert [path.name for path in tmp_path.iterdir()] == ["all.parquet"]
 
 
 def test_no_rows_are_a_file_with_all_columns(tmp_path: Path) -> None:
-    ExternalSort(tmp_path, schema=SCHEMA, by=BY).write(tmp_path / "all.parquet")
+    ExternalSort(tmp_path, schema=SCHEMA, by=BY).write(tmp_path / "all.parquet", list(SCHEMA))
     empty = pl.read_parquet(tmp_path / "all.parquet")
     assert (empty.height, dict(empty.schema)) == (0, SCHEMA)
 
@@ -46,6 +46,6 @@ def test_each_row_group_names_its_markets(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(external_sort, "ROW_GROUP_ROWS", 100)
     sort = ExternalSort(tmp_path, schema=SCHEMA, by=BY)
     sort.add(some_rows(1_000, markets=10))
-    sort.write(tmp_path / "all.parquet")
+    sort.write(tmp_path / "all.parquet", list(SCHEMA))
     content = (tmp_path / "all.parquet").read_bytes()
     assert 0 < content.count(b"xyz:M000") < content.count(b"xyz:M") / 5
