@@ -32,6 +32,9 @@ def faults_of_signal(signal: Signal) -> Iterator[str]:
     )
     if signal.net_edge_bps > signal.raw_edge_bps + TOLERANCE:
         yield f"net_edge_bps {signal.net_edge_bps} is more than raw_edge_bps {signal.raw_edge_bps}"
+    if signal.taker_fee_bps is not None and signal.slippage_bps is not None:
+        cost_bps = signal.taker_fee_bps + signal.slippage_bps
+        yield from _differences(signal, net_edge_bps=signal.raw_edge_bps - cost_bps)
 
 
 def faults_of_followup(followup: Followup, basis: Basis) -> Iterator[str]:

@@ -26,6 +26,7 @@ def numbers_of_a_signal() -> list[Any]:
             ({"best_size": 3.0}, "best_size is 3.0, expected 2.0"),
             ({"ask_px": None}, "best_px is 249.5, expected None"),
             ({"side": Side.SELL}, "best_px is 249.5, expected 249.0"),
+            ({"taker_fee_bps": 9.5}, "net_edge_bps is 10.0, expected 9.5"),
             ({"net_edge_bps": 20.1}, "net_edge_bps 20.1 is more than raw_edge_bps 20.0"),
         ]
     ]
@@ -97,7 +98,7 @@ def test_numbers_computed_by_the_code_are_never_faults(
     side: Side,
 ) -> None:
     market = a_market(bid_px=bid_px, ask_px=bid_px * (1 + spread), oracle_px=oracle_px)
-    signal = a_signal(side=side, market=market, net_edge_bps=-1e300, offsets_ms=(1000,))
+    signal = a_signal(side=side, market=market, offsets_ms=(1000,))
     due = Entry(T0_MS + 990, a_market(bid_px=later[0], ask_px=later[1], oracle_px=later[2]))
     record = measure(signal, a_capture(signal), due=due, t0=None, at_ms=T0_MS + 1003)
     data_dir = tmp_path_factory.mktemp("audit")
