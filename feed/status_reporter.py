@@ -59,7 +59,8 @@ class StatusReporter:
                 log.warning("disk_problem", problem=disk)
             disk_warned = disk is not None
             status = self._status([*redis_problems, *self._problems(oldest_ms), *([disk] if disk else [])])
-            await self._threads.on_disk(self._write_files, status, list(self._feed.markets.states))
+            heard = [state.coin for state in self._feed.markets.live]
+            await self._threads.on_disk(self._write_files, status, list(self._feed.markets.states), heard)
             try:
                 await self._threads.on_redis(self._store.write_feed_status, status)
                 await self._threads.on_redis(self._store.write_feed_markets, self._markets())
@@ -87,10 +88,10 @@ class StatusReporter:
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
-    def _write_files(self, status: FeedStatus, coins: list[str]) -> None:
+    def _write_files(self, status: FeedStatus, coins: list[str], heard: list[str]) -> None:
         if self._settings.health_dir:
             write_health_file(self._settings.health_dir / "feed", status.problems)
-        self._followed.update(coins, at_ms=status.at_ms)
+        self._followed.update(coins, heard=heard, dark={}, at_ms=status.at_ms)
 
     def _problems(self, oldest_ms: int | None) -> list[str]:
         problems = lags(

@@ -5,6 +5,7 @@ carry a decimal point, so that any reader infers the same column type from any l
 """
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Self
 
@@ -178,11 +179,23 @@ class Missed(CaptureRecord):
     """For a feed gap: what made the state unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dark:
+    """A market that the feed follows without knowing its state, and why."""
+
+    coin: Coin
+    cause: str
+    since_ms: InstantMs
+
+
 class Followed(Record):
     """The markets that the feed followed from an instant on, until its next line or its end."""
 
     at_ms: InstantMs
     coins: tuple[Coin, ...]
+    heard: tuple[Coin, ...] | None = None
+    """The markets whose state was known at that instant; None in a line of 0.1.0."""
+    dark: tuple[Dark, ...] | None = None
 
 
 def line_of(values: dict[str, Any]) -> bytes:

@@ -70,7 +70,8 @@ class Files:
 
     def notes(self) -> Tree:
         dirs = sorted({str(Path(note["file"]).parent) for note in self.read})
-        return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, "watched": None, "absent_coins": {}}
+        absent = {"watched": None, "never_heard": [], "absent_coins": {}}
+        return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, **absent}
 
     def _lines(self, kind: str, key: Callable[[Any], Any]) -> list[Any]:
         """The records of all days and directories, each once."""

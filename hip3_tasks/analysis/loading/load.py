@@ -114,11 +114,8 @@ def read(
 
     Raises Unavailable.
     """
-    followed = followed_coins(sources)
-    watched = [coin for coin in sorted(followed) if selection.coins is None or coin in selection.coins]
-    quality = DataQuality(
-        dirs=sorted({source.path.parent for source in sources}), watched=watched if followed else None
-    )
+    followed, heard = followed_coins(sources)
+    quality = DataQuality(dirs=sorted({source.path.parent for source in sources}))
     loader = _Loader(selection, all_fields, advance, quality)
     signals, followups, missed = (loader.load(schema, sources) for schema in SCHEMAS)
     both = followups.may_repeat.filter(pl.col(KEY).is_in(missed.may_repeat[KEY].implode()))[KEY]
@@ -126,6 +123,10 @@ def read(
         quality.add_duplicates("missed", both.len())
         missed.may_repeat = missed.may_repeat.filter(~pl.col(KEY).is_in(both.implode()))
     data = Data(signals.concat(advance), followups.chunks(), missed.concat(advance), quality)
+    heard |= followed & (_coins(data.signals) | _coins(data.missed))  # also between two lines of the feed
+    selected = followed if selection.coins is None else followed.intersection(selection.coins)
+    quality.watched = sorted(selected & heard) if followed else None
+    quality.never_heard = sorted(selected - heard)
     quality.absent_coins = _absent_coins(data, selection.coins or (), followed)
     return data
 

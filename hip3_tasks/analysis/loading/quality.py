@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-MAX_NAMED_LINES = 5
+MAX_NAMED_LINES = MAX_NAMED_COINS = 5
 
 
 class FileQuality(BaseModel):
@@ -43,7 +43,9 @@ class DataQuality(BaseModel):
     duplicates: dict[str, int] = {}
     """Lines left out by kind: further ones of the same signal, or of the same signal and offset."""
     watched: list[str] | None = None
-    """Coins that the feed followed, as its files say; None if they do not."""
+    """Coins that the feed followed and heard, as its files say; None if they do not."""
+    never_heard: list[str] = []
+    """Coins that it followed, and that no line of its files notes as heard."""
     absent_coins: dict[str, str | None] = {}
     """Selected coins without any record, each with the coin that may have been meant."""
 
@@ -58,13 +60,19 @@ class DataQuality(BaseModel):
         """All that a reader of the numbers must know about the data."""
         warnings = [text for file in self.files for text in file.warnings()]
         repeated = [f"{number:,} repeated lines of {kind} left out" for kind, number in self.duplicates.items()]
-        return [*warnings, *repeated, *self.absences()]
+        return [*warnings, *repeated, *self.absences(), *self._silences()]
 
     def absences(self) -> list[str]:
         """A sentence for each selected coin that has no record."""
         return [self._absence(coin, meant) for coin, meant in self.absent_coins.items()]
 
+    def _silences(self) -> Iterator[str]:
+        if self.never_heard:
+            more = ["..."] if len(self.never_heard) > MAX_NAMED_COINS else []
+            names = ", ".join([*self.never_heard[:MAX_NAMED_COINS], *more])
+            yield f"{len(self.never_heard):,} followed markets were never noted as heard: {names}"
+
     def _absence(self, coin: str, meant: str | None) -> str:
-        if coin in (self.watched or ()):
+        if coin in (*(self.watched or ()), *self.never_heard):
             return f"{coin}: the selection has no signal of it, though the feed followed it"
         return f"{coin}: the selection has no signal of it" + (f"; did you mean {meant}?" if meant else "")

@@ -49,17 +49,22 @@ def list_sources(dirs: Sequence[Path], selection: Selection) -> list[SourceFile]
     return sorted(sources, key=lambda file: (file.day, file.path))
 
 
-def followed_coins(sources: Sequence[SourceFile]) -> set[str]:
-    """Coins that the feed followed on the days that are read, as its files say. Raises Unavailable."""
-    coins: set[str] = set()
+def followed_coins(sources: Sequence[SourceFile]) -> tuple[set[str], set[str]]:
+    """Coins that the feed followed on the days that are read, and those that it heard, as its files say.
+
+    A line of 0.1.0 does not tell which were heard: all of them. Raises Unavailable.
+    """
+    followed, heard = set[str](), set[str]()
     for path in sorted({jsonl_path(source.path.parent, WATCHED, source.day) for source in sources}):
         try:
             for line in read_from(path)[0]:
                 with suppress(MalformedRecord):
-                    coins.update(Followed.from_line(line).coins)
+                    record = Followed.from_line(line)
+                    followed.update(record.coins)
+                    heard.update(record.coins if record.heard is None else record.heard)
         except OSError as error:
             raise Unavailable(f"{path}: {error.strerror}") from None
-    return coins
+    return followed, heard
 
 
 def _list_files(data_dir: Path) -> Iterator[SourceFile]:

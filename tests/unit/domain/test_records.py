@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.records import Followup, Missed, Record, Signal, key_of
+from hip3_tasks.domain.records import Dark, Followed, Followup, Missed, Record, Signal, key_of
 from hip3_tasks.errors import MalformedRecord
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal, released
 from tests.support.strategies import followups, missed, records, signals
@@ -36,6 +36,18 @@ def test_a_line_decodes_to_the_record_it_was(record: Record) -> None:
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert type(record).from_line(line) == record
+
+
+@pytest.mark.parametrize("cause", ["subscription refused", 'Invalid {"at":1e5,"x":1e-7}'])
+def test_a_line_of_followed_markets_names_the_dark_ones(cause: str) -> None:
+    record = Followed(at_ms=T0_MS, coins=("a:A", "b:B"), heard=("a:A",), dark=(Dark("b:B", cause, T0_MS - 5000),))
+    assert Followed.from_line(record.line()) == record
+    assert json.loads(record.line())["dark"] == [{"coin": "b:B", "cause": cause, "since_ms": T0_MS - 5000}]
+
+
+def test_a_line_of_followed_markets_of_the_first_release_does_not_tell_which_were_heard() -> None:
+    record = Followed.from_line(b'{"at_ms":1795338701358,"coins":["a:A"]}')
+    assert (record.coins, record.heard, record.dark) == (("a:A",), None, None)
 
 
 @given(record=records)

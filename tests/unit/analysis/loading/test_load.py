@@ -19,7 +19,7 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.records import Followed, Followup, MissedReason, Record
+from hip3_tasks.domain.records import Dark, Followed, Followup, MissedReason, Record
 from hip3_tasks.errors import Unavailable
 from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import Directory
@@ -478,6 +478,25 @@ def test_a_coin_without_any_record_is_reported_with_the_coin_that_was_meant(is_c
         "moon:A: the selection has no signal of it",
     ]
     assert load(tmp_path).notes.absent_coins == {}
+
+
+def test_a_market_that_was_never_heard_is_not_watched(tmp_path: Path) -> None:
+    quiet, dark, odd = "xyz:QUIET", "xyz:DARK", "xyz:TSLA"
+    lines = [
+        Followed(at_ms=T0_MS, coins=(dark, quiet, odd), heard=(), dark=()),
+        Followed(at_ms=T0_MS + 1, coins=(dark, quiet, odd), heard=(quiet,), dark=(Dark(dark, "refused", T0_MS),)),
+        Followed(at_ms=T0_MS + 2, coins=(dark, quiet, odd), heard=(), dark=()),
+    ]
+    Directory(tmp_path).add(a_signal(odd), a_missed(a_signal(odd)))
+    write(tmp_path, "watched", *[line.line() for line in lines])
+    notes = load(tmp_path).notes
+    assert (notes.watched, notes.never_heard) == ([quiet, odd], [dark])
+    assert notes.sentences() == ["1 followed markets were never noted as heard: xyz:DARK"]
+    notes = load(tmp_path, coins=[dark, odd]).notes
+    assert (notes.watched, notes.never_heard) == ([odd], [dark])
+    assert notes.sentences()[0] == f"{dark}: the selection has no signal of it, though the feed followed it"
+    write(tmp_path, "watched", *[line.line() for line in lines], b'{"at_ms":1795338701358,"coins":["xyz:DARK"]}\n')
+    assert load(tmp_path).notes.watched == sorted([dark, quiet, odd])
 
 
 def test_days_outside_the_selection_are_not_read(tmp_path: Path) -> None:
