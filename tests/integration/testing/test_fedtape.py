@@ -8,6 +8,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hip3_tasks.domain.conditions import Conditions, CtxWitness
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Followup, Missed, MissedReason
@@ -89,6 +90,18 @@ def test_a_follow_up_equals_that_of_a_punctual_worker(tape: FedTape) -> None:
     assert isinstance(missed, Missed) and missed.detail == "connection lost"
     with pytest.raises(ValueError, match="call complete_up_to first"):
         tape.follow_up(signal, 5000)
+
+
+def test_a_follow_up_names_how_current_a_state_was_if_the_test_says_so(tape: FedTape) -> None:
+    witness = CtxWitness(mid_px=249.2, impact_bid_px=248.0, impact_ask_px=250.0, period_ms=3000)
+    tape.feed(COIN, make_market(), at_ms=T0_MS)
+    conditions = Conditions(has_lag=True, ctx_age_ms=70, witness=witness)
+    tape.feed(COIN, make_market(at_ms=T0_MS + 900), at_ms=T0_MS + 900, conditions=conditions)
+    tape.complete_up_to(T0_MS + 1000)
+    followup = tape.follow_up(make_signal(COIN), 1000)
+    assert isinstance(followup, Followup)
+    assert (followup.lag_ms, followup.ctx_age_ms, followup.oracle_age_max_ms) == (250, 170, 3170)
+    assert (followup.ctx_mid_px, followup.impact_bid_px, followup.impact_ask_px) == (249.2, 248.0, 250.0)
 
 
 def test_a_follow_up_on_an_empty_tape_is_expired(tape: FedTape) -> None:
