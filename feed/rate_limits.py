@@ -9,19 +9,19 @@ MAX_SUBSCRIPTIONS = 1_000
 
 
 class RateLimit:
-    """Allows at most `limit` events in any `per_s` seconds. `now_s` is a monotonic clock."""
+    """Allows a weight of at most `limit` in any `per_s` seconds. `now_s` is a monotonic clock."""
 
     def __init__(self, limit: int, *, per_s: float = 60.0, now_s: Callable[[], float] | None = None) -> None:
-        self._per_s = per_s
+        self._limit, self._per_s = limit, per_s
         self._now_s = now_s or asyncio.get_running_loop().time
         self._taken: deque[float] = deque(maxlen=limit)
 
-    def reserve(self) -> float:
-        """Take the next free place; return how many seconds to wait before using it."""
+    def reserve(self, weight: int = 1) -> float:
+        """Take the next free places for an event of this weight; return how many seconds to wait before using them."""
         now_s = self._now_s()
-        full = len(self._taken) == self._taken.maxlen
-        at_s = max(now_s, self._taken[0] + self._per_s) if full else now_s
-        self._taken.append(at_s)
+        lacking = len(self._taken) + weight - self._limit
+        at_s = now_s if lacking <= 0 else max(now_s, self._taken[lacking - 1] + self._per_s)
+        self._taken.extend([at_s] * weight)
         return at_s - now_s
 
     async def take(self) -> None:
