@@ -14,7 +14,7 @@ from feed.notices import Notices
 from feed.past import Past
 from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
-from feed.universe import InfoClient, UniverseError
+from feed.universe import InfoClient, Universe, dex_of
 from feed.wire import Bbo, Ctx
 from feed.witness import NOT_HEARD, MarketWitness, Objection
 from hip3_tasks.clock import FeedClock
@@ -27,7 +27,6 @@ from hip3_tasks.terminal_text import counted, utc_time
 
 log = structlog.get_logger()
 
-UNIVERSE_RETRY_S = 2.0
 MAX_MALFORMED_LOGGED = 10
 """Malformed frames that are logged per minute; all are counted."""
 
@@ -225,21 +224,23 @@ class Feed:
 
     async def _follow_universe(self, info: InfoClient) -> None:
         """Read the list of markets at intervals, and follow those that are live."""
-        while True:
-            try:
-                live = await info.live_markets(dexes=self._settings.dexes, coins=self._settings.coins)
-            except UniverseError as error:
-                self.trouble = str(error)
-                log.error("universe_unknown", error=self.trouble)
-                await asyncio.sleep(UNIVERSE_RETRY_S)
-                continue
-            if not live:
-                self.trouble = "the venue has no live market that HIP3_DEXES and HIP3_COINS let through"
-                log.error("no_market", why=self.trouble)
+        chosen = self._settings
+        dexes = chosen.dexes or tuple(map(dex_of, chosen.coins))
+        await info.watch(dexes=dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe)
+
+    def _on_universe(self, universe: Universe) -> None:
+        """Follow the markets that were read by now, and name what was not."""
+        coins = self._settings.coins
+        live = {coin: fee_bps for coin, fee_bps in universe.live.items() if not coins or coin in coins}
+        self.delisted = [coin for coin in universe.delisted if not coins or coin in coins]
+        self.notices.update(universe)
+        trouble = universe.trouble or next(iter(self.notices.broken), None)
+        if not (live or trouble or universe.unread):
+            trouble = "the venue has no live market that HIP3_DEXES and HIP3_COINS let through"
+            log.error("no_market", why=trouble)
+        self.trouble = trouble or self.trouble
+        if universe.dexes_read:
             self.markets.follow(live)
-            self.delisted = info.delisted
-            self.notices.update(info.universe)
-            await asyncio.sleep(self._settings.universe_refresh_s)
 
     async def _forget_malformed(self) -> None:
         """Begin each minute to log malformed frames again."""

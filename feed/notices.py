@@ -1,12 +1,13 @@
-"""Finds names in the settings that the venue does not list: they have no effect, which is easily overlooked."""
+"""Sentences for the operator: names in the settings without effect, dexes that cannot be read, fees not understood."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 import structlog
 
-from feed.universe import Universe, dex_of
+from feed.universe import Broken, Universe, dex_of
 from hip3_tasks.settings import Settings
-from hip3_tasks.terminal_text import nearest
+from hip3_tasks.terminal_text import counted, nearest, utc_time
 
 log = structlog.get_logger()
 
@@ -15,31 +16,47 @@ MAX_NAMED = 10
 
 
 class Notices:
-    """The sentences for the operator, updated each time the universe was read."""
+    """The sentences for the operator, updated each time that a part of the universe was read."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.sentences: list[str] = []
+        self.broken: list[str] = []
+        """The sentences about dexes that cannot be read."""
+        self.problems: list[str] = []
+        """The sentences that turn health red: a dex that is wanted was never read, and asked for more than once."""
 
     def update(self, universe: Universe) -> None:
         """Compare the settings with the venue's present list; log each new sentence."""
-        chosen, before = self._settings, self.sentences
+        chosen, before = self._settings, {*self.sentences, *self.problems}
         thresholds = chosen.rules.thresholds_bps
-        self.sentences = notices(universe, dexes=chosen.dexes, coins=chosen.coins, thresholds=thresholds)
-        for sentence in self.sentences:
+        self.problems, unread = broken_dexes(universe, are_red=True), broken_dexes(universe, are_red=False)
+        self.broken = self.problems + unread
+        self.sentences = [
+            *notices(universe, dexes=chosen.dexes, coins=chosen.coins, thresholds=thresholds),
+            *unread,
+            *assumed_fees(universe, coins=chosen.coins),
+        ]
+        if universe.trouble and universe.dexes_read:
+            self.sentences.append(f"the list of markets is not read at present: {universe.trouble}")
+        for sentence in (*self.problems, *self.sentences):
             if sentence not in before:
-                log.warning("setting_not_listed", notice=sentence)
+                log.warning("notice", notice=sentence)
+        if universe.unread:  # not logged, since the number changes with every answer
+            self.sentences.append(f"{counted(len(universe.unread), 'dex', 'dexes')} still to be read")
 
 
 def notices(
     universe: Universe, *, dexes: Collection[str], coins: Collection[str], thresholds: Collection[str]
 ) -> list[str]:
     """A sentence for each name in HIP3_DEXES, HIP3_COINS and HIP3_THRESHOLDS that has no effect."""
-    listed = universe.listed
+    if not universe.dexes:
+        return []
+    listed, unknown = universe.listed, universe.dexes - universe.dexes_read
     outside = [coin for coin in coins if dexes and dex_of(coin) not in dexes]
-    absent = [coin for coin in coins if coin not in listed and coin not in outside]
+    absent = [coin for coin in coins if coin not in listed and coin not in outside and dex_of(coin) not in unknown]
     idle = [coin for coin in coins if coin in listed and coin not in universe.live]
-    checked = [coin for coin in thresholds if dex_of(coin) not in universe.dexes - universe.dexes_read]
+    checked = [coin for coin in thresholds if dex_of(coin) not in unknown]
     return [
         *_sentences("HIP3_DEXES: the venue has no dex", sorted(set(dexes) - universe.dexes), near=universe.dexes),
         *_sentences("HIP3_COINS: the venue lists no", absent, near=listed),
@@ -49,6 +66,33 @@ def notices(
             "HIP3_THRESHOLDS: the venue lists no", [coin for coin in checked if coin not in listed], near=listed
         ),
     ]
+
+
+def broken_dexes(universe: Universe, *, are_red: bool) -> list[str]:
+    """A sentence for each dex that cannot be read, with its cause."""
+    read, broken = universe.dexes_read, universe.broken
+    dexes = [dex for dex in sorted(broken) if are_red == (dex not in read and broken[dex].attempts > 1)]
+    sentences = [_broken(dex, broken[dex], is_read=dex in read) for dex in dexes[:MAX_NAMED]]
+    return sentences + ([f"{len(dexes) - MAX_NAMED} more dexes cannot be read"] if len(dexes) > MAX_NAMED else [])
+
+
+def assumed_fees(universe: Universe, *, coins: Collection[str]) -> list[str]:
+    """A sentence for each fee that is assumed for markets whose own is not understood."""
+    markets = defaultdict[float, list[str]](list)
+    for coin in sorted(universe.assumed):
+        if not coins or coin in coins:
+            markets[universe.live[coin]].append(coin)
+    return [_assumed(fee_bps, names) for fee_bps, names in sorted(markets.items())]
+
+
+def _broken(dex: str, broken: Broken, *, is_read: bool) -> str:
+    effect = "followed as last read" if is_read else "not followed"
+    return f"dex {dex}: {broken.cause}, since {utc_time(broken.since_ms)}; its markets are {effect}"
+
+
+def _assumed(fee_bps: float, names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"the taker fee of {', '.join(names[:MAX_NAMED])}{more} is not understood; {fee_bps:g} bps is assumed"
 
 
 def _sentences(fact: str, names: Sequence[str], *, near: Collection[str] = ()) -> Iterator[str]:

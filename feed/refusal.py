@@ -4,9 +4,10 @@ import os
 import re
 import ssl
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import aiohttp
-from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidStatus
+from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidProxyStatus, InvalidStatus, ProxyError
 
 from hip3_tasks.terminal_text import printable
 
@@ -14,21 +15,37 @@ MAX_LENGTH = 160
 ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
-def in_words(error: BaseException, *, within_s: float) -> str:
+def in_words(error: BaseException, *, within_s: float, proxy: str | None = None) -> str:
     """Describe a failure to connect or to get an answer in one line; `within_s` is the timeout that applied."""
-    return printable(_words(error, within_s))[:MAX_LENGTH]
+    return through(proxy) + printable(_words(error, within_s))[:MAX_LENGTH]
 
 
-def answered(status: int) -> str:
+def through(proxy: str | None) -> str:
+    """The beginning of a failure's text that names the proxy, without its password; empty without a proxy."""
+    return f"through the proxy {shown_proxy(proxy)}: " if proxy else ""
+
+
+def shown_proxy(proxy: str) -> str:
+    """Host and port of a proxy's URL, without its password."""
+    return urlsplit(proxy).netloc.rpartition("@")[2]
+
+
+def answered(status: int, *, by: str = "venue") -> str:
     """Describe an HTTP status that is no success, as in `the venue answered 503 Service Unavailable`."""
     name = HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""
-    return f"the venue answered {status} {name}".rstrip()
+    return f"the {by} answered {status} {name}".rstrip()
 
 
 def _words(error: BaseException, within_s: float) -> str:
     match error:
         case InvalidStatus():
             return answered(error.response.status_code)
+        case InvalidProxyStatus():
+            return answered(error.response.status_code, by="proxy")
+        case aiohttp.ClientHttpProxyError():
+            return answered(error.status, by="proxy")
+        case ProxyError():
+            return "the proxy gave no answer that can be read"
         case InvalidMessage() if isinstance(error.__cause__, EOFError | ConnectionError):
             return _words(error.__cause__, within_s)
         case InvalidHandshake():

@@ -104,6 +104,7 @@ class StatusReporter:
         now_ms = self._clock.now_ms()
         if not self._feed.markets.live and now_ms - self._started_at_ms > NO_MARKET_RED_MS:
             problems.append(f"no market is live: {self._feed.why_dark()}")
+        problems += self._feed.notices.problems
         problems += self._feed.liveness.problems(now_ms)
         if lag := lag_problem(self._feed.lags.lag(now_ms), max_lag_ms=self._settings.max_lag_ms):
             problems.append(lag)

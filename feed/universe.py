@@ -1,23 +1,43 @@
-"""Reads the list of markets from the venue's info endpoint: `meta` of each dex."""
+"""Reads the list of markets from the venue's info endpoint, in parts: one that fails costs no other part."""
 
-from collections.abc import Collection, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-import orjson
 import structlog
 
-from feed.refusal import answered, in_words
-from feed.wire import decimal
+from feed.info_requests import InfoRequests, Timer, UniverseError
+from feed.l2_book import touch_of
+from feed.listing import Listing, dex_of, dex_of_meta, read_listing
+from feed.wire import Bbo
+from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.market import COIN
+
+__all__ = ["Broken", "InfoClient", "Universe", "UniverseError", "dex_of"]
 
 log = structlog.get_logger()
 
-BASE_TAKER_FEE_BPS = 4.5
-GROWTH_MODE_SHARE = 0.1
-TIMEOUT_S = 10
-MAX_ANSWER_BYTES = 32 << 20
+MAX_REQUESTS_AT_ONCE = 4
+MAX_RETRIED = 20
+"""Broken dexes that are asked in one go."""
+FIRST_PAUSE_S, MAX_PAUSE_S = 5.0, 60.0
+"""Between two attempts to read the dexes that are broken."""
+FIRST_UNIVERSE_PAUSE_S, MAX_UNIVERSE_PAUSE_S = 2.0, 10.0
+"""Between two attempts to read the universe, when the venue does not answer."""
+NO_ALL_METAS_S = 3_600.0
+"""Time until `allPerpMetas` is asked again of a venue that does not have it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """A dex whose markets cannot be read."""
+
+    cause: str
+    since_ms: int
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,120 +47,211 @@ class Universe:
     dexes: frozenset[str] = frozenset()
     """All dexes of the venue, read or not."""
     dexes_read: frozenset[str] = frozenset()
+    """The dexes that were read once or more; their markets are those of the last reading."""
     live: Mapping[str, float] = field(default_factory=dict)
     """The live coins, each with its taker fee in bps."""
-    listed: frozenset[str] = frozenset()
-    """The live coins, and those that are delisted or have values that cannot be used."""
+    delisted: tuple[str, ...] = ()
+    """The coins that the venue lists, but no longer trades."""
+    assumed: frozenset[str] = frozenset()
+    """The live coins whose fee the venue gives in a form that is not understood."""
+    broken: Mapping[str, Broken] = field(default_factory=dict)
+    """The dexes that could not be read when they were last asked."""
+    unread: frozenset[str] = frozenset()
+    """The dexes that are wanted and were not asked yet."""
+    trouble: str | None = None
+    """The reason why nothing is read at present."""
 
-
-class UniverseError(Exception):
-    """The venue gave no answer, or one without meaning."""
-
-
-def taker_fee_bps(asset: dict[str, Any]) -> float:
-    """Compute base x (scale < 1 ? 1 + scale : 2 x scale) x (growth mode ? 0.1 : 1); Hyperliquid's fees page, 2026-09.
-
-    Raises ValueError for a scale that is not a plain number of at most 100.
-    """
-    text = asset.get("deployerFeeScale")
-    scale = 1.0 if text is None else decimal(text)
-    if scale > 100:
-        raise ValueError(f"deployerFeeScale {scale}")
-    fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
-    return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps
-
-
-def listings(meta: Any) -> dict[str, float]:
-    """Taker fees in bps of the live markets of one `meta` answer, without delisted ones and names that are no coin."""
-    live = {}
-    for asset in meta["universe"]:
-        coin = asset["name"]
-        if asset.get("isDelisted"):
-            continue
-        if not isinstance(coin, str) or not COIN.fullmatch(coin):
-            log.warning("market_name_refused", name=repr(coin)[:80])
-            continue
-        try:
-            live[coin] = taker_fee_bps(asset)
-        except (ValueError, TypeError) as error:
-            log.warning("market_refused", coin=coin, error=str(error)[:80])
-    return live
-
-
-def delisted(meta: Any) -> list[str]:
-    """The coins of one `meta` answer that the venue lists, but no longer trades."""
-    return _coins(asset for asset in meta["universe"] if asset.get("isDelisted"))
-
-
-def dex_of(coin: str) -> str:
-    return coin.partition(":")[0]
-
-
-def _coins(assets: Iterable[dict[str, Any]]) -> list[str]:
-    names = [asset["name"] for asset in assets]
-    return [name for name in names if isinstance(name, str) and COIN.fullmatch(name)]
+    @property
+    def listed(self) -> frozenset[str]:
+        return frozenset(self.live).union(self.delisted)
 
 
 class InfoClient:
-    """The info endpoint of one venue."""
+    """The info endpoint of one venue. All requests share one limit and wait for their turn."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
-        self._session, self._url = session, f"{base_url}/info"
-        self.delisted: list[str] = []
-        """The delisted coins at the last successful reading, narrowed as that was."""
-        self.universe = Universe()
-        """The universe at the same reading, not narrowed to coins."""
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, *, proxy: str | None = None, timer: Timer | None = None
+    ) -> None:
+        self.broken: dict[str, Broken] = {}
+        """The dexes that are wanted and cannot be read, the one that was asked last at the end."""
+        self._timer = timer or Timer()
+        self._requests = InfoRequests(session, base_url, proxy=proxy, timer=self._timer, on_wait=self._changed)
+        self._gate = asyncio.Semaphore(MAX_REQUESTS_AT_ONCE)
+        self._on_change: Callable[[Universe], None] | None = None
+        self._failure: str | None = None
+        self._dexes: frozenset[str] = frozenset()
+        self._wanted: frozenset[str] = frozenset()
+        self._listings: dict[str, Listing] = {}
+        self._doubted: dict[str, Listing] = {}
+        self._all_metas_from_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
 
-    async def live_markets(self, *, dexes: Collection[str], coins: Collection[str]) -> dict[str, float]:
-        """Read the taker fees of all live markets, or of `dexes` and `coins` if not empty. Raises UniverseError.
-
-        One dex that fails makes the whole reading fail: a lost answer must not make a market look delisted. Dexes that
-        the venue does not have are skipped.
-        """
-        existing = await self._dexes()
-        wanted = (set(dexes) or set(map(dex_of, coins)) or existing) & existing
-        live: dict[str, float] = {}
-        gone: list[str] = []
-        listed: set[str] = set()
-        for dex in sorted(wanted):
-            try:
-                meta = await self._post({"type": "meta", "dex": dex})
-                live |= listings(meta)
-                gone += delisted(meta)
-                listed.update(_coins(meta["universe"]))
-            except (KeyError, TypeError, AttributeError) as error:
-                raise UniverseError(f"{self._url}: meta of dex {dex} makes no sense: {_fault(error)}") from None
-        self.universe = Universe(
-            dexes=frozenset(existing), dexes_read=frozenset(wanted), live=live, listed=frozenset(listed)
+    @property
+    def universe(self) -> Universe:
+        """The last readings of all dexes that are wanted."""
+        listings = self._listings.values()
+        wanted = self._wanted & self._dexes if self._wanted else self._dexes
+        return Universe(
+            dexes=self._dexes,
+            dexes_read=frozenset(self._listings),
+            live={coin: fee_bps for listing in listings for coin, fee_bps in listing.live.items()},
+            delisted=tuple(coin for listing in listings for coin in listing.delisted),
+            assumed=frozenset(coin for listing in listings for coin in listing.assumed),
+            broken=dict(self.broken),
+            unread=wanted - self._listings.keys() - self.broken.keys(),
+            trouble=self._requests.waiting or self._failure,
         )
-        self.delisted = [coin for coin in gone if not coins or coin in coins]
-        return {coin: fee_bps for coin, fee_bps in live.items() if not coins or coin in coins}
 
-    async def _dexes(self) -> set[str]:
-        answer = await self._post({"type": "perpDexs"})
+    async def watch(self, *, dexes: Collection[str], refresh_s: float, on_change: Callable[[Universe], None]) -> None:
+        """Read the markets of these dexes, or of all if empty, at intervals until cancelled.
+
+        `on_change` is called after each part that was read or could not be read. Dexes that the venue does not have
+        are skipped.
+        """
+        self._wanted, self._on_change = frozenset(dexes), on_change
+        pause_s = FIRST_UNIVERSE_PAUSE_S
+        while True:
+            until_s = self._timer.now_s() + refresh_s
+            try:
+                await self._read_all()
+            except UniverseError as error:
+                self._failure = str(error)
+                log.error("universe_unknown", error=self._failure)
+                self._changed()
+                await self._timer.sleep(pause_s)
+                pause_s = min(2 * pause_s, MAX_UNIVERSE_PAUSE_S)
+            else:
+                pause_s = FIRST_UNIVERSE_PAUSE_S
+                await self._retry_broken(until_s)
+
+    async def book(self, coin: str) -> Bbo | None:
+        """Read the touch and its block time by `l2Book`; None for a coin that the venue does not have.
+
+        Waits for its place in the limit of requests. Raises UniverseError.
+        """
+        question = {"type": "l2Book", "coin": coin}
+        answer = await self._requests.ask(question)
         try:
-            # The first is null: the venue's own perps.
-            return {str(dex["name"]) for dex in answer if dex is not None}
-        except (KeyError, TypeError) as error:
-            raise UniverseError(f"{self._url}: perpDexs makes no sense: {_fault(error)}") from None
+            return None if answer is None else touch_of(answer, coin)
+        except ValueError as error:
+            raise self._requests.error(question, str(error)) from None
 
-    async def _post(self, question: dict[str, str]) -> Any:
-        subject = " of dex ".join(question.values())
+    async def _read_all(self) -> None:
+        metas = await self._all_metas()
+        if metas is None:
+            names = await self._dex_names()
+            if self._listings.keys() - names.keys():
+                names |= await self._dex_names()  # a dex is dropped when two readings agree
+            metas = dict.fromkeys(names)
+        self._failure = None
+        self._dexes = frozenset(metas)
+        for dex in (self._listings.keys() | self.broken.keys()) - metas.keys():
+            self._listings.pop(dex, None)
+            self.broken.pop(dex, None)
+        wanted = [dex for dex in metas if not self._wanted or dex in self._wanted]
+        unread = [dex for dex in wanted if not self._take(dex, metas[dex])]
+        self._changed()
+        await self._ask_each(unread)
+
+    async def _retry_broken(self, until_s: float) -> None:
+        while (left_s := until_s - self._timer.now_s()) > 0:
+            if not self.broken:
+                self._pause_s = FIRST_PAUSE_S
+            await self._timer.sleep(min(left_s, self._pause_s) if self.broken else left_s)
+            if self.broken and self._timer.now_s() < until_s:
+                self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+                await self._ask_each(list(self.broken)[:MAX_RETRIED])
+
+    async def _all_metas(self) -> dict[str, Any] | None:
+        """The metas by dex, None for one that must be asked alone; None for a venue that has not this question."""
+        if self._timer.now_s() < self._all_metas_from_s:
+            return None
         try:
-            async with self._session.post(
-                self._url, json=question, timeout=aiohttp.ClientTimeout(TIMEOUT_S)
-            ) as response:
-                if response.status != 200:
-                    raise UniverseError(f"{self._url}: {subject}: {answered(response.status)}")
-                body = bytearray()
-                async for chunk in response.content.iter_chunked(1 << 16):
-                    body += chunk
-                    if len(body) > MAX_ANSWER_BYTES:
-                        raise UniverseError(f"{self._url}: {subject}: the answer is over {MAX_ANSWER_BYTES} bytes")
-                return orjson.loads(body)
-        except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
-            raise UniverseError(f"{self._url}: {subject}: {in_words(error, within_s=TIMEOUT_S)}") from None
+            metas = await self._requests.ask({"type": "allPerpMetas"})
+        except UniverseError as error:
+            if error.status is not None and error.status < 500:
+                self._all_metas_from_s = self._timer.now_s() + NO_ALL_METAS_S
+            log.info("no_all_perp_metas", error=str(error))
+            return None
+        if not isinstance(metas, list):
+            return None
+        names = list(map(dex_of_meta, metas))
+        by_dex = {dex: meta for dex, meta in zip(names, metas, strict=True) if dex is not None}
+        if None not in names[1:] and not self._listings.keys() - by_dex.keys():  # the first are the venue's own perps
+            return by_dex
+        return by_dex | await self._others(by_dex, dict(enumerate(metas)))
+
+    async def _others(self, by_dex: Mapping[str, Any], metas: Mapping[int, Any]) -> dict[str, Any]:
+        """The dexes that `allPerpMetas` does not show by the name of a market."""
+        others: dict[str, Any] = {}
+        try:
+            names = await self._dex_names()
+        except UniverseError as error:
+            log.warning("dexes_unknown", error=str(error))
+            names = dict.fromkeys(self._listings, -1)
+        for dex, position in names.items():
+            meta = metas.get(position)
+            others[dex] = meta if dex_of_meta(meta) is None else None
+        return {dex: meta for dex, meta in others.items() if dex not in by_dex}
+
+    async def _dex_names(self) -> dict[str, int]:
+        """The dexes, each with its position. The first of the answer is null: the venue's own perps."""
+        question = {"type": "perpDexs"}
+        answer = await self._requests.ask(question)
+        rows = list(enumerate(answer)) if isinstance(answer, list) else []
+        names = {row["name"]: position for position, row in rows if isinstance(row, dict) and _is_dex(row.get("name"))}
+        if not names:
+            raise self._requests.error(question, "the answer has no list of dexes")
+        return names
+
+    def _take(self, dex: str, meta: Any) -> bool:
+        """Take the dex's part of a larger answer; False if the dex must be asked alone."""
+        if meta is not None:
+            with suppress(ValueError):
+                return self._accept(dex, read_listing(meta))
+        return False
+
+    async def _ask_each(self, dexes: Iterable[str]) -> None:
+        async with asyncio.TaskGroup() as group:
+            for dex in dexes:
+                group.create_task(self._ask(dex))
+
+    async def _ask(self, dex: str) -> None:
+        async with self._gate:
+            try:
+                while not self._accept(dex, read_listing(await self._requests.ask({"type": "meta", "dex": dex}))):
+                    pass  # asked again at once, before markets are dropped
+            except UniverseError as error:
+                self._break(dex, error.why)
+            except ValueError as error:
+                self._break(dex, str(error))
+        self._changed()
+
+    def _accept(self, dex: str, listing: Listing) -> bool:
+        """Replace the listing of a dex, unless it drops so much that another reading must confirm it."""
+        present, doubted = self._listings.get(dex), self._doubted.pop(dex, None)
+        if present is not None and present.drops_too_much(listing):
+            if doubted is None:
+                self._doubted[dex] = listing
+                return False
+            listing = doubted.confirmed_by(listing)
+            log.warning("markets_dropped", dex=dex, live=len(listing.live), before=len(present.live))
+        self._listings[dex] = listing
+        if self.broken.pop(dex, None) is not None:
+            log.info("dex_readable", dex=dex)
+        return True
+
+    def _break(self, dex: str, cause: str) -> None:
+        before = self.broken.pop(dex, None)  # the dex that was asked last stands last
+        if before is None or before.cause != cause:
+            log.warning("dex_unreadable", dex=dex, cause=cause)
+        since_ms, attempts = (before.since_ms, before.attempts + 1) if before else (wall_ms(), 1)
+        self.broken[dex] = Broken(cause=cause, since_ms=since_ms, attempts=attempts)
+
+    def _changed(self) -> None:
+        if self._on_change is not None:
+            self._on_change(self.universe)
 
 
-def _fault(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+def _is_dex(name: Any) -> bool:
+    return isinstance(name, str) and COIN.fullmatch(f"{name}:A") is not None

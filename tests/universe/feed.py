@@ -12,7 +12,7 @@ from feed.past import resume, signals_on_file, take_tape
 from feed.shutdown import drain
 from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
-from feed.universe import Universe
+from feed.universe import Universe, dex_of
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.detector import Detector
@@ -52,12 +52,12 @@ class _Info:
     """The venue's list of markets, which never changes."""
 
     def __init__(self, coins: tuple[str, ...]) -> None:
-        self._coins = coins
-        self.delisted: list[str] = []
-        self.universe = Universe()
+        self._live = dict.fromkeys(coins, TAKER_FEE_BPS)
 
-    async def live_markets(self, *, dexes: Any, coins: Any) -> dict[str, float]:
-        return dict.fromkeys(self._coins, TAKER_FEE_BPS)
+    async def watch(self, *, on_change: Callable[[Universe], None], **_: Any) -> None:
+        dexes = frozenset(map(dex_of, self._live))
+        on_change(Universe(dexes=dexes, dexes_read=dexes, live=self._live))
+        await asyncio.Event().wait()
 
 
 class FeedProcess:

@@ -77,22 +77,23 @@ async def why_no_websocket(url: str) -> str:
 async def why_no_markets(url: str) -> str:
     async with aiohttp.ClientSession() as session:
         with pytest.raises(UniverseError) as caught:
-            await InfoClient(session, url).live_markets(dexes=["xyz"], coins=())
-    prefix, words = str(caught.value).split(": ", 1)
-    assert (prefix, words.split(": ", 1)[0]) == (f"{url}/info", "perpDexs")
-    return words.split(": ", 1)[1]
+            await InfoClient(session, url).book("xyz:TSLA")
+    place, subject, words = str(caught.value).split(": ", 2)
+    assert (place, subject) == (f"{url}/info", "l2Book of xyz:TSLA")
+    assert words == caught.value.why
+    return words
 
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("feed.universe.TIMEOUT_S", CONNECT_TIMEOUT_S)
+    monkeypatch.setattr("feed.info_requests.TIMEOUT_S", CONNECT_TIMEOUT_S)
 
 
 @pytest.mark.parametrize(
     ("venue", "expected"),
     [
         (lambda: listening(answer("503 Service Unavailable")), "the venue answered 503 Service Unavailable"),
-        (lambda: listening(answer("429 Slow Down")), "the venue answered 429 Too Many Requests"),
+        (lambda: listening(answer("418 Slow Down")), "the venue answered 418 I'm a Teapot"),
         (lambda: listening(answer("599 Odd")), "the venue answered 599"),
         (lambda: listening(stay_silent), "no answer within 0.3 s"),
         (silent_port, "connection refused"),

@@ -1,41 +1,94 @@
+"""Whatever the venue answers, the universe is read or named as broken, and the reading goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from feed.universe import delisted, listings, taker_fee_bps
+from feed.info_requests import Timer
+from feed.universe import InfoClient, Universe
 
-
-@pytest.mark.parametrize(
-    ("asset", "fee_bps"),
-    [
-        ({}, 9.0),
-        ({"deployerFeeScale": None}, 9.0),
-        ({"deployerFeeScale": "1.0"}, 9.0),
-        ({"deployerFeeScale": "1.0", "growthMode": "enabled"}, 0.9),
-        ({"deployerFeeScale": "0.5"}, 6.75),
-        ({"deployerFeeScale": "2.0", "growthMode": "disabled"}, 18.0),
-        ({"deployerFeeScale": "0.0"}, 4.5),
-    ],
-)
-def test_the_taker_fee_follows_from_scale_and_growth_mode(asset: dict[str, Any], fee_bps: float) -> None:
-    assert taker_fee_bps(asset) == pytest.approx(fee_bps)
+MAX_PAUSES = 12
 
 
-@pytest.mark.parametrize("scale", ["1_0", "١", "１", "NaN", "inf", "-1", "1e", " 1", "", "101", 0, 1.0, True, []])
-def test_a_scale_that_is_no_plain_number_is_no_fee(scale: Any) -> None:
-    with pytest.raises(ValueError, match=r"plain number|deployerFeeScale"):
-        taker_fee_bps({"deployerFeeScale": scale})
+class Over(Exception):
+    """The test has seen enough."""
 
 
-def test_delisted_markets_and_names_that_are_no_coin_are_left_out() -> None:
-    names: list[Any] = ["xyz:TSLA", "xyz:GONE", "BTC", "xyz:\nforged", "xyz:A|B", 7, "xyz:ODD"]
-    universe: list[dict[str, Any]] = [{"name": name} for name in names]
-    universe[1]["isDelisted"] = True
-    universe[6]["deployerFeeScale"] = "nonsense"
-    assert set(listings({"universe": universe})) == {"xyz:TSLA"}
+class CountedPauses(Timer):
+    """Time passes in pauses alone; the last one ends the test."""
+
+    def __init__(self) -> None:
+        self._at_s = 0.0
+        self._left = MAX_PAUSES
+
+    def now_s(self) -> float:
+        return self._at_s
+
+    async def sleep(self, pause_s: float) -> None:
+        self._at_s += pause_s
+        self._left -= 1
+        if self._left == 0:
+            raise Over
 
 
-def test_a_delisted_market_is_named_if_it_is_a_coin() -> None:
-    names: list[Any] = ["xyz:TSLA", "xyz:GONE", "<b>", 7, None]
-    universe = [{"name": name, "isDelisted": name != "xyz:TSLA"} for name in names]
-    assert delisted({"universe": universe}) == ["xyz:GONE"]
+class Answer:
+    """A response with this status and body, and the stream of its body."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status, self._body, self.content = status, body, self
+
+    async def __aenter__(self) -> "Answer":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
+        yield self._body
+
+
+class Session:
+    """Answers requests from a list, and again from its start."""
+
+    def __init__(self, answers: list[tuple[int, Any]]) -> None:
+        self._answers, self._count = answers, 0
+
+    def post(self, _: str, **__: Any) -> Answer:
+        status, value = self._answers[self._count % len(self._answers)]
+        self._count += 1
+        return Answer(status, orjson.dumps(value))
+
+
+COINS = st.sampled_from(["xyz:A", "xyz:B", "para:A", "BTC", "xyz:|", ""])
+SCALARS = st.none() | st.booleans() | st.integers(0, 9) | st.floats(0, 9) | COINS | st.just("1.0")
+MARKETS = st.fixed_dictionaries({"name": COINS}, optional={"isDelisted": SCALARS, "deployerFeeScale": SCALARS})
+METAS = st.fixed_dictionaries({"universe": st.lists(MARKETS | SCALARS, max_size=3) | SCALARS})
+DEXES = st.lists(st.fixed_dictionaries({"name": st.sampled_from(["xyz", "para", "", "a b"]) | SCALARS}) | SCALARS)
+ANSWERS = METAS | DEXES | st.lists(METAS | SCALARS, max_size=3) | SCALARS
+STATUSES = st.sampled_from([200, 200, 200, 200, 404, 422, 429, 500])
+
+
+async def readings_of(answers: list[tuple[int, Any]], dexes: list[str]) -> list[Universe]:
+    readings: list[Universe] = []
+    client = InfoClient(Session(answers), "http://venue", timer=CountedPauses())  # type: ignore[arg-type]
+    try:
+        await client.watch(dexes=dexes, refresh_s=20, on_change=readings.append)
+    except* Over:
+        pass
+    return readings
+
+
+@settings(max_examples=300)
+@given(st.lists(st.tuples(STATUSES, ANSWERS), min_size=1, max_size=6), st.sampled_from([[], ["xyz"], ["moon"]]))
+def test_no_answer_ends_the_reading_or_makes_up_a_market(answers: list[tuple[int, Any]], dexes: list[str]) -> None:
+    readings = asyncio.run(readings_of(answers, dexes))
+    assert readings
+    for reading in readings:
+        assert all(fee_bps > 0 for fee_bps in reading.live.values())
+        assert reading.assumed <= reading.live.keys() <= {"xyz:A", "xyz:B", "para:A"}
+        assert reading.dexes_read | reading.broken.keys() | reading.unread <= reading.dexes
+        assert not dexes or reading.dexes_read <= set(dexes)
