@@ -17,6 +17,8 @@ from feed.detection import DetectionStart
 from feed.directory_lock import DirectoryLock
 from feed.feed import Feed
 from feed.past import resume, signals_on_file, take_tape
+from feed.proxy import proxy_of
+from feed.refusal import shown_proxy
 from feed.retention import Retention
 from feed.shutdown import drain, run_until_stopped
 from feed.signal_publisher import SignalPublisher
@@ -61,6 +63,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 async def _run(settings: Settings) -> int:
+    proxy = proxy_of(settings)
     directory = DirectoryLock(settings.data_dir)
     store, threads = Store.from_settings(settings), Threads()
     writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=directory.owner)
@@ -78,10 +81,12 @@ async def _run(settings: Settings) -> int:
     retention = Retention(settings, store=store, writer=writer, threads=threads, clock=clock)
     start = DetectionStart(feed, store=store, threads=threads, wait_s=settings.worker_wait_s)
     log.info("feed_started", name=settings.feed_name, venue=settings.base_url, data_dir=str(settings.data_dir))
+    if proxy:
+        log.info("proxy_used", to=settings.base_url, proxy=shown_proxy(proxy))
     async with aiohttp.ClientSession() as session:
         left_open = await run_until_stopped(
             partial(drain, feed, publisher, sweeper, max_offset_ms=max(settings.offsets_ms)),
-            feed.run(InfoClient(session, settings.base_url)),
+            feed.run(InfoClient(session, settings.base_url, proxy=proxy)),
             sweeper.run(),
             start.run(),
             reporter.report(),

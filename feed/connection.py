@@ -61,9 +61,17 @@ class Connection:
     """Keeps some coins subscribed, over one socket at a time."""
 
     def __init__(
-        self, url: str, *, clock: FeedClock, limits: VenueLimits, listener: Listener, witness: SocketWitness
+        self,
+        url: str,
+        *,
+        clock: FeedClock,
+        limits: VenueLimits,
+        listener: Listener,
+        witness: SocketWitness,
+        proxy: str | None,
     ) -> None:
         self._url, self._clock, self._limits, self._listener = url, clock, limits, listener
+        self._proxy = proxy
         self.witness = witness
         self.given_up: deque[tuple[int, str]] = deque(maxlen=MAX_GIVEN_UP)
         """When and why it was closed by this side."""
@@ -118,6 +126,7 @@ class Connection:
         attempts = pauses(self._limits)
         async for ws in connect(
             self._url,
+            proxy=self._proxy,
             ping_interval=None,  # the venue answers JSON pings only
             open_timeout=OPEN_TIMEOUT_S,
             close_timeout=0.5,
@@ -166,7 +175,7 @@ class Connection:
 
     def _log_failure(self, error: Exception) -> None:
         """Log a failure to connect; returning None makes the library try again."""
-        why = in_words(error, within_s=OPEN_TIMEOUT_S)
+        why = in_words(error, within_s=OPEN_TIMEOUT_S, proxy=self._proxy)
         log.warning("connect_failed", url=self._url, error=why)
         self._listener.on_trouble(f"{self._url}: {why}")
 

@@ -7,6 +7,7 @@ import structlog
 
 from feed.connection import CHANNELS, Connection, Listener
 from feed.market_state import NO_DATA, MarketState
+from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.tape_buffer import TapeBuffer
 from feed.witness import SocketWitness
@@ -150,6 +151,7 @@ class FollowedMarkets:
             witness=SocketWitness(
                 stall_grace_ms=self._settings.stall_grace_ms, ctx_max_age_ms=self._settings.ctx_max_age_ms
             ),
+            proxy=proxy_of(self._settings),
         )
         self.connections.append(connection)
         self._group.create_task(connection.run())
