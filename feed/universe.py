@@ -84,7 +84,6 @@ class InfoClient:
         self._listings: dict[str, Listing] = {}
         self._doubted: dict[str, Listing] = {}
         self._all_metas_from_s = 0.0
-        self._pause_s = FIRST_PAUSE_S
 
     @property
     def universe(self) -> Universe:
@@ -109,20 +108,9 @@ class InfoClient:
         are skipped.
         """
         self._wanted, self._on_change = frozenset(dexes), on_change
-        pause_s = FIRST_UNIVERSE_PAUSE_S
-        while True:
-            until_s = self._timer.now_s() + refresh_s
-            try:
-                await self._read_all()
-            except UniverseError as error:
-                self._failure = str(error)
-                log.error("universe_unknown", error=self._failure)
-                self._changed()
-                await self._timer.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_UNIVERSE_PAUSE_S)
-            else:
-                pause_s = FIRST_UNIVERSE_PAUSE_S
-                await self._retry_broken(until_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read_at_intervals(refresh_s))
+            group.create_task(self._retry_broken())
 
     async def book(self, coin: str) -> Bbo | None:
         """Read the touch and its block time by `l2Book`; None for a coin that the venue does not have.
@@ -135,6 +123,22 @@ class InfoClient:
             return None if answer is None else touch_of(answer, coin)
         except ValueError as error:
             raise self._requests.error(question, str(error)) from None
+
+    async def _read_at_intervals(self, refresh_s: float) -> None:
+        pause_s = FIRST_UNIVERSE_PAUSE_S
+        while True:
+            began_s = self._timer.now_s()
+            try:
+                await self._read_all()
+            except UniverseError as error:
+                self._failure = str(error)
+                log.error("universe_unknown", error=self._failure)
+                self._changed()
+                await self._timer.sleep(pause_s)
+                pause_s = min(2 * pause_s, MAX_UNIVERSE_PAUSE_S)
+            else:
+                pause_s = FIRST_UNIVERSE_PAUSE_S
+                await self._timer.sleep(max(0.0, began_s + refresh_s - self._timer.now_s()))
 
     async def _read_all(self) -> None:
         metas = await self._all_metas()
@@ -153,14 +157,14 @@ class InfoClient:
         self._changed()
         await self._ask_each(unread)
 
-    async def _retry_broken(self, until_s: float) -> None:
-        while (left_s := until_s - self._timer.now_s()) > 0:
-            if not self.broken:
-                self._pause_s = FIRST_PAUSE_S
-            await self._timer.sleep(min(left_s, self._pause_s) if self.broken else left_s)
-            if self.broken and self._timer.now_s() < until_s:
-                self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-                await self._ask_each(list(self.broken)[:MAX_RETRIED])
+    async def _retry_broken(self) -> None:
+        """Ask broken dexes again, also while a reading of many dexes waits for its turn."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await self._timer.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S) if self.broken else FIRST_PAUSE_S
+            for dex in list(self.broken)[:MAX_RETRIED]:
+                await self._ask(dex)
 
     async def _all_metas(self) -> dict[str, Any] | None:
         """The metas by dex, None for one that must be asked alone; None for a venue that has not this question."""
@@ -214,17 +218,20 @@ class InfoClient:
     async def _ask_each(self, dexes: Iterable[str]) -> None:
         async with asyncio.TaskGroup() as group:
             for dex in dexes:
-                group.create_task(self._ask(dex))
+                group.create_task(self._ask_in_turn(dex))
+
+    async def _ask_in_turn(self, dex: str) -> None:
+        async with self._gate:
+            await self._ask(dex)
 
     async def _ask(self, dex: str) -> None:
-        async with self._gate:
-            try:
-                while not self._accept(dex, read_listing(await self._requests.ask({"type": "meta", "dex": dex}))):
-                    pass  # asked again at once, before markets are dropped
-            except UniverseError as error:
-                self._break(dex, error.why)
-            except ValueError as error:
-                self._break(dex, str(error))
+        try:
+            while not self._accept(dex, read_listing(await self._requests.ask({"type": "meta", "dex": dex}))):
+                pass  # asked again at once, before markets are dropped
+        except UniverseError as error:
+            self._break(dex, error.why)
+        except ValueError as error:
+            self._break(dex, str(error))
         self._changed()
 
     def _accept(self, dex: str, listing: Listing) -> bool:

@@ -127,6 +127,15 @@ def test_many_dexes_are_read_within_the_limit_and_serve_what_has_been_read() -> 
     run(script)
 
 
+def test_a_broken_dex_is_asked_again_while_many_others_are_still_to_be_read() -> None:
+    async def script() -> None:
+        async with watching("no-all-perp-metas", "many-dexes", "dex-down:para") as watch:
+            reading = await watch.until("asked again", lambda r: "para" in r.broken and r.broken["para"].attempts > 1)
+            assert len(reading.unread) > 120
+
+    run(script)
+
+
 def test_many_dexes_are_one_request_too() -> None:
     async def script() -> None:
         async with watching("many-dexes") as watch:

@@ -1,4 +1,4 @@
-"""Whatever the venue answers, the universe is read or named as broken, and the reading goes on."""
+"""No answer of the venue ends the reading of the universe: it is read, or named as broken."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,8 @@ class CountedPauses(Timer):
     async def sleep(self, pause_s: float) -> None:
         self._at_s += pause_s
         self._left -= 1
-        if self._left == 0:
+        await asyncio.sleep(0)
+        if self._left <= 0:
             raise Over
 
 
