@@ -139,7 +139,7 @@ class MarketWitness:
     has_lag: bool = False
     """Whether the book came as a change; the first frame after subscribing may be of any age."""
     ctx: Ctx | None = None
-    sample: CtxWitness = NO_WITNESS
+    sample: CtxWitness = field(default=NO_WITNESS, compare=False)
     """The prices of the last ctx, and the limits that were in force when it came."""
     ctx_at_ms: int = 0
     """When the last ctx was received, changed or not: the market's heartbeat."""
