@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from feed.bad_subscriptions import SubscriptionBisector
 from feed.rate_limits import VenueLimits
 from feed.refusal import in_words
+from feed.subscriptions import ACK_TIMEOUT_MS, Subscriptions
 from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
 from feed.witness import SocketWitness
 from hip3_tasks.clock import FeedClock
@@ -22,7 +23,6 @@ from hip3_tasks.errors import MalformedFrame
 
 log = structlog.get_logger()
 
-CHANNELS = ("bbo", "activeAssetCtx")
 PING_INTERVAL_S = 20.0
 OPEN_TIMEOUT_S = 4.0
 SUSPENDED_MS = 4_000
@@ -30,7 +30,6 @@ SUSPENDED_MS = 4_000
 WATCH_INTERVAL_S = 0.25
 FIRST_DATA_TIMEOUT_S = 4.0
 """A new socket without an answer or data for this long is dead; later its own pace says what is too long."""
-ACK_TIMEOUT_S = 10.0
 STABLE_S = 30.0
 """The pauses between attempts start short again after a connection that lasted this long."""
 MAX_PAUSE_S = 3.0
@@ -43,6 +42,7 @@ class Listener(Protocol):
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None: ...
     def on_frame(self, kind: str) -> None: ...
     def on_malformed(self, error: MalformedFrame, at_ms: int) -> None: ...
+    def on_refusal(self, text: str) -> None: ...
     def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None: ...
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None: ...
     def on_rejected(self, coin: str) -> None: ...
@@ -78,10 +78,11 @@ class Connection:
         self.coins: dict[str, None] = {}
         self.connects = 0
         self._ws: ClientConnection | None = None
+        self.trouble = "not connected yet"
+        """The reason why there was no socket, or why the last one ended."""
+        self.subscriptions = Subscriptions()
         self._suspects = SubscriptionBisector()
-        self._unanswered: dict[tuple[str, str], None] = {}
-        self._answered = asyncio.Event()
-        self._requests: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        self._changed = asyncio.Event()
         self._last_frame_at_s = 0.0
         self._watched_at_ms = 0
         self._abort_reason: str | None = None
@@ -97,20 +98,26 @@ class Connection:
         for coin in coins:
             if coin not in self.coins:
                 self.coins[coin] = None
-                self._enqueue("subscribe", coin)
+                self.subscriptions.want([coin], at_ms=self._clock.now_ms())
+        self._changed.set()
 
     def unfollow(self, coin: str) -> None:
         if coin in self.coins:
             del self.coins[coin]
             self._suspects.accepted([coin])
-            self._enqueue("unsubscribe", coin)
+            self.subscriptions.drop(coin)
+            self._changed.set()
         if not self.coins:
             self.witness.disconnect()  # no market's state depends on its silence
 
     def resubscribe(self, coin: str) -> None:
         """Subscribe a silent coin again; the answer brings its present state."""
-        self._enqueue("unsubscribe", coin)
-        self._enqueue("subscribe", coin)
+        self.subscriptions.renew(coin, at_ms=self._clock.now_ms())
+        self._changed.set()
+
+    @property
+    def is_open(self) -> bool:
+        return self._ws is not None
 
     def abort(self, reason: str) -> None:
         """Close the present socket, which is dead, and reconnect."""
@@ -145,8 +152,6 @@ class Connection:
         self._ws, self._abort_reason = ws, None
         self._watched_at_ms = self._clock.now_ms()
         self._last_frame_at_s = asyncio.get_running_loop().time()
-        self._requests = asyncio.Queue()
-        self._unanswered.clear()
         self.connects += 1
         helpers = [asyncio.create_task(work(ws)) for work in (self._subscribe, self._ping, self._watchdog)]
         cause = "stopped"
@@ -167,7 +172,7 @@ class Connection:
 
     def _report_loss(self, cause: str) -> None:
         (log.info if cause == "stopped" else log.warning)("connection_lost", cause=cause, coins=len(self.coins))
-        self._listener.on_trouble(f"{self._url}: {cause}")
+        self._set_trouble(cause)
         last_data_at_ms = self.last_data_at_ms
         self.witness.disconnect()
         if last_data_at_ms is not None:
@@ -177,7 +182,11 @@ class Connection:
         """Log a failure to connect; returning None makes the library try again."""
         why = in_words(error, within_s=OPEN_TIMEOUT_S, proxy=self._proxy)
         log.warning("connect_failed", url=self._url, error=why)
-        self._listener.on_trouble(f"{self._url}: {why}")
+        self._set_trouble(why)
+
+    def _set_trouble(self, why: str) -> None:
+        self.trouble = f"{self._url}: {why}"
+        self._listener.on_trouble(self.trouble)
 
     def _receive(self, raw: str | bytes) -> None:
         at_ms, witness = self._clock.now_ms(), self.witness
@@ -208,42 +217,47 @@ class Connection:
 
     def _count(self, frame: Frame) -> None:
         match frame:
-            case Ack(kind, coin):
+            case Ack(channel, coin):
                 self._listener.on_frame("ack")
-                self._unanswered.pop((coin, kind), None)
-                if not self._unanswered:
-                    self._answered.set()
+                self.subscriptions.acknowledge(coin, channel, at_ms=self._clock.now_ms())
+                self._changed.set()
             case Refusal(text):
                 self._listener.on_frame("error")
-                log.warning("venue_error", text=text[:200])
+                self._listener.on_refusal(text)
+                self.subscriptions.refuse(text, at_ms=self._clock.now_ms())
+                self._changed.set()
             case Other(kind):
                 self._listener.on_frame(kind)
 
     async def _subscribe(self, ws: ClientConnection) -> None:
+        """Keep all coins subscribed; suspects follow when the others were answered, one group after the other."""
         groups = self._suspects.groups()
-        await self._send_requests(ws, "subscribe", [coin for coin in self.coins if coin not in self._suspects])
+        safe = [coin for coin in self.coins if coin not in self._suspects]
+        self.subscriptions.restart(safe, at_ms=self._clock.now_ms())
         for group in groups:
-            await self._wait_for_answers()
-            await self._send_requests(ws, "subscribe", group)
-            await self._wait_for_answers()
+            await self._send_requests(ws, is_over=self._is_settled)
+            self.subscriptions.want([coin for coin in group if coin in self.coins], at_ms=self._clock.now_ms())
+            await self._send_requests(ws, is_over=self._is_settled)
             self._suspects.accepted(group)
-        while True:
-            method, coin = await self._requests.get()
-            await self._send_requests(ws, method, [coin])
+        await self._send_requests(ws, is_over=lambda: False)
 
-    async def _send_requests(self, ws: ClientConnection, method: str, coins: Iterable[str]) -> None:
-        for coin in coins:
-            for channel in CHANNELS:
-                await self._limits.messages.take()
-                if method == "subscribe":
-                    self._unanswered[coin, channel] = None
-                    self._answered.clear()
-                await _send(ws, {"method": method, "subscription": {"type": channel, "coin": coin}})
+    def _is_settled(self) -> bool:
+        return self.subscriptions.is_settled(self._clock.now_ms())
 
-    async def _wait_for_answers(self) -> None:
-        if self._unanswered:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), ACK_TIMEOUT_S)
+    async def _send_requests(self, ws: ClientConnection, *, is_over: Callable[[], bool]) -> None:
+        """Send what is due, when it is due."""
+        while not is_over():
+            self._changed.clear()
+            wait_ms = self.subscriptions.wait_ms(self._clock.now_ms())
+            if wait_ms != 0:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), None if wait_ms is None else wait_ms / 1000)
+                continue
+            await self._limits.messages.take()
+            request = self.subscriptions.next_request(self._clock.now_ms())
+            if request is not None:
+                subscription = {"type": request.channel, "coin": request.coin}
+                await _send(ws, {"method": request.method, "subscription": subscription})
 
     async def _ping(self, ws: ClientConnection) -> None:
         while True:
@@ -264,16 +278,12 @@ class Connection:
                 self.abort(f"stalled: no data for {silence_s:g} s")
 
     def _blame_unanswered(self) -> None:
-        unanswered = list(dict.fromkeys(coin for coin, _ in self._unanswered))
+        unanswered = self.subscriptions.sent_since(self._clock.now_ms() - ACK_TIMEOUT_MS)
         rejected = self._suspects.connection_died([coin for coin in unanswered if coin in self.coins])
         if rejected is not None:
             del self.coins[rejected]
             log.error("coin_refused", coin=rejected, why="the venue closes the socket when it is subscribed")
             self._listener.on_rejected(rejected)
-
-    def _enqueue(self, method: str, coin: str) -> None:
-        if self._ws is not None:
-            self._requests.put_nowait((method, coin))
 
 
 async def _send(ws: ClientConnection, message: dict[str, Any]) -> None:

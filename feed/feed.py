@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from feed.flood_log import FloodLog
 from feed.followed_markets import FollowedMarkets
 from feed.lag import LagWindow
 from feed.liveness import Liveness
@@ -26,9 +27,6 @@ from hip3_tasks.store.tape_writer import TapeWriter
 from hip3_tasks.terminal_text import counted, utc_time
 
 log = structlog.get_logger()
-
-MAX_MALFORMED_LOGGED = 10
-"""Malformed frames that are logged per minute; all are counted."""
 
 
 class Feed:
@@ -74,7 +72,7 @@ class Feed:
         self.delisted: list[str] = []
         """The coins that the venue still lists, but no longer trades."""
         self.notices = Notices(settings)
-        self._malformed_logged = 0
+        self._flood_log = FloodLog(clock.now_ms)
         self.trouble = "the venue has not answered yet"
         """The last reason that kept markets from being live."""
 
@@ -131,7 +129,6 @@ class Feed:
                 publisher.rebuilder.restore_older(),
                 self._follow_universe(info),
                 self.liveness.run(),
-                self._forget_malformed(),
             ):
                 group.create_task(work)
 
@@ -171,12 +168,13 @@ class Feed:
     def on_malformed(self, error: MalformedFrame, at_ms: int) -> None:
         """Count a frame that cannot be used; what it would have replaced is unknown from now on."""
         self.frames[error.kind] += 1
-        self._malformed_logged += 1
-        if self._malformed_logged <= MAX_MALFORMED_LOGGED:
-            log.warning("malformed_frame", kind=error.kind, frame=str(error.frame)[:200])
+        self._flood_log.warning("malformed_frame", kind=error.kind, frame=str(error.frame)[:200])
         state = self.markets.states.get(error.coin or "")
         if state is not None and (objection := self.markets.witness(state.coin).objection(state.coin, at_ms)):
             self._object(state, objection)
+
+    def on_refusal(self, text: str) -> None:
+        self._flood_log.warning("venue_error", text=text[:200])
 
     def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None:
         """Write a gap for a connection's silence that was too long for quiet markets, now that it has data again.
@@ -241,12 +239,6 @@ class Feed:
         self.trouble = trouble or self.trouble
         if universe.dexes_read:
             self.markets.follow(live)
-
-    async def _forget_malformed(self) -> None:
-        """Begin each minute to log malformed frames again."""
-        while True:
-            await asyncio.sleep(60)
-            self._malformed_logged = 0
 
     def _covered_until_ms(self) -> int | None:
         return self.markets.covered_until_ms()

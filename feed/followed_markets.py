@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 import structlog
 
-from feed.connection import CHANNELS, Connection, Listener
+from feed.connection import Connection, Listener
 from feed.market_state import NO_DATA, MarketState
 from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
+from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
 from feed.witness import SocketWitness
 from hip3_tasks.clock import FeedClock
