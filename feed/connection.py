@@ -33,6 +33,7 @@ FIRST_DATA_TIMEOUT_S = 4.0
 STABLE_S = 30.0
 """The pauses between attempts start short again after a connection that lasted this long."""
 MAX_PAUSE_S = 3.0
+CLOSES = "the venue closes the socket when it is subscribed"
 MAX_GIVEN_UP = 100
 
 
@@ -282,7 +283,7 @@ class Connection:
         rejected = self._suspects.connection_died([coin for coin in unanswered if coin in self.coins])
         if rejected is not None:
             del self.coins[rejected]
-            log.error("coin_refused", coin=rejected, why="the venue closes the socket when it is subscribed")
+            log.error("coin_refused", coin=rejected, why=CLOSES)
             self._listener.on_rejected(rejected)
 
 

@@ -129,6 +129,7 @@ class Feed:
                 publisher.rebuilder.restore_older(),
                 self._follow_universe(info),
                 self.liveness.run(),
+                self.markets.try_fresh_coins(),
             ):
                 group.create_task(work)
 
@@ -238,7 +239,7 @@ class Feed:
             log.error("no_market", why=trouble)
         self.trouble = trouble or self.trouble
         if universe.dexes_read:
-            self.markets.follow(live)
+            self.markets.follow(live, unread=universe.dexes - universe.dexes_read)
 
     def _covered_until_ms(self) -> int | None:
         return self.markets.covered_until_ms()

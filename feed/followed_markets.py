@@ -1,26 +1,32 @@
 """The markets that the feed follows: their states, their connections, and the gaps in what is known of them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
-from feed.connection import Connection, Listener
+from feed.connection import CLOSES, Connection, Listener
+from feed.fresh_coins import FreshCoins
 from feed.market_state import NO_DATA, MarketState
+from feed.probe import ends_socket
 from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
-from feed.witness import SocketWitness
+from feed.witness import SocketWitness, dex_of
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
-from hip3_tasks.domain.records import Signal
+from hip3_tasks.domain.records import Dark, Signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeEnd
 
 log = structlog.get_logger()
 
-REJECTED_FOR_MS = 3_600_000
+MAX_REGULAR_SOCKETS = MAX_SOCKETS - 1
+"""One is left for coins that are tried on a socket of their own."""
+FRESH_INTERVAL_S = 0.25
+PROBE_PAUSE_S = 4.0
+"""The pause after coins were tried without success: reconnects share the limit of new connections."""
 
 
 class FollowedMarkets:
@@ -46,39 +52,89 @@ class FollowedMarkets:
         self.connections: list[Connection] = []
         self._connection_of: dict[str, Connection] = {}
         self._limits = VenueLimits()
-        self._rejected_at_ms: dict[str, int] = {}
+        self._url = "ws" + settings.base_url.removeprefix("http") + "/ws"
+        self._proxy = proxy_of(settings)
+        self._fresh = FreshCoins()
+        self._listed: dict[str, float] = {}
+        """Taker fees in bps of the markets to be followed, by the last list."""
+        self._unread: set[str] | None = None
+        """The dexes whose markets were not read since the start; None before the first list."""
 
     @property
     def live(self) -> list[MarketState]:
         """The markets whose state is known."""
         return [state for state in self.states.values() if state.market is not None]
 
-    def follow(self, live: dict[str, float]) -> None:
-        """Follow these markets and no others, at these fees, except those that the venue rejected within the hour."""
-        now_ms = self._clock.now_ms()
-        for coin, rejected_at_ms in list(self._rejected_at_ms.items()):
-            if now_ms - rejected_at_ms > REJECTED_FOR_MS:
-                del self._rejected_at_ms[coin]
-            else:
-                live.pop(coin, None)
+    @property
+    def coins(self) -> list[str]:
+        """The markets to be followed, subscribed or not yet."""
+        return [*self.states, *self._fresh]
+
+    def dark(self) -> list[Dark]:
+        """The wanted markets that are not live."""
+        dark = [
+            Dark(coin=coin, cause=self._cause(state), since_ms=state.unknown_since_ms)
+            for coin, state in self.states.items()
+            if state.market is None
+        ]
+        return dark + self._fresh.dark()
+
+    def missing(self, coin: str) -> list[str]:
+        """The parts of a market whose first frame has not come since it was subscribed; empty before that."""
+        connection = self._connection_of.get(coin)
+        if connection is None or connection.subscriptions.acknowledged_at_ms(coin) is None:
+            return []
+        heard = connection.witness.markets[coin]
+        parts = (("bbo", "book", heard.bbo), ("activeAssetCtx", "context", heard.ctx))
+        return [name for channel, name, frame in parts if frame is None and channel not in heard.unusable]
+
+    def connection_of(self, coin: str) -> Connection:
+        """The connection of a followed market."""
+        return self._connection_of[coin]
+
+    async def try_fresh_coins(self) -> None:
+        """Try new listings, and coins that ended a socket, on sockets of their own until cancelled."""
+        while True:
+            await asyncio.sleep(FRESH_INTERVAL_S)
+            batch = self._fresh.batch(self._clock.now_ms())
+            if not batch:
+                continue
+            has_ended = await ends_socket(batch, url=self._url, proxy=self._proxy, limits=self._limits)
+            if has_ended is False:
+                self._follow_all(self._fresh.passed(batch))
+                continue
+            if has_ended:
+                pause_ms = self._fresh.ended_socket(batch, at_ms=self._clock.now_ms())
+                if pause_ms is not None:
+                    log.error("coin_refused", coin=batch[0], why=CLOSES, next_try_s=pause_ms // 1000)
+            await asyncio.sleep(PROBE_PAUSE_S)
+
+    def follow(self, live: dict[str, float], *, unread: Collection[str] = ()) -> None:
+        """Follow these markets and no others, at these fees; the markets of the dexes in `unread` are not known yet.
+
+        Those of the first list of a dex are subscribed at once, if the dex was there at the start. Those that are
+        listed later are tried on a socket of their own first.
+        """
+        now_ms, self._listed = self._clock.now_ms(), dict(live)
+        self._fresh.keep_only(live)
         for coin in self.states.keys() - live.keys():
             self._drop(coin, "no longer followed")
         for coin, state in self.states.items():
             state.taker_fee_bps = live[coin]
-        new = [coin for coin in live if coin not in self.states]
-        room = MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states)
+        new = [coin for coin in live if coin not in self.states and coin not in self._fresh]
+        room = MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.coins)
         if len(new) > room:
             log.error("too_many_markets", live=len(live), left_out=len(new) - room, limit="1,000 subscriptions per IP")
-        for coin in new[:room]:
-            self._add(coin, live[coin], now_ms)
+        first = [coin for coin in new[:room] if self._unread is None or dex_of(coin) in self._unread]
+        self._follow_all(first)
+        self._fresh.add([coin for coin in new[:room] if coin not in self.states], at_ms=now_ms)
+        self._unread = {*unread} if self._unread is None else self._unread.intersection(unread)
         for coin in self._tape_ends.keys() - self.states.keys():
             self._tape.forget(coin)
-        if new:
-            log.info("markets_followed", new=len(new), all=len(self.states), sockets=len(self.connections))
 
     def reject(self, coin: str) -> None:
-        """Drop a market whose subscription the venue rejects, for an hour."""
-        self._rejected_at_ms[coin] = self._clock.now_ms()
+        """Drop a market whose subscription ends the socket of others, until it is tried alone."""
+        self._fresh.ban(coin, at_ms=self._clock.now_ms())
         self._drop(coin, "refused by the venue")
 
     def begin_gap(self, coin: str, cause: str, *, last_data_at_ms: int | None) -> None:
@@ -115,8 +171,25 @@ class FollowedMarkets:
             limits[f"websocket {number} silence"] = connection.witness.silence_ms
         return limits
 
+    def _cause(self, state: MarketState) -> str:
+        """The reason why a followed market is not live."""
+        connection = self._connection_of[state.coin]
+        if not connection.is_open:
+            return f"socket not connected: {connection.trouble}"
+        if (trouble := connection.subscriptions.trouble(state.coin)) is not None:
+            return trouble
+        if parts := self.missing(state.coin):
+            return f"no first frame of the {' and the '.join(parts)}"
+        return f"gap: {state.cause}"
+
+    def _follow_all(self, coins: Sequence[str]) -> None:
+        for coin in coins:
+            self._add(coin, self._listed[coin], self._clock.now_ms())
+        if coins:
+            log.info("markets_followed", new=len(coins), all=len(self.states), sockets=len(self.connections))
+
     def _add(self, coin: str, taker_fee_bps: float, now_ms: int) -> None:
-        state = MarketState(coin, taker_fee_bps)
+        state = MarketState(coin, taker_fee_bps, unknown_since_ms=now_ms)
         self._tape.append(coin, now_ms, Gap(NO_DATA))
         end = self._tape_ends.pop(coin, None)
         state.resume(end.market if end is not None else None, self._last_signals.get(coin))
@@ -142,17 +215,17 @@ class FollowedMarkets:
         for connection in self.connections:
             if len(connection.coins) < max_coins:
                 return connection
-        if len(self.connections) >= MAX_SOCKETS:
+        if len(self.connections) >= MAX_REGULAR_SOCKETS:
             return min(self.connections, key=lambda connection: len(connection.coins))
         connection = Connection(
-            "ws" + self._settings.base_url.removeprefix("http") + "/ws",
+            self._url,
             clock=self._clock,
             limits=self._limits,
             listener=self._listener,
             witness=SocketWitness(
                 stall_grace_ms=self._settings.stall_grace_ms, ctx_max_age_ms=self._settings.ctx_max_age_ms
             ),
-            proxy=proxy_of(self._settings),
+            proxy=self._proxy,
         )
         self.connections.append(connection)
         self._group.create_task(connection.run())

@@ -1,0 +1,92 @@
+"""Asks for first frames that have not come: a book by the info endpoint, a context by a renewed subscription.
+
+A book that does not change for a minute has no frame until then, if its first one was lost.
+"""
+
+import asyncio
+from typing import Protocol
+
+import structlog
+
+from feed.connection import Listener
+from feed.followed_markets import FollowedMarkets
+from feed.universe import UniverseError
+from feed.wire import Bbo
+from hip3_tasks.clock import FeedClock
+
+log = structlog.get_logger()
+
+CHECK_INTERVAL_S = 0.5
+BOOK_AFTER_MS, CONTEXT_AFTER_MS = 2_000, 15_000
+"""Contexts come every second, or every 14 s on a venue that has slowed them down."""
+FIRST_PAUSE_MS, MAX_PAUSE_MS = 4_000, 60_000
+MAX_RENEWALS = 1
+"""Renewals at one check; each takes four messages of the minute's budget."""
+
+
+class BookSource(Protocol):
+    """The info endpoint, as far as it answers for one book."""
+
+    async def book(self, coin: str) -> Bbo | None: ...
+
+
+class FirstFrames:
+    """The markets that are subscribed and lack a first frame, and when each is asked for again."""
+
+    def __init__(self, markets: FollowedMarkets, books: BookSource, *, clock: FeedClock, listener: Listener) -> None:
+        self._markets, self._books, self._clock, self._listener = markets, books, clock, listener
+        self._next_ms: dict[str, int] = {}
+        self._pauses_ms: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Ask until cancelled, for all books that are due and for one context at a time."""
+        while True:
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            unknown = {coin for coin, state in self._markets.states.items() if state.market is None}
+            for coin in self._pauses_ms.keys() - unknown:
+                del self._pauses_ms[coin], self._next_ms[coin]
+            due = [coin for coin in unknown if self._is_due(coin)]
+            for coin in due:
+                if "book" in self._markets.missing(coin):
+                    await self._read_book(coin)
+            for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
+                self._postpone(coin)
+                connection = self._markets.connection_of(coin)
+                connection.witness.renew(coin)
+                connection.resubscribe(coin)
+
+    def _is_due(self, coin: str) -> bool:
+        missing, subscribed_at_ms = self._markets.missing(coin), self._subscribed_at_ms(coin)
+        if not missing or subscribed_at_ms is None:
+            return False
+        after_ms = BOOK_AFTER_MS if "book" in missing else CONTEXT_AFTER_MS
+        return self._clock.now_ms() >= max(subscribed_at_ms + after_ms, self._next_ms.get(coin, 0))
+
+    def _subscribed_at_ms(self, coin: str) -> int | None:
+        if coin not in self._markets.states:
+            return None
+        return self._markets.connection_of(coin).subscriptions.acknowledged_at_ms(coin)
+
+    def _postpone(self, coin: str) -> None:
+        self._pauses_ms[coin] = min(2 * self._pauses_ms.get(coin, FIRST_PAUSE_MS // 2), MAX_PAUSE_MS)
+        self._next_ms[coin] = self._clock.now_ms() + self._pauses_ms[coin]
+
+    async def _read_book(self, coin: str) -> None:
+        self._postpone(coin)
+        subscribed_at_ms = self._subscribed_at_ms(coin)
+        try:
+            book = await self._books.book(coin)
+        except UniverseError as error:
+            log.warning("book_not_read", coin=coin, error=str(error))
+            return
+        # A frame that has come meanwhile is newer, and a later subscription may have missed changes since the answer.
+        if (
+            book is None
+            or "book" not in self._markets.missing(coin)
+            or self._subscribed_at_ms(coin) != subscribed_at_ms
+        ):
+            return
+        log.info("book_read", coin=coin, block_time_ms=book.time_ms)
+        at_ms = self._clock.now_ms()
+        self._markets.witness(coin).markets[coin].hear_answer(book, at_ms)
+        self._listener.on_data(book, at_ms)
