@@ -10,7 +10,7 @@ from feed.flood_log import FloodLog
 from feed.followed_markets import FollowedMarkets
 from feed.lag import LagWindow
 from feed.liveness import Liveness
-from feed.market_state import NO_DATA, MarketState
+from feed.market_state import MarketState
 from feed.notices import Notices
 from feed.past import Past
 from feed.signal_publisher import SignalPublisher
@@ -24,7 +24,6 @@ from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeWriter
-from hip3_tasks.terminal_text import counted, utc_time
 
 log = structlog.get_logger()
 
@@ -98,15 +97,6 @@ class Feed:
     @property
     def signals_dropped(self) -> int:
         return self._detector.dropped_same_ms
-
-    def why_dark(self) -> str:
-        """The reason why most of the markets that are not live are not."""
-        dark = [state for state in self.markets.states.values() if state.market is None and state.cause != NO_DATA]
-        if not dark:
-            return self.trouble
-        cause, count = Counter(state.cause for state in dark).most_common(1)[0]
-        since_ms = min(state.unknown_since_ms for state in dark if state.cause == cause)
-        return f"{cause} ({counted(count, 'market', 'markets')}), since {utc_time(since_ms)}"
 
     def start(self) -> None:
         """Begin a gap after the last watermark for every market that has a tape, followed or not."""

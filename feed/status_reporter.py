@@ -6,6 +6,7 @@ import os
 import redis
 import structlog
 
+from feed.dark_markets import dark_notices, dark_problem
 from feed.feed import Feed
 from feed.followed_log import FollowedLog
 from feed.lag import lag_notice, lag_problem
@@ -13,6 +14,7 @@ from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
 from feed.threads import Threads
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.files.retention import disk_problem
 from hip3_tasks.health import GRACE_MS, lags, waiting_for_disk, write_health_file
 from hip3_tasks.settings import Settings
@@ -59,8 +61,7 @@ class StatusReporter:
                 log.warning("disk_problem", problem=disk)
             disk_warned = disk is not None
             status = self._status([*redis_problems, *self._problems(oldest_ms), *([disk] if disk else [])])
-            heard = [state.coin for state in self._feed.markets.live]
-            await self._threads.on_disk(self._write_files, status, list(self._feed.markets.states), heard)
+            await self._threads.on_disk(self._write_files, status, self._feed.markets.coins, *self._known())
             try:
                 await self._threads.on_redis(self._store.write_feed_status, status)
                 await self._threads.on_redis(self._store.write_feed_markets, self._markets())
@@ -88,10 +89,15 @@ class StatusReporter:
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
-    def _write_files(self, status: FeedStatus, coins: list[str], heard: list[str]) -> None:
+    def _known(self) -> tuple[list[str], dict[str, Dark]]:
+        """The markets whose state is known, and the others."""
+        markets = self._feed.markets
+        return [state.coin for state in markets.live], {market.coin: market for market in markets.dark()}
+
+    def _write_files(self, status: FeedStatus, coins: list[str], heard: list[str], dark: dict[str, Dark]) -> None:
         if self._settings.health_dir:
             write_health_file(self._settings.health_dir / "feed", status.problems)
-        self._followed.update(coins, heard=heard, dark={}, at_ms=status.at_ms)
+        self._followed.update(coins, heard=heard, dark=dark, at_ms=status.at_ms)
 
     def _problems(self, oldest_ms: int | None) -> list[str]:
         problems = lags(
@@ -102,14 +108,22 @@ class StatusReporter:
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )
         now_ms = self._clock.now_ms()
-        if not self._feed.markets.live and now_ms - self._started_at_ms > NO_MARKET_RED_MS:
-            problems.append(f"no market is live: {self._feed.why_dark()}")
+        problems += self._market_problems(now_ms)
         problems += self._feed.notices.problems
         problems += self._feed.liveness.problems(now_ms)
         if lag := lag_problem(self._feed.lags.lag(now_ms), max_lag_ms=self._settings.max_lag_ms):
             problems.append(lag)
         oldest_at_ms, unwritten = self._publisher.oldest_unwritten_at_ms, self._publisher.unwritten
         return problems + waiting_for_disk(unwritten, oldest_at_ms=oldest_at_ms, at_ms=self._clock.now_ms())
+
+    def _market_problems(self, at_ms: int) -> list[str]:
+        if at_ms - self._started_at_ms <= NO_MARKET_RED_MS:
+            return []
+        markets = self._feed.markets
+        if not markets.coins:
+            return [f"no market is live: {self._feed.trouble}"]
+        problem = dark_problem(markets.dark(), wanted=len(markets.coins), at_ms=at_ms)
+        return [problem] if problem else []
 
     def _markets(self) -> FeedMarkets:
         rules, states = self._settings.rules, self._feed.markets.states
@@ -121,7 +135,7 @@ class StatusReporter:
             )
             for coin, state in states.items()
         }
-        return FeedMarkets(markets=facts, delisted=self._feed.delisted)
+        return FeedMarkets(markets=facts, delisted=self._feed.delisted, dark=self._feed.markets.dark())
 
     def _status(self, problems: list[str]) -> FeedStatus:
         feed, markets, publisher = self._feed, self._feed.markets, self._publisher
@@ -149,7 +163,11 @@ class StatusReporter:
             problems=problems,
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
-            notices=[*feed.notices.sentences, *([late] if late else [])],
+            notices=[
+                *feed.notices.sentences,
+                *dark_notices(markets.dark(), at_ms=at_ms),
+                *([late] if late else []),
+            ],
             is_simulated=is_simulated(self._settings),
             lag_p50_ms=lag and lag.p50_ms,
             lag_p99_ms=lag and lag.p99_ms,

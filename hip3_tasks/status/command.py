@@ -62,6 +62,7 @@ def _view(chosen: Settings) -> View:
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),
             frames_per_s=FrameRate().update(snapshot.feed),
+            dark=table.dark,
         ),
         markets=table.rows,
         problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from hip3_tasks.domain.edge import Side, edge_bps, mid_px, moved_bps
 from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.errors import MalformedEntry
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
 from hip3_tasks.store.store import Store
@@ -82,6 +83,8 @@ class MarketTable(NamedTuple):
 
     watermark_ms: int | None
     rows: list[MarketRow]
+    dark: list[Dark] | None = None
+    """The markets that are not live although they are to be followed; None is not known."""
 
 
 def markets_at(store: Store, *, at_ms: int) -> MarketTable:
@@ -89,13 +92,17 @@ def markets_at(store: Store, *, at_ms: int) -> MarketTable:
     listed = store.feed_markets() or FeedMarkets(markets={}, delisted=[])
     coins = sorted(listed.markets)
     watermark_ms, readings = store.tape.newest(coins)
-    rows = [_row(coin, listed.markets[coin], reading, at_ms) for coin, reading in zip(coins, readings, strict=True)]
+    causes = {market.coin: market.cause for market in listed.dark or ()}
+    rows = [
+        _row(coin, listed.markets[coin], reading, at_ms, causes.get(coin))
+        for coin, reading in zip(coins, readings, strict=True)
+    ]
     gone = [
         MarketRow(coin=coin, state=MarketStatus.DELISTED)
         for coin in sorted(listed.delisted)
         if coin not in listed.markets
     ]
-    return MarketTable(watermark_ms, rows + gone)
+    return MarketTable(watermark_ms, rows + gone, listed.dark)
 
 
 def markets_or_empty(store: Store, *, at_ms: int) -> MarketTable:
@@ -111,8 +118,8 @@ def dislocated(rows: Sequence[MarketRow]) -> list[MarketRow]:
     return sorted((row for row in rows if row.dislocation >= 1), key=lambda row: -row.dislocation)
 
 
-def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int) -> MarketRow:
-    market, why = _state(reading, at_ms)
+def _row(coin: str, facts: MarketFacts, reading: Reading, at_ms: int, dark_cause: str | None) -> MarketRow:
+    market, why = _state(reading, at_ms, dark_cause)
     return MarketRow(
         coin=coin,
         state=MarketStatus.LIVE if market else MarketStatus.GAP,
@@ -136,8 +143,8 @@ def _prices(market: Market) -> dict[str, float | None]:
     }
 
 
-def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
-    """The market's state; if it is not known, None and the reason."""
+def _state(reading: Reading, at_ms: int, dark_cause: str | None) -> tuple[Market | None, str | None]:
+    """The market's state; if it is not known, None and the reason: in a gap the feed's present one, if it has one."""
     if not reading.is_complete_at(at_ms - STALE_MS):
         return None, "the watermark stands still"
     try:
@@ -146,7 +153,7 @@ def _state(reading: Reading, at_ms: int) -> tuple[Market | None, str | None]:
         return None, "its last entry does not decode"
     if entry is None:
         return None, "the tape has no entry of it"
-    return (None, entry.value.cause) if isinstance(entry.value, Gap) else (entry.value, None)
+    return (None, dark_cause or entry.value.cause) if isinstance(entry.value, Gap) else (entry.value, None)
 
 
 def _edge_bps(side: Side, market: Market) -> float | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel
 
 from hip3_tasks.domain.capture import utc_day
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.files.tail import data_files
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.outcome_sums import OutcomeSummary
@@ -39,6 +40,8 @@ class SystemStatus(QueueStatus):
     markets_followed: Annotated[int | None, Gauge("Markets that are subscribed.")] = None
     detecting: bool | None = None
     """False while the feed drains before it stops."""
+    dark: list[Dark] | None = None
+    """The markets that are to be followed and are not live, each with its cause and since when."""
     sockets: Annotated[int | None, Gauge("Connections to the venue that bring data.")] = None
     reconnects: int | None = None
     frames: dict[str, int]
@@ -52,7 +55,13 @@ class SystemStatus(QueueStatus):
 
     @classmethod
     def from_parts(
-        cls, counts: LineCounts, snapshot: RedisSnapshot, *, files: list[DayFile], frames_per_s: float | None
+        cls,
+        counts: LineCounts,
+        snapshot: RedisSnapshot,
+        *,
+        files: list[DayFile],
+        frames_per_s: float | None,
+        dark: list[Dark] | None = None,
     ) -> Self:
         """Take the fields from the feed's status, the snapshot and the counts, where most have the same name."""
         sources = (snapshot.feed, snapshot, counts)
@@ -68,7 +77,7 @@ class SystemStatus(QueueStatus):
             "lateness_ms_by_offset_ms": {ms: n.summary() for ms, n in sorted(counts.lateness_by_offset_ms.items())},
             "outcomes_by_offset_ms": {ms: summary for ms, summary in outcomes.items() if summary.followups},
         }
-        return cls(**values, files_today=files, frames_per_s=frames_per_s)
+        return cls(**values, files_today=files, frames_per_s=frames_per_s, dark=dark)
 
 
 def files_today(data_dir: Path, *, at_ms: int) -> list[DayFile]:

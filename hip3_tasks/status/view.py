@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hip3_tasks.domain.outcome import Outcome
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.market_rows import MarketRow, dislocated
 from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
-from hip3_tasks.terminal_text import counted
+from hip3_tasks.terminal_text import counted, utc_time
 
 UNKNOWN = "?"
 MINUS = "\N{MINUS SIGN}"
@@ -46,6 +47,7 @@ def rows(view: View) -> list[Row]:
     values = _outcomes(view.status) | _counts(view.status) | _system(view)
     return [
         *(Row(name=name, pieces=pieces) for name, pieces in values.items()),
+        *([Row(name="dark", pieces=_dark(dark), style="yellow")] if (dark := view.status.dark) else []),
         *_repeated("red", _at_most(view.problems), style="red"),
         *_repeated("note", view.notices, style="yellow"),
         *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
@@ -145,6 +147,15 @@ def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
     named = listed([row.label for row in rows[:MAX_NAMED_MARKETS]])
     more = [f"and {len(rows) - MAX_NAMED_MARKETS} more"] if len(rows) > MAX_NAMED_MARKETS else []
     return [f"{len(rows)}: {named[0]}", *named[1:], *more]
+
+
+def _dark(dark: Sequence[Dark]) -> list[str]:
+    named = [
+        f"{market.coin} ({market.cause}, since {utc_time(market.since_ms)})" for market in dark[:MAX_NAMED_MARKETS]
+    ]
+    more = [f"and {len(dark) - MAX_NAMED_MARKETS} more"] if len(dark) > MAX_NAMED_MARKETS else []
+    first, *others = [*listed(named), *more]
+    return [f"{counted(len(dark), 'market')}: {first}", *others]
 
 
 def _at_most(problems: Sequence[str]) -> list[str]:

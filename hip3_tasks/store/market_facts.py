@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from hip3_tasks.domain.records import Dark
+
 
 class MarketFacts(NamedTuple):
     """A followed market. It is an array in Redis, since there are many and all are written every second."""
@@ -19,3 +21,10 @@ class FeedMarkets(BaseModel, frozen=True):
 
     markets: dict[str, MarketFacts]
     delisted: list[str]
+    dark: list[Dark] | None = None
+    """The markets that are to be followed and are not live; None from a version that did not write this."""
+
+
+def dark_kind(cause: str) -> str:
+    """The kind of a cause, without the venue's words: `socket not connected`, `subscription refused`, `gap` ..."""
+    return cause.partition(":")[0]

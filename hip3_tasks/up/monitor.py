@@ -95,12 +95,17 @@ class Monitor:
 
     def _view(self, snapshot: RedisSnapshot) -> View:
         files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
+        table = markets_or_empty(self._store, at_ms=snapshot.at_ms)
         return View(
             title=f"hip3 up, {venue_in_words(self._chosen)}, {self.age_s():,.0f} s, {self.stage}",
             status=SystemStatus.from_parts(
-                self.tally, snapshot, files=files, frames_per_s=self._rate.update(snapshot.feed)
+                self.tally,
+                snapshot,
+                files=files,
+                frames_per_s=self._rate.update(snapshot.feed),
+                dark=table.dark,
             ),
-            markets=markets_or_empty(self._store, at_ms=snapshot.at_ms).rows,
+            markets=table.rows,
             problems=self._problems(snapshot),
             notices=notices(snapshot),
             places=self.places("flower", "venue", "data"),

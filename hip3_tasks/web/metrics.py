@@ -1,5 +1,6 @@
 """`/metrics`: the system status and the counts, in the text format of Prometheus."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
@@ -11,9 +12,11 @@ from hip3_tasks.status.lateness_histogram import LatenessHistogram
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.redis_snapshot import Gauge
 from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.store.market_facts import dark_kind
 from hip3_tasks.web.event_stream import Broadcast
 
 BUCKETS_MS = (2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 60_000)
+MAX_KINDS = 12
 TYPE = CONTENT_TYPE_LATEST
 
 
@@ -64,6 +67,12 @@ class Metrics(Collector):
         yield GaugeMetricFamily("hip3_workers", "Workers that reported.", value=len(status.workers))
         if status.reconnects is not None:
             yield CounterMetricFamily("hip3_reconnects", "Connections made again.", value=status.reconnects)
+        if status.dark is not None:
+            kinds = Counter(dark_kind(market.cause) for market in status.dark)
+            dark = GaugeMetricFamily("hip3_markets_dark", "Markets that are not live, by kind.", labels=["kind"])
+            for kind, count in kinds.most_common(MAX_KINDS):
+                dark.add_metric([kind], count)
+            yield dark
         frames = CounterMetricFamily("hip3_frames", "Frames from the venue, by kind.", labels=["kind"])
         for kind, count in sorted(status.frames.items()):
             frames.add_metric([kind], count)

@@ -10,6 +10,7 @@ import structlog
 from pydantic import ValidationError
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.status.frame_rate import FrameRate
@@ -65,6 +66,7 @@ class Poller:
         self._system_interval, self._figures_interval = Interval(SYSTEM_INTERVAL_S), Interval(FIGURES_INTERVAL_S)
         now_ms = wall_ms()
         self._snapshot = RedisSnapshot(at_ms=now_ms, fault="Redis was not read yet")
+        self._dark: list[Dark] | None = None
         self._state = PageState(name=locator.name, venue=self._settings.venue, at_ms=now_ms, session=session_at(now_ms))
 
     async def run(self, broadcast: Broadcast) -> None:
@@ -127,14 +129,16 @@ class Poller:
                 snapshot,
                 files=files_today(settings.data_dir, at_ms=snapshot.at_ms),
                 frames_per_s=self._frame_rate.update(snapshot.feed),
+                dark=self._dark,
             ),
         }
 
     def _markets(self, at_ms: int) -> dict[str, Any]:
         """The fields of the state that tell about the markets; without new rows the last ones stay, as gaps."""
         known_until_ms, rows, why = self._state.known_until_ms, list[MarketRow](), ""
+        self._dark = None
         try:
-            watermark_ms, rows = markets_at(self._locator.store, at_ms=at_ms)
+            watermark_ms, rows, self._dark = markets_at(self._locator.store, at_ms=at_ms)
             known_until_ms = watermark_ms or known_until_ms
             why = "the feed does not say which markets it follows"
         except (redis.RedisError, Unavailable):

@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.market_facts import FeedMarkets
-from tests.support.factories import a_market, a_signal
+from tests.support.factories import T0_MS, a_market, a_signal
 from tests.support.page import PageRig
 from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
@@ -224,6 +225,26 @@ def test_a_gap_has_its_reason_and_delisted_rows_are_shown_on_request(
         rig.client.set(rig.keys.markets, FeedMarkets(markets={}, delisted=["xyz:OLD"]).model_dump_json())
         tab.until(f"{ROWS} === 1")
         assert tab.run("document.querySelector('#decay-coin').value") == "xyz:GOOD"
+
+
+def test_dark_markets_are_named_above_the_table(redis_url: str, name: str, tmp_path: Path, tab: Tab) -> None:
+    rig = PageRig(redis_url, name, tmp_path / "data")
+    rig.write_feed_status()
+    dark = [
+        Dark(coin=f"xyz:D{number}", cause=f"subscription refused: {HOSTILE}", since_ms=T0_MS) for number in range(5)
+    ]
+    rig.markets(*dark, GOOD=a_market())
+    with rig.running():
+        tab.open(f"http://127.0.0.1:{rig.port}")
+        tab.until(f"{ROWS} === 1")
+        tab.until("document.querySelector('#dark').checkVisibility()")
+        text = tab.text("#dark")
+        assert text.startswith(f"5 dark: xyz:D0: subscription refused: {HOSTILE}, since 09:11:41 UTC; xyz:D1: ")
+        assert text.endswith("; and 2 more")
+        assert "xyz:D4" in tab.run("document.querySelector('#dark').title")
+        assert tab.run("document.querySelectorAll('img').length") == 0
+        rig.markets(GOOD=a_market())
+        tab.until("!document.querySelector('#dark').checkVisibility()")
 
 
 def test_a_repeated_state_is_no_news_and_a_server_that_is_away_is_reported(

@@ -12,7 +12,7 @@ import redis
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.market import Gap, Market
-from hip3_tasks.domain.records import Record, Signal
+from hip3_tasks.domain.records import Dark, Record, Signal
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
@@ -64,11 +64,12 @@ class PageRig:
         values = {"name": "w@h", "at_ms": wall_ms(), "queues": (self.keys.queue,)} | counts | changes
         Store(self.client, self.keys).write_worker(WorkerStatus(**values))
 
-    def markets(self, **states: Market | Gap) -> None:
-        """Write the tape and the facts of markets, by the coin's name without its dex `xyz`."""
+    def markets(self, *dark: Dark, **states: Market | Gap) -> None:
+        """Write the tape and the facts of markets, by the coin's name without its dex `xyz`, and the dark ones."""
         now_ms = wall_ms()
         facts = MarketFacts(threshold_bps=15.0, taker_fee_bps=9.0, ctx_at_ms=now_ms)
-        markets = FeedMarkets(markets={f"xyz:{name}": facts for name in states}, delisted=["xyz:OLD"])
+        listed = {f"xyz:{name}": facts for name in states}
+        markets = FeedMarkets(markets=listed, delisted=["xyz:OLD"], dark=list(dark))
         Store(self.client, self.keys).write_feed_markets(markets)
         for name, value in states.items():
             self.put(f"xyz:{name}", value, at_ms=now_ms)

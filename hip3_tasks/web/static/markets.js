@@ -1,11 +1,12 @@
 // The table of markets. Rows are created once and changed in place; their order changes rarely, and never under the pointer.
 
 import { $, setClass, element, setTitle, setText } from "./dom.js";
-import { NONE, age, bps, px } from "./format.js";
+import { NONE, age, bps, clock, px } from "./format.js";
 
 const REORDER_INTERVAL_MS = 2000;
 const BAR_SPANS = 1.5; // thresholds
 const SILENT_MS = 8000;
+const MAX_DARK = 3;
 
 const COLUMNS = [
   { key: "coin", name: "Market", first: "ascending" },
@@ -60,6 +61,7 @@ export function setUp(redraw) {
 }
 
 export function draw(state) {
+  drawDark(state.pipeline?.dark ?? []);
   const rows = [...state.markets.values()];
   for (const [coin, parts] of rowParts) if (!state.markets.has(coin)) { parts.row.remove(); rowParts.delete(coin); }
   for (const row of rows) fill(rowParts.get(row.coin) ?? make(row.coin), row, state);
@@ -68,6 +70,15 @@ export function draw(state) {
     order(rows, state);
     orderedAtMs = now;
   }
+}
+
+// Some of these have no row: they are on no socket yet.
+function drawDark(markets) {
+  const texts = markets.map(({ coin, cause, since_ms }) => `${coin}: ${cause}, since ${clock(since_ms)} UTC`);
+  const more = texts.length > MAX_DARK ? [`and ${texts.length - MAX_DARK} more`] : [];
+  $("dark").hidden = !texts.length;
+  setText($("dark"), `${texts.length} dark: ${[...texts.slice(0, MAX_DARK), ...more].join("; ")}`);
+  setTitle($("dark"), texts.join("\n"));
 }
 
 function sortBy(key, direction) {

@@ -4,10 +4,11 @@ import pytest
 import redis
 
 from hip3_tasks.domain.market import Gap, Market
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.market_rows import MarketStatus, dislocated, markets_at
 from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.store.keys import Keys
-from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
+from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts, dark_kind
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
 from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerStatus
@@ -33,7 +34,7 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
     put(client, keys, "xyz:TSLA", a_calm_market(), at_ms=T0_MS - 9)
     put(client, keys, "xyz:TSLA", a_market())
     put(client, keys, "xyz:AAPL", Gap("stalled"))
-    watermark_ms, (apple, tesla, old) = markets_at(Store(client, keys), at_ms=T0_MS + 10)
+    watermark_ms, (apple, tesla, old), _ = markets_at(Store(client, keys), at_ms=T0_MS + 10)
     assert watermark_ms == T0_MS
     assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", MarketStatus.LIVE, T0_MS - 400)
     assert (tesla.bid_px, tesla.ask_px, tesla.oracle_px, tesla.mark_px) == (249.0, 249.5, 250.0, 249.75)
@@ -52,6 +53,20 @@ def test_an_empty_side_has_no_edge_and_a_market_without_oracle_has_none(client: 
     assert (apple.buy_edge_bps, apple.sell_edge_bps, apple.dislocation) == (None, None, 0.0)
 
 
+def test_the_cause_of_a_gap_is_the_one_that_the_feed_reports_now(client: redis.Redis, keys: Keys) -> None:
+    coins = ("xyz:AAPL", "xyz:TSLA")
+    dark = [Dark(coin=coin, cause="subscription not answered", since_ms=T0_MS) for coin in (*coins, "xyz:NEW")]
+    markets = FeedMarkets(markets=dict.fromkeys(coins, FACTS), delisted=[], dark=dark)
+    Store(client, keys).write_feed_markets(markets)
+    client.set(keys.watermark, T0_MS)
+    put(client, keys, "xyz:AAPL", Gap("no data yet"))
+    put(client, keys, "xyz:TSLA", a_market())  # live since that report
+    table = markets_at(Store(client, keys), at_ms=T0_MS)
+    assert [row.why for row in table.rows] == ["subscription not answered", None]
+    assert table.dark == dark
+    assert dark_kind("subscription refused: xyz") == "subscription refused"
+
+
 def test_no_state_is_known_when_the_watermark_stands_still(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA")
     put(client, keys, "xyz:TSLA", a_market())
@@ -67,7 +82,7 @@ def test_an_entry_that_does_not_decode_and_an_empty_tape_are_gaps(client: redis.
 
 
 def test_before_a_feed_has_run_there_is_no_market(client: redis.Redis, keys: Keys) -> None:
-    assert markets_at(Store(client, keys), at_ms=T0_MS) == (None, [])
+    assert markets_at(Store(client, keys), at_ms=T0_MS) == (None, [], None)
 
 
 def test_the_feeds_status_is_read_back_and_expires_within_a_minute(client: redis.Redis, keys: Keys) -> None:

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.market import Gap
-from hip3_tasks.domain.records import Record
+from hip3_tasks.domain.records import Dark, Record
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.up.embedded_redis import free_port
 from hip3_tasks.web.event_stream import MAX_VIEWERS
@@ -193,6 +193,20 @@ def test_metrics_are_in_the_format_of_prometheus(rig: PageRig) -> None:
     assert values["hip3_lateness_seconds_bucket", "0.002", "1000"] == 0
     assert (values["hip3_frames_total", "ctx"], values["hip3_reconnects_total",]) == (200, 3)
     assert {"hip3_pending", "hip3_overdue", "hip3_watermark_age_seconds", "hip3_up"} <= {name for name, *_ in values}
+
+
+def test_dark_markets_are_in_the_state_and_counted_by_kind(rig: PageRig) -> None:
+    refused = [
+        Dark(coin=coin, cause=f"subscription refused: {coin}", since_ms=wall_ms()) for coin in ("xyz:A", "xyz:B")
+    ]
+    rig.write_feed_status()
+    rig.markets(*refused, Dark(coin="xyz:C", cause="gap: stalled", since_ms=wall_ms()), TSLA=a_market())
+    with rig.running():
+        dark = until("they are known", lambda: (state := rig.state())["pipeline"] and state["pipeline"]["dark"])
+        assert [market["coin"] for market in dark] == ["xyz:A", "xyz:B", "xyz:C"]
+        metrics = rig.ask("/metrics").body.decode()
+        assert 'hip3_markets_dark{kind="subscription refused"} 2.0' in metrics
+        assert 'hip3_markets_dark{kind="gap"} 1.0' in metrics
 
 
 def test_a_viewer_who_does_not_read_delays_no_other(served: PageRig) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
 from hip3_tasks.status.outcome_sums import OutcomeSummary
@@ -132,6 +133,17 @@ def test_an_unknown_value_is_shown_as_unknown_and_never_as_zero() -> None:
     view = a_view(status=a_status(outcomes_by_offset_ms={1000: one_sided}))
     assert "right       after 1 s: the book came 0 %, the oracle came 0 % of 3" in plain(view)
     assert "markout     after 1 s: ? bps, net of cost ? bps" in plain(view)
+
+
+def test_dark_markets_are_named_with_cause_and_time() -> None:
+    names = ("xyz:A", "xyz:B", "xyz:C", "xyz:D", "xyz:E")
+    dark = [Dark(coin=name, cause="subscription not answered", since_ms=T0_MS) for name in names]
+    (line,) = [line for line in plain(a_view(status=a_status(dark=dark[:1]))) if line.startswith("dark")]
+    assert line == "dark        1 market: xyz:A (subscription not answered, since 09:11:41 UTC)"
+    text = " ".join(" ".join(plain(a_view(status=a_status(dark=dark)))).split())
+    assert "dark 5 markets: xyz:A (" in text and "xyz:C (" in text and "and 2 more" in text and "xyz:D (" not in text
+    for nothing in ([], None):
+        assert not any(line.startswith("dark") for line in plain(a_view(status=a_status(dark=nothing))))
 
 
 def test_numbers_agree_with_their_nouns() -> None:
