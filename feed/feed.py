@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from feed.first_frames import FirstFrames
 from feed.flood_log import FloodLog
 from feed.followed_markets import FollowedMarkets
 from feed.lag import LagWindow
@@ -120,6 +121,7 @@ class Feed:
                 self._follow_universe(info),
                 self.liveness.run(),
                 self.markets.try_fresh_coins(),
+                FirstFrames(self.markets, info, clock=self._clock, listener=self).run(),
             ):
                 group.create_task(work)
 

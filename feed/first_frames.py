@@ -10,7 +10,7 @@ import structlog
 
 from feed.connection import Listener
 from feed.followed_markets import FollowedMarkets
-from feed.universe import UniverseError
+from feed.info_requests import UniverseError
 from feed.wire import Bbo
 from hip3_tasks.clock import FeedClock
 
@@ -39,21 +39,25 @@ class FirstFrames:
         self._pauses_ms: dict[str, int] = {}
 
     async def run(self) -> None:
-        """Ask until cancelled, for all books that are due and for one context at a time."""
+        """Ask until cancelled."""
         while True:
             await asyncio.sleep(CHECK_INTERVAL_S)
-            unknown = {coin for coin, state in self._markets.states.items() if state.market is None}
-            for coin in self._pauses_ms.keys() - unknown:
-                del self._pauses_ms[coin], self._next_ms[coin]
-            due = [coin for coin in unknown if self._is_due(coin)]
-            for coin in due:
-                if "book" in self._markets.missing(coin):
-                    await self._read_book(coin)
-            for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
-                self._postpone(coin)
-                connection = self._markets.connection_of(coin)
-                connection.witness.renew(coin)
-                connection.resubscribe(coin)
+            await self.check()
+
+    async def check(self) -> None:
+        """Ask for all books that are due, and for one context."""
+        unknown = {coin for coin, state in self._markets.states.items() if state.market is None}
+        for coin in self._pauses_ms.keys() - unknown:
+            del self._pauses_ms[coin], self._next_ms[coin]
+        due = [coin for coin in unknown if self._is_due(coin)]
+        for coin in due:
+            if "book" in self._markets.missing(coin):
+                await self._read_book(coin)
+        for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
+            self._postpone(coin)
+            connection = self._markets.connection_of(coin)
+            connection.witness.renew(coin)
+            connection.resubscribe(coin)
 
     def _is_due(self, coin: str) -> bool:
         missing, subscribed_at_ms = self._markets.missing(coin), self._subscribed_at_ms(coin)

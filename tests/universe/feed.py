@@ -59,6 +59,9 @@ class _Info:
         on_change(Universe(dexes=dexes, dexes_read=dexes, live=self._live))
         await asyncio.Event().wait()
 
+    async def book(self, _: str) -> None:
+        """No answer: every subscription brings its first frames."""
+
 
 class FeedProcess:
     """One life of the feed. `on_entry` is told each state and gap that it puts down for the tape."""

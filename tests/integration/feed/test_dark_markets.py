@@ -134,6 +134,17 @@ def test_a_coin_that_ended_the_socket_at_the_start_is_tried_again_after_a_minute
     run(script())
 
 
+def test_a_quiet_book_without_a_first_frame_is_read_from_the_info_endpoint(rigged: Rigged) -> None:
+    async def script() -> None:
+        async with rigged() as rig:
+            rig.venue.switch_on(f"no-first-bbo:{BAD}")
+            await rig.started()
+            assert rig.venue.info_requests["l2Book"] == 1
+            assert "book_read" in rig.log
+
+    run(script())
+
+
 def test_a_market_without_a_first_frame_is_named(rigged: Rigged) -> None:
     async def script() -> None:
         rig = rigged()
