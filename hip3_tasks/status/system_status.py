@@ -44,6 +44,13 @@ class SystemStatus(QueueStatus):
     """The markets that are to be followed and are not live, each with its cause and since when."""
     sockets: Annotated[int | None, Gauge("Connections to the venue that bring data.")] = None
     reconnects: int | None = None
+    lag_p50_ms: Annotated[
+        int | None, Gauge("Median time from a book's block to its frame.", "lag_p50_seconds", per_unit=1000)
+    ] = None
+    """Over the last ten seconds; None also when no book changed."""
+    lag_p99_ms: Annotated[int | None, Gauge("99th percentile of that time.", "lag_p99_seconds", per_unit=1000)] = None
+    limits_ms: dict[str, int] | None = None
+    """The silence that the feed allows: of each `DEX bbo` and `DEX ctx`, and of each websocket."""
     frames: dict[str, int]
     frames_per_s: float | None
     files_today: list[DayFile]

@@ -30,6 +30,7 @@ function facts(p) {
     Watermark: `${ms(p.watermark_age_ms)} old`,
     Markets: `${count(p.markets_live)} of ${count(p.markets_followed)} live`,
     Feed: `${count(p.sockets)} connected, ${count(p.reconnects)} reconnects${p.detecting === false ? ", draining" : ""}`,
+    "Lag p50 / p99": p.lag_p50_ms == null ? NONE : `${count(p.lag_p50_ms)} / ${count(p.lag_p99_ms)} ms`,
     Frames: `${p.frames_per_s ?? NONE} a second`,
     Pending: `${count(p.pending)}, ${count(p.overdue)} overdue`,
     Queue: `${count(p.queued)} waiting, ${count(p.quarantined)} in quarantine`,

@@ -280,7 +280,8 @@ def test_a_stalled_socket_stops_the_clock_then_makes_a_gap_to_the_ms(rigged: Rig
     async def script() -> None:
         async with rigged(offsets_ms="500,2500,7000") as rig:
             await rig.started()
-            await eventually("its pace is known", lambda: rig.status().limits_ms["websocket 1 silence"] == 4000)
+            name = "websocket 1 silence"
+            await eventually("its pace is known", lambda: (rig.status().limits_ms or {}).get(name) == 4000)
             signal = await one_signal(rig)
             await asyncio.sleep(0.7)
             rig.venue.stall(True)

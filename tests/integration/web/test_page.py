@@ -182,7 +182,7 @@ def test_metrics_are_in_the_format_of_prometheus(rig: PageRig) -> None:
         samples = [sample for family in families for sample in family.samples]
         return {(sample.name, *sorted(sample.labels.values())): sample.value for sample in samples}
 
-    rig.write_feed_status(frames={"bbo": 100, "ctx": 200}, reconnects=3)
+    rig.write_feed_status(frames={"bbo": 100, "ctx": 200}, reconnects=3, lag_p50_ms=250, lag_p99_ms=900)
     with rig.running():
         signal_ = a_signal(at_ms=wall_ms())
         rig.append(signal_, a_followup(signal_), a_missed(signal_, 3000))
@@ -192,6 +192,7 @@ def test_metrics_are_in_the_format_of_prometheus(rig: PageRig) -> None:
     assert values["hip3_lateness_seconds_count", "1000"] == values["hip3_lateness_seconds_bucket", "0.005", "1000"] == 1
     assert values["hip3_lateness_seconds_bucket", "0.002", "1000"] == 0
     assert (values["hip3_frames_total", "ctx"], values["hip3_reconnects_total",]) == (200, 3)
+    assert (values["hip3_lag_p50_seconds",], values["hip3_lag_p99_seconds",]) == (0.25, 0.9)
     assert {"hip3_pending", "hip3_overdue", "hip3_watermark_age_seconds", "hip3_up"} <= {name for name, *_ in values}
 
 

@@ -54,6 +54,7 @@ def a_status(**changes: Any) -> SystemStatus:
         "sockets": 12,
         "reconnects": 1,
         "frames_per_s": 19_123.4,
+        "lag_p50_ms": 1_251,
         "server_bytes": 1_290_000_000,
         "workers": [WorkerStatus(name="w", at_ms=T0_MS, pid=1, processes=12, most_processes=128, held=7)] * 3,
         "outcomes_by_offset_ms": {5000: outcomes},
@@ -144,6 +145,11 @@ def test_dark_markets_are_named_with_cause_and_time() -> None:
     assert "dark 5 markets: xyz:A (" in text and "xyz:C (" in text and "and 2 more" in text and "xyz:D (" not in text
     for nothing in ([], None):
         assert not any(line.startswith("dark") for line in plain(a_view(status=a_status(dark=nothing))))
+
+
+def test_the_lag_stands_where_it_is_known() -> None:
+    assert "books 1,251 ms after their block" in " ".join(" ".join(plain(a_view())).split())
+    assert "block" not in "\n".join(plain(a_view(status=a_status(lag_p50_ms=None))))
 
 
 def test_numbers_agree_with_their_nouns() -> None:
