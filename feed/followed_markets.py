@@ -8,11 +8,11 @@ import structlog
 from feed.connection import CLOSES, Connection, Listener
 from feed.fresh_coins import FreshCoins
 from feed.market_state import NO_DATA, MarketState
-from feed.probe import ends_socket
 from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
+from feed.trial_socket import ends_socket
 from feed.witness import SocketWitness, dex_of
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
@@ -25,7 +25,8 @@ log = structlog.get_logger()
 MAX_REGULAR_SOCKETS = MAX_SOCKETS - 1
 """One is left for coins that are tried on a socket of their own."""
 FRESH_INTERVAL_S = 0.25
-PROBE_PAUSE_S = 4.0
+NO_ROOM = f"left out: the venue grants {MAX_SUBSCRIPTIONS:,} subscriptions"
+TRIAL_PAUSE_S = 4.0
 """The pause after coins were tried without success: reconnects share the limit of new connections."""
 
 
@@ -55,6 +56,8 @@ class FollowedMarkets:
         self._url = "ws" + settings.base_url.removeprefix("http") + "/ws"
         self._proxy = proxy_of(settings)
         self._fresh = FreshCoins()
+        self._left_out_since_ms: dict[str, int] = {}
+        """The markets for which the venue grants no subscriptions."""
         self._listed: dict[str, float] = {}
         """Taker fees in bps of the markets to be followed, by the last list."""
         self._unread: set[str] | None = None
@@ -68,7 +71,7 @@ class FollowedMarkets:
     @property
     def coins(self) -> list[str]:
         """The markets to be followed, subscribed or not yet."""
-        return [*self.states, *self._fresh]
+        return [*self.states, *self._fresh, *self._left_out_since_ms]
 
     def dark(self) -> list[Dark]:
         """The wanted markets that are not live."""
@@ -77,7 +80,10 @@ class FollowedMarkets:
             for coin, state in self.states.items()
             if state.market is None
         ]
-        return dark + self._fresh.dark()
+        left_out = [
+            Dark(coin=coin, cause=NO_ROOM, since_ms=since_ms) for coin, since_ms in self._left_out_since_ms.items()
+        ]
+        return dark + self._fresh.dark() + left_out
 
     def missing(self, coin: str) -> list[str]:
         """The parts of a market whose first frame has not come since it was subscribed; empty before that."""
@@ -107,7 +113,7 @@ class FollowedMarkets:
                 pause_ms = self._fresh.ended_socket(batch, at_ms=self._clock.now_ms())
                 if pause_ms is not None:
                     log.error("coin_refused", coin=batch[0], why=CLOSES, next_try_s=pause_ms // 1000)
-            await asyncio.sleep(PROBE_PAUSE_S)
+            await asyncio.sleep(TRIAL_PAUSE_S)
 
     def follow(self, live: dict[str, float], *, unread: Collection[str] = ()) -> None:
         """Follow these markets and no others, at these fees; the markets of the dexes in `unread` are not known yet.
@@ -122,9 +128,10 @@ class FollowedMarkets:
         for coin, state in self.states.items():
             state.taker_fee_bps = live[coin]
         new = [coin for coin in live if coin not in self.states and coin not in self._fresh]
-        room = MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.coins)
-        if len(new) > room:
-            log.error("too_many_markets", live=len(live), left_out=len(new) - room, limit="1,000 subscriptions per IP")
+        room = max(0, MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states) - len([*self._fresh]))
+        self._left_out_since_ms = {coin: self._left_out_since_ms.get(coin, now_ms) for coin in new[room:]}
+        if self._left_out_since_ms:
+            log.error("too_many_markets", live=len(live), left_out=len(self._left_out_since_ms), why=NO_ROOM)
         first = [coin for coin in new[:room] if self._unread is None or dex_of(coin) in self._unread]
         self._follow_all(first)
         self._fresh.add([coin for coin in new[:room] if coin not in self.states], at_ms=now_ms)

@@ -17,7 +17,7 @@ from hip3_tasks.errors import MalformedFrame
 log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 4.0
-PROBE_TIMEOUT_S = 4.0
+TRIAL_TIMEOUT_S = 4.0
 """A coin that has not ended the socket by then joins the others, acknowledged or not."""
 
 
@@ -41,7 +41,7 @@ async def _ends(ws: ClientConnection, coins: Collection[str], limits: VenueLimit
                 await limits.messages.take()
                 message = {"method": "subscribe", "subscription": {"type": channel, "coin": coin}}
                 await ws.send(orjson.dumps(message).decode())
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
+        async with asyncio.timeout(TRIAL_TIMEOUT_S):
             await _first_data(ws, coins)
     except TimeoutError:
         return False
