@@ -251,8 +251,10 @@ class Connection:
             self._changed.clear()
             wait_ms = self.subscriptions.wait_ms(self._clock.now_ms())
             if wait_ms != 0:
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), None if wait_ms is None else wait_ms / 1000)
+                    async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
+                        await self._changed.wait()
                 continue
             await self._limits.messages.take()
             request = self.subscriptions.next_request(self._clock.now_ms())
