@@ -144,11 +144,13 @@ class Subscriptions:
         return not any(subscription.is_open(at_ms) for _, subscription in self._unanswered())
 
     def sent_since(self, at_ms: int) -> list[str]:
-        """The coins that were requested since an instant and are not answered."""
+        """The coins that are not answered, and were requested since an instant or for the first time."""
         pending = (
             coin
             for (coin, _), subscription in self._unanswered()
-            if subscription.refusal is None and subscription.sent_at_ms is not None and subscription.sent_at_ms >= at_ms
+            if subscription.refusal is None
+            and subscription.sent_at_ms is not None
+            and (subscription.tries == 1 or subscription.sent_at_ms >= at_ms)
         )
         return list(dict.fromkeys(pending))
 
