@@ -66,7 +66,7 @@ def test_a_subscription_without_success_is_named_and_retried_until_it_succeeds(
     run(script())
 
 
-def test_dark_markets_are_shown_by_the_status_command(rigged: Rigged) -> None:
+def test_dark_markets_are_shown_by_the_status_command_and_in_the_file(rigged: Rigged) -> None:
     async def script() -> None:
         async with rigged() as rig:
             rig.venue.switch_on(f"no-ack:{BAD}")
@@ -80,6 +80,9 @@ def test_dark_markets_are_shown_by_the_status_command(rigged: Rigged) -> None:
                 '"dark": [{"coin": "xyz:BAD", "cause": "subscription not answered", "since_ms": '
                 in await asyncio.to_thread(status, rig, "--json")
             )
+            line = await eventually("it is on file", lambda: (w := rig.watched()) and w[-1].dark and w[-1], within_s=20)
+            assert (line.coins, line.heard) == ((BAD, GOOD), (GOOD,))
+            assert [(market.coin, market.cause) for market in line.dark] == [(BAD, "subscription not answered")]
 
     run(script())
 
