@@ -111,6 +111,26 @@ def simulate(context: typer.Context) -> None:
     _exec_service("simulator", *context.args, command="simulate")
 
 
+@app.command()
+def probe(
+    venue: Venue = None,
+    minutes: Annotated[float, typer.Option(help="How long to listen.")] = 10.0,
+    coins: Annotated[
+        str | None, typer.Option(metavar="N|COIN", help="The N busiest markets, or xyz:TSLA,xyz:NVDA. [default: 40]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file to write. [default: probe_DAY.json]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a venue, and say which of this project's assumptions do not hold there. It needs no Redis."""
+    if not 0.01 <= minutes <= 24 * 60:
+        raise typer.BadParameter(f"expected 0.01 to 1440, was {minutes:g}", param_hint="--minutes")
+    options = {"--venue": venue, "--minutes": minutes, "--coins": coins, "--out": out}
+    words = [f"{name}={value}" for name, value in options.items() if value is not None]
+    _exec_service("feed.probe", *words, *(["--json"] if as_json else []), command="probe")
+
+
 def _check_venue_options(words: Sequence[str]) -> None:
     """Let the simulated venue check its own options before anything starts: only it knows its faults and markets."""
     import subprocess
