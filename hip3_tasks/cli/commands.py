@@ -166,6 +166,25 @@ def audit(
 
 
 @app.command()
+def bundle(
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Data directory. [HIP3_DATA_DIR]", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File to write. [default: hip3-bundle_DAY.tar.gz]")
+    ] = None,
+    with_data: Annotated[bool, typer.Option("--data", help="Add the data files: all signals and prices.")] = False,
+) -> int:
+    """Pack status, settings without secrets, logs, an audit and versions into one file, for a report."""
+    from hip3_tasks import settings
+    from hip3_tasks.bundle.command import bundle_command
+
+    if directory is not None and not directory.is_dir():
+        raise typer.BadParameter(f"{directory}: no such directory", param_hint="DIR")
+    return bundle_command(settings.load(data_dir=directory), out=out, with_data=with_data)
+
+
+@app.command()
 def compact(
     dirs: DataDirs = None,
     date: Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")] = None,

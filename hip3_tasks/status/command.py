@@ -27,10 +27,9 @@ REDIS_TIMEOUT_S = 2.0
 
 def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
     """Print the state of the system. With `check` print only problems, and return 1 if there is one."""
-    view = _view(chosen)
+    view = read_view(chosen)
     if as_json:
-        # The fields of `pipeline` in `/api/state`, with `ok` and `problems`.
-        print(json.dumps({"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()}))
+        print(status_json(view))
     elif check:
         red = "\n".join(map(printable, view.problems))
         print(red or "all is well", file=sys.stderr if red else sys.stdout)
@@ -41,7 +40,13 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
     return 1 if check and view.problems else 0
 
 
-def _view(chosen: Settings) -> View:
+def status_json(view: View) -> str:
+    """The fields of `pipeline` in `/api/state`, with `ok` and `problems`."""
+    return json.dumps({"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()})
+
+
+def read_view(chosen: Settings) -> View:
+    """The state of the system now; Redis that cannot be read is one of its problems."""
     now_ms, table = wall_ms(), MarketTable(None, [])
     try:
         chosen = located(chosen)
