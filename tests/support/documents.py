@@ -16,6 +16,7 @@ BY_HAND = "needs a Docker engine, or files of one; done by hand"
 NOT_EXECUTED = {
     "make test JOBS=2": "runs all tests, the test of the documents among them",
     'make run ARGS="--venue mainnet"': "needs access to api.hyperliquid.xyz",
+    "hip3 probe --venue mainnet": "needs access to api.hyperliquid.xyz",
     "pip wheel --no-deps .": "needs a package index; `make wheel-test` does it",
     "celery -A hip3_tasks worker --autoscale=8,2 -E -n one@%h": "runs until it is stopped",
     "docker compose exec worker nice hip3 compact --delete": BY_HAND,
