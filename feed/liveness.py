@@ -86,6 +86,8 @@ class Liveness:
             if objection.is_renewable:
                 silent.append(coin)
         if self._is_half_dead(connection, silent) and self._aborts[connection].take(now_ms):
+            for coin in silent:
+                witness.renew(coin)
             connection.abort(
                 f"half-dead: {len(silent)} of {counted(len(connection.coins), 'market', 'markets')} silent"
             )

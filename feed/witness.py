@@ -6,6 +6,7 @@ whose frames arrive in order and complete. Pure state: the instants are the feed
 
 Laws, under any sequence of frames, for each market:
 - it is known only with a book and a ctx that came after the last refused frame, renewal and loss;
+- the answer to a renewal does not make it known if its ctx is the one before: the channel may still be silent;
 - two ctx in a row that contradict every book since the ctx before make it unknown, until new ones agree;
 - two books in a row that are older than one before make it unknown, until one comes that is not;
 - it is known for at most the limits of silence in force, however it ended;
@@ -43,6 +44,7 @@ UNUSABLE = {
     "activeAssetCtx": Objection("a context that cannot be used"),
 }
 CONTRADICTED = Objection("the context contradicts the book", is_renewable=True)
+REPEATED = Objection("no context but a repeated one", is_renewable=True)
 OLDER_BLOCK = Objection("the venue sends books of an older block")
 
 
@@ -151,6 +153,11 @@ class MarketWitness:
     paced_at_ms: int | None = None
     """When the last ctx was received that did not answer a subscription."""
     is_renewed: bool = False
+    """Whether no ctx has come since the subscriptions began anew: the next one answers them."""
+    silent_after: Ctx | None = None
+    """The last ctx before a renewal; an answer that repeats it does not show that the channel has come back."""
+    is_repeated: bool = False
+    """Whether the last ctx is such an answer."""
     unusable: dict[str, Objection] = field(default_factory=dict)
 
     def hear_bbo(self, bbo: Bbo, at_ms: int) -> None:
@@ -171,9 +178,13 @@ class MarketWitness:
         pause_ms = None if self.paced_at_ms is None or self.is_renewed else at_ms - self.paced_at_ms
         if not self.is_renewed:
             self.paced_at_ms = at_ms
+        self.is_repeated = self.is_renewed and ctx == self.silent_after
         self.is_renewed = False
-        self.ctx, self.ctx_at_ms = ctx, at_ms
+        self.ctx = ctx
         self.unusable.pop("activeAssetCtx", None)
+        if self.is_repeated:
+            return None
+        self.silent_after, self.ctx_at_ms = None, at_ms
         self.check.hear_sample(ctx)
         return pause_ms
 
@@ -208,6 +219,8 @@ class MarketWitness:
             return self.unusable.get("bbo") or NOT_HEARD["bbo"]
         if self.ctx is None:
             return self.unusable.get("activeAssetCtx") or NOT_HEARD["activeAssetCtx"]
+        if self.is_repeated:
+            return REPEATED
         if self.check.refuted is not None:
             return CONTRADICTED
         return OLDER_BLOCK if self.strays >= STRAYS else None
@@ -277,8 +290,10 @@ class SocketWitness:
             market.refuse(channel)
 
     def renew(self, coin: str) -> None:
-        """The subscriptions of a market begin anew."""
-        self.markets[coin].renew()
+        """The subscriptions of a market begin anew, because it was silent or contradicted."""
+        market = self.markets[coin]
+        market.silent_after = market.ctx or market.silent_after
+        market.renew()
 
     def disconnect(self) -> None:
         """The socket is gone, and with it the state of every market."""

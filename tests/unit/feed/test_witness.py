@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed.wire import Bbo, Ctx, Level
-from feed.witness import CONTRADICTED, NOT_HEARD, OLDER_BLOCK, STRAYS, UNUSABLE, SocketWitness
+from feed.witness import CONTRADICTED, NOT_HEARD, OLDER_BLOCK, REPEATED, STRAYS, UNUSABLE, SocketWitness
 
 COIN, OTHER, FOREIGN = "xyz:TSLA", "xyz:AAPL", "para:TSLA"
 T0_MS = 1_795_338_700_000
@@ -76,6 +76,31 @@ def test_a_refused_frame_makes_its_market_unknown_until_the_next_good_one_of_its
     assert socket.hear(good).objection() is None
 
 
+def test_an_answer_that_repeats_the_ctx_before_a_renewal_does_not_make_its_market_known() -> None:
+    socket = Socket().paced(30)
+    socket.witness.renew(COIN)
+    assert socket.hear(bbo(), after_ms=10).objection() == NOT_HEARD["activeAssetCtx"]
+    assert socket.hear(ctx(), after_ms=10).objection() == REPEATED
+    socket.witness.renew(COIN)
+    assert socket.hear(bbo(), ctx(), after_ms=10).objection() == REPEATED
+    assert socket.hear(ctx(), after_ms=1000).objection() is None  # the channel has come back, unchanged
+
+
+def test_an_answer_with_another_ctx_and_one_after_a_lost_connection_make_a_market_known() -> None:
+    socket = Socket().paced(30)
+    socket.witness.renew(COIN)
+    assert socket.hear(bbo(), ctx(oracle=101.0), after_ms=10).objection() is None
+    socket.witness.disconnect()
+    assert socket.hear(bbo(), ctx(oracle=101.0), after_ms=10).objection() is None
+
+
+def test_a_silent_market_is_not_known_by_a_repeated_ctx_of_the_next_connection() -> None:
+    socket = Socket().paced(30)
+    socket.witness.renew(COIN)
+    socket.witness.disconnect()
+    assert socket.hear(bbo(), ctx(), after_ms=10).objection() == REPEATED
+
+
 def test_a_refused_frame_of_no_market_and_of_another_channel_changes_nothing() -> None:
     socket = Socket().paced(1)
     socket.witness.refuse("xyz:NONE", "bbo")
@@ -88,7 +113,7 @@ def test_after_a_renewal_and_after_a_loss_both_channels_must_be_heard_again() ->
     for end in (lambda: socket.witness.renew(COIN), socket.witness.disconnect):
         end()
         assert socket.objection() == NOT_HEARD["bbo"]
-        assert socket.hear(ctx()).objection() == NOT_HEARD["bbo"]
+        assert socket.hear(ctx(oracle=101.0)).objection() == NOT_HEARD["bbo"]
         assert socket.hear(bbo()).objection() is None
 
 
