@@ -17,7 +17,7 @@ from feed.rate_limits import VenueLimits
 from feed.refusal import in_words
 from feed.subscriptions import ACK_TIMEOUT_MS, Subscriptions
 from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
-from feed.witness import SocketWitness
+from feed.witness import UNUSABLE, SocketWitness
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import MalformedFrame
 
@@ -202,19 +202,26 @@ class Connection:
         try:
             frame = parse_frame(raw)
         except MalformedFrame as error:
-            if error.coin in self.coins:
-                witness.refuse(error.coin, error.channel or "")
+            if error.coin in self.coins and error.channel in UNUSABLE:
+                self._last_frame_at_s = asyncio.get_running_loop().time()
+                self._end_silence(at_ms)
+                witness.refuse(error.coin, error.channel, at_ms)
             self._listener.on_malformed(error, at_ms)
             return
         if isinstance(frame, Bbo | Ctx | Ack):
             self._last_frame_at_s = asyncio.get_running_loop().time()
         if isinstance(frame, Bbo | Ctx):
-            if last_data_at_ms is not None and silent_ms > witness.grace_ms:
-                self._listener.on_stall(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
+            self._end_silence(at_ms)
             witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
+
+    def _end_silence(self, at_ms: int) -> None:
+        """There is data: report the silence before it if that was too long for quiet markets."""
+        last_data_at_ms = self.last_data_at_ms
+        if last_data_at_ms is not None and at_ms - last_data_at_ms > self.witness.grace_ms:
+            self._listener.on_stall(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
 
     def _count(self, frame: Frame) -> None:
         match frame:

@@ -242,7 +242,7 @@ class SocketWitness:
         self._stall_grace_ms, self._ctx_max_age_ms = stall_grace_ms, ctx_max_age_ms
         self.markets: dict[str, MarketWitness] = {}
         self.last_data_at_ms: int | None = None
-        """When the socket brought its last bbo or ctx; None before the first."""
+        """When the socket brought its last bbo or ctx, usable or not; None before the first."""
         self.grace_ms = stall_grace_ms
         """The silence of the socket that means quiet markets."""
         self._frames = Cadence(long_ms=stall_grace_ms)
@@ -260,11 +260,7 @@ class SocketWitness:
 
     def hear(self, frame: Bbo | Ctx, at_ms: int) -> None:
         """Take a frame of any market; one that is not followed counts as data of the socket only."""
-        if self.last_data_at_ms is not None:
-            self._frames.hear("", at_ms - self.last_data_at_ms, at_ms)
-            if at_ms - self._looked_at_ms >= LOOK_INTERVAL_MS:
-                self._set_limits(at_ms)
-        self.last_data_at_ms = at_ms
+        self._note_data(at_ms)
         market = self.markets.get(frame.coin)
         if market is None:
             return
@@ -283,10 +279,11 @@ class SocketWitness:
         pace.book_at_ms = at_ms
         market.hear_bbo(frame, at_ms)
 
-    def refuse(self, coin: str, channel: str) -> None:
-        """Take a frame that cannot be used."""
+    def refuse(self, coin: str, channel: str, at_ms: int) -> None:
+        """Take a frame that cannot be used: its market becomes unknown, and the socket is alive."""
         market = self.markets.get(coin)
         if market is not None and channel in UNUSABLE:
+            self._note_data(at_ms)
             market.refuse(channel)
 
     def renew(self, coin: str) -> None:
@@ -318,6 +315,13 @@ class SocketWitness:
         for dex, pace in self._paces.items():
             limits[f"{dex} bbo"], limits[f"{dex} ctx"] = pace.books.limit_ms, pace.contexts.limit_ms
         return limits
+
+    def _note_data(self, at_ms: int) -> None:
+        if self.last_data_at_ms is not None:
+            self._frames.hear("", at_ms - self.last_data_at_ms, at_ms)
+            if at_ms - self._looked_at_ms >= LOOK_INTERVAL_MS:
+                self._set_limits(at_ms)
+        self.last_data_at_ms = at_ms
 
     def _set_limits(self, at_ms: int) -> None:
         self._looked_at_ms = at_ms

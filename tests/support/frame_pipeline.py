@@ -94,16 +94,19 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
     tape: list[Entry] = []
     signals: list[Signal] = []
     for number, raw in enumerate(frames):
-        frame, at_ms = understood(raw, witness), T0_MS + number * STEP_MS
-        if not isinstance(frame, Bbo | Ctx) or frame.coin != COIN:
-            if state.market is not None and not witness.knows(COIN, at_ms):
-                state.lose("refused", at_ms)
-                tape.append(_read_back(Entry(at_ms, Gap("refused"))))
-            continue
-        witness.hear(frame, at_ms)
-        if isinstance(frame, Ctx):
-            state.note_oracle(frame.oracle_px, at_ms)
+        at_ms = T0_MS + number * STEP_MS
+        frame = understood(raw, witness, at_ms)
+        is_data = isinstance(frame, Bbo | Ctx) and frame.coin == COIN
+        if is_data:
+            witness.hear(frame, at_ms)
+            if isinstance(frame, Ctx):
+                state.note_oracle(frame.oracle_px, at_ms)
         if not witness.knows(COIN, at_ms):
+            if state.market is not None:
+                state.lose("unknown", at_ms)
+                tape.append(_read_back(Entry(at_ms, Gap("unknown"))))
+            continue
+        if not is_data:
             continue
         heard = witness.markets[COIN]
         update = state.update(heard, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX)
@@ -120,14 +123,14 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
     return records
 
 
-def understood(raw: str | bytes, witness: SocketWitness | None = None) -> Frame | None:
+def understood(raw: str | bytes, witness: SocketWitness | None = None, at_ms: int = T0_MS) -> Frame | None:
     """The parsed frame; None when the parser raised MalformedFrame, of which a witness is told."""
     try:
         frame = parse_frame(raw)
     except MalformedFrame as error:
         assert error.kind
         if witness is not None and error.coin is not None and error.channel is not None:
-            witness.refuse(error.coin, error.channel)
+            witness.refuse(error.coin, error.channel, at_ms)
         return None
     if isinstance(frame, Bbo):
         data = orjson.loads(raw)["data"]

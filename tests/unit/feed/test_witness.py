@@ -68,7 +68,7 @@ def test_a_refused_frame_makes_its_market_unknown_until_the_next_good_one_of_its
     channel: str, good: Bbo | Ctx
 ) -> None:
     socket = Socket(COIN, OTHER).paced(1, coins=(COIN, OTHER))
-    socket.witness.refuse(COIN, channel)
+    socket.witness.refuse(COIN, channel, socket.now_ms)
     assert socket.objection() == UNUSABLE[channel]
     assert socket.objection(OTHER) is None
     other = ctx() if channel == "bbo" else bbo(time_ms=T0_MS + 1)
@@ -101,10 +101,19 @@ def test_a_silent_market_is_not_known_by_a_repeated_ctx_of_the_next_connection()
     assert socket.hear(bbo(), ctx(), after_ms=10).objection() == REPEATED
 
 
+def test_a_socket_that_brings_only_frames_that_cannot_be_used_is_not_silent() -> None:
+    socket = Socket().paced(1)
+    socket.witness.refuse(COIN, "bbo", socket.now_ms + 900)
+    assert socket.witness.last_data_at_ms == socket.now_ms + 900
+    socket.witness.refuse("xyz:NONE", "bbo", socket.now_ms + 1800)
+    socket.witness.refuse(COIN, "pong", socket.now_ms + 1800)
+    assert socket.witness.last_data_at_ms == socket.now_ms + 900
+
+
 def test_a_refused_frame_of_no_market_and_of_another_channel_changes_nothing() -> None:
     socket = Socket().paced(1)
-    socket.witness.refuse("xyz:NONE", "bbo")
-    socket.witness.refuse(COIN, "trades")
+    socket.witness.refuse("xyz:NONE", "bbo", socket.now_ms)
+    socket.witness.refuse(COIN, "trades", socket.now_ms)
     assert socket.objection() is None
 
 
@@ -310,7 +319,7 @@ def played(events: list[tuple[int, Bbo | Ctx | str]], socket: Socket, coin: str 
     for after_ms, event in events:
         socket.now_ms += after_ms
         if event == "bbo":
-            socket.witness.refuse(coin, "bbo")
+            socket.witness.refuse(coin, "bbo", socket.now_ms)
         elif event == "renew":
             socket.witness.renew(coin)
         elif not isinstance(event, str):
