@@ -33,6 +33,12 @@ def _ctx(oracle_px: str) -> bytes:
     return frame_pipeline.ctx_frame(f'"{oracle_px}"', '"100.0"').encode()
 
 
+def _ctx_with_sample(oracle_px: str, bid_px: str, ask_px: str) -> bytes:
+    """A context whose mid and impact prices are those of a book."""
+    sample = f'"midPx":"{bid_px}","impactPxs":["{bid_px}","{ask_px}"]'.encode()
+    return _ctx(oracle_px).replace(b'"midPx":null', sample)
+
+
 CALM, BOOK = _ctx("100.0"), _bbo("99.9", "100.1")
 FRAMES = (
     *(CALM, BOOK, _ctx("101.0"), _ctx("99.0"), _ctx("1000"), _bbo("100.1", "99.9"), _bbo("0.1", "999999")),
@@ -44,6 +50,8 @@ FRAMES = (
 )
 SEEDS = (
     b"\n".join((CALM, BOOK, _ctx("101.0"), _bbo("100.5", "100.7"), _ctx("10"))),
+    b"\n".join((BOOK, *map(_ctx_with_sample, ("100.0", "101.0", "99.0"), ("99.9",) * 3, ("100.1",) * 3))),
+    b"\n".join((BOOK, _ctx_with_sample("101.0", "101.0", "101.2"), _ctx_with_sample("101.0", "101.1", "101.3"), BOOK)),
     b"\n".join((BOOK, CALM, _ctx("99.0"), _bbo("98.0", "98.2"), _ctx("98.1"))),
     *FRAMES,
 )
