@@ -25,6 +25,7 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 | wanted | follow-ups that the signals expect, over all faults of a row |
 | lost, twice | follow-ups without a line; with more than one line |
 | wrong | follow-ups with another state than that as of their due time, or missed without a cause |
+| unwitnessed | records of a state that the venue no longer had, before the feed could tell; then they are wrong |
 | torn | lines that do not decode |
 | signals wanted | dislocations that must make a signal; a dash where no feed ran, or before it was counted |
 | signals lost, twice | dislocations without a signal; with more than one |
@@ -36,7 +37,7 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 
 """
 TITLES = (
-    *("#", "fault", "how", "injected", "wanted", "lost", "twice", "wrong", "torn"),
+    *("#", "fault", "how", "injected", "wanted", "lost", "twice", "wrong", "unwitnessed", "torn"),
     *("signals wanted", "signals lost", "signals twice", "signals invented"),
     *("unclear", "missed", "recovery s", "late s"),
 )
@@ -64,9 +65,10 @@ def markdown(results: Mapping[str, Result], *, server: str) -> str:
 
 def _cells(number: str, result: Result) -> list[str]:
     row = next(row for row in ROWS if row.number == number)
-    followups = result.lost, result.duplicated, result.wrong, result.torn
+    followups = result.lost, result.duplicated, result.wrong
     signals = result.signals_lost, result.signals_twice, result.signals_invented
     counts = [f"{result.injected:,}", f"{result.wanted:,}", *map(_bad, followups)]
+    counts += [_count(result.unwitnessed), _bad(result.torn)]
     counts += [_count(result.signals_wanted), *map(_bad, signals), _bad(result.unclear), f"{result.missed:,}"]
     return [row.number, row.fault, row.how, *counts, _seconds(result.recovery_s), _seconds(result.lateness_s)]
 

@@ -22,6 +22,8 @@ class Result:
     duplicated: int = 0
     wrong: int = 0
     """Records with another state than that as of their due time, missed without cause, or not expected."""
+    unwitnessed: int | None = None
+    """Records that rest on a state which the venue no longer had, before the feed could tell; None where not tried."""
     torn: int = 0
     """Lines that do not decode."""
     unclear: int = 0

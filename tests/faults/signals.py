@@ -28,10 +28,12 @@ class Known:
     moves: Sequence[Move]
     tapes: Mapping[str, Sequence[Entry]]
     rules: Rules
-    is_certain: Callable[[float], bool]
-    """Whether a feed was live and detecting at an instant, whatever the tape has."""
+    is_certain: Callable[[str, float], bool]
+    """Whether a feed knew a coin and was detecting at an instant, whatever the tape has."""
     clock_ms: int
     """Largest difference between the clocks of venue and feed."""
+    is_deceived: Callable[[str, float], bool] = lambda coin, at_ms: False
+    """Whether the venue sent something else than it had of a coin at an instant, and no feed could tell yet."""
 
 
 @dataclass(slots=True)
@@ -106,6 +108,8 @@ def _compare_with_moves(signals: Sequence[Signal], known: Known, faults: Faults)
     for signal in {signal.signal_id: signal for signal in signals if signal.market_key in coins}.values():
         move = moves.get(_key(signal))
         if move is None:
+            if known.is_deceived(signal.market_key, signal.timestamp_ms):
+                continue
             faults.invented[signal.signal_id] = f"no move to {signal.oracle_px} for a {signal.side}"
         elif signal.timestamp_ms < move.sent_at_ms - known.clock_ms:
             faults.invented[signal.signal_id] = f"sent at {move.sent_at_ms:.0f}"
@@ -145,16 +149,21 @@ def _is_wanted(move: Move, first: Entry | None, fired: Sequence[Signal], known: 
     others = [signal.timestamp_ms for signal in fired if signal.oracle_px != move.oracle_px]
     if _is_certain(move, known):
         at_ms, margin_ms = move.sent_at_ms, known.clock_ms
-    elif first is not None and first.conditions and first.conditions.is_news and first.conditions.is_judged:
+    elif first is not None and _may_fire(first):
         at_ms, margin_ms = first.at_ms, 0
     else:
         return False
     return not any(-margin_ms <= at_ms - other_ms < known.rules.cooldown_ms + margin_ms for other_ms in others)
 
 
+def _may_fire(entry: Entry) -> bool:
+    conditions = entry.conditions
+    return bool(conditions and conditions.is_news and conditions.is_judged and not conditions.is_doubted)
+
+
 def _is_certain(move: Move, known: Known) -> bool:
     lasts_ms = move.until_ms - move.sent_at_ms
-    return lasts_ms >= BRIEF_MS and known.is_certain(move.sent_at_ms)
+    return lasts_ms >= BRIEF_MS and known.is_certain(move.coin, move.sent_at_ms)
 
 
 def _name(move: Move) -> Key:

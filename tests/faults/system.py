@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import redis
@@ -46,6 +46,18 @@ OFFSETS = 3
 """Number of follow-ups per signal, by default."""
 
 
+class Hole(NamedTuple):
+    """A period in which the feed could not know some coins, or all."""
+
+    begin_ms: int
+    end_ms: int
+    coins: frozenset[str]
+    """Empty for all."""
+
+    def covers(self, coin: str | None) -> bool:
+        return coin is None or not self.coins or coin in self.coins
+
+
 class System(DataFiles):
     """A system with its own ports and folder; on exit its processes are killed."""
 
@@ -54,17 +66,19 @@ class System(DataFiles):
         folder: Path,
         *,
         coins: int = 20,
+        others: int = 0,
         signals_per_s: float = 10.0,
         workers: int = 1,
         worker_arguments: Sequence[str] = ("--concurrency=2",),
         data_dir: Path | None = None,
         environments: Mapping[str, Mapping[str, str]] | None = None,
         ahead_ms: int = 0,
+        feed_command: Sequence[str] = ("-m", "feed"),
         is_proxied: bool = False,
         **settings: Any,
     ) -> None:
         self.data_dir = data_dir or folder / "data"
-        self.venue = Venue(coins=coins, signals_per_s=signals_per_s)
+        self.venue = Venue(coins=coins, others=others, signals_per_s=signals_per_s)
         self.venue.ahead_ms = self._ahead_ms = ahead_ms
         self._environments = environments or {}
         self.keys = Keys(NAME)
@@ -75,8 +89,7 @@ class System(DataFiles):
         self.client = connect(self.server.url, timeout_s=1.0)
         """Connection of the tests, with all rights."""
         self.pending = Pending(self.client, self.keys)
-        self.holes_ms: list[tuple[int, int]] = []
-        """Periods (start, end) in which the feed could not know the market."""
+        self.holes: list[Hole] = []
         self._folder, self._running = folder, ExitStack()
         self.proxy = Proxy(self.server.port)
         """Proxy between the system and the server, if `is_proxied`; the tests connect directly."""
@@ -89,7 +102,7 @@ class System(DataFiles):
             "name": NAME,
             "worker_wait_s": wait_s,
         } | settings
-        self._arguments = worker_arguments
+        self._feed_command, self._arguments = feed_command, worker_arguments
         self._number_of_workers, self._workers_started = workers, 0
         self.workers: list[ProcessUnderTest] = []
 
@@ -112,7 +125,7 @@ class System(DataFiles):
         venue_url = self.venue.server.base_url
         self._environment = environment(Settings(venue_url=venue_url, redis_url=url, **self._settings))
         self._running.enter_context(self.server)
-        self.feed = self.part("feed", sys.executable, "-m", "feed")
+        self.feed = self.part("feed", sys.executable, *self._feed_command)
         self.feed.start()
         for _ in range(self._number_of_workers):
             self.start_worker()
@@ -168,13 +181,13 @@ class System(DataFiles):
     # Injecting faults
 
     @contextmanager
-    def hole(self) -> Iterator[None]:
-        """Mark a period in which the feed cannot know the market."""
+    def hole(self, *coins: str) -> Iterator[None]:
+        """Mark a period in which the feed cannot know these coins, or any if none is given."""
         began_ms = self.now_ms()
         try:
             yield
         finally:
-            self.holes_ms.append((began_ms - EDGE_MS, self.now_ms() + EDGE_MS))
+            self.holes.append(Hole(began_ms - EDGE_MS, self.now_ms() + EDGE_MS, frozenset(coins)))
 
     def replace_feed(self) -> float:
         """Kill the feed and start another; return the seconds until the new feed knows all markets."""
@@ -242,14 +255,14 @@ class System(DataFiles):
 
     def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
         for record in followups:
-            if self._is_in_hole(record.due_at_ms):
+            if self._is_in_hole(record.due_at_ms, record.market_key):
                 continue
             number = int(record.best_size)
             if wrong := self.venue.problem_of_state(record.market_key, number, record.due_at_ms):
                 result.wrong += 1
                 result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms} shows state {number}: {wrong}")
         for record in missed:
-            if not self._is_in_hole(record.due_at_ms):
+            if not self._is_in_hole(record.due_at_ms, record.market_key):
                 result.wrong += 1
                 result.add_broken(
                     f"{when}: {record.signal_id} + {record.offset_ms} is missed ({record.reason}: {record.detail})"
@@ -293,13 +306,22 @@ class System(DataFiles):
             moves=self.venue.moves(),
             tapes=decoded,
             rules=Settings(**self._settings).rules,
-            is_certain=lambda at_ms: at_ms > self._detects_since_ms and not self._is_in_hole(at_ms),
+            is_certain=self._is_certain,
             clock_ms=self.venue.clock_ms,
+            is_deceived=self._is_deceived,
         )
         judge_signals(self.signals(), known, result, when=when)
 
-    def _is_in_hole(self, at_ms: float) -> bool:
-        return any(begin <= at_ms <= end for begin, end in self.holes_ms)
+    def _is_certain(self, coin: str, at_ms: float) -> bool:
+        """Whether the feed certainly received a coin's oracle at an instant, and detected."""
+        return at_ms > self._detects_since_ms and not self._is_in_hole(at_ms, coin)
+
+    def _is_deceived(self, coin: str, at_ms: float) -> bool:
+        """Whether a record of a coin may rest on something that the venue did not have."""
+        return False
+
+    def _is_in_hole(self, at_ms: float, coin: str | None = None) -> bool:
+        return any(hole.begin_ms <= at_ms <= hole.end_ms and hole.covers(coin) for hole in self.holes)
 
 
 def frozen(pids: Sequence[int], seconds: float) -> None:

@@ -48,7 +48,7 @@ def a_tape(moves: Sequence[Move] = MOVES) -> list[Entry]:
 def counts(
     signals: Sequence[Signal], tape: Sequence[Entry], *, moves: Sequence[Move] = MOVES, is_certain: bool = True
 ) -> tuple[int, ...]:
-    known = Known(moves=moves, tapes={COIN: tape}, rules=RULES, is_certain=lambda at_ms: is_certain, clock_ms=50)
+    known = Known(moves=moves, tapes={COIN: tape}, rules=RULES, is_certain=lambda coin, at_ms: is_certain, clock_ms=50)
     result = Result()
     judge_signals(signals, known, result, when="then")
     faults = result.signals_lost, result.signals_twice, result.signals_invented

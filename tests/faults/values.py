@@ -28,7 +28,7 @@ class OddCoin(System):
 
     def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
         known = [record for record in followups if record.market_key != self.coin]
-        unfit = MissedReason.NO_QUOTE, MissedReason.NO_ORACLE
+        unfit = MissedReason.NO_QUOTE, MissedReason.NO_ORACLE, MissedReason.FEED_GAP
         unexpected = [record for record in missed if record.market_key != self.coin or record.reason not in unfit]
         super()._judge_truth(known, unexpected, result, when)
 
@@ -67,13 +67,15 @@ def hostile_values(setting: Setting) -> Result:
     result, chance = Result(), random.Random(18)
     with OddCoin(setting.folder / "values") as system:
         coin = system.coin = system.venue.do(system.venue.coins.pop)
-        hostile, refused = cycle(impossible_frames(coin=system.venue.coins[0])), 0
-        for _ in setting.during(setting.seconds(SECONDS, least=5)):
-            for frame in (next(hostile), _odd_ctx(coin, chance), _odd_bbo(coin, system.now_ms(), chance)):
-                system.venue.do(partial(system.venue.server.send_raw, frame))
-                result.injected += 1
-            refused += 1
-            time.sleep(FRAME_INTERVAL_S)
+        normal, refused = system.venue.coins[0], 0
+        hostile = cycle(impossible_frames(coin=normal))
+        with system.hole(normal):
+            for _ in setting.during(setting.seconds(SECONDS, least=5)):
+                for frame in (next(hostile), _odd_ctx(coin, chance), _odd_bbo(coin, system.now_ms(), chance)):
+                    system.venue.do(partial(system.venue.server.send_raw, frame))
+                    result.injected += 1
+                refused += 1
+                time.sleep(FRAME_INTERVAL_S)
         system.judge(result, when="hostile values")
         if taken := refused - _refusals(system):
             result.wrong += taken

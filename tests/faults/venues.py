@@ -13,6 +13,7 @@ SILENCE_S = 6.0
 DETECT_TIMEOUT_S, RECOVERY_TIMEOUT_S = 5.0, 5.0
 GARBAGE_S = 600.0
 ROUNDS = 5
+NAMED = "xyz:C000"
 HOSTILE = (
     "",
     "null",
@@ -65,14 +66,15 @@ def silence(setting: Setting) -> Result:
 
 
 def garbage(setting: Setting) -> Result:
-    """Invalid frames among the valid ones, a hundred per second."""
+    """Invalid frames among the valid ones, a hundred per second; the coin that some of them name is unknown then."""
     result, chance = Result(), random.Random(17)
     with System(setting.folder / "garbage") as system:
-        for _ in setting.during(setting.seconds(GARBAGE_S, least=5)):
-            frame = chance.choice([*HOSTILE, "".join(chr(chance.randrange(32, 0x2FF)) for _ in range(80))])
-            system.venue.do(partial(system.venue.server.send_raw, frame))
-            result.injected += 1
-            time.sleep(0.01)
+        with system.hole(NAMED):
+            for _ in setting.during(setting.seconds(GARBAGE_S, least=5)):
+                frame = chance.choice([*HOSTILE, "".join(chr(chance.randrange(32, 0x2FF)) for _ in range(80))])
+                system.venue.do(partial(system.venue.server.send_raw, frame))
+                result.injected += 1
+                time.sleep(0.01)
         system.judge(result, when="garbage")
         if "Traceback" in system.feed.log:
             result.unclear += 1
