@@ -23,6 +23,8 @@ from hip3_tasks.errors import MalformedFrame
 
 log = structlog.get_logger()
 
+DATA = Bbo, Ctx
+
 PING_INTERVAL_S = 20.0
 OPEN_TIMEOUT_S = 4.0
 SUSPENDED_MS = 4_000
@@ -203,29 +205,27 @@ class Connection:
             frame = parse_frame(raw)
         except MalformedFrame as error:
             if error.coin in self.coins and error.channel in UNUSABLE:
-                self._last_frame_at_s = asyncio.get_running_loop().time()
-                self._end_silence(at_ms)
+                self._note_data(at_ms, silent_ms)
                 witness.refuse(error.coin, error.channel, at_ms)
             self._listener.on_malformed(error, at_ms)
             return
-        if isinstance(frame, Bbo | Ctx | Ack):
-            self._last_frame_at_s = asyncio.get_running_loop().time()
-        if isinstance(frame, Bbo | Ctx):
-            self._end_silence(at_ms)
+        if isinstance(frame, DATA):
+            self._note_data(at_ms, silent_ms)
             witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
 
-    def _end_silence(self, at_ms: int) -> None:
-        """There is data: report the silence before it if that was too long for quiet markets."""
-        last_data_at_ms = self.last_data_at_ms
-        if last_data_at_ms is not None and at_ms - last_data_at_ms > self.witness.grace_ms:
-            self._listener.on_stall(list(self.coins), last_data_at_ms=last_data_at_ms, at_ms=at_ms)
+    def _note_data(self, at_ms: int, silent_ms: int) -> None:
+        """Note that the socket is alive, and report the silence before if that was too long for quiet markets."""
+        self._last_frame_at_s = asyncio.get_running_loop().time()
+        if silent_ms > self.witness.grace_ms:
+            self._listener.on_stall(list(self.coins), last_data_at_ms=at_ms - silent_ms, at_ms=at_ms)
 
     def _count(self, frame: Frame) -> None:
         match frame:
             case Ack(channel, coin):
+                self._last_frame_at_s = asyncio.get_running_loop().time()
                 self._listener.on_frame("ack")
                 self.subscriptions.acknowledge(coin, channel, at_ms=self._clock.now_ms())
                 self._changed.set()

@@ -133,13 +133,12 @@ class Feed:
         if state is None:
             self.frames["not_followed"] += 1
             return
-        witness = self.markets.witness(frame.coin)
-        heard = witness.markets[frame.coin]
+        heard = self.markets.heard(frame.coin)
         if isinstance(frame, Ctx):
             state.note_oracle(frame.oracle_px, at_ms)
         elif heard.has_lag:
             self.lags.note(at_ms - frame.time_ms, at_ms)
-        objection = witness.objection(frame.coin, at_ms)
+        objection = heard.objection_at(at_ms)
         if objection is not None:
             self._object(state, objection)
             return

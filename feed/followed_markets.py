@@ -13,7 +13,7 @@ from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
 from feed.trial_socket import ends_socket
-from feed.witness import SocketWitness, dex_of
+from feed.witness import MarketWitness, SocketWitness, dex_of
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Dark, Signal
@@ -158,6 +158,10 @@ class FollowedMarkets:
     def witness(self, coin: str) -> SocketWitness:
         """The witness of the socket of a followed market."""
         return self._connection_of[coin].witness
+
+    def heard(self, coin: str) -> MarketWitness:
+        """The frames that the socket of a followed market has brought of it."""
+        return self._connection_of[coin].witness.markets[coin]
 
     def covered_until_ms(self) -> int | None:
         """The instant up to which all live connections cover their markets; None without a live connection."""

@@ -20,6 +20,11 @@ class Update(NamedTuple):
     is_news: bool
 
 
+def _is_same(market: Market, last: Market | None) -> bool:
+    # One time decides mostly: to compare all fields of each state would take a twentieth of a frame's time.
+    return last is not None and market.bbo_at_ms == last.bbo_at_ms and market == last
+
+
 @dataclass(slots=True)
 class MarketState:
     """A market's latest state."""
@@ -68,7 +73,7 @@ class MarketState:
         """The state after a frame of a market that is known; None when nothing has to be put down."""
         market = self._assembled(heard)
         is_doubted = heard.check.contradictions > 0
-        is_news = market != self._market or (self._is_doubted and not is_doubted)
+        is_news = not _is_same(market, self._market) or (self._is_doubted and not is_doubted)
         self._market, self._is_doubted = market, is_doubted
         if not is_news and (trigger is Trigger.BBO or at_ms < self._next_unchanged_ms):
             return None

@@ -6,7 +6,7 @@ A frame becomes one of the types below or a MalformedFrame with its kind; nothin
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -17,16 +17,14 @@ _is_number = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0
 _MAX_TIME_MS = 10**13
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
+class Level(NamedTuple):
     """The best price of one side and the size there; both positive and finite."""
 
     px: float
     sz: float
 
 
-@dataclass(frozen=True, slots=True)
-class Bbo:
+class Bbo(NamedTuple):
     """The touch of a coin as of a block; an empty side is None."""
 
     coin: str
@@ -35,8 +33,7 @@ class Bbo:
     ask: Level | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ctx:
+class Ctx(NamedTuple):
     """Oracle, mark and a sample of the book of a coin; it has no time of the venue."""
 
     coin: str

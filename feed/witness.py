@@ -68,16 +68,15 @@ class BookCheck:
     """Samples in a row that agreed with a book since then."""
 
     def hear_book(self, book: Bbo) -> None:
-        self._books.append(book)
-        if len(self._books) > MAX_BOOKS:
-            del self._books[0]
-        if self._sample is None:
-            return
-        if self.refuted is not None:
-            if self._is_new(self._sample, book) and _agree(book, self._sample):
+        books = self._books
+        books.append(book)
+        if len(books) > MAX_BOOKS:
+            del books[0]
+        if (self.contradictions or self.refuted) and self._sample is not None and _agree(book, self._sample):
+            if self.refuted is None:
+                self.contradictions = 0
+            elif self._is_new(self._sample, book):
                 self._confirm()
-        elif self.contradictions and _agree(book, self._sample):
-            self.contradictions = 0
 
     def hear_sample(self, ctx: Ctx) -> None:
         books, self._sample = self._books, ctx
@@ -125,6 +124,7 @@ def _agree(book: Bbo, ctx: Ctx) -> bool:
 class DexPace:
     """How often a socket brings frames of a dex."""
 
+    dex: str = ""
     books: Cadence = field(default_factory=Cadence)
     contexts: Cadence = field(default_factory=Cadence)
     book_at_ms: int | None = None
@@ -225,9 +225,22 @@ class MarketWitness:
             return CONTRADICTED
         return OLDER_BLOCK if self.strays >= STRAYS else None
 
+    def objection_at(self, at_ms: int) -> Objection | None:
+        """Why the state is unknown at an instant; None when it is known."""
+        objection, pace = self.objection, self.pace
+        if objection is not None:
+            return objection
+        if (silent_ms := at_ms - self.ctx_at_ms) > pace.contexts.limit_ms:
+            return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
+        silent_ms = 0 if pace.book_at_ms is None else at_ms - pace.book_at_ms
+        if silent_ms > pace.books.limit_ms and not self.is_confirmed:
+            return Objection(f"no book of {pace.dex} for {silent_ms / 1000:.0f} s", is_renewable=True)
+        return None
+
     def _take(self, bbo: Bbo, at_ms: int, *, has_lag: bool) -> None:
         self.unusable.pop("bbo", None)
-        if bbo != self.bbo:
+        last = self.bbo
+        if last is None or bbo.time_ms != last.time_ms or bbo != last:  # the time decides mostly, and is cheap
             self.bbo, self.bbo_at_ms, self.has_lag = bbo, at_ms, has_lag
             self.check.hear_book(bbo)
 
@@ -253,7 +266,8 @@ class SocketWitness:
 
     def follow(self, coin: str, *, block_ms: int = 0) -> None:
         """Watch a market, of which books up to a block are known already."""
-        self.markets[coin] = MarketWitness(self._paces.setdefault(dex_of(coin), DexPace()), block_ms=block_ms)
+        dex = dex_of(coin)
+        self.markets[coin] = MarketWitness(self._paces.setdefault(dex, DexPace(dex)), block_ms=block_ms)
 
     def unfollow(self, coin: str) -> None:
         self.markets.pop(coin).pace.contexts.forget(coin)
@@ -274,9 +288,10 @@ class SocketWitness:
                 frame.mid_px, frame.impact_bid_px, frame.impact_ask_px, pace.contexts.period_ms, limit_ms
             )
             return
-        if pace.book_at_ms is not None:
-            pace.books.hear("", at_ms - pace.book_at_ms, at_ms)
-        pace.book_at_ms = at_ms
+        if pace.book_at_ms != at_ms:
+            if pace.book_at_ms is not None:
+                pace.books.hear("", at_ms - pace.book_at_ms, at_ms)
+            pace.book_at_ms = at_ms
         market.hear_bbo(frame, at_ms)
 
     def refuse(self, coin: str, channel: str, at_ms: int) -> None:
@@ -303,8 +318,7 @@ class SocketWitness:
 
     def objection(self, coin: str, at_ms: int) -> Objection | None:
         """Why the socket does not know the state of a market at an instant; None when it does."""
-        market = self.markets[coin]
-        return market.objection or _silence(coin, market, at_ms)
+        return self.markets[coin].objection_at(at_ms)
 
     def knows(self, coin: str, at_ms: int) -> bool:
         return self.objection(coin, at_ms) is None
@@ -317,8 +331,11 @@ class SocketWitness:
         return limits
 
     def _note_data(self, at_ms: int) -> None:
-        if self.last_data_at_ms is not None:
-            self._frames.hear("", at_ms - self.last_data_at_ms, at_ms)
+        before_ms = self.last_data_at_ms
+        if before_ms == at_ms:
+            return  # a block's frames come together
+        if before_ms is not None:
+            self._frames.hear("", at_ms - before_ms, at_ms)
             if at_ms - self._looked_at_ms >= LOOK_INTERVAL_MS:
                 self._set_limits(at_ms)
         self.last_data_at_ms = at_ms
@@ -331,16 +348,6 @@ class SocketWitness:
         else:
             self.grace_ms = self._stall_grace_ms
         self.silence_ms = max(frames.limit_ms, self.grace_ms)
-
-
-def _silence(coin: str, market: MarketWitness, at_ms: int) -> Objection | None:
-    pace = market.pace
-    if (silent_ms := at_ms - market.ctx_at_ms) > pace.contexts.limit_ms:
-        return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
-    silent_ms = 0 if pace.book_at_ms is None else at_ms - pace.book_at_ms
-    if silent_ms > pace.books.limit_ms and not market.is_confirmed:
-        return Objection(f"no book of {dex_of(coin)} for {silent_ms / 1000:.0f} s", is_renewable=True)
-    return None
 
 
 def dex_of(coin: str) -> str:

@@ -98,11 +98,14 @@ class Conditions:
             + _LAG * self.has_lag
         )
         values: list[Any] = [FORMAT, flags, self.ctx_age_ms, self.taker_fee_bps, self.threshold_bps]
+        has_witness = self.witness != NO_WITNESS
         if self.memory is not None:
             fired = self.memory.fired
             values.append([tuple(fired[side]) if side in fired else None for side in Side])
-        if self.witness != NO_WITNESS:
-            values += [None] * (6 - len(values)) + [*self.witness]
+        elif has_witness:
+            values.append(None)
+        if has_witness:
+            values += self.witness
         return orjson.dumps(values).decode()
 
     @classmethod

@@ -1,6 +1,6 @@
 """The state of a market follows its frames; repeated ones are put down rarely, and are no news."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from feed.market_state import MarketState
 from feed.wire import Bbo, Ctx, Level
@@ -75,11 +75,11 @@ def test_a_repeated_context_is_put_down_once_a_second_on_average_and_is_no_news(
 def test_a_book_that_is_no_longer_doubted_is_news() -> None:
     market = state()
     market.apply(BBO, 1000)
-    sampled = replace(CTX, mid_px=100.0)
+    sampled = CTX._replace(mid_px=100.0)
     market.apply(sampled, 1000)
-    assert market.apply(replace(sampled, mid_px=110.0), 2000) is None
+    assert market.apply(sampled._replace(mid_px=110.0), 2000) is None
     assert market.witness.check.contradictions == 1
-    assert market.apply(replace(sampled, mid_px=100.5), 3000) is not None
+    assert market.apply(sampled._replace(mid_px=100.5), 3000) is not None
 
 
 def test_an_oracle_that_comes_back_to_its_value_has_changed_twice() -> None:

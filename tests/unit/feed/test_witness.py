@@ -1,7 +1,6 @@
 """The laws of `feed.witness`: a socket knows a market only while its frames still tell the market's state."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -323,7 +322,7 @@ def played(events: list[tuple[int, Bbo | Ctx | str]], socket: Socket, coin: str 
         elif event == "renew":
             socket.witness.renew(coin)
         elif not isinstance(event, str):
-            socket.hear(replace(event, coin=coin))
+            socket.hear(event._replace(coin=coin))
     return socket
 
 
