@@ -1,5 +1,6 @@
 """The choices of one universe, all from its seed, and a count of each kind of fault that was drawn."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -45,11 +46,17 @@ class Life:
     def __init__(self, name: str, chance: Chance) -> None:
         self.name, self._chance = name, chance
         self.is_alive = True
+        self.ended = asyncio.Event()
+        """Set when it has died or, for a feed, when its task is done."""
         self.ends_after: int | None = None
         """The number of effects (server calls, system calls) until it is killed; None while it is not to be killed."""
 
-    def kill(self) -> None:
+    def end(self) -> None:
         self.is_alive = False
+        self.ended.set()
+
+    def kill(self) -> None:
+        self.end()
         raise Killed(self.name)
 
     def check(self) -> None:

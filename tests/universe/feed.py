@@ -86,6 +86,7 @@ class FeedProcess:
         self.clock: FeedClock | None = None
         self._lock_fd: int | None = None
         self.task = loop.create_task(self._run())
+        self.task.add_done_callback(lambda _: self.life.ended.set())
 
     async def _run(self) -> None:
         settings = self._settings
@@ -134,7 +135,7 @@ class FeedProcess:
 
     async def bury(self) -> None:
         """Remove what is left of a dead feed. Nothing of it may run between its death and this."""
-        self.life.is_alive = False
+        self.life.end()
         self.task.cancel()
         with contextlib.suppress(BaseException):
             await self.task

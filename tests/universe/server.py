@@ -25,7 +25,7 @@ class Server:
 
     def __init__(self, loop: VirtualLoop, chance: Chance) -> None:
         self._loop, self._chance = loop, chance
-        self.direct = fakeredis.FakeRedis(server=_fake, protocol=2)
+        self.direct = fakeredis.FakeRedis(server=_fake, protocol=2, single_connection_client=True)
         self.direct.flushall()
         self.is_away = False
         self.next_fate = ""
@@ -36,6 +36,10 @@ class Server:
         self.watch_append: Callable[[Execute], Any] = lambda append: append()
         """Executes each call that adds to a tape; the judge looks before and after it."""
         self._snapshots: list[dict[bytes, Any]] = []
+
+    def has(self, key: str) -> bool:
+        """Whether a key exists; a hundred times as fast as a call."""
+        return key.encode() in _fake.dbs[0]._dict
 
     def client(self, life: Life) -> "SyncClient":
         return SyncClient(self, life)

@@ -209,19 +209,17 @@ class World:
     def _cut_power(self) -> None:
         """End everything on this machine; the server has what it saved last."""
         if self._feed is not None:
-            self._feed.life.is_alive = False
+            self._feed.life.end()
         self.server.set_back()
         self.tape.on_lost_data()
         self.disk.cut_power()
-        self.worker.life.is_alive = False
+        self.worker.life.end()
 
     async def _pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         for task in self._background:
             if task.done():
                 task.result()  # raises what ended it
-        if self._feed is not None and (failure := self._feed.failure()):
-            raise Broken(f"the feed ended by itself: {failure!r}")
 
     async def _live(self, *, within_s: float) -> None:
         until_s = self.loop.time() + within_s
@@ -246,6 +244,7 @@ class World:
         assert feed is not None and feed.clock is not None
         drain_at_ms = feed.clock.now_ms()
         left_open = await feed.drain()
+        await self._pass(0)
         if left_open:
             raise Broken(f"{left_open} captures were left open")
         judge = Judge(
@@ -283,8 +282,9 @@ class World:
                 on_entry=self._on_entry,
             )
             self.tell("a feed starts")
-            while self._feed.life.is_alive and not self._feed.is_fenced:
-                await asyncio.sleep(0.001)
+            await self._feed.life.ended.wait()
+            if failure := self._feed.failure():
+                raise Broken(f"the feed ended by itself: {failure!r}")
             self.tell("the feed is fenced" if self._feed.is_fenced else "the feed is dead")
             await self._feed.bury()
             self._note_absence()
@@ -312,7 +312,9 @@ def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Re
     """Run one universe to its end; `control` names a fault of `tests.universe.controls` to build in."""
     random.seed(seed)  # for the product's jitter
     shm = Path("/dev/shm")
-    data_dir = Path(tempfile.mkdtemp(prefix="universe-", dir=shm if shm.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="universe-", dir=shm if shm.is_dir() else None))
+    data_dir = folder / "data"  # a name that is the same in each trace
+    data_dir.mkdir()
     loop = VirtualLoop()
     failure = ""
     try:
@@ -335,7 +337,7 @@ def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Re
         with suppress(RuntimeError):
             loop.close()
         asyncio.set_event_loop(None)
-        shutil.rmtree(data_dir, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_shortened(seed: int, *, steps: int, control: str) -> Result:
