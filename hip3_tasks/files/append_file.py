@@ -50,14 +50,20 @@ class AppendFile:
             if not create:
                 raise
             with as_journal_error(path):
-                self.fd = self._create()
+                self.fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as error:
             raise _journal_error(path, error) from error
+        if self.size() == 0:
+            self._sync_name()
 
-    def _create(self) -> int:
-        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-        sync_names(self.path.parent)
-        return fd
+    def _sync_name(self) -> None:
+        """Make the name of an empty file durable: the process that created it may have died before it could."""
+        try:
+            with as_journal_error(self.path):
+                sync_names(self.path.parent)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         os.close(self.fd)

@@ -68,6 +68,17 @@ def test_torn_tails_of_every_day_are_repaired_after_a_feed_has_died(writer: Sign
     }
 
 
+def test_the_name_of_a_file_is_durable_even_if_its_creator_died_before_it_was(
+    writer: SignalWriter, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.touch()
+    synced: list[Path] = []
+    monkeypatch.setattr(appendfile, "sync_names", synced.append)
+    writer.append([FIRST])
+    writer.append([SECOND])
+    assert synced == [tmp_path]
+
+
 def test_lines_that_a_dead_feed_may_not_have_synced_are_made_durable(
     writer: SignalWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
