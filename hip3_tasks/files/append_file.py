@@ -95,11 +95,20 @@ class AppendFile:
                 raise MalformedRecord("too long", tail)
             self._kind.from_line(tail)
         except MalformedRecord:
-            self.truncate_to(complete)
-            log.warning("torn_tail_cut", file=self.path.name, cut_bytes=size - complete, tail=repr(tail[:80]))
-            return complete
+            return self.cut_tail()
         self.append(b"\n")
         return size + 1
+
+    def cut_tail(self) -> int:
+        """Cut off the bytes after the last complete line, and return the file's size."""
+        size = self.size()
+        with as_journal_error(self.path):
+            complete = complete_length(self.fd, size)
+            tail = os.pread(self.fd, 80, complete)
+        if complete < size:
+            self.truncate_to(complete)
+            log.warning("torn_tail_cut", file=self.path.name, cut_bytes=size - complete, tail=repr(tail))
+        return complete
 
     def append(self, data: bytes) -> int:
         """Add lines in one write and make them durable, or leave the file as it was. Return its size before."""

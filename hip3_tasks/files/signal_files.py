@@ -34,6 +34,7 @@ class SignalWriter:
         self._data_dir = data_dir
         self._day = ""
         self._file: AppendFile | None = None
+        self._days_opened: set[str] = set()
 
     def append(self, signals: Sequence[Signal]) -> None:
         """Make signals of one day durable with one sync. Raises JournalError; then none of them was written.
@@ -70,11 +71,23 @@ class SignalWriter:
             self.close()
             self._file, self._day = AppendFile(signals_path(self._data_dir, day), Signal), day
             try:
-                self._file.repair_tail()
+                self._repair(self._file)
             except BaseException:
                 self.close()  # or the next line would continue a torn one
                 raise
         return self._file
+
+    def _repair(self, file: AppendFile) -> None:
+        """Make the file end with a complete line.
+
+        A line without its newline that is still there when this feed first opens the file is cut off, even if it is
+        whole: the disk refused the newline when the feed started, so the feed took the line for torn.
+        """
+        if self._day in self._days_opened:
+            file.repair_tail()
+        else:
+            file.cut_tail()
+            self._days_opened.add(self._day)
 
 
 def find_signal(data_dir: Path, capture: Capture) -> Signal | None:

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import JournalError
 from hip3_tasks.files import append_file as appendfile
 from hip3_tasks.files import line_reader as lines
@@ -66,6 +67,19 @@ def test_torn_tails_of_every_day_are_repaired_after_a_feed_has_died(writer: Sign
         "2026-11-19": FIRST.line(),
         "2026-11-18": FIRST.line() + THIRD.line(),
     }
+
+
+@pytest.mark.parametrize("signals", [[SECOND, THIRD], [THIRD]])
+def test_a_line_that_a_feed_took_for_torn_when_it_started_is_cut_off(
+    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, signals: list[Signal]
+) -> None:
+    path.write_bytes(FIRST.line() + SECOND.line()[:-1])
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr(appendfile.os, "write", refuse)
+        with pytest.raises(JournalError):
+            writer.repair_tails()
+    writer.append(signals)
+    assert path.read_bytes() == FIRST.line() + b"".join(signal.line() for signal in signals)
 
 
 def test_the_name_of_a_file_is_durable_even_if_its_creator_died_before_it_was(
@@ -122,10 +136,19 @@ def test_a_day_that_is_closed_while_the_feed_waits_for_its_lock_gets_no_signal(
     assert path.read_bytes() == FIRST.line()
 
 
+@pytest.mark.parametrize("tail", [SECOND.line()[:-1], SECOND.line()[:50]])
+def test_a_torn_tail_is_cut_off_before_the_first_append(writer: SignalWriter, path: Path, tail: bytes) -> None:
+    path.write_bytes(FIRST.line() + tail)
+    writer.append([THIRD])
+    assert path.read_bytes() == FIRST.line() + THIRD.line()
+
+
 @pytest.mark.parametrize(("tail", "repaired"), [(SECOND.line()[:-1], SECOND.line()), (SECOND.line()[:50], b"")])
-def test_a_torn_tail_is_repaired_before_the_first_append(
+def test_the_tail_of_a_file_that_was_replaced_is_repaired(
     writer: SignalWriter, path: Path, tail: bytes, repaired: bytes
 ) -> None:
+    writer.append([FIRST])
+    path.unlink()
     path.write_bytes(FIRST.line() + tail)
     writer.append([THIRD])
     assert path.read_bytes() == FIRST.line() + repaired + THIRD.line()
@@ -155,19 +178,17 @@ def test_signals_that_could_not_be_written_are_not_there_and_once_after_the_next
     assert path.read_bytes() == FIRST.line() + SECOND.line() + THIRD.line()
 
 
-@pytest.mark.parametrize(
-    ("tail", "refused", "repaired"), [(b'{"half', "ftruncate", b""), (SECOND.line()[:-1], "write", SECOND.line())]
-)
-def test_a_tail_that_could_not_be_repaired_never_joins_the_next_line(
-    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes, refused: str, repaired: bytes
+@pytest.mark.parametrize("tail", [b'{"half', SECOND.line()[:-1]])
+def test_a_tail_that_could_not_be_cut_off_never_joins_the_next_line(
+    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
 ) -> None:
     path.write_bytes(FIRST.line() + tail)
     with monkeypatch.context() as patch:
-        patch.setattr(os, refused, refuse)
+        patch.setattr(os, "ftruncate", refuse)
         with pytest.raises(JournalError):
             writer.append([THIRD])
     writer.append([THIRD])
-    assert path.read_bytes() == FIRST.line() + repaired + THIRD.line()
+    assert path.read_bytes() == FIRST.line() + THIRD.line()
 
 
 def test_a_missing_directory_is_named_in_the_error(tmp_path: Path) -> None:
