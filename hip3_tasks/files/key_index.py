@@ -135,7 +135,8 @@ def _fingerprint(signal_id: str, offset_ms: int) -> int:
 
 def _parse_line(line: bytes) -> tuple[str, int, float]:
     """(signal_id, offset_ms, captured_at_ms), the last infinite where absent. Raises MalformedRecord or ValueError."""
-    if match := _match_own_line(line):
+    # A power cut may leave zeros behind such a beginning: then it is no line.
+    if (match := _match_own_line(line)) and b"\0" not in line:
         return match[1].decode(), int(match[2]), int(match[3])
     signal_id, offset_ms = key_of(line)
     record: Any = orjson.loads(line)

@@ -29,3 +29,17 @@ def test_a_block_of_old_signals_hides_no_young_one_however_the_wall_clock_stands
     index.index_backward(fd, path.stat().st_size)
     os.close(fd)
     assert index.find_span(f"xyz:YOUNG-{T0_MS}", 1000)
+
+
+def test_a_line_that_a_power_cut_left_with_zeros_has_no_key(tmp_path: Path) -> None:
+    line = a_followup(a_signal("xyz:TORN")).line()
+    path = tmp_path / "followups.jsonl"
+    path.write_bytes(a_followup(a_signal("xyz:WHOLE")).line() + line[:-60] + bytes(40) + line[-20:])
+    forward, backward = KeyIndex(HOUR_MS), KeyIndex(HOUR_MS)
+    fd = os.open(path, os.O_RDONLY)
+    forward.index_forward(fd, 0, path.stat().st_size)
+    backward.index_backward(fd, path.stat().st_size)
+    os.close(fd)
+    for index in (forward, backward):
+        assert index.find_span(f"xyz:WHOLE-{T0_MS}", 1000)
+        assert index.find_span(f"xyz:TORN-{T0_MS}", 1000) is None
