@@ -1,8 +1,7 @@
 """Row 4: a power cut at any instant, with a model of a disk that keeps synced data, and only some of the rest.
 
 The journal's writes, truncations and syncs on real files are recorded. Each prefix of this list gives the states that a
-power cut may leave: the synced data, then any part of the unsynced data, as its bytes or as zeros, and the name of a
-new file only after a sync of its directory. Each state is written to files, on which the next process continues.
+power cut may leave, by `tests.support.power_cut`. Each state is written to files, on which the next process continues.
 """
 
 import os
@@ -19,6 +18,7 @@ from hip3_tasks.files import append_file as appendfile
 from hip3_tasks.files.journal import Journal
 from tests.faults.lines import Key, broken_lines, keys_of, recover
 from tests.faults.row import Result, Setting
+from tests.support.power_cut import content_left, is_name_left
 from tests.support.processes import record_of
 
 BATCHES = 60
@@ -134,18 +134,10 @@ def _state(events: Sequence[Event], chance: random.Random) -> dict[str, bytes]:
             case "write" | "truncate":
                 seen[event.name] = seen[event.name][: event.size] + event.data
     return {
-        name: _part_of(synced.get(name, b""), content, chance)
+        name: content_left(synced.get(name, b""), content, chance)
         for name, content in seen.items()
-        if name in named or chance.random() < 0.5
+        if is_name_left(name in named, chance)
     }
-
-
-def _part_of(kept: bytes, content: bytes, chance: random.Random) -> bytes:
-    """The synced data and some of the rest: all of it, cut off, or with zeros in it."""
-    if not content.startswith(kept):
-        return chance.choice([kept, content])
-    begin, hole, end = sorted(chance.randint(len(kept), len(content)) for _ in range(3))
-    return content[:begin] + chance.choice([content[begin:hole], bytes(hole - begin)]) + content[hole:end]
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -41,15 +41,23 @@ class Chance(random.Random):
 
 
 class Life:
-    """One life of a process: from its start to its death, after which it has no effect."""
+    """One life of a process: from its start to its death, after which it has no effect.
 
-    def __init__(self, name: str, chance: Chance) -> None:
-        self.name, self._chance = name, chance
+    `stop` lets time pass for all others.
+    """
+
+    def __init__(self, name: str, chance: Chance, stop: Callable[[], None] = lambda: None) -> None:
+        self.name, self._chance, self._stop = name, chance, stop
         self.is_alive = True
         self.ended = asyncio.Event()
         """Set when it has died or, for a feed, when its task is done."""
         self.ends_after: int | None = None
         """The number of effects (server calls, system calls) until it is killed; None while it is not to be killed."""
+
+        self.stops_after: int | None = None
+        """The number of effects until it stops for a while, within the next one."""
+        self.on_death: Callable[[], None] = lambda: None
+        """Called when it is killed: the power may be cut, which kills it."""
 
     def end(self) -> None:
         self.is_alive = False
@@ -57,12 +65,30 @@ class Life:
 
     def kill(self) -> None:
         self.end()
+        self.on_death()
         raise Killed(self.name)
 
     def check(self) -> None:
         """Raises Killed when the process is dead."""
         if not self.is_alive:
             raise Killed(self.name)
+
+    @property
+    def stops_here(self) -> bool:
+        """Whether it is to stop within the effect that comes next."""
+        return self.stops_after == 0
+
+    def begin_effect(self) -> None:
+        """Stop for a while if it is to. Raises Killed when the process is dead."""
+        self.check()
+        if self.stops_after is None:
+            return
+        self.stops_after -= 1
+        if self.stops_after < 0:
+            self.stops_after = None
+            self._chance.drawn[f"{self.name} stops within a call"] += 1
+            self._stop()
+            self.check()
 
     def is_last_effect(self) -> bool:
         """Count an effect; whether the process is to die at it."""

@@ -38,7 +38,7 @@ def _journal_without_look() -> AbstractContextManager[object]:
 
 def _acknowledged_before_sync() -> AbstractContextManager[object]:
     """Leave it to the system when a line reaches the disk."""
-    return patch.object(Disk, "sync", lambda disk, fd: None)
+    return patch.object(Disk, "keep", lambda disk, name, content: None)
 
 
 CONTROLS: dict[str, Callable[[], AbstractContextManager[object]]] = {

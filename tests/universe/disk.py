@@ -1,18 +1,24 @@
 """The disk: real files, on which writes tear, a full disk refuses, and a power cut takes what was not synced."""
 
 import errno
+import fcntl
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files import append_file
-from tests.universe.chance import Chance, Life
+from tests.support.power_cut import content_left, is_name_left
+from tests.universe.chance import Chance, Killed, Life
 from tests.universe.loop import VirtualLoop
 
 T = TypeVar("T")
+KINDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
 
 
 class Disk:
@@ -23,7 +29,15 @@ class Disk:
         self.is_full = False
         self._life: Life | None = None
         self._fds: dict[Life, list[int]] = {}
+        self._named: set[str] = set()
+        """The files whose names are durable."""
         self._synced: dict[str, bytes] = {}
+        self._answered: dict[str, bytes] = {}
+        """The content of each file at a sync by the work that runs now."""
+        self.acknowledged: dict[str, bytes] = {}
+        """The content of each file at the last sync by a work that returned; others rely on it."""
+        self.damaged: dict[str, Counter[bytes]] = {}
+        """The complete lines that a power cut left broken, by file."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
@@ -37,9 +51,15 @@ class Disk:
         """Run the work of a process, whose system calls these are. Raises Killed where it dies."""
         self._life, before = life, self._life
         try:
-            return work(*args)
+            result = work(*args)
+        except Killed:
+            self._answered.clear()
+            raise
         finally:
             self._life = before
+        self.acknowledged |= self._answered
+        self._answered.clear()
+        return result
 
     def close_files(self, life: Life) -> None:
         """Close what a dead process had open, which releases its locks."""
@@ -51,14 +71,29 @@ class Disk:
 
     def cut_power(self) -> None:
         """Keep of every file what was synced, and any part of what was written after that."""
-        for path in self._data_dir.glob("*.jsonl"):
-            content, synced = path.read_bytes(), self._synced.get(path.name)
-            if synced is None:
-                path.unlink()  # its name was not synced either
-            elif content.startswith(synced):
-                path.write_bytes(content[: self._chance.randint(len(synced), len(content))])
+        for path in sorted(self._data_dir.glob("*.jsonl")):
+            name = path.name
+            if is_name_left(name in self._named, self._chance):
+                left = content_left(self._synced.get(name, b""), path.read_bytes(), self._chance)
+                path.write_bytes(left)
+                self._named.add(name)
+                self._synced[name] = left
+                self.damaged[name] = Counter(_broken_lines(name, left))
+                self._chance.drawn["a power cut leaves a broken line"] += bool(self.damaged[name])
             else:
-                path.write_bytes(self._chance.choice([synced, content]))
+                path.unlink()
+                self._synced.pop(name, None)
+                self._chance.drawn["a power cut takes a file's name"] += 1
+
+    def journal_is_locked(self) -> bool:
+        """Whether a process holds the journal's lock, for which all others wait."""
+        for path in self._data_dir.glob("followups_*.jsonl"):
+            with path.open("rb") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        return False
 
     def open(self, path: Path, flags: int, mode: int = 0o777) -> int:
         life = self._effect("open", path.name)
@@ -73,7 +108,14 @@ class Disk:
             os.close(fd)
 
     def write(self, fd: int, data: bytes) -> int:
-        life = self._living()
+        life = self._running()
+        done = 0
+        if life.stops_here:  # others see a part of what it writes
+            done = os.write(fd, data[: self._chance.randint(0, len(data))])
+        life.begin_effect()
+        return done + self._write(life, fd, data[done:])
+
+    def _write(self, life: Life, fd: int, data: bytes) -> int:
         if life.is_last_effect():
             part = self._chance.choice([0, len(data), self._chance.randint(0, len(data))])
             self._die(life, f"writing {part} of {len(data)} bytes to {_name(fd)}", lambda: os.write(fd, data[:part]))
@@ -87,20 +129,32 @@ class Disk:
     def ftruncate(self, fd: int, size: int) -> None:
         self._effect("truncate", _name(fd))
         os.ftruncate(fd, size)
+        self._answered.pop(_name(fd), None)  # an error took back what was written
 
     def fsync(self, fd: int) -> None:
         self._effect("sync directory", "")
+        self._named |= {path.name for path in self._data_dir.glob("*.jsonl")}
 
     def sync(self, fd: int) -> None:
         self._effect("sync", _name(fd))
         if self._chance.happens("a sync fails", 0.005):
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self._synced[_name(fd)] = os.pread(fd, os.fstat(fd).st_size, 0)
+        content = os.pread(fd, os.fstat(fd).st_size, 0)
+        self._answered[_name(fd)] = content
+        self.keep(_name(fd), content)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Make the content of a file durable."""
+        self._synced[name] = content
+
+    def _running(self) -> Life:
+        assert self._life is not None, "a file was touched outside of a process"
+        return self._life
 
     def _living(self) -> Life:
-        assert self._life is not None, "a file was touched outside of a process"
-        self._life.check()
-        return self._life
+        life = self._running()
+        life.begin_effect()
+        return life
 
     def _effect(self, call: str, name: str) -> Life:
         life = self._living()
@@ -112,7 +166,17 @@ class Disk:
         last()
         self._chance.drawn[f"{life.name} dies at a system call"] += 1
         self._chance.tell(self._loop.time(), f"{life.name} dies {where}")
+        self.close_files(life)  # so that no other process waits for its locks
         life.kill()
+
+
+def _broken_lines(name: str, content: bytes) -> Iterator[bytes]:
+    kind = KINDS[name.partition("_")[0]]
+    for line in content.split(b"\n")[:-1]:
+        try:
+            kind.from_line(line)
+        except MalformedRecord:
+            yield line
 
 
 def _name(fd: int) -> str:

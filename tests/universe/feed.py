@@ -64,7 +64,10 @@ class _Info:
 
 
 class FeedProcess:
-    """One life of the feed. `on_entry` is told each state and gap that it puts down for the tape."""
+    """One life of the feed. `on_entry` is told each state and gap that it puts down for the tape.
+
+    `on_stop` lets time pass while it is stopped within a call.
+    """
 
     def __init__(
         self,
@@ -76,10 +79,11 @@ class FeedProcess:
         disk: Disk,
         coins: tuple[str, ...],
         on_entry: OnEntry,
+        on_stop: Callable[[], None],
     ) -> None:
         self._loop, self._chance, self._settings = loop, chance, settings
         self._server, self._disk, self._coins, self._on_entry = server, disk, coins, on_entry
-        self.life = Life("feed", chance)
+        self.life = Life("feed", chance, on_stop)
         self.feed: Feed | None = None
         self.publisher: SignalPublisher | None = None
         self.sweeper: Sweeper | None = None

@@ -1,7 +1,7 @@
 """The laws of a universe: what must hold after each write to the tape, and of the files when all is over."""
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +12,7 @@ from hip3_tasks.domain.detector import Rules, detect
 from hip3_tasks.domain.edge import Side, edge_bps
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.store.keys import Keys
 
 R = TypeVar("R", bound=Record)
@@ -98,16 +99,42 @@ class Judge:
     rules: Rules
     detecting_until_ms: int
     lost_data: int
+    damaged: Mapping[str, Counter[bytes]]
+    """The broken lines that power cuts left, by file."""
+    acknowledged: Mapping[str, bytes]
+    """The beginning of each file that a process last relied on."""
 
     def check(self) -> None:
         """Raises Broken with the first law that does not hold."""
-        signals = list(_lines(self.data_dir, "signals", Signal))
-        followups = list(_lines(self.data_dir, "followups", Followup))
-        missed = list(_lines(self.data_dir, "missed", Missed))
+        self._acknowledged_is_there()
+        signals = list(self._lines("signals", Signal))
+        followups = list(self._lines("followups", Followup))
+        missed = list(self._lines("missed", Missed))
         self._each_capture_once(signals, [*followups, *missed])
         for followup in followups:
             self._shows_the_market(followup)
         self._signals_are_those_of_the_tape(signals)
+
+    def _acknowledged_is_there(self) -> None:
+        for name, content in self.acknowledged.items():
+            path = self.data_dir / name
+            if not path.exists() or not path.read_bytes().startswith(content):
+                raise Broken(f"{name} does not begin with the {len(content)} bytes that were acknowledged")
+
+    def _lines(self, name: str, kind: type[R]) -> Iterator[R]:
+        """The records of a kind. A torn line breaks a law, and so does a broken one that no power cut left."""
+        for path in sorted(self.data_dir.glob(f"{name}_*.jsonl")):
+            *lines, tail = path.read_bytes().split(b"\n")
+            if tail:
+                raise Broken(f"{path.name} ends with a torn line: {tail[-80:]!r}")
+            left = Counter(self.damaged.get(path.name, ()))
+            for line in lines:
+                try:
+                    yield kind.from_line(line)
+                except MalformedRecord as error:
+                    left[line] -= 1
+                    if left[line] < 0:
+                        raise Broken(f"{path.name}: {error}") from error
 
     def _each_capture_once(self, signals: list[Signal], outcomes: list[Followup | Missed]) -> None:
         ids = [signal.signal_id for signal in signals]
@@ -203,13 +230,3 @@ def _edge(state: Market, side: Side) -> float:
 def _id(raw: bytes) -> Id:
     at_ms, seq = raw.split(b"-")
     return int(at_ms), int(seq)
-
-
-def _lines(data_dir: Path, name: str, kind: type[R]) -> Iterator[R]:
-    """The records of a kind; a torn line breaks a law, too."""
-    for path in sorted(data_dir.glob(f"{name}_*.jsonl")):
-        content = path.read_bytes()
-        if content and not content.endswith(b"\n"):
-            raise Broken(f"{path.name} ends with a torn line: {content[-80:]!r}")
-        for line in content.splitlines():
-            yield kind.from_line(line)

@@ -13,4 +13,6 @@ ONCE_FAILED = {
     1897: "the server lost the call that added captures, and the watermark, which stood still, did not show it",
     22933: "the server was set back, and then a dead feed's call raised its watermark over a gap of the living one",
     2431: "a feed that started on an empty server took an older tape, which came back, for complete",
+    322: "a line of which a power cut left the beginning and zeros kept its capture from being published again",
+    1967: "the same, in another file",
 }

@@ -74,7 +74,7 @@ class Server:
 
     def call(self, life: Life, name: str, execute: Execute) -> Any:
         """Execute a call of a process, or let happen to it what the seed says. Raises redis.RedisError and Killed."""
-        life.check()
+        life.begin_effect()
         if name == "XADD":
             execute = partial(self.watch_append, execute)
         if life.is_last_effect():

@@ -49,6 +49,7 @@ STEPS = {
     "nothing": 8.0,
     "the feed is about to die": 9.0,
     "the feed stops for a while": 2.0,
+    "the feed is about to stop within a call": 2.0,
     "a call has a fate": 9.0,
     "the server is away": 2.0,
     "the server is emptied": 0.7,
@@ -59,7 +60,8 @@ STEPS = {
     "the worker is about to die": 4.0,
     "the worker stops for a while": 2.0,
     "the wall clock steps": 1.0,
-    "the power is cut": 0.7,
+    "the power is cut": 0.5,
+    "the power is about to be cut at a call": 1.5,
 }
 
 
@@ -149,6 +151,9 @@ class World:
                     self._feed.life.ends_after = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)])
             case "the feed stops for a while":
                 self._stop_feed(chance.uniform(0.05, 6))
+            case "the feed is about to stop within a call":
+                if self._feed is not None and self._feed.life.is_alive:
+                    self._feed.life.stops_after = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)])
             case "a call has a fate":
                 self.server.next_fate = chance.pick(FATES)
                 chance.drawn[f"call: {self.server.next_fate}"] += 1
@@ -178,6 +183,10 @@ class World:
                 self.loop.wall_step_ms += chance.randint(-2000, 2000)
             case "the power is cut":
                 self._cut_power()
+            case "the power is about to be cut at a call":
+                lives = [self.worker.life] + ([self._feed.life] if self._feed else [])
+                life = chance.choice(lives)
+                life.ends_after, life.on_death = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)]), self._cut_power
         if chance.random() < 0.2:
             self.server.run_late()
         if chance.random() < 0.1:
@@ -195,10 +204,16 @@ class World:
         until_s = self.loop.time() + seconds
         while self.loop.time() < until_s:
             self.loop.jump(0.25)
-            self.worker.run()
+            if not self.disk.journal_is_locked():
+                self.worker.run()
             self.venue.publish_contexts()
             if self.chance.random() < 0.3:
                 self._dislocate()
+
+    def _stop_within_call(self) -> None:
+        seconds = self.chance.uniform(0.05, 6)
+        self.tell(f"feed stops within a call for {seconds:.3f} s")
+        self._stop_feed(seconds)
 
     def _server_returns(self) -> None:
         self.server.is_away = False
@@ -236,7 +251,7 @@ class World:
         self.server.next_fate = ""
         self.worker.life.ends_after = None
         if self._feed is not None:
-            self._feed.life.ends_after = None
+            self._feed.life.ends_after = self._feed.life.stops_after = None
         self.server.run_late()
         await self._live(within_s=QUIET_S)
         await self._pass(CALM_S)  # a feed notices at its next flush what a server lost
@@ -255,6 +270,8 @@ class World:
             rules=self.settings.rules,
             detecting_until_ms=drain_at_ms,
             lost_data=self.server.lost_data,
+            damaged=self.disk.damaged,
+            acknowledged=self.disk.acknowledged,
         )
         judge.check()
 
@@ -280,6 +297,7 @@ class World:
                 disk=self.disk,
                 coins=COINS,
                 on_entry=self._on_entry,
+                on_stop=self._stop_within_call,
             )
             self.tell("a feed starts")
             await self._feed.life.ended.wait()
@@ -305,7 +323,8 @@ class World:
         if isinstance(entry.value, Market):
             self.heard.setdefault((coin, entry.at_ms), []).append(entry.value)
             for absence in self.absences:
-                absence.until_ms.setdefault(coin, entry.at_ms)
+                # The earliest, for the clock may go back into an absence: by a step, after the tape was lost.
+                absence.until_ms[coin] = min(entry.at_ms, absence.until_ms.get(coin, entry.at_ms))
 
 
 def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Result:
