@@ -1,7 +1,6 @@
 """A feed process: the product's own parts from frame to signal, on virtual time, and its death."""
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -141,8 +140,7 @@ class FeedProcess:
         """Remove what is left of a dead feed. Nothing of it may run between its death and this."""
         self.life.end()
         self.task.cancel()
-        with contextlib.suppress(BaseException):
-            await self.task
+        await asyncio.gather(self.task, return_exceptions=True)
         self._disk.close_files(self.life)
         if self._lock_fd is not None:
             os.close(self._lock_fd)

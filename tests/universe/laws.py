@@ -1,7 +1,7 @@
 """The laws of a universe: what must hold after each write to the tape, and of the files when all is over."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -33,6 +33,8 @@ class Tape:
     """Every entry that was ever on a tape, by coin and id, read back after each write."""
 
     client: redis.Redis
+    length: Callable[[str], int]
+    """The length of a key's stream."""
     keys: Keys
     coins: tuple[str, ...]
     entries: dict[str, dict[Id, Market | Gap]] = field(default_factory=lambda: defaultdict(dict))
@@ -47,11 +49,11 @@ class Tape:
         """Read what a write has added. Raises Broken when the watermark had passed it already."""
         for coin in self.coins:
             known = self.entries[coin]
-            length = self.client.xlen(self.keys.tape(coin))
+            length = self.length(self.keys.tape(coin))
             if length == self._lengths.get(coin):
                 continue
-            count = max(1, int(length) - self._lengths.get(coin, 0))  # type: ignore[arg-type]
-            self._lengths[coin] = int(length)  # type: ignore[arg-type]
+            count = max(1, length - self._lengths.get(coin, 0))
+            self._lengths[coin] = length
             for raw_id, fields in self.client.xrevrange(self.keys.tape(coin), count=count):  # type: ignore[union-attr]
                 entry_id = _id(raw_id)
                 if entry_id in known and known[entry_id] == decode_entry(raw_id, fields).value:

@@ -37,9 +37,15 @@ class Server:
         """Executes each call that adds to a tape; the judge looks before and after it."""
         self._snapshots: list[dict[bytes, Any]] = []
 
-    def has(self, key: str) -> bool:
-        """Whether a key exists; a hundred times as fast as a call."""
-        return key.encode() in _fake.dbs[0]._dict
+    def close(self) -> None:
+        """Forget the clients: they hold a whole universe through the errors that they were answered with."""
+        self.direct.close()
+        _fake.sockets.clear()
+
+    def length(self, key: str) -> int:
+        """The length of a list or stream, 0 when it is absent; a hundred times as fast as a call."""
+        item = _fake.dbs[0]._dict.get(key.encode())
+        return 0 if item is None else len(item.value)
 
     def client(self, life: Life) -> "SyncClient":
         return SyncClient(self, life)

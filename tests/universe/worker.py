@@ -21,8 +21,6 @@ from tests.universe.loop import VirtualLoop
 from tests.universe.server import Server
 from workers.capturer import Capturer
 
-MAX_TAKEN = 10_000
-
 
 class Worker:
     """Takes messages from the queue, holds them until they are due, and captures them together."""
@@ -57,9 +55,8 @@ class Worker:
                 self._held += [(now_ms + self._chance.randint(0, 2000), capture) for capture in batch]
 
     def _take(self) -> None:
-        if not self._server.has(self._keys.queue):
-            return
-        for message in self._server.direct.rpop(self._keys.queue, MAX_TAKEN):
+        length = self._server.length(self._keys.queue)
+        for message in self._server.direct.rpop(self._keys.queue, length) if length else ():
             if self._chance.happens("a task is lost", 0.05):
                 continue
             eta_ms, capture = _read(message)

@@ -92,7 +92,7 @@ class World:
         self.server = Server(loop, self.chance)
         self.disk = Disk(data_dir, loop, self.chance)
         self.venue = Venue(loop, COINS)
-        self.tape = Tape(self.server.direct, keys, COINS)
+        self.tape = Tape(self.server.direct, self.server.length, keys, COINS)
         self.worker = Worker(loop, self.chance, server=self.server, disk=self.disk, keys=keys, data_dir=data_dir)
         self.absences: list[Absence] = []
         self.heard: dict[tuple[str, int], list[Market]] = {}
@@ -336,9 +336,9 @@ def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Re
     data_dir.mkdir()
     loop = VirtualLoop()
     failure = ""
+    asyncio.set_event_loop(loop)
+    world = World(seed, loop, data_dir)
     try:
-        asyncio.set_event_loop(loop)
-        world = World(seed, loop, data_dir)
         with CONTROLS[control](), _installed(world):
             try:
                 loop.run_until_complete(world.run(steps))
@@ -353,6 +353,7 @@ def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Re
         }
         return Result(seed, failure, world.chance.drawn, world.chance.trace, **counts)
     finally:
+        world.server.close()
         with suppress(RuntimeError):
             loop.close()
         asyncio.set_event_loop(None)
