@@ -7,6 +7,7 @@ The exit status is 1 when a law was broken.
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -66,6 +67,8 @@ def _replay(seed: int, steps: int, control: str, console: Console) -> int:
 
 
 def _run(seeds: list[int], steps: int, jobs: int, control: str, console: Console) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell lets a command in the background ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
     drawn, failures, records = Counter[str](), list[int](), Counter[str]()
     began_s, done = time.monotonic(), 0
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -95,7 +98,8 @@ def _run(seeds: list[int], steps: int, jobs: int, control: str, console: Console
 
 
 def _results(seeds: list[int], steps: int, jobs: int, control: str) -> Iterator[Result]:
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+    leave_to_parent = signal.signal, (signal.SIGINT, signal.SIG_IGN)
+    with multiprocessing.get_context("spawn").Pool(jobs, *leave_to_parent) as pool:
         yield from pool.imap_unordered(partial(run_shortened, steps=steps, control=control), seeds, chunksize=CHUNK)
 
 
