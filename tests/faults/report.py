@@ -57,9 +57,7 @@ def markdown(results: Mapping[str, Result], *, server: str) -> str:
     ruler = ["---", "---", "---", *["---:"] * (len(TITLES) - 3)]
     rows = [_cells(number, result) for number, result in results.items()]
     table = "\n".join("| " + " | ".join(cells) + " |" for cells in (TITLES, ruler, *rows))
-    notes = [
-        f"- {number}: {note}" for number, result in results.items() for note in (result.note, *result.broken) if note
-    ]
+    notes = [f"- {number}: {note}" for number, result in results.items() for note in _notes(result)]
     return head + table + "\n" + ("\n" + "\n".join(notes) + "\n" if notes else "")
 
 
@@ -71,6 +69,11 @@ def _cells(number: str, result: Result) -> list[str]:
     counts += [_count(result.unwitnessed), _bad(result.torn)]
     counts += [_count(result.signals_wanted), *map(_bad, signals), _bad(result.unclear), f"{result.missed:,}"]
     return [row.number, row.fault, row.how, *counts, _seconds(result.recovery_s), _seconds(result.lateness_s)]
+
+
+def _notes(result: Result) -> list[str]:
+    starved = f"{result.starved:,} follow-ups were due while frames reached the feed late" if result.starved else ""
+    return [note for note in (result.note, starved, *result.broken) if note]
 
 
 def _bad(count: int | None) -> str:

@@ -36,6 +36,8 @@ class Result:
     """Signals without a dislocation, or that the detector does not make of the tape."""
     missed: int = 0
     """Follow-ups with a reason instead of numbers, because the market was unknown."""
+    starved: int = 0
+    """Follow-ups that show, or are missed for, frames that reached the feed late because the machine was busy."""
     recovery_s: float | None = None
     """The longest time from the end of a fault until work continued."""
     lateness_s: float | None = None

@@ -15,7 +15,7 @@ import redis
 
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.domain.market import decode_entry
+from hip3_tasks.domain.market import Entry, decode_entry
 from hip3_tasks.domain.records import Followup, Missed
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings, environment
@@ -24,6 +24,7 @@ from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
+from tests.faults.receptions import Receptions
 from tests.faults.row import Result
 from tests.faults.signals import Known, judge_signals
 from tests.faults.venue import Venue
@@ -221,11 +222,13 @@ class System(DataFiles):
         expected = [(signal.signal_id, offset_ms) for signal in self.signals() for offset_ms in signal.offsets_ms]
         judge(self.data_dir, expected, result, when=when)
         self._judge_audit(result, when)
-        followups, missed = self.followups(), self.missed()
-        self._judge_truth(followups, missed, result, when)
-        tapes = self.tapes()
+        followups, missed, tapes = self.followups(), self.missed(), self.tapes()
+        decoded = {
+            coin: [decode_entry(b"%d" % at_ms, fields) for at_ms, fields in entries] for coin, entries in tapes.items()
+        }
+        self._judge_truth(followups, missed, Receptions(decoded, self.venue.sent_at_ms), result, when)
         self._judge_tape(tapes, followups, result, when)
-        self._judge_signals(tapes, result, when)
+        self._judge_signals(decoded, result, when)
         if refused := self.client.acl_log():
             result.unclear += len(refused)
             result.add_broken(f"{when}: the server refused {refused[0]}")
@@ -253,16 +256,30 @@ class System(DataFiles):
             result.wrong += len(audited.problems)
             result.add_broken(f"{when}: audit: {[str(problem) for problem in audited.problems[:2]]}")
 
-    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
+    def _judge_truth(
+        self,
+        followups: Sequence[Followup],
+        missed: Sequence[Missed],
+        receptions: Receptions,
+        result: Result,
+        when: str,
+    ) -> None:
         for record in followups:
             if self._is_in_hole(record.due_at_ms, record.market_key):
                 continue
             number = int(record.best_size)
-            if wrong := self.venue.problem_of_state(record.market_key, number, record.due_at_ms):
+            wrong = self.venue.problem_of_state(record.market_key, number, record.due_at_ms)
+            if wrong and receptions.is_late_frame(record):
+                result.starved += 1
+            elif wrong:
                 result.wrong += 1
                 result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms} shows state {number}: {wrong}")
         for record in missed:
-            if not self._is_in_hole(record.due_at_ms, record.market_key):
+            if self._is_in_hole(record.due_at_ms, record.market_key):
+                continue
+            if receptions.is_stall(record):
+                result.starved += 1
+            else:
                 result.wrong += 1
                 result.add_broken(
                     f"{when}: {record.signal_id} + {record.offset_ms} is missed ({record.reason}: {record.detail})"
@@ -298,13 +315,10 @@ class System(DataFiles):
                 result.wrong += 1
                 result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms}: the tape has {in_force[-1]}")
 
-    def _judge_signals(self, tapes: Mapping[str, list[TapeEntry]], result: Result, when: str) -> None:
-        decoded = {
-            coin: [decode_entry(b"%d" % at_ms, fields) for at_ms, fields in entries] for coin, entries in tapes.items()
-        }
+    def _judge_signals(self, tapes: Mapping[str, Sequence[Entry]], result: Result, when: str) -> None:
         known = Known(
             moves=self.venue.moves(),
-            tapes=decoded,
+            tapes=tapes,
             rules=Settings(**self._settings).rules,
             is_certain=self._is_certain,
             clock_ms=self.venue.clock_ms,

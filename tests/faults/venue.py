@@ -27,7 +27,7 @@ IMPACT_PX = 0.005
 """How much worse than the touch an order of the venue's impact notional is filled."""
 REPEAT_INTERVAL_S = 0.5
 STALE_MS = 2_000
-"""How long a state may be shown after the venue has sent the next: the feed trusts a silent socket for 1.5 s."""
+"""How long a state may be shown after the venue has sent the next, unless frames were late: see `receptions.py`."""
 CLOCK_MS = 50
 """Apparent difference between the clocks of two processes on a busy machine."""
 
@@ -99,6 +99,11 @@ class Venue:
     def moves(self) -> list[Move]:
         """The dislocations of the coins so far."""
         return self.do(lambda: [move for coin in self.coins for move in self._moves[coin]])
+
+    def sent_at_ms(self, coin: str, number: int) -> float | None:
+        """When the state of this number was sent; None when it was not."""
+        sent = self._sent_at_ms[coin]
+        return sent[number - 1] if 1 <= number <= len(sent) else None
 
     def jump(self, coins: Iterable[str], by_px: float) -> None:
         """Move oracle and book of each coin by as much, which makes no signal."""
