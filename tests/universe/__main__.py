@@ -8,7 +8,9 @@ The exit status is 1 when a law was broken.
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +18,6 @@ from contextlib import closing
 from functools import partial
 from typing import Annotated
 
-import coverage
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -40,7 +41,7 @@ def main(
     seed: Annotated[int | None, typer.Option(min=0, help="run this one alone, and print its whole trace")] = None,
     steps: Annotated[int, typer.Option(min=1, help="accidents and moves of the market in each")] = STEPS_EACH,
     control: Annotated[str, typer.Option(help=f"build in a fault, to be found: {NAMES}")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="processes")] = os.cpu_count() or 1,
+    jobs: Annotated[int, typer.Option(min=0, help="processes; 0: none but this one")] = os.cpu_count() or 1,
     unreached: Annotated[bool, typer.Option(help="which lines of the product no universe reached")] = False,
 ) -> None:
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set of texts is part of a universe
@@ -51,7 +52,7 @@ def main(
     if seed is not None:
         raise typer.Exit(_replay(seed, steps, control, console))
     if unreached:
-        raise typer.Exit(_tell_unreached(range(first, first + count), steps))
+        raise typer.Exit(_tell_unreached("-n", str(count), "--from", str(first), "--steps", str(steps)))
     seeds = [*(s for s in ONCE_FAILED if first == 0), *range(first, first + count)]
     raise typer.Exit(_run(seeds, steps, jobs, control, console))
 
@@ -98,6 +99,9 @@ def _run(seeds: list[int], steps: int, jobs: int, control: str, console: Console
 
 
 def _results(seeds: list[int], steps: int, jobs: int, control: str) -> Iterator[Result]:
+    if not jobs:
+        yield from map(partial(run_shortened, steps=steps, control=control), seeds)
+        return
     leave_to_parent = signal.signal, (signal.SIGINT, signal.SIG_IGN)
     with multiprocessing.get_context("spawn").Pool(jobs, *leave_to_parent) as pool:
         yield from pool.imap_unordered(partial(run_shortened, steps=steps, control=control), seeds, chunksize=CHUNK)
@@ -108,14 +112,14 @@ def _tell_failure(result: Result, console: Console) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _tell_unreached(seeds: range, steps: int) -> int:
-    """Run universes under coverage, and print what none of them reached."""
-    measured = coverage.Coverage(include=COVERED, data_file=None)
-    measured.start()
-    failed = sum(bool(run_universe(seed, steps=steps).failure) for seed in seeds)
-    measured.stop()
-    measured.report(show_missing=True, skip_covered=True)
-    return 1 if failed else 0
+def _tell_unreached(*options: str) -> int:
+    """Run universes under coverage from their first import on, and print what none of them reached."""
+    with tempfile.TemporaryDirectory() as folder:
+        command, data = (sys.executable, "-m", "coverage"), f"--data-file={folder}/coverage"
+        run = "run", "--rcfile=/dev/null", f"--include={','.join(COVERED)}", data, "-m", "tests.universe", "--jobs=0"
+        failed = subprocess.run([*command, *run, *options]).returncode
+        subprocess.run([*command, "report", "--rcfile=/dev/null", "--show-missing", "--skip-covered", data], check=True)
+    return failed
 
 
 if __name__ == "__main__":
