@@ -128,7 +128,12 @@ class FeedProcess:
     @property
     def is_live(self) -> bool:
         """Whether it runs and knows the state of every market."""
-        return self.life.is_alive and self.feed is not None and len(self.feed.markets.live) == len(self._coins)
+        return self.life.is_alive and self.knows_all
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether it knows the state of every market, or did when it died."""
+        return self.feed is not None and len(self.feed.markets.live) == len(self._coins)
 
     async def drain(self) -> int:
         """Drain as on SIGTERM; the number of captures that were left open."""

@@ -7,10 +7,11 @@ import shutil
 import tempfile
 import traceback
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import structlog
@@ -96,6 +97,10 @@ class World:
         self.worker = Worker(loop, self.chance, server=self.server, disk=self.disk, keys=keys, data_dir=data_dir)
         self.absences: list[Absence] = []
         self.heard: dict[tuple[str, int], list[Market]] = {}
+        self.deaths: Iterator[int] = iter(())
+        """The number of effects after which each next feed dies; those after the last do not."""
+        self.reached_live: list[bool] = []
+        """Whether each dead feed had become live."""
         self._feed: FeedProcess | None = None
         self._starts_at_s = 0.0
         self._oracle_steps = 0
@@ -112,12 +117,31 @@ class World:
 
     async def run(self, steps: int) -> None:
         """Let things happen, then heal everything and judge. Raises Broken."""
-        self._background = [self.loop.create_task(work) for work in (self._beat(), self._work(), self._keep_feed())]
-        try:
-            await self._live(within_s=QUIET_S)
+        async with self._running():
             for _ in range(steps):
                 self._step(self.chance.pick(STEPS))
                 await self._pass(self.chance.choice([0.0, 0.001, 0.004, 0.05, 0.3, self.chance.uniform(0, 0.6)]))
+
+    async def run_deaths(self, in_burst: int, in_starts: Sequence[int]) -> None:
+        """Kill the feed at an effect after a burst, and each next one at an effect of its start. Raises Broken."""
+        async with self._running():
+            self.deaths = iter(in_starts)
+            for market in self.venue.markets.values():
+                market.oracle = market.mid * 1.002
+                self.venue.publish(market, "ctx")
+            assert self._feed is not None
+            self._feed.life.ends_after = in_burst
+            until_s = self.loop.time() + QUIET_S
+            while len(self.reached_live) <= len(in_starts) and self.loop.time() < until_s:
+                await self._pass(0.05)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        """All parts run, and are judged at the end."""
+        self._background = [self.loop.create_task(work) for work in (self._beat(), self._work(), self._keep_feed())]
+        try:
+            await self._live(within_s=QUIET_S)
+            yield
             await self._finish()
         finally:
             for task in self._background:
@@ -299,10 +323,12 @@ class World:
                 on_entry=self._on_entry,
                 on_stop=self._stop_within_call,
             )
+            self._feed.life.ends_after = next(self.deaths, None)
             self.tell("a feed starts")
             await self._feed.life.ended.wait()
             if failure := self._feed.failure():
                 raise Broken(f"the feed ended by itself: {failure!r}")
+            self.reached_live.append(self._feed.knows_all)
             self.tell("the feed is fenced" if self._feed.is_fenced else "the feed is dead")
             await self._feed.bury()
             self._note_absence()
@@ -329,6 +355,11 @@ class World:
 
 def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Result:
     """Run one universe to its end; `control` names a fault of `tests.universe.controls` to build in."""
+    return run_world(seed, lambda world: world.run(steps), control=control)
+
+
+def run_world(seed: int, course: Callable[[World], Coroutine[Any, Any, None]], *, control: str = "") -> Result:
+    """Run one universe on its course."""
     random.seed(seed)  # for the product's jitter
     shm = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="universe-", dir=shm if shm.is_dir() else None))
@@ -341,7 +372,7 @@ def run_universe(seed: int, *, steps: int = STEPS_EACH, control: str = "") -> Re
     try:
         with CONTROLS[control](), _installed(world):
             try:
-                loop.run_until_complete(world.run(steps))
+                loop.run_until_complete(course(world))
             except BaseException as error:
                 if isinstance(error, KeyboardInterrupt | SystemExit):
                     raise
