@@ -111,20 +111,24 @@ class Disk:
         life = self._running()
         done = 0
         if life.stops_here:  # others see a part of what it writes
-            done = os.write(fd, data[: self._chance.randint(0, len(data))])
+            done = os.write(fd, data[: self._part_of(len(data))])
         life.begin_effect()
         return done + self._write(life, fd, data[done:])
 
     def _write(self, life: Life, fd: int, data: bytes) -> int:
         if life.is_last_effect():
-            part = self._chance.choice([0, len(data), self._chance.randint(0, len(data))])
+            part = self._part_of(len(data))
             self._die(life, f"writing {part} of {len(data)} bytes to {_name(fd)}", lambda: os.write(fd, data[:part]))
-        if self.is_full:
-            part = self._chance.choice([0, self._chance.randint(0, len(data))])
+        if self.is_full and data:
+            part = min(self._part_of(len(data)), len(data) - 1)
             if part == 0:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return os.write(fd, data[:part])
         return os.write(fd, data)
+
+    def _part_of(self, size: int) -> int:
+        """The number of bytes that reach a file; all but the newline are a case of their own."""
+        return self._chance.choice([0, size, max(0, size - 1), self._chance.randint(0, size)])
 
     def ftruncate(self, fd: int, size: int) -> None:
         self._effect("truncate", _name(fd))

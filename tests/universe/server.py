@@ -17,6 +17,7 @@ _fake = fakeredis.FakeServer(server_type="valkey")
 
 Execute = Callable[[], Any]
 FATES = {"refused": 3, "answer lost": 4, "late": 4}
+FREQUENT = "XADD", "get"
 DEATHS = {"dies before the call": 3, "dies, the call is late": 4, "dies after the call": 4}
 
 
@@ -29,6 +30,8 @@ class Server:
         self.direct.flushall()
         self.is_away = False
         self.next_fate = ""
+        self.next_fate_is_rare = False
+        """Whether it waits for a call that is neither an append nor a reading of the watermark, as most are."""
         self.late: list[tuple[str, Execute]] = []
         """Calls that were sent and not executed yet, although their senders have given up."""
         self.lost_data = 0
@@ -86,6 +89,8 @@ class Server:
         if life.is_last_effect():
             fate = self._chance.pick(DEATHS)
             self._chance.drawn[f"{life.name} {fate}"] += 1
+        elif self.next_fate_is_rare and name in FREQUENT:
+            fate = ""
         else:
             fate, self.next_fate = self.next_fate, ""
         if fate:

@@ -38,6 +38,8 @@ FLUSH_INTERVAL_S = 0.2
 """The tape buffer's interval, instead of 5 ms: a flush follows every frame, and idle ones cost the most."""
 KEYFRAME_INTERVAL_MS = 2_000
 """Instead of 30 s: a universe lasts some ten seconds."""
+MEMORY_MS = 4_000
+"""Instead of 60 s, so that the server may be away for longer than the feed remembers."""
 QUIET_S = 60.0
 TRACE_LINES = 40
 STEPS_EACH = 50
@@ -179,11 +181,11 @@ class World:
                 if self._feed is not None and self._feed.life.is_alive:
                     self._feed.life.stops_after = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)])
             case "a call has a fate":
-                self.server.next_fate = chance.pick(FATES)
+                self.server.next_fate, self.server.next_fate_is_rare = chance.pick(FATES), chance.random() < 0.5
                 chance.drawn[f"call: {self.server.next_fate}"] += 1
             case "the server is away":
                 self.server.is_away = True
-                later(chance.uniform(0.1, 3), self._server_returns)
+                later(chance.choice([chance.uniform(0.1, 3), chance.uniform(3, 9)]), self._server_returns)
             case "the server is emptied":
                 self.server.empty()
                 self.tape.on_lost_data()
@@ -410,6 +412,7 @@ def _installed(world: World) -> Iterator[None]:
             patch.object(feed.connection, "connect", world.venue.connect),
             patch.object(feed.tape_buffer, "FLUSH_INTERVAL_S", FLUSH_INTERVAL_S),
             patch.object(feed.tape_buffer, "KEYFRAME_INTERVAL_MS", KEYFRAME_INTERVAL_MS),
+            patch.object(feed.tape_buffer, "MEMORY_MS", MEMORY_MS),
         ):
             yield
     finally:
