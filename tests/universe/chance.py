@@ -53,6 +53,8 @@ class Life:
         """Set when it has died or, for a feed, when its task is done."""
         self.ends_after: int | None = None
         """The number of effects (server calls, system calls) until it is killed; None while it is not to be killed."""
+        self.ends_on_disk = False
+        """Whether only system calls count: there are few among many server calls."""
 
         self.stops_after: int | None = None
         """The number of effects until it stops for a while, within the next one."""
@@ -90,9 +92,9 @@ class Life:
             self._stop()
             self.check()
 
-    def is_last_effect(self) -> bool:
+    def is_last_effect(self, *, on_disk: bool) -> bool:
         """Count an effect; whether the process is to die at it."""
-        if self.ends_after is None:
+        if self.ends_after is None or (self.ends_on_disk and not on_disk):
             return False
         self.ends_after -= 1
         return self.ends_after < 0

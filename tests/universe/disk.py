@@ -116,7 +116,7 @@ class Disk:
         return done + self._write(life, fd, data[done:])
 
     def _write(self, life: Life, fd: int, data: bytes) -> int:
-        if life.is_last_effect():
+        if life.is_last_effect(on_disk=True):
             part = self._part_of(len(data))
             self._die(life, f"writing {part} of {len(data)} bytes to {_name(fd)}", lambda: os.write(fd, data[:part]))
         if self.is_full and data:
@@ -162,7 +162,7 @@ class Disk:
 
     def _effect(self, call: str, name: str) -> Life:
         life = self._living()
-        if life.is_last_effect():
+        if life.is_last_effect(on_disk=True):
             self._die(life, f"before {call} {name}", lambda: None)
         return life
 

@@ -86,7 +86,7 @@ class Server:
         life.begin_effect()
         if name == "XADD":
             execute = partial(self.watch_append, execute)
-        if life.is_last_effect():
+        if life.is_last_effect(on_disk=False):
             fate = self._chance.pick(DEATHS)
             self._chance.drawn[f"{life.name} {fate}"] += 1
         elif self.next_fate_is_rare and name in FREQUENT:

@@ -213,6 +213,7 @@ class World:
                 lives = [self.worker.life] + ([self._feed.life] if self._feed else [])
                 life = chance.choice(lives)
                 life.ends_after, life.on_death = chance.choice([0, 1, 2, 3, 5, chance.randint(0, 30)]), self._cut_power
+                life.ends_on_disk = chance.random() < 0.5
         if chance.random() < 0.2:
             self.server.run_late()
         if chance.random() < 0.1:
