@@ -20,6 +20,9 @@ THRESHOLD_BPS = 6.9
 REARMED_MS = 600
 """A market whose last signal is this old may fire again, whatever its cooldown."""
 
+LOST = "lost:"
+"""The cause of a gap in place of what the feed no longer remembered."""
+
 
 class Broken(AssertionError):
     """A law does not hold."""
@@ -205,15 +208,18 @@ class Judge:
         Whatever the detector remembers, these are signals.
         """
         seen: set[float | None] = set()
-        last_ms = 0
+        last_ms, is_after_loss = 0, False
         for entry in self.tape.present(coin):
             at_ms, state = entry.at_ms, entry.value
             if isinstance(state, Gap):
+                is_after_loss = state.cause.startswith(LOST)
                 continue
+            # After a loss the state that was in force is put down again; its oracle may be older than the tape.
+            is_again, is_after_loss = is_after_loss and not _is_news(entry), False
             # An oracle that has fired may have been lost with the server's data, and the clock have gone back since.
             others = [s for s in signals if s.timestamp_ms < at_ms or (self.lost_data and s.timestamp_ms > at_ms)]
             seen |= {signal.oracle_px for signal in others}
-            is_new = state.oracle_px not in seen
+            is_new = state.oracle_px not in seen and not is_again
             seen.add(state.oracle_px)
             if not (state.is_two_sided and state.oracle_px and any(_edge(state, s) >= THRESHOLD_BPS for s in Side)):
                 continue
@@ -221,6 +227,10 @@ class Judge:
             if is_new and pause_ms > REARMED_MS and self.tape.sound_after_ms < at_ms < self.detecting_until_ms:
                 yield at_ms
             last_ms = at_ms
+
+
+def _is_news(entry: Entry) -> bool:
+    return entry.conditions is None or entry.conditions.is_news
 
 
 def _edge(state: Market, side: Side) -> float:

@@ -15,4 +15,6 @@ ONCE_FAILED = {
     2431: "a feed that started on an empty server took an older tape, which came back, for complete",
     322: "a line of which a power cut left the beginning and zeros kept its capture from being published again",
     1967: "the same, in another file",
+    18: "the name of a file was never synced when its creator had died before it could; a power cut took the file",
+    61: "a feed that started on a full disk took a line without its newline for torn; the signal was written twice",
 }
