@@ -54,6 +54,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def wall_ms(self) -> int:
         return self.wall_ns() // 1_000_000
 
+    def true_ms(self) -> int:
+        """The time of a clock that is never set, such as the venue's."""
+        return (START_NS + self._virtual.now_ns) // 1_000_000
+
     def jump(self, seconds: float) -> None:
         """Let time pass while no task runs, as for a process that is stopped."""
         self._virtual.now_ns += round(seconds * 1e9)

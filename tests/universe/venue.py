@@ -124,7 +124,7 @@ class Venue:
             socket.abort()
 
     def _frame(self, market: Market, channel: str) -> bytes:
-        return market.ctx() if channel == "activeAssetCtx" else market.bbo(time_ms=self._loop.wall_ms())
+        return market.ctx() if channel == "activeAssetCtx" else market.bbo(time_ms=self._loop.true_ms())
 
 
 class _Connect:
