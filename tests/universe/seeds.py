@@ -17,4 +17,7 @@ ONCE_FAILED = {
     1967: "the same, in another file",
     18: "the name of a file was never synced when its creator had died before it could; a power cut took the file",
     61: "a feed that started on a full disk took a line without its newline for torn; the signal was written twice",
+    1021817: "the same, but the state was not on the tape: the captures of the signal were never published",
+    1022961: "the same",
+    1023091: "the same",
 }
