@@ -48,6 +48,25 @@ REPEATED = Objection("no context but a repeated one", is_renewable=True)
 OLDER_BLOCK = Objection("the venue sends books of an older block")
 
 
+class Refuted(NamedTuple):
+    """A book and a ctx that contradicted each other for too long."""
+
+    book: Bbo
+    ctx: Ctx
+    needs_book: bool
+    """Whether the book may be the stale one: it stood still while the ctx moved, or both are in doubt."""
+    needs_ctx: bool
+
+    def is_over(self, book: Bbo, ctx: Ctx) -> bool:
+        """Whether these may be believed when they agree: what stood still has moved since."""
+        has_book = not self.needs_book or book.time_ms > self.book.time_ms
+        return has_book and (not self.needs_ctx or ctx != self.ctx)
+
+    def may_be_over(self, book: Bbo, ctx: Ctx) -> bool:
+        """Whether these may be believed when they agree again and again: one of two in doubt has moved."""
+        return ctx != self.ctx or (self.needs_book and book.time_ms > self.book.time_ms)
+
+
 @dataclass(slots=True)
 class BookCheck:
     """Compares the book of a market with the samples of it in the ctx.
@@ -62,10 +81,11 @@ class BookCheck:
     """The books since the last sample, and the one before."""
     _sample: Ctx | None = None
     """The last ctx."""
-    refuted: tuple[Bbo, Ctx] | None = None
-    """The book and ctx that contradicted each other for too long; either may be the stale one."""
+    refuted: Refuted | None = None
     _agreed: int = 0
     """Samples in a row that agreed with a book since then."""
+    _last_agreed: tuple[Bbo, Ctx] | None = None
+    """The last book and sample that agreed."""
 
     def hear_book(self, book: Bbo) -> None:
         books = self._books
@@ -75,7 +95,7 @@ class BookCheck:
         if (self.contradictions or self.refuted) and self._sample is not None and _agree(book, self._sample):
             if self.refuted is None:
                 self.contradictions = 0
-            elif self._is_new(self._sample, book):
+            elif self.refuted.is_over(book, self._sample):
                 self._confirm()
 
     def hear_sample(self, ctx: Ctx) -> None:
@@ -85,24 +105,29 @@ class BookCheck:
         has_sample = ctx.mid_px is not None or ctx.impact_bid_px is not None or ctx.impact_ask_px is not None
         agrees = _agree(books[-1], ctx) or any(_agree(book, ctx) for book in books[:-1])
         if self.refuted is not None:
-            self._agreed = self._agreed + 1 if agrees and has_sample and ctx != self.refuted[1] else 0
-            if self._agreed >= CONFIRMATIONS or (agrees and self._is_new(ctx, books[-1])):
+            counts = agrees and has_sample and self.refuted.may_be_over(books[-1], ctx)
+            self._agreed = self._agreed + 1 if counts else 0
+            if self._agreed >= CONFIRMATIONS or (agrees and self.refuted.is_over(books[-1], ctx)):
                 self._confirm()
+        elif agrees and has_sample:
+            self.contradictions, self._last_agreed = 0, (books[-1], ctx)
         elif has_sample:
-            self.contradictions = 0 if agrees else self.contradictions + 1
+            self.contradictions += 1
             if self.contradictions >= CONTRADICTIONS:
-                self.refuted = books[-1], ctx
+                self._refute(books[-1], ctx)
         del books[:-1]
 
     def renew(self) -> None:
         """Compare later frames only with each other; what was refuted must still be confirmed."""
         self._books.clear()
-        self._sample, self.contradictions, self._agreed = None, 0, 0
+        self._sample, self._last_agreed, self.contradictions, self._agreed = None, None, 0, 0
 
-    def _is_new(self, ctx: Ctx, book: Bbo) -> bool:
-        """Whether neither is the one that was refuted: a channel that stands still confirms nothing."""
-        assert self.refuted is not None
-        return ctx != self.refuted[1] and book.time_ms > self.refuted[0].time_ms
+    def _refute(self, book: Bbo, ctx: Ctx) -> None:
+        """Doubt the channel that stood still since the last agreement; both if there was none, or if both moved."""
+        has_book_stood = self._last_agreed is not None and book == self._last_agreed[0]
+        has_ctx_stood = self._last_agreed is not None and ctx == self._last_agreed[1]
+        both = has_book_stood == has_ctx_stood
+        self.refuted = Refuted(book, ctx, needs_book=has_book_stood or both, needs_ctx=has_ctx_stood or both)
 
     def _confirm(self) -> None:
         self.refuted, self.contradictions, self._agreed = None, 0, 0

@@ -204,6 +204,23 @@ def test_a_refuted_book_is_known_again_with_a_new_one_that_a_new_ctx_confirms() 
     assert socket.hear(ctx(101.2)).objection() is None
 
 
+def test_a_refuted_book_that_moves_again_is_known_at_once_in_a_market_that_stands_still() -> None:
+    quiet = ctx(101.0)
+    socket = Socket().paced(3).hear(quiet, quiet, after_ms=1000)
+    assert socket.objection() == CONTRADICTED
+    assert socket.hear(quiet, after_ms=1000).objection() == CONTRADICTED
+    assert socket.hear(bbo(101.0, time_ms=T0_MS + 9000), after_ms=10).objection() is None
+
+
+def test_where_either_channel_may_be_the_stale_one_three_confirmations_are_needed() -> None:
+    quiet = ctx(101.0)
+    socket = Socket().hear(bbo(), quiet).hear(quiet, after_ms=1000)
+    assert socket.objection() == CONTRADICTED
+    socket.hear(bbo(101.0, time_ms=T0_MS + 9000), quiet, quiet, after_ms=1000)
+    assert socket.objection() == CONTRADICTED
+    assert socket.hear(quiet, after_ms=1000).objection() is None
+
+
 def test_a_context_that_stands_still_while_the_books_move_is_refuted_and_never_confirms() -> None:
     socket = Socket().paced(3)
     for step in range(1, 30):
