@@ -17,6 +17,8 @@ from hip3_tasks.store.keys import Keys
 
 R = TypeVar("R", bound=Record)
 THRESHOLD_BPS = 6.9
+CONTRADICTED_MS = 4_000
+"""Two contexts come within 2 s, and a silent socket counts as a quiet one for 1.5 s."""
 REARMED_MS = 600
 """A market whose last signal is this old may fire again, whatever its cooldown."""
 
@@ -92,6 +94,21 @@ class Absence:
         return self.from_ms < at_ms < self.until_ms.get(coin, at_ms + 1)
 
 
+@dataclass(frozen=True, slots=True)
+class FrozenBook:
+    """A book that stood still while its market moved on, from one instant of the feed's clock to another."""
+
+    coin: str
+    bid_px: float
+    from_ms: int
+    until_ms: int
+
+    def is_shown(self, followup: Followup) -> bool:
+        """Whether a follow-up shows it although two contexts have contradicted it, also behind a silent socket."""
+        is_due = self.from_ms + CONTRADICTED_MS < followup.due_at_ms < self.until_ms
+        return self.coin == followup.market_key and is_due and abs((followup.bid_px or 0.0) - self.bid_px) < 1e-3
+
+
 @dataclass
 class Judge:
     """Holds the files and the tape to the laws at the end."""
@@ -101,6 +118,7 @@ class Judge:
     absences: list[Absence]
     heard: dict[tuple[str, int], list[Market]]
     """The states that a feed put down, by coin and instant, whether they reached the tape or not."""
+    frozen: list[FrozenBook]
     rules: Rules
     detecting_until_ms: int
     lost_data: int
@@ -163,6 +181,8 @@ class Judge:
             not isinstance(state, Market) or shown != (state.bid_px, state.ask_px, state.oracle_px)
         ):
             raise Broken(f"{followup.key} shows {shown}, the tape as of {due_at_ms} has {state}")
+        if any(book.is_shown(followup) for book in self.frozen):
+            raise Broken(f"{followup.key} shows a book that stood still: {self.frozen}")
         for absence in self.absences:
             if absence.covers(coin, due_at_ms):
                 raise Broken(f"{followup.key}, due at {due_at_ms}, passes for known over {absence}")
@@ -213,6 +233,8 @@ class Judge:
             at_ms, state = entry.at_ms, entry.value
             if isinstance(state, Gap):
                 is_after_loss = state.cause.startswith(LOST)
+                continue
+            if entry.conditions is not None and entry.conditions.is_doubted:
                 continue
             # After a loss the state that was in force is put down again; its oracle may be older than the tape.
             is_again, is_after_loss = is_after_loss and not _is_news(entry), False

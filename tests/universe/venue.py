@@ -12,6 +12,7 @@ from simulator.wire import ack_frame, asset_ctx, bbo_frame, ctx_frame
 from tests.universe.loop import VirtualLoop
 
 HALF_SPREAD = 0.01
+OLDER_MS = 60_000
 
 
 class Market:
@@ -20,12 +21,18 @@ class Market:
     def __init__(self, coin: str, mid: float) -> None:
         self.coin = coin
         self.mid = self.oracle = mid
+        self.frozen: tuple[float, int] | None = None
+        """Mid and block time of a book that is sent although the market has left it."""
 
     def ctx(self) -> bytes:
-        return ctx_frame(self.coin, asset_ctx(oracle_px=f"{self.oracle:.4f}"))
+        impact = f"{self.mid - 2 * HALF_SPREAD:.4f}", f"{self.mid + 2 * HALF_SPREAD:.4f}"
+        return ctx_frame(
+            self.coin, asset_ctx(oracle_px=f"{self.oracle:.4f}", mid_px=f"{self.mid:.4f}", impact_pxs=impact)
+        )
 
     def bbo(self, *, time_ms: int) -> bytes:
-        bid, ask = (f"{self.mid - HALF_SPREAD:.4f}", "3.5"), (f"{self.mid + HALF_SPREAD:.4f}", "2.25")
+        mid, time_ms = self.frozen or (self.mid, time_ms)
+        bid, ask = (f"{mid - HALF_SPREAD:.4f}", "3.5"), (f"{mid + HALF_SPREAD:.4f}", "2.25")
         return bbo_frame(self.coin, bid, ask, time_ms=time_ms)
 
 
@@ -84,13 +91,37 @@ class Venue:
         self.markets = {coin: Market(coin, 100.0 + 10 * number) for number, coin in enumerate(coins)}
         self.sockets: list[Socket] = []
         self.accepts = True
+        self.opened = 0
+        """Sockets that were opened so far."""
+
+    def freeze(self, market: Market) -> None:
+        """Let a book stand still from now on, while the market moves on."""
+        market.frozen = market.mid, self._loop.true_ms()
+        market.mid *= 1.003
+
+    def thaw(self, market: Market) -> None:
+        market.frozen = None
+        self.publish(market, "bbo")
+
+    def send_unusable(self, market: Market, kind: str) -> None:
+        """Send a frame of a market that cannot be used."""
+        frame = market.ctx() if kind == "ctx" else market.bbo(time_ms=self._loop.true_ms())
+        self._send(market, kind, frame.replace(b"Px", b"px").replace(b'"px"', b'"p"'))
+
+    def send_older(self, market: Market) -> None:
+        """Send a book of an older block, as a node does that lags behind."""
+        self._send(market, "bbo", market.bbo(time_ms=self._loop.true_ms() - OLDER_MS))
 
     def publish(self, market: Market, kind: str) -> None:
-        """Send the state of a market, on one channel, to every subscriber."""
+        """Send the state of a market, on one channel, to every subscriber; a book that stands still is not sent."""
+        if kind == "ctx" or market.frozen is None:
+            self._send(market, kind, self._frame(market, "activeAssetCtx" if kind == "ctx" else "bbo"))
+
+    def _send(self, market: Market, kind: str, frame: bytes) -> None:
         channel = "activeAssetCtx" if kind == "ctx" else "bbo"
         for socket in self.sockets:
             if (channel, market.coin) in socket.subscriptions:
-                socket.put(self._frame(market, channel))
+                socket.put(frame)
 
     def publish_contexts(self) -> None:
         """Send every market's context, changed or not."""
@@ -117,6 +148,7 @@ class Venue:
     def open_socket(self) -> Socket:
         self.sockets = [socket for socket in self.sockets if socket.is_open]
         self.sockets.append(Socket(self))
+        self.opened += 1
         return self.sockets[-1]
 
     def close_sockets(self) -> None:

@@ -25,10 +25,10 @@ from tests.universe.chance import Chance
 from tests.universe.controls import CONTROLS
 from tests.universe.disk import Disk
 from tests.universe.feed import FeedProcess
-from tests.universe.laws import Absence, Broken, Judge, Tape
+from tests.universe.laws import Absence, Broken, FrozenBook, Judge, Tape
 from tests.universe.loop import VirtualLoop
 from tests.universe.server import FATES, Execute, Server
-from tests.universe.venue import Venue
+from tests.universe.venue import HALF_SPREAD, Venue
 from tests.universe.worker import Worker, never_waits
 
 COINS = ("xyz:A", "xyz:B", "abc:C")
@@ -59,6 +59,9 @@ STEPS = {
     "the server is set back": 1.0,
     "the disk is full": 2.0,
     "the venue hangs up": 2.0,
+    "a book stands still": 2.0,
+    "a frame cannot be used": 2.0,
+    "a book of an older block comes": 1.0,
     "the socket stalls": 2.0,
     "the worker is about to die": 4.0,
     "the worker stops for a while": 2.0,
@@ -99,6 +102,7 @@ class World:
         self.worker = Worker(loop, self.chance, server=self.server, disk=self.disk, keys=keys, data_dir=data_dir)
         self.absences: list[Absence] = []
         self.heard: dict[tuple[str, int], list[Market]] = {}
+        self.frozen: list[FrozenBook] = []
         self.deaths: Iterator[int] = iter(())
         """The number of effects after which each next feed dies; those after the last do not."""
         self.reached_live: list[bool] = []
@@ -197,6 +201,14 @@ class World:
                 later(chance.uniform(0.1, 2), self._disk_has_room)
             case "the venue hangs up":
                 self.venue.close_sockets()
+            case "a book stands still":
+                self._freeze_book()
+            case "a frame cannot be used":
+                market = chance.choice(list(self.venue.markets.values()))
+                self.venue.send_unusable(market, chance.choice(["bbo", "ctx"]))
+            case "a book of an older block comes":
+                for _ in range(chance.randint(1, 3)):
+                    self.venue.send_older(chance.choice(list(self.venue.markets.values())))
             case "the socket stalls":
                 for socket in self.venue.sockets:
                     socket.is_stalled = True
@@ -225,6 +237,31 @@ class World:
             self._oracle_steps += 1
             market.oracle = market.mid * (1 + self.chance.choice([-1, 1]) * (0.002 + 0.00001 * self._oracle_steps))
             self.venue.publish(market, "ctx")
+
+    def _freeze_book(self) -> None:
+        """Let a book stand still for some seconds. It is judged if one feed heard all of that over one socket."""
+        market = self.chance.choice(list(self.venue.markets.values()))
+        if market.frozen is not None:
+            return
+        self.venue.freeze(market)
+        if self.chance.random() < 0.5:
+            market.oracle = market.mid
+        began = self._feed, self.venue.opened, self.loop.wall_step_ms
+        began_ms = self._feed_ms()
+
+        def thaw() -> None:
+            if began_ms is not None and began == (self._feed, self.venue.opened, self.loop.wall_step_ms):
+                assert market.frozen is not None
+                self.frozen.append(
+                    FrozenBook(market.coin, market.frozen[0] - HALF_SPREAD, began_ms, self._feed_ms() or 0)
+                )
+            self.venue.thaw(market)
+
+        self.loop.call_later(self.chance.uniform(1, 9), thaw)
+
+    def _feed_ms(self) -> int | None:
+        """The time by the feed's clock; None while no feed knows the market."""
+        return self._feed.clock.now_ms() if self._feed and self._feed.is_live and self._feed.clock else None
 
     def _stop_feed(self, seconds: float) -> None:
         """Let the others go on while the feed's process is stopped."""
@@ -275,6 +312,8 @@ class World:
         self.tell("calm")
         self.chance.is_calm = True
         self.server.is_away = self.disk.is_full = False
+        for market in self.venue.markets.values():
+            self.venue.thaw(market)
         self.server.next_fate = ""
         self.worker.life.ends_after = None
         if self._feed is not None:
@@ -294,6 +333,7 @@ class World:
             self.tape,
             absences=self.absences,
             heard=self.heard,
+            frozen=self.frozen,
             rules=self.settings.rules,
             detecting_until_ms=drain_at_ms,
             lost_data=self.server.lost_data,
