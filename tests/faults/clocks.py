@@ -8,6 +8,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.faults.lines import KINDS
 from tests.faults.row import Result, Setting
 from tests.faults.system import System
 from tests.support.waiting import eventually
@@ -95,7 +96,7 @@ def midnight(setting: Setting) -> Result:
         eventually("a new day has signals", lambda: len(list(system.data_dir.glob("followups_*.jsonl"))) == 2)
         time.sleep(6)
         system.judge(result, when="midnight")
-        for path in system.data_dir.glob("*.jsonl"):
+        for path in (path for kind in ("signals", *KINDS) for path in system.data_dir.glob(f"{kind}_*.jsonl")):
             day = path.stem.rpartition("_")[2]
             for line in path.read_text().splitlines():
                 stamp = line.partition('"timestamp_ms":' if "signals" in path.name else '"signal_timestamp_ms":')[2]

@@ -16,7 +16,7 @@ GRACE_MS = 1_500
 """How long the feed takes silence for quiet markets."""
 STALE_MS = 2_000
 """Allowed age of the last new book at a due time: frames that change nothing are received, too."""
-STALLED = "stalled: no data for"
+STALLED = "stalled: no data for", "this process stood still"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -46,6 +46,7 @@ def test_a_book_is_wrong_when_nothing_had_been_received_for_too_long() -> None:
     ("due_ms", "detail", "is_stall"),
     [
         (T0_MS + 1_704, "stalled: no data for 2136 ms", True),
+        (T0_MS + 1_704, "this process stood still for 4.7 s", True),
         (T0_MS + 1_703, "stalled: no data for 2136 ms", False),
         (T0_MS + 1_704, "closed by the venue: 1001", False),
         (T0_MS - 100, "stalled: no data for 2136 ms", False),
