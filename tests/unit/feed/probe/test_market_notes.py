@@ -1,7 +1,5 @@
 """One market as one socket shows it."""
 
-from dataclasses import replace
-
 from feed.probe.market_notes import MarketNotes
 from feed.wire import Bbo, Ctx, Level
 
@@ -22,7 +20,7 @@ def heard(*frames: Bbo | Ctx, step_ms: int = 1_000, lag_ms: int = 250) -> Market
     for number, frame in enumerate(frames):
         at_ms = T0_MS + number * step_ms
         if isinstance(frame, Bbo):
-            notes.hear_bbo(replace(frame, time_ms=frame.time_ms or at_ms - lag_ms), at_ms)
+            notes.hear_bbo(frame._replace(time_ms=frame.time_ms or at_ms - lag_ms), at_ms)
         else:
             notes.hear_ctx(frame, at_ms)
     return notes
