@@ -86,7 +86,7 @@ class Liveness:
             if objection.is_renewable:
                 silent.append(coin)
         if self._is_half_dead(connection, silent) and self._aborts[connection].take(now_ms):
-            for coin in silent:
+            for coin in connection.coins:  # the others may be silent as well, and not yet for long enough
                 witness.renew(coin)
             connection.abort(
                 f"half-dead: {len(silent)} of {counted(len(connection.coins), 'market', 'markets')} silent"

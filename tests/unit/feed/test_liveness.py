@@ -162,6 +162,13 @@ def test_one_market_alone_on_its_socket_does_not_close_it() -> None:
     assert not connection.aborted
 
 
+def test_after_an_abort_no_market_of_the_socket_is_known_by_the_same_context_again() -> None:
+    connection = FakeConnection(*XYZ)
+    connection.object(XYZ[:3])
+    Rig(connection).check()
+    assert connection.aborted and connection.witness.renewed == XYZ
+
+
 def test_an_abort_that_brought_nothing_is_repeated_after_growing_pauses() -> None:
     connection = FakeConnection(*XYZ)
     connection.object(XYZ)
