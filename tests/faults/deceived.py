@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +13,8 @@ import orjson
 
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.store.store import Store
+from tests.faults.deception import Deception
+from tests.faults.receptions import Receptions
 from tests.faults.row import Result
 from tests.faults.system import EDGE_MS, TIMEOUT_S, Hole, System, TapeEntry
 from tests.support.process import HIP3
@@ -24,34 +25,6 @@ STALE_MS = 500
 CHECK_MS = 1_000
 """Allowed time beyond a limit of silence: the feed checks twice a second."""
 RECOVERY_TIMEOUT_S = 20.0
-
-
-@dataclass(slots=True, kw_only=True)
-class Deception:
-    """A period in which the venue does not send what it has of some coins."""
-
-    coins: frozenset[str]
-    began_ms: int
-    """When the frames first contradicted each other, or the silence began."""
-    within_ms: int
-    """The time within which the feed must have noticed it."""
-    ended_ms: int = 0
-    """When the feed knew all markets again after it."""
-    gaps_ms: dict[str, int | None]
-    """When the first gap of each coin began."""
-
-    def covers(self, coin: str, at_ms: float) -> bool:
-        return coin in self.coins and self.began_ms <= at_ms <= self.ended_ms
-
-    def is_noticed(self, coin: str, at_ms: float) -> bool:
-        """Whether the feed has noticed it by an instant, or should have."""
-        gap_ms = self.gaps_ms.get(coin)
-        return at_ms >= self.began_ms + self.within_ms or (gap_ms is not None and at_ms >= gap_ms)
-
-    @property
-    def slowest_s(self) -> float:
-        """Time to the gap, of the slowest coin."""
-        return max(((gap_ms or self.ended_ms) - self.began_ms for gap_ms in self.gaps_ms.values()), default=0) / 1000
 
 
 class Seen(NamedTuple):
@@ -185,10 +158,19 @@ class DeceivedSystem(System):
         is_held_back = any(period.begin_ms <= at_ms <= period.end_ms for period in self._held_back)
         return not is_held_back and super()._is_certain(coin, at_ms)
 
-    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
-        super()._judge_truth(followups, missed, result, when)
+    def _judge_truth(
+        self,
+        followups: Sequence[Followup],
+        missed: Sequence[Missed],
+        receptions: Receptions,
+        result: Result,
+        when: str,
+    ) -> None:
+        super()._judge_truth(followups, missed, receptions, result, when)
         moves = {(move.coin, move.side, move.oracle_px) for move in self.venue.moves()}
         for record in followups:
+            if receptions.is_late_frame(record):
+                continue
             name = f"{when}: {record.signal_id} + {record.offset_ms}"
             self._judge_record(record, record.due_at_ms, name, result)
         for signal in self.signals():

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from itertools import cycle
 
 from hip3_tasks.domain.records import Followup, Missed, MissedReason
+from tests.faults.receptions import Receptions
 from tests.faults.row import Result, Setting
 from tests.faults.system import System
 from tests.support.frame_pipeline import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
@@ -26,11 +27,18 @@ class OddCoin(System):
 
     coin = ""
 
-    def _judge_truth(self, followups: Sequence[Followup], missed: Sequence[Missed], result: Result, when: str) -> None:
+    def _judge_truth(
+        self,
+        followups: Sequence[Followup],
+        missed: Sequence[Missed],
+        receptions: Receptions,
+        result: Result,
+        when: str,
+    ) -> None:
         known = [record for record in followups if record.market_key != self.coin]
         unfit = MissedReason.NO_QUOTE, MissedReason.NO_ORACLE, MissedReason.FEED_GAP
         unexpected = [record for record in missed if record.market_key != self.coin or record.reason not in unfit]
-        super()._judge_truth(known, unexpected, result, when)
+        super()._judge_truth(known, unexpected, receptions, result, when)
 
 
 def fuzzed_frames(setting: Setting) -> Result:

@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from tests.faults.deceived import DeceivedSystem, Deception, Seen
+from tests.faults.deceived import DeceivedSystem, Seen
+from tests.faults.deception import Deception
 from tests.faults.row import Result, Setting
 from tests.faults.system import TapeEntry
 
