@@ -205,22 +205,24 @@ class Connection:
             frame = parse_frame(raw)
         except MalformedFrame as error:
             if error.coin in self.coins and error.channel in UNUSABLE:
-                self._note_data(at_ms, silent_ms)
+                self._last_frame_at_s = asyncio.get_running_loop().time()
+                if silent_ms > witness.grace_ms:
+                    self._end_silence(at_ms, silent_ms)
                 witness.refuse(error.coin, error.channel, at_ms)
             self._listener.on_malformed(error, at_ms)
             return
         if isinstance(frame, DATA):
-            self._note_data(at_ms, silent_ms)
+            self._last_frame_at_s = asyncio.get_running_loop().time()
+            if silent_ms > witness.grace_ms:
+                self._end_silence(at_ms, silent_ms)
             witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
 
-    def _note_data(self, at_ms: int, silent_ms: int) -> None:
-        """Note that the socket is alive, and report the silence before if that was too long for quiet markets."""
-        self._last_frame_at_s = asyncio.get_running_loop().time()
-        if silent_ms > self.witness.grace_ms:
-            self._listener.on_stall(list(self.coins), last_data_at_ms=at_ms - silent_ms, at_ms=at_ms)
+    def _end_silence(self, at_ms: int, silent_ms: int) -> None:
+        """Report a silence that was too long for quiet markets."""
+        self._listener.on_stall(list(self.coins), last_data_at_ms=at_ms - silent_ms, at_ms=at_ms)
 
     def _count(self, frame: Frame) -> None:
         match frame:

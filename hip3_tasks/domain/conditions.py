@@ -25,6 +25,9 @@ class Trigger(StrEnum):
     CTX = "ctx"
 
 
+_TRIGGER_FLAGS = {None: 0, Trigger.BBO: _BY_BBO, Trigger.CTX: _BY_CTX}
+
+
 class Fired(NamedTuple):
     """The last signal of a market and side."""
 
@@ -93,8 +96,7 @@ class Conditions:
             _NEWS * self.is_news
             + _JUDGED * self.is_judged
             + _DOUBTED * self.is_doubted
-            + _BY_BBO * (self.trigger is Trigger.BBO)
-            + _BY_CTX * (self.trigger is Trigger.CTX)
+            + _TRIGGER_FLAGS[self.trigger]
             + _LAG * self.has_lag
         )
         values: list[Any] = [FORMAT, flags, self.ctx_age_ms, self.taker_fee_bps, self.threshold_bps]

@@ -31,8 +31,8 @@ def edge_bps(side: Side, *, touch_px: float, oracle_px: float) -> float:
 
 def reaches(side: Side, *, touch_px: float, oracle_px: float, threshold_bps: float) -> bool:
     """Whether a buy has ask <= oracle * (1 - t), a sell bid >= oracle * (1 + t)."""
-    limit_px = oracle_px * (1 - side.sign * threshold_bps / BPS)
-    return touch_px <= limit_px if side is Side.BUY else touch_px >= limit_px
+    share = threshold_bps / BPS
+    return touch_px <= oracle_px * (1 - share) if side is Side.BUY else touch_px >= oracle_px * (1 + share)
 
 
 def moved_bps(*, from_px: float, to_px: float) -> float:
