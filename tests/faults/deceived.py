@@ -169,8 +169,6 @@ class DeceivedSystem(System):
         super()._judge_truth(followups, missed, receptions, result, when)
         moves = {(move.coin, move.side, move.oracle_px) for move in self.venue.moves()}
         for record in followups:
-            if receptions.is_late_frame(record):
-                continue
             name = f"{when}: {record.signal_id} + {record.offset_ms}"
             self._judge_record(record, record.due_at_ms, name, result)
         for signal in self.signals():
