@@ -6,6 +6,7 @@ A frame becomes one of the types below or a MalformedFrame with its kind; nothin
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -14,6 +15,8 @@ from hip3_tasks.errors import MalformedFrame
 
 GREETING = "Websocket connection established."
 _is_number = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0-2]?[0-9])?", re.ASCII).fullmatch
+MAX_NUMBER = 50
+"""Characters of a number."""
 _MAX_TIME_MS = 10**13
 
 
@@ -98,9 +101,16 @@ def _coin_of(frame: Mapping[str, Any]) -> str | None:
 
 def decimal(text: Any) -> float:
     """Parse a number as the venue writes it: text of digits, with or without point and exponent. Raises ValueError."""
-    if not isinstance(text, str) or not _is_number(text):
+    number = _parsed(text) if isinstance(text, str) and len(text) <= MAX_NUMBER else None
+    if number is None:
         raise ValueError(f"not a plain number: {text!r}")
-    return float(text)
+    return number
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(text: str) -> float | None:
+    """The number in a text; None if it is none. Prices and sizes repeat, so most texts were seen before."""
+    return float(text) if _is_number(text) else None
 
 
 def _bbo(frame: Mapping[str, Any]) -> Bbo:
@@ -151,8 +161,8 @@ def _price(text: Any) -> float | None:
 
 def _price_if_usable(text: Any) -> float | None:
     """A price that no signal rests on: unknown where it cannot be used."""
-    number = float(text) if isinstance(text, str) and _is_number(text) else 0.0
-    return number if number > 0 else None
+    number = _parsed(text) if isinstance(text, str) and len(text) <= MAX_NUMBER else None
+    return number or None
 
 
 def _pair(values: Any) -> list[Any]:
@@ -160,8 +170,8 @@ def _pair(values: Any) -> list[Any]:
 
 
 def _number(text: Any) -> float:
-    number = float(text) if isinstance(text, str) and _is_number(text) else 0.0
-    if number <= 0:
+    number = _parsed(text) if isinstance(text, str) and len(text) <= MAX_NUMBER else None
+    if not number:
         raise ValueError(f"not a plain positive number: {text!r}")
     return number
 
