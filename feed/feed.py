@@ -16,12 +16,12 @@ from feed.notices import Notices
 from feed.past import Past
 from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
-from feed.universe import InfoClient, Universe, dex_of
+from feed.universe import InfoClient, Universe
 from feed.wire import Bbo, Ctx
 from feed.witness import NOT_HEARD, MarketWitness, Objection
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions, Trigger
-from hip3_tasks.domain.market import Gap
+from hip3_tasks.domain.market import Gap, dex_of
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeWriter

@@ -13,9 +13,9 @@ from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
 from feed.trial_socket import ends_socket
-from feed.witness import MarketWitness, SocketWitness, dex_of
+from feed.witness import MarketWitness, SocketWitness
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.market import Gap
+from hip3_tasks.domain.market import Gap, dex_of
 from hip3_tasks.domain.records import Dark, Signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeEnd

@@ -10,6 +10,7 @@ import structlog
 
 from feed.rate_limits import RateLimit
 from feed.refusal import answered, in_words, through
+from hip3_tasks.domain.market import COIN
 
 log = structlog.get_logger()
 
@@ -41,7 +42,10 @@ class Timer:
 
 
 class InfoRequests:
-    """`BASE/info`. `waiting` is the reason for a pause after 429; `on_wait` is called when it begins."""
+    """`BASE/info`. `waiting` is the reason for a pause after 429; `on_wait` is called when it begins.
+
+    A question is given up after `max_tries` answers of 429; never if that is None.
+    """
 
     def __init__(
         self,
@@ -49,19 +53,25 @@ class InfoRequests:
         base_url: str,
         *,
         proxy: str | None,
-        timer: Timer,
-        on_wait: Callable[[], None],
+        timer: Timer | None = None,
+        on_wait: Callable[[], None] = lambda: None,
+        max_weight: int = MAX_WEIGHT,
+        max_tries: int | None = None,
     ) -> None:
         self.url = f"{base_url}/info"
         self.waiting: str | None = None
-        self._session, self._proxy, self._timer, self._on_wait = session, proxy, timer, on_wait
-        self._limit = RateLimit(MAX_WEIGHT, now_s=timer.now_s)
+        self._session, self._proxy, self._on_wait = session, proxy, on_wait
+        self._timer = timer = timer or Timer()
+        self._max_tries = max_tries
+        self._limit = RateLimit(max_weight, now_s=timer.now_s)
         self._universe_limit = RateLimit(MAX_UNIVERSE_WEIGHT, now_s=timer.now_s)
         self._block_s = self._blocked_until_s = 0.0
 
     async def ask(self, question: dict[str, str]) -> Any:
         """Wait for a free place and ask; ask again after an answer of 429. Raises UniverseError."""
+        tries = 0
         while True:
+            tries += 1
             await self._take_place(is_book=question["type"] == "l2Book")
             try:
                 answer = await self._post(question)
@@ -69,9 +79,21 @@ class InfoRequests:
                 if error.status != 429:
                     raise
                 self._block(error)
+                if tries == self._max_tries:
+                    raise
             else:
                 self.waiting, self._block_s = None, 0.0
                 return answer
+
+    async def dex_names(self) -> dict[str, int]:
+        """The dexes, each with its position. The first of the answer is null: the venue's own perps."""
+        question = {"type": "perpDexs"}
+        answer = await self.ask(question)
+        rows = list(enumerate(answer)) if isinstance(answer, list) else []
+        names = {row["name"]: position for position, row in rows if isinstance(row, dict) and _is_dex(row.get("name"))}
+        if not names:
+            raise self.error(question, "the answer has no list of dexes")
+        return names
 
     def error(self, question: dict[str, str], why: str, *, status: int | None = None) -> UniverseError:
         text = f"{self.url}: {' of '.join(question.values())}: {why}"
@@ -112,3 +134,7 @@ class InfoRequests:
                 return orjson.loads(body)
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             raise self.error(question, in_words(error, within_s=TIMEOUT_S, proxy=self._proxy)) from None
+
+
+def _is_dex(name: Any) -> bool:
+    return isinstance(name, str) and COIN.fullmatch(f"{name}:A") is not None

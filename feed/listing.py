@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 from feed.wire import decimal
-from hip3_tasks.domain.market import COIN
+from hip3_tasks.domain.market import COIN, dex_of
 
 log = structlog.get_logger()
 
@@ -78,10 +78,6 @@ def taker_fee_bps(asset: Mapping[str, Any]) -> float:
     scale = _fee_scale(asset)
     fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
     return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps
-
-
-def dex_of(coin: str) -> str:
-    return coin.partition(":")[0]
 
 
 def dex_of_meta(meta: Any) -> str | None:

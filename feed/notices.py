@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 import structlog
 
-from feed.universe import Broken, Universe, dex_of
+from feed.universe import Broken, Universe
+from hip3_tasks.domain.market import dex_of
 from hip3_tasks.settings import Settings
 from hip3_tasks.terminal_text import counted, nearest, utc_time
 

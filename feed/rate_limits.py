@@ -34,6 +34,6 @@ class RateLimit:
 class VenueLimits:
     """New connections and messages per minute; a little is left for other programs of the same IP."""
 
-    def __init__(self) -> None:
-        self.connects = RateLimit(28)
-        self.messages = RateLimit(1_900)
+    def __init__(self, *, connects: int = 28, messages: int = 1_900) -> None:
+        self.connects = RateLimit(connects)
+        self.messages = RateLimit(messages)

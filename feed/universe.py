@@ -11,12 +11,9 @@ import structlog
 
 from feed.info_requests import InfoRequests, Timer, UniverseError
 from feed.l2_book import touch_of
-from feed.listing import Listing, dex_of, dex_of_meta, read_listing
+from feed.listing import Listing, dex_of_meta, read_listing
 from feed.wire import Bbo
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.domain.market import COIN
-
-__all__ = ["Broken", "InfoClient", "Universe", "UniverseError", "dex_of"]
 
 log = structlog.get_logger()
 
@@ -143,9 +140,9 @@ class InfoClient:
     async def _read_all(self) -> None:
         metas = await self._all_metas()
         if metas is None:
-            names = await self._dex_names()
+            names = await self._requests.dex_names()
             if self._listings.keys() - names.keys():
-                names |= await self._dex_names()  # a dex is dropped when two readings agree
+                names |= await self._requests.dex_names()  # a dex is dropped when two readings agree
             metas = dict.fromkeys(names)
         self._failure = None
         self._dexes = frozenset(metas)
@@ -189,7 +186,7 @@ class InfoClient:
         """The dexes that `allPerpMetas` does not show by the name of a market."""
         others: dict[str, Any] = {}
         try:
-            names = await self._dex_names()
+            names = await self._requests.dex_names()
         except UniverseError as error:
             log.warning("dexes_unknown", error=str(error))
             names = dict.fromkeys(self._listings, -1)
@@ -197,16 +194,6 @@ class InfoClient:
             meta = metas.get(position)
             others[dex] = meta if dex_of_meta(meta) is None else None
         return {dex: meta for dex, meta in others.items() if dex not in by_dex}
-
-    async def _dex_names(self) -> dict[str, int]:
-        """The dexes, each with its position. The first of the answer is null: the venue's own perps."""
-        question = {"type": "perpDexs"}
-        answer = await self._requests.ask(question)
-        rows = list(enumerate(answer)) if isinstance(answer, list) else []
-        names = {row["name"]: position for position, row in rows if isinstance(row, dict) and _is_dex(row.get("name"))}
-        if not names:
-            raise self._requests.error(question, "the answer has no list of dexes")
-        return names
 
     def _take(self, dex: str, meta: Any) -> bool:
         """Take the dex's part of a larger answer; False if the dex must be asked alone."""
@@ -258,7 +245,3 @@ class InfoClient:
     def _changed(self) -> None:
         if self._on_change is not None:
             self._on_change(self.universe)
-
-
-def _is_dex(name: Any) -> bool:
-    return isinstance(name, str) and COIN.fullmatch(f"{name}:A") is not None

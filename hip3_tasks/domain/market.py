@@ -23,6 +23,10 @@ GAP_FIELD = b"gap"
 CONDITIONS_FIELD = b"d"
 
 
+def dex_of(coin: str) -> str:
+    return coin.partition(":")[0]
+
+
 @dataclass(slots=True, kw_only=True)
 class Market:
     """Both sides of the book, oracle and mark, in the order of an entry. An empty side is None, never 0.0."""

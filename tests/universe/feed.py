@@ -11,11 +11,11 @@ from feed.past import resume, signals_on_file, take_tape
 from feed.shutdown import drain
 from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
-from feed.universe import Universe, dex_of
+from feed.universe import Universe
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.detector import Detector
-from hip3_tasks.domain.market import Entry, Gap, Market
+from hip3_tasks.domain.market import Entry, Gap, Market, dex_of
 from hip3_tasks.errors import Fenced
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys

@@ -14,8 +14,9 @@ import pytest
 from websockets.asyncio.client import connect
 
 from feed import refusal
+from feed.info_requests import UniverseError
 from feed.refusal import answered, in_words
-from feed.universe import InfoClient, UniverseError
+from feed.universe import InfoClient
 
 Answer = Callable[[socket.socket], None]
 Place = Callable[[], AbstractContextManager[str]]

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feed.notices import MAX_NAMED, Notices, assumed_fees, broken_dexes, notices
-from feed.universe import Broken, Universe, dex_of
+from feed.universe import Broken, Universe
+from hip3_tasks.domain.market import dex_of
 from hip3_tasks.settings import Settings
 
 LIVE = dict.fromkeys(("xyz:TSLA", "xyz:NVDA"), 0.9)
