@@ -1,118 +1,150 @@
-"""One plain websocket of the probe: it subscribes, pings, notes each frame with its time, and connects again.
+"""The two sockets of a probe: connections as a feed has them, whose frames and troubles are noted and compared."""
 
-A feed's connection gives up a silent socket and hides what it repairs; the probe notes what happens instead.
-"""
-
-import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import orjson
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from feed.probe.market import MarketNotes, Samples
+from feed.wire import Bbo, Ctx
+from hip3_tasks.errors import MalformedFrame
 
-from feed.probe.socket_notes import SocketNotes
-from feed.rate_limits import RateLimit
-from feed.refusal import in_words
-from hip3_tasks.clock import FeedClock
-from hip3_tasks.errors import Unavailable
-
-CHANNELS = ("bbo", "activeAssetCtx")
-OPEN_TIMEOUT_S, ANSWER_TIMEOUT_S = 10.0, 1.0
-ANSWER_POLL_S = 0.005
-PING_INTERVAL_S = 20.0
-FIRST_PAUSE_S, MAX_PAUSE_S = 1.0, 30.0
+MAX_EXAMPLE = 300
+STRAY_MS = 5_000
+"""A book that the other socket has not brought after this time is a stray."""
 
 
-class ProbeLimits:
-    """The connections and messages of both sockets in a minute: small beside those of a feed on the same IP."""
+class Twins:
+    """Matches the books of two sockets, numbered 0 and 1, that are subscribed to the same markets.
+
+    A book of one socket is compared only while the other one is known to listen: later than the book which answered its
+    subscription, and with no loss of the connection since.
+    """
 
     def __init__(self) -> None:
-        self.connects = RateLimit(6)
-        self.messages = RateLimit(500)
+        self.skew_ms = Samples()
+        """Time between the two arrivals of a book."""
+        self.strays = [0, 0]
+        """Books that each socket alone brought."""
+        self.disordered = 0
+        """Books that one socket brought before, and the other after another book of the market."""
+        self._from_ms: dict[str, int] = {}
+        """The block after which both sockets listen, by coin."""
+        self._last_ms: tuple[dict[str, int], ...] = ({}, {})
+        self._waiting = defaultdict[str, dict[Bbo, int]](dict), defaultdict[str, dict[Bbo, int]](dict)
+
+    def hear(self, socket: int, book: Bbo, at_ms: int, *, is_first: bool) -> None:
+        """Take a book; the first one after a subscription is the state before the comparison begins."""
+        coin, other_ms = book.coin, self._last_ms[1 - socket]
+        self._last_ms[socket][coin] = book.time_ms
+        if is_first and coin in other_ms:
+            self._from_ms[coin] = max(book.time_ms, other_ms[coin])
+        elif book.time_ms > self._from_ms.get(coin, book.time_ms):
+            waiting = self._waiting[1 - socket][coin]
+            if book in waiting:
+                self.disordered += book != next(book for book in waiting if at_ms - waiting[book] <= STRAY_MS)
+                self.skew_ms[at_ms - waiting.pop(book)] += 1
+            else:
+                self._waiting[socket][coin][book] = at_ms
+
+    def lose(self, socket: int) -> None:
+        """Forget what waits: a socket was lost, so its books of that time cannot be compared."""
+        self._last_ms[socket].clear()
+        self._from_ms.clear()
+        for waiting in self._waiting:
+            waiting.clear()
+
+    def finish(self, at_ms: int) -> None:
+        """Count the books that have waited for too long."""
+        for socket, markets in enumerate(self._waiting):
+            for waiting in markets.values():
+                self.strays[socket] += sum(at_ms - heard_at_ms > STRAY_MS for heard_at_ms in waiting.values())
+
+    def summary(self) -> dict[str, Any]:
+        books = self.skew_ms.total() + sum(self.strays)
+        percent = 100 * sum(self.strays) / books if books else None
+        disordered = self.disordered if books else None
+        skew_ms = self.skew_ms.summary()
+        return {"skew_ms": skew_ms, "strays": self.strays, "strays_percent": percent, "disordered": disordered}
 
 
-class ProbeSocket:
-    """Keeps coins subscribed until it is cancelled."""
+class SocketNotes:
+    """The listener of a connection, which may be lost and made again. `number` is 0 or 1."""
 
-    def __init__(
-        self,
-        url: str,
-        coins: Sequence[str],
-        *,
-        notes: SocketNotes,
-        clock: FeedClock,
-        limits: ProbeLimits,
-        proxy: str | None = None,
-    ) -> None:
-        self.notes = notes
-        self._url, self._coins, self._clock, self._limits, self._proxy = url, coins, clock, limits, proxy
-        self._waits_for: tuple[str, str] | None = None
+    def __init__(self, number: int, twins: Twins) -> None:
+        self._number, self._twins = number, twins
+        self.markets: dict[str, MarketNotes] = {}
+        self.frames = Counter[str]()
+        self.not_understood: dict[str, str] = {}
+        """The beginning of the first frame of each kind; `frames` has their number."""
+        self.losses = Counter[str]()
+        """Lost connections and failed attempts to connect, by cause."""
+        self.unanswered: dict[str, str] = {}
+        """The coins without a subscription, with the reason."""
+        self.pause_ms = Samples()
+        """The time between two frames of any market."""
+        self._heard_at_ms = 0
+        self._is_over = False
 
-    async def run(self) -> None:
-        """Stay connected. Raises Unavailable when the first connection cannot be made."""
-        pause_s = FIRST_PAUSE_S
-        while True:
-            await self._limits.connects.take()
-            try:
-                async with connect(
-                    self._url, ping_interval=None, open_timeout=OPEN_TIMEOUT_S, close_timeout=0.5, proxy=self._proxy
-                ) as ws:
-                    await self._serve(ws)
-            except (OSError, InvalidHandshake, TimeoutError) as error:
-                if not self.notes.connects:
-                    why = in_words(error, within_s=OPEN_TIMEOUT_S, proxy=self._proxy)
-                    raise Unavailable(f"{self._url}: {why}") from None
-                self.notes.failed_connects += 1
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+    def follow(self, coins: Sequence[str]) -> None:
+        self.markets = {coin: MarketNotes() for coin in coins}
 
-    async def _serve(self, ws: ClientConnection) -> None:
-        self.notes.open(self._clock.now_ms())
-        self._waits_for = None
-        helpers = [asyncio.create_task(work(ws)) for work in (self._subscribe, self._ping)]
-        cause = "stopped"
-        try:
-            async for raw in ws:
-                self.notes.hear(raw, self._clock.now_ms())
-            cause = f"closed by the venue: {ws.close_code} {ws.close_reason}".strip()
-        except ConnectionClosed as error:
-            cause = f"closed by the venue: {error}"
-            if error.rcvd is None and self._waits_for is not None and self._waits_for in self.notes.unanswered:
-                self.notes.closed_by.append(self._waits_for[1])
-        finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
-            if cause != "stopped":
-                self.notes.lose(self._clock.now_ms(), cause)
+    def finish(self, at_ms: int, unanswered: Mapping[str, str]) -> None:
+        """Note what is still missing, and nothing more."""
+        self._is_over = True
+        self.unanswered.update(unanswered)
+        self._note_pause(at_ms)
+        for market in self.markets.values():
+            market.finish(at_ms)
 
-    async def _subscribe(self, ws: ClientConnection) -> None:
-        """Subscribe, each time after the answer to the one before: an unknown coin ends the connection unanswered."""
-        for coin in self._coins:
-            for channel in CHANNELS:
-                if coin not in self.notes.closed_by:
-                    await self._limits.messages.take()
-                    self._waits_for = channel, coin
-                    self.notes.ask(channel, coin, self._clock.now_ms())
-                    await _send(ws, {"method": "subscribe", "subscription": {"type": channel, "coin": coin}})
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._answer(), ANSWER_TIMEOUT_S)
-        self._waits_for = None
+    def summary(self) -> dict[str, Any]:
+        notes = {name: getattr(self, name) for name in ("frames", "not_understood", "losses", "unanswered")}
+        return {**notes, "pause_ms": self.pause_ms.summary()}
 
-    async def _answer(self) -> None:
-        while self._waits_for in self.notes.unanswered:
-            await asyncio.sleep(ANSWER_POLL_S)
+    def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None:
+        self.frames["bbo" if isinstance(frame, Bbo) else "activeAssetCtx"] += 1
+        self._note_pause(at_ms)
+        market = self.markets.get(frame.coin)
+        if market is not None and isinstance(frame, Ctx):
+            market.hear_ctx(frame, at_ms)
+        elif market is not None and isinstance(frame, Bbo):
+            is_first = market.hear_bbo(frame, at_ms)
+            self._twins.hear(self._number, frame, at_ms, is_first=is_first)
 
-    async def _ping(self, ws: ClientConnection) -> None:
-        while True:
-            await asyncio.sleep(PING_INTERVAL_S)
-            await self._limits.messages.take()
-            self.notes.pings += 1
-            await _send(ws, {"method": "ping"})
+    def on_frame(self, kind: str) -> None:
+        self.frames[kind] += 1
+        if kind == "unknown_channel":
+            self.not_understood[kind] = "a frame of another channel"
 
+    def on_malformed(self, error: MalformedFrame, at_ms: int) -> None:
+        self._misunderstand(
+            f"{error.kind} {error.coin}" if error.coin in self.markets else error.kind, str(error.frame)
+        )
 
-async def _send(ws: ClientConnection, message: dict[str, Any]) -> None:
-    with suppress(ConnectionClosed):  # the reading loop notes it
-        await ws.send(orjson.dumps(message).decode())
+    def on_refusal(self, text: str) -> None:
+        """Note an error frame, unless it names a subscription: then it is an answer."""
+        if '"coin"' not in text:
+            self._misunderstand("error", text)
+
+    def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None:
+        """Do nothing: the pause is noted with the frame that ends it."""
+
+    def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:
+        self._twins.lose(self._number)
+        for market in self.markets.values():
+            market.reconnect()
+
+    def on_rejected(self, coin: str) -> None:
+        self.unanswered[coin] = "closes the connection"
+
+    def on_trouble(self, trouble: str) -> None:
+        if not self._is_over:
+            self.losses[trouble] += 1
+
+    def _note_pause(self, at_ms: int) -> None:
+        if self._heard_at_ms:
+            self.pause_ms[at_ms - self._heard_at_ms] += 1
+        self._heard_at_ms = at_ms
+
+    def _misunderstand(self, kind: str, text: str) -> None:
+        self.frames[kind] += 1
+        self.not_understood.setdefault(kind, text[:MAX_EXAMPLE])

@@ -47,7 +47,7 @@ def test_ctrl_c_writes_what_was_measured_and_ends_with_130(venue_url: str, tmp_p
     out = tmp_path / "probe.json"
     with probe(tmp_path, "--coins", "xyz:TSLA", "--out", "probe.json", venue_url=venue_url) as process:
         eventually("the probe has begun", out.exists, within_s=20)
-        eventually("it listens", lambda: process.log.endswith("feed\n"), within_s=20)
+        eventually("it listens", lambda: "a feed\n" in process.log, within_s=20)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130, process.log
         assert not json.loads(out.read_text())["is_complete"]
@@ -65,9 +65,9 @@ def test_a_file_that_exists_is_kept(venue_url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--coins", "xyz:TLSA"], "--coins: the venue has no live market xyz:TLSA; did you mean xyz:TSLA?"),
+        (["--coins", "xyz:TLSA"], "--coins: the venue has no live market xyz:TLSA"),
         (["--coins", "51"], "--coins: expected 1 to 50 markets of 4 subscriptions each, was 51"),
-        (["--coins", "TSLA"], "--coins: expected a number, or names such as xyz:TSLA,xyz:NVDA; was 'TSLA'"),
+        (["--coins", "TSLA"], "--coins: the venue has no live market TSLA"),
         (["--minutes", "0"], "Invalid value for --minutes: expected 0.01 to 1440, was 0"),
     ],
 )
@@ -83,5 +83,7 @@ def test_a_mistake_is_one_line_and_leaves_no_file(
 def test_a_venue_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
     with probe(tmp_path, venue_url="http://127.0.0.1:9") as process:
         assert process.wait(30) == 2
-        assert process.log.splitlines()[1:] == ["hip3: http://127.0.0.1:9/info: connection refused"]
+        assert process.log.splitlines()[1:] == [
+            "hip3: http://127.0.0.1:9/info: no live market; perpDexs: connection refused"
+        ]
     assert not list(tmp_path.glob("*.json"))

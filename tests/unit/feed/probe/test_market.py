@@ -1,6 +1,11 @@
 """One market as one socket shows it."""
 
-from feed.probe.market_notes import MarketNotes
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from feed.probe.market import MarketNotes, Samples
 from feed.wire import Bbo, Ctx, Level
 
 COIN, T0_MS = "xyz:TSLA", 1_795_338_700_000
@@ -28,24 +33,32 @@ def heard(*frames: Bbo | Ctx, step_ms: int = 1_000, lag_ms: int = 250) -> Market
 
 def test_the_first_book_has_no_lag_for_it_may_be_of_any_age() -> None:
     notes = heard(book(100, time_ms=T0_MS - 60_000), book(101, time_ms=0), book(102, time_ms=0))
-    assert notes.samples["lag_ms"].summary()["max"] == 250 and len(notes.samples["lag_ms"]) == 2
+    assert notes.samples["lag_ms"].summary()["max"] == 250 and notes.samples["lag_ms"].total() == 2
     assert notes.samples["book_pause_ms"].quantile(1) == 1_000
 
 
 def test_the_first_context_answers_the_subscription_and_is_not_of_the_pace() -> None:
-    assert len(heard(ctx(100), ctx(100)).samples["ctx_pause_ms"]) == 0
-    assert len(heard(ctx(100), ctx(100), ctx(100), ctx(100)).samples["ctx_pause_ms"]) == 2
+    assert heard(ctx(100), ctx(100)).samples["ctx_pause_ms"].total() == 0
+    assert heard(ctx(100), ctx(100), ctx(100), ctx(100)).samples["ctx_pause_ms"].total() == 2
 
 
-def test_older_and_repeated_books_are_counted() -> None:
+def test_older_books_are_counted() -> None:
     notes = heard(book(100, time_ms=T0_MS), book(101, time_ms=T0_MS - 70), book(100, time_ms=T0_MS + 70))
-    assert (notes.counts["books"], notes.counts["older_books"], notes.counts["repeated_books"]) == (3, 1, 1)
+    assert (notes.counts["books"], notes.counts["older_books"]) == (3, 1)
+
+
+def test_a_first_book_is_late_by_the_time_since_the_first_context() -> None:
+    late, punctual = heard(ctx(100), ctx(100), book(100, time_ms=0)), heard(book(100, time_ms=0), ctx(100))
+    assert (late.samples["first_book_ms"], punctual.samples["first_book_ms"]) == ({2_000: 1}, {0: 1})
+    never = heard(ctx(100))
+    never.finish(T0_MS + 60_000)
+    assert never.samples["first_book_ms"] == {60_000: 1}
 
 
 def test_changes_of_the_oracle_are_counted_with_the_time_between_them() -> None:
     notes = heard(*(ctx(100, oracle=oracle) for oracle in (1, 1, 2, 2, 2, 3)))
     assert notes.counts["oracle_changes"] == 2 and notes.samples["oracle_pause_ms"].summary()["max"] == 3_000
-    assert notes.summary()["oracle_changed_share"] == 2 / 6
+    assert notes.summary()["oracle_changes_percent"] == 100 * 2 / 6
 
 
 def test_a_sample_that_the_next_book_explains_is_no_contradiction() -> None:
@@ -60,8 +73,8 @@ def test_a_book_that_stands_still_is_contradicted_for_long_once() -> None:
 
 def test_a_missing_mid_counts_only_where_the_book_has_both_sides() -> None:
     one_sided = Bbo(COIN, 0, Level(1.0, 1.0), None)
-    assert heard(one_sided, ctx(None)).counts["no_samples"] == 0
-    assert heard(book(100, time_ms=0), ctx(None)).counts["no_samples"] == 1
+    assert heard(one_sided, ctx(None)).counts["no_mids"] == 0
+    assert heard(book(100, time_ms=0), ctx(None)).counts["no_mids"] == 1
 
 
 def test_a_new_connection_begins_every_pause_anew() -> None:
@@ -70,7 +83,25 @@ def test_a_new_connection_begins_every_pause_anew() -> None:
     notes.hear_ctx(ctx(100, oracle=5), T0_MS + 60_000)
     assert notes.hear_bbo(book(100, time_ms=T0_MS), T0_MS + 60_000)
     assert (
-        len(notes.samples["ctx_pause_ms"]),
-        len(notes.samples["book_pause_ms"]),
+        notes.samples["ctx_pause_ms"].total(),
+        notes.samples["book_pause_ms"].total(),
         notes.counts["oracle_changes"],
     ) == (1, 0, 0)
+
+
+@given(st.lists(st.integers(-1000, 1000), min_size=1, max_size=50), st.floats(0, 1))
+def test_a_quantile_is_a_number_that_the_share_does_not_exceed(numbers: list[int], share: float) -> None:
+    expected = sorted(numbers)[max(0, math.ceil(share * len(numbers) - 1e-9) - 1)]
+    assert Samples(numbers).quantile(share) == expected
+
+
+def test_too_few_numbers_have_no_typical_one() -> None:
+    assert Samples().summary() == {"count": 0, "p50": None, "p99": None, "max": None}
+    assert Samples([5, 7]).summary() == {"count": 2, "p50": None, "p99": 7, "max": 7}
+
+
+def test_merged_measurements_are_those_of_both_markets() -> None:
+    first, second = heard(book(100, time_ms=0), book(101, time_ms=0)), heard(ctx(100))
+    together = MarketNotes.merged([first, second])
+    assert (together.counts["books"], together.counts["contexts"]) == (2, 1)
+    assert together.samples["lag_ms"] == {250: 1} and first.samples["lag_ms"] == {250: 1}
