@@ -85,15 +85,15 @@ class InfoRequests:
                 self.waiting, self._block_s = None, 0.0
                 return answer
 
-    async def dex_names(self) -> dict[str, int]:
-        """The dexes, each with its position. The first of the answer is null: the venue's own perps."""
+    async def dex_names(self) -> dict[str, Any]:
+        """The names of all dexes, in order; nothing stands under them yet."""
         question = {"type": "perpDexs"}
         answer = await self.ask(question)
-        rows = list(enumerate(answer)) if isinstance(answer, list) else []
-        names = {row["name"]: position for position, row in rows if isinstance(row, dict) and _is_dex(row.get("name"))}
-        if not names:
+        rows = answer if isinstance(answer, list) else []
+        names = [row["name"] for row in rows if isinstance(row, dict) and _is_dex(row.get("name"))]
+        if not names:  # the first row is null: the venue's own perps
             raise self.error(question, "the answer has no list of dexes")
-        return names
+        return dict.fromkeys(names)
 
     def error(self, question: dict[str, str], why: str, *, status: int | None = None) -> UniverseError:
         text = f"{self.url}: {' of '.join(question.values())}: {why}"

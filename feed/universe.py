@@ -140,10 +140,9 @@ class InfoClient:
     async def _read_all(self) -> None:
         metas = await self._all_metas()
         if metas is None:
-            names = await self._requests.dex_names()
-            if self._listings.keys() - names.keys():
-                names |= await self._requests.dex_names()  # a dex is dropped when two readings agree
-            metas = dict.fromkeys(names)
+            metas = await self._requests.dex_names()
+            if self._listings.keys() - metas.keys():
+                metas |= await self._requests.dex_names()  # a dex is dropped when two readings agree
         self._failure = None
         self._dexes = frozenset(metas)
         for dex in (self._listings.keys() | self.broken.keys()) - metas.keys():
@@ -176,24 +175,16 @@ class InfoClient:
             return None
         if not isinstance(metas, list):
             return None
-        names = list(map(dex_of_meta, metas))
-        by_dex = {dex: meta for dex, meta in zip(names, metas, strict=True) if dex is not None}
-        if None not in names[1:] and not self._listings.keys() - by_dex.keys():  # the first are the venue's own perps
+        shown = list(map(dex_of_meta, metas))
+        by_dex = {dex: meta for dex, meta in zip(shown, metas, strict=True) if dex is not None}
+        if None not in shown[1:] and not self._listings.keys() - by_dex.keys():  # the first are the venue's own perps
             return by_dex
-        return by_dex | await self._others(by_dex, dict(enumerate(metas)))
-
-    async def _others(self, by_dex: Mapping[str, Any], metas: Mapping[int, Any]) -> dict[str, Any]:
-        """The dexes that `allPerpMetas` does not show by the name of a market."""
-        others: dict[str, Any] = {}
         try:
             names = await self._requests.dex_names()
         except UniverseError as error:
             log.warning("dexes_unknown", error=str(error))
-            names = dict.fromkeys(self._listings, -1)
-        for dex, position in names.items():
-            meta = metas.get(position)
-            others[dex] = meta if dex_of_meta(meta) is None else None
-        return {dex: meta for dex, meta in others.items() if dex not in by_dex}
+            names = dict.fromkeys(self._listings)
+        return names | by_dex  # a dex without the name of a market is asked alone
 
     def _take(self, dex: str, meta: Any) -> bool:
         """Take the dex's part of a larger answer; False if the dex must be asked alone."""

@@ -24,8 +24,8 @@ class Info:
         self._dexes, self._answer = dexes, answer
         self.questions: list[str] = []
 
-    async def dex_names(self) -> dict[str, int]:
-        return {dex: number for number, dex in enumerate(self._dexes)}
+    async def dex_names(self) -> dict[str, Any]:
+        return dict.fromkeys(self._dexes)
 
     async def ask(self, question: dict[str, str]) -> Any:
         self.questions.append(question["type"])
