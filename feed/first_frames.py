@@ -4,10 +4,12 @@ A book that does not change for a minute has no frame until then, if its first o
 """
 
 import asyncio
+from collections import defaultdict
 from typing import Protocol
 
 import structlog
 
+from feed.backoff import Backoff
 from feed.connection import Listener
 from feed.followed_markets import FollowedMarkets
 from feed.info_requests import UniverseError
@@ -35,8 +37,7 @@ class FirstFrames:
 
     def __init__(self, markets: FollowedMarkets, books: BookSource, *, clock: FeedClock, listener: Listener) -> None:
         self._markets, self._books, self._clock, self._listener = markets, books, clock, listener
-        self._next_ms: dict[str, int] = {}
-        self._pauses_ms: dict[str, int] = {}
+        self._retries = defaultdict[str, Backoff](lambda: Backoff(FIRST_PAUSE_MS, MAX_PAUSE_MS))
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -47,14 +48,14 @@ class FirstFrames:
     async def check(self) -> None:
         """Ask for all books that are due, and for one context."""
         unknown = {coin for coin, state in self._markets.states.items() if state.market is None}
-        for coin in self._pauses_ms.keys() - unknown:
-            del self._pauses_ms[coin], self._next_ms[coin]
+        for coin in self._retries.keys() - unknown:
+            del self._retries[coin]
         due = [coin for coin in unknown if self._is_due(coin)]
         for coin in due:
             if "book" in self._markets.missing(coin):
                 await self._read_book(coin)
         for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
-            self._postpone(coin)
+            self._retries[coin].postpone(self._clock.now_ms())
             connection = self._markets.connection_of(coin)
             connection.witness.renew(coin)
             connection.resubscribe(coin)
@@ -64,19 +65,15 @@ class FirstFrames:
         if not missing or subscribed_at_ms is None:
             return False
         after_ms = BOOK_AFTER_MS if "book" in missing else CONTEXT_AFTER_MS
-        return self._clock.now_ms() >= max(subscribed_at_ms + after_ms, self._next_ms.get(coin, 0))
+        return self._clock.now_ms() >= max(subscribed_at_ms + after_ms, self._retries[coin].next_at_ms)
 
     def _subscribed_at_ms(self, coin: str) -> int | None:
         if coin not in self._markets.states:
             return None
         return self._markets.connection_of(coin).subscriptions.acknowledged_at_ms(coin)
 
-    def _postpone(self, coin: str) -> None:
-        self._pauses_ms[coin] = min(2 * self._pauses_ms.get(coin, FIRST_PAUSE_MS // 2), MAX_PAUSE_MS)
-        self._next_ms[coin] = self._clock.now_ms() + self._pauses_ms[coin]
-
     async def _read_book(self, coin: str) -> None:
-        self._postpone(coin)
+        self._retries[coin].postpone(self._clock.now_ms())
         subscribed_at_ms = self._subscribed_at_ms(coin)
         try:
             book = await self._books.book(coin)

@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 import structlog
 
+from feed.backoff import Backoff
 from feed.rate_limits import RateLimit
 from feed.refusal import answered, in_words, through
 from hip3_tasks.domain.market import COIN
@@ -20,7 +21,7 @@ WEIGHT, BOOK_WEIGHT = 20, 2
 """The venue allows a weight of 1,200 a minute and IP; other programs of the same IP may need the rest."""
 MAX_WEIGHT, MAX_UNIVERSE_WEIGHT = 600, 480
 """Weight a minute of all requests, and of readings of the universe, so that books are not kept waiting by them."""
-FIRST_BLOCK_S, MAX_BLOCK_S = 10.0, 120.0
+FIRST_BLOCK_MS, MAX_BLOCK_MS = 10_000, 120_000
 
 
 class UniverseError(Exception):
@@ -65,7 +66,7 @@ class InfoRequests:
         self._max_tries = max_tries
         self._limit = RateLimit(max_weight, now_s=timer.now_s)
         self._universe_limit = RateLimit(MAX_UNIVERSE_WEIGHT, now_s=timer.now_s)
-        self._block_s = self._blocked_until_s = 0.0
+        self._blocks, self._blocked_until_s = Backoff(FIRST_BLOCK_MS, MAX_BLOCK_MS), 0.0
 
     async def ask(self, question: dict[str, str]) -> Any:
         """Wait for a free place and ask; ask again after an answer of 429. Raises UniverseError."""
@@ -82,7 +83,7 @@ class InfoRequests:
                 if tries == self._max_tries:
                     raise
             else:
-                self.waiting, self._block_s = None, 0.0
+                self.waiting, self._blocks.pause_ms = None, 0
                 return answer
 
     async def dex_names(self) -> dict[str, Any]:
@@ -113,9 +114,9 @@ class InfoRequests:
         now_s = self._timer.now_s()
         if now_s < self._blocked_until_s:
             return  # requests that were under way together are one refusal
-        self._block_s = min(2 * self._block_s or FIRST_BLOCK_S, MAX_BLOCK_S)
-        self._blocked_until_s = now_s + self._block_s
-        self.waiting = f"{error}; the next request is in {self._block_s:g} s"
+        block_s = self._blocks.postpone() / 1000
+        self._blocked_until_s = now_s + block_s
+        self.waiting = f"{error}; the next request is in {block_s:g} s"
         log.warning("info_limited", error=self.waiting)
         self._on_wait()
 

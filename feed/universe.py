@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from feed.backoff import Backoff
 from feed.info_requests import InfoRequests, Timer, UniverseError
 from feed.l2_book import touch_of
 from feed.listing import Listing, dex_of_meta, read_listing
@@ -20,9 +21,9 @@ log = structlog.get_logger()
 MAX_REQUESTS_AT_ONCE = 4
 MAX_RETRIED = 20
 """Broken dexes that are asked in one go."""
-FIRST_PAUSE_S, MAX_PAUSE_S = 5.0, 60.0
+FIRST_PAUSE_MS, MAX_PAUSE_MS = 5_000, 60_000
 """Between two attempts to read the dexes that are broken."""
-FIRST_UNIVERSE_PAUSE_S, MAX_UNIVERSE_PAUSE_S = 2.0, 10.0
+FIRST_UNIVERSE_PAUSE_MS, MAX_UNIVERSE_PAUSE_MS = 2_000, 10_000
 """Between two attempts to read the universe, when the venue does not answer."""
 NO_ALL_METAS_S = 3_600.0
 """Time until `allPerpMetas` is asked again of a venue that does not have it."""
@@ -122,7 +123,7 @@ class InfoClient:
             raise self._requests.error(question, str(error)) from None
 
     async def _read_at_intervals(self, refresh_s: float) -> None:
-        pause_s = FIRST_UNIVERSE_PAUSE_S
+        pauses = Backoff(FIRST_UNIVERSE_PAUSE_MS, MAX_UNIVERSE_PAUSE_MS)
         while True:
             began_s = self._timer.now_s()
             try:
@@ -131,10 +132,9 @@ class InfoClient:
                 self._failure = str(error)
                 log.error("universe_unknown", error=self._failure)
                 self._changed()
-                await self._timer.sleep(pause_s)
-                pause_s = min(2 * pause_s, MAX_UNIVERSE_PAUSE_S)
+                await self._timer.sleep(pauses.postpone() / 1000)
             else:
-                pause_s = FIRST_UNIVERSE_PAUSE_S
+                pauses.pause_ms = 0
                 await self._timer.sleep(max(0.0, began_s + refresh_s - self._timer.now_s()))
 
     async def _read_all(self) -> None:
@@ -155,10 +155,11 @@ class InfoClient:
 
     async def _retry_broken(self) -> None:
         """Ask broken dexes again, also while a reading of many dexes waits for its turn."""
-        pause_s = FIRST_PAUSE_S
+        pauses = Backoff(FIRST_PAUSE_MS, MAX_PAUSE_MS)
         while True:
-            await self._timer.sleep(pause_s)
-            pause_s = min(2 * pause_s, MAX_PAUSE_S) if self.broken else FIRST_PAUSE_S
+            await self._timer.sleep(pauses.postpone() / 1000)
+            if not self.broken:
+                pauses.pause_ms = 0
             for dex in list(self.broken)[:MAX_RETRIED]:
                 await self._ask(dex)
 

@@ -95,7 +95,7 @@ def reports() -> Mapping[str, dict[str, Any]]:
         return await asyncio.gather(*map(probe, RUNS.values()))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(info_requests, "FIRST_BLOCK_S", 0.1)
+        patch.setattr(info_requests, "FIRST_BLOCK_MS", 100)
         return dict(zip(RUNS, asyncio.run(all_runs()), strict=True))
 
 
