@@ -6,14 +6,15 @@ a growing pause.
 
 import asyncio
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 
 import structlog
 
+from feed.backoff import Backoff
 from feed.connection import Connection
 from feed.followed_markets import FollowedMarkets
-from feed.witness import NOT_HEARD, dex_of
+from feed.witness import NOT_HEARD
 from hip3_tasks.clock import FeedClock
+from hip3_tasks.domain.market import dex_of
 from hip3_tasks.terminal_text import counted
 
 log = structlog.get_logger()
@@ -25,31 +26,13 @@ RENEWAL_PAUSE_MS, ABORT_PAUSE_MS, MAX_PAUSE_MS = 4_000, 15_000, 60_000
 GIVEN_UP_RED, MINUTE_MS = 3, 60_000
 
 
-@dataclass(slots=True)
-class _Attempts:
-    """Attempts on one thing: each pause is twice the one before, until none was needed for a while."""
-
-    first_pause_ms: int
-    next_at_ms: int = 0
-    pause_ms: int = 0
-
-    def take(self, at_ms: int) -> bool:
-        """Whether an attempt is due; it then counts as made."""
-        if at_ms < self.next_at_ms:
-            return False
-        is_first = at_ms - self.next_at_ms > MAX_PAUSE_MS
-        self.pause_ms = self.first_pause_ms if is_first else min(2 * self.pause_ms, MAX_PAUSE_MS)
-        self.next_at_ms = at_ms + self.pause_ms
-        return True
-
-
 class Liveness:
     """Looks after the connections of a feed."""
 
     def __init__(self, markets: FollowedMarkets, *, clock: FeedClock) -> None:
         self._markets, self._clock = markets, clock
-        self._renewals = defaultdict[str, _Attempts](lambda: _Attempts(RENEWAL_PAUSE_MS))
-        self._aborts = defaultdict[Connection, _Attempts](lambda: _Attempts(ABORT_PAUSE_MS))
+        self._renewals = defaultdict[str, Backoff](lambda: Backoff(RENEWAL_PAUSE_MS, MAX_PAUSE_MS))
+        self._aborts = defaultdict[Connection, Backoff](lambda: Backoff(ABORT_PAUSE_MS, MAX_PAUSE_MS))
 
     async def run(self) -> None:
         """Check twice a second, until cancelled."""

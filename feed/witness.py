@@ -19,6 +19,7 @@ from typing import NamedTuple
 from feed.cadence import FACTOR, Cadence
 from feed.wire import Bbo, Ctx
 from hip3_tasks.domain.conditions import NO_WITNESS, CtxWitness
+from hip3_tasks.domain.market import dex_of
 
 MAX_GRACE_MS = 20_000
 LOOK_INTERVAL_MS = 500
@@ -373,7 +374,3 @@ class SocketWitness:
         else:
             self.grace_ms = self._stall_grace_ms
         self.silence_ms = max(frames.limit_ms, self.grace_ms)
-
-
-def dex_of(coin: str) -> str:
-    return coin.partition(":")[0]
