@@ -112,12 +112,7 @@ class Subscriptions:
         """The time until a request is due; None while none is."""
         if self._unwanted:
             return 0
-        waits_ms = []
-        for _, subscription in self._unanswered():
-            if subscription.due_at_ms <= at_ms:
-                return 0
-            waits_ms.append(subscription.due_at_ms - at_ms)
-        return min(waits_ms, default=None)
+        return min((max(0, subscription.due_at_ms - at_ms) for _, subscription in self._unanswered()), default=None)
 
     def next_request(self, at_ms: int) -> SocketRequest | None:
         """Take a request that is due; it counts as sent. Those that waited longest since their last try come first."""
