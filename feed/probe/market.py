@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from feed.book_check import BookCheck
 from feed.wire import Bbo, Ctx
-from feed.witness import BookCheck
 
 SAMPLES = ("book_pause_ms", "ctx_pause_ms", "lag_ms", "oracle_pause_ms", "first_book_ms")
 SHARES = ("no_mids", "contradictions", "oracle_changes")
