@@ -206,7 +206,8 @@ class FollowedMarkets:
         state.resume(end.market if end is not None else None, self._last_signals.get(coin))
         self.states[coin] = state
         connection = self._connection_of[coin] = self._connection_with_room()
-        connection.witness.follow(coin, block_ms=0 if end is None or end.market is None else end.market.bbo_time_ms)
+        block_ms = 0 if end is None or end.market is None else end.market.bbo_time_ms
+        connection.witness.follow(coin, block_ms=block_ms, at_ms=now_ms)
         connection.follow([coin])
 
     def _drop(self, coin: str, cause: str) -> None:

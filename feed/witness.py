@@ -26,6 +26,8 @@ MAX_GRACE_MS = 20_000
 LOOK_INTERVAL_MS = 500
 """How often the limits of the socket follow its pace."""
 STRAYS = 2
+MAX_AHEAD_MS = 1_000
+"""A block that is further ahead of this machine's clock is one of the future."""
 
 
 class Objection(NamedTuple):
@@ -73,7 +75,7 @@ class MarketWitness:
     """When the last ctx was received, changed or not: the market's heartbeat."""
     check: BookCheck = field(default_factory=BookCheck)
     block_ms: int = 0
-    """The newest block time of its books; of a block in the future, when its book was received."""
+    """The newest block time of its books, without those of the future, with which nothing can be compared."""
     strays: int = 0
     """Books in a row that were older than that."""
     paced_at_ms: int | None = None
@@ -91,7 +93,8 @@ class MarketWitness:
             self.strays += 1
             return
         self.strays = 0
-        self.block_ms = max(self.block_ms, min(bbo.time_ms, at_ms))
+        if bbo.time_ms <= at_ms + MAX_AHEAD_MS:
+            self.block_ms = bbo.time_ms
         self._take(bbo, at_ms, has_lag=self.bbo is not None)
 
     def hear_answer(self, bbo: Bbo, at_ms: int) -> None:
@@ -190,10 +193,11 @@ class SocketWitness:
         self._paces: dict[str, DexPace] = {}
         self._looked_at_ms = 0
 
-    def follow(self, coin: str, *, block_ms: int = 0) -> None:
-        """Watch a market, of which books up to a block are known already."""
+    def follow(self, coin: str, *, block_ms: int = 0, at_ms: int = 0) -> None:
+        """Watch a market from an instant on, of which books up to a block are known already."""
         dex = dex_of(coin)
-        self.markets[coin] = MarketWitness(self._paces.setdefault(dex, DexPace(dex)), block_ms=block_ms)
+        known_ms = block_ms if block_ms <= at_ms + MAX_AHEAD_MS else 0
+        self.markets[coin] = MarketWitness(self._paces.setdefault(dex, DexPace(dex)), block_ms=known_ms)
 
     def unfollow(self, coin: str) -> None:
         self.markets.pop(coin).pace.contexts.forget(coin)

@@ -260,8 +260,16 @@ def test_a_new_socket_of_an_older_node_is_not_current() -> None:
 
 def test_a_block_of_the_future_does_not_lock_a_market_out() -> None:
     socket = Socket().hear(bbo(time_ms=T0_MS + 10**9), ctx(), after_ms=10)
-    socket.hear(*(bbo(100.01, time_ms=T0_MS + 11 + step) for step in range(STRAYS)), after_ms=10)
+    socket.hear(*(bbo(100.01, time_ms=T0_MS - 240 + step) for step in range(STRAYS)), after_ms=10)
     assert socket.objection() is None
+
+
+def test_a_block_of_the_future_on_the_tape_does_not_lock_a_market_out() -> None:
+    for block_ms, is_known in ((T0_MS + 10**9, True), (T0_MS + 900, False)):
+        socket = Socket("xyz:OTHER")
+        socket.witness.follow(COIN, block_ms=block_ms, at_ms=T0_MS)
+        socket.hear(bbo(time_ms=T0_MS), ctx(), after_ms=10)
+        assert (socket.objection() is None) is is_known
 
 
 # --- silence
