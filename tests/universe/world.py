@@ -250,8 +250,9 @@ class World:
         began_ms = self._feed_ms()
 
         def thaw() -> None:
+            if market.frozen is None:
+                return
             if began_ms is not None and began == (self._feed, self.venue.opened, self.loop.wall_step_ms):
-                assert market.frozen is not None
                 self.frozen.append(
                     FrozenBook(market.coin, market.frozen[0] - HALF_SPREAD, began_ms, self._feed_ms() or 0)
                 )
