@@ -9,7 +9,7 @@ import structlog
 from feed.dark_markets import dark_notices, dark_problem
 from feed.feed import Feed
 from feed.followed_log import FollowedLog
-from feed.lag import lag_notice, lag_problem
+from feed.lag import Lag, lag_notice, lag_problem
 from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
 from feed.threads import Threads
@@ -60,11 +60,15 @@ class StatusReporter:
             if disk and not disk_warned:
                 log.warning("disk_problem", problem=disk)
             disk_warned = disk is not None
-            status = self._status([*redis_problems, *self._problems(oldest_ms), *([disk] if disk else [])])
-            await self._threads.on_disk(self._write_files, status, self._feed.markets.coins, *self._known())
+            markets = self._feed.markets
+            dark, lag = markets.dark(), self._feed.lags.lag(self._clock.now_ms())
+            problems = [*redis_problems, *self._problems(oldest_ms, dark, lag), *([disk] if disk else [])]
+            status = self._status(problems, dark, lag)
+            heard = [state.coin for state in markets.live]
+            await self._threads.on_disk(self._write_files, status, markets.coins, heard, dark)
             try:
                 await self._threads.on_redis(self._store.write_feed_status, status)
-                await self._threads.on_redis(self._store.write_feed_markets, self._markets())
+                await self._threads.on_redis(self._store.write_feed_markets, self._markets(dark))
             except redis.RedisError as error:
                 log.debug("status_not_written", error=str(error))
             await asyncio.sleep(START_INTERVAL_S if self._is_starting else INTERVAL_S)
@@ -89,17 +93,13 @@ class StatusReporter:
     def _disk_problem(self) -> str | None:
         return disk_problem(self._settings.data_dir, min_free_mb=self._settings.min_free_mb)
 
-    def _known(self) -> tuple[list[str], dict[str, Dark]]:
-        """The markets whose state is known, and the others."""
-        markets = self._feed.markets
-        return [state.coin for state in markets.live], {market.coin: market for market in markets.dark()}
-
-    def _write_files(self, status: FeedStatus, coins: list[str], heard: list[str], dark: dict[str, Dark]) -> None:
+    def _write_files(self, status: FeedStatus, coins: list[str], heard: list[str], dark: list[Dark]) -> None:
         if self._settings.health_dir:
             write_health_file(self._settings.health_dir / "feed", status.problems)
-        self._followed.update(coins, heard=heard, dark=dark, at_ms=status.at_ms)
+        by_coin = {market.coin: market for market in dark}
+        self._followed.update(coins, heard=heard, dark=by_coin, at_ms=status.at_ms)
 
-    def _problems(self, oldest_ms: int | None) -> list[str]:
+    def _problems(self, oldest_ms: int | None, dark: list[Dark], lag: Lag | None) -> list[str]:
         problems = lags(
             at_ms=self._clock.now_ms(),
             # Before the first flush the watermark is missing or that of the feed before.
@@ -108,39 +108,38 @@ class StatusReporter:
             clock_behind_wall_ms=self._clock.behind_wall_ms(),
         )
         now_ms = self._clock.now_ms()
-        problems += self._market_problems(now_ms)
+        problems += self._market_problems(dark, now_ms)
         problems += self._feed.notices.problems
         problems += self._feed.liveness.problems(now_ms)
-        if lag := lag_problem(self._feed.lags.lag(now_ms), max_lag_ms=self._settings.max_lag_ms):
-            problems.append(lag)
+        if late := lag_problem(lag, max_lag_ms=self._settings.max_lag_ms):
+            problems.append(late)
         oldest_at_ms, unwritten = self._publisher.oldest_unwritten_at_ms, self._publisher.unwritten
         return problems + waiting_for_disk(unwritten, oldest_at_ms=oldest_at_ms, at_ms=self._clock.now_ms())
 
-    def _market_problems(self, at_ms: int) -> list[str]:
+    def _market_problems(self, dark: list[Dark], at_ms: int) -> list[str]:
         if at_ms - self._started_at_ms <= NO_MARKET_RED_MS:
             return []
         markets = self._feed.markets
         if not markets.coins:
             return [f"no market is live: {self._feed.trouble}"]
-        problem = dark_problem(markets.dark(), wanted=len(markets.coins), at_ms=at_ms)
+        problem = dark_problem(dark, wanted=len(markets.coins), at_ms=at_ms)
         return [problem] if problem else []
 
-    def _markets(self) -> FeedMarkets:
+    def _markets(self, dark: list[Dark]) -> FeedMarkets:
         rules, states = self._settings.rules, self._feed.markets.states
         facts = {
             coin: MarketFacts(
                 rules.threshold_bps(coin, state.taker_fee_bps),
                 state.taker_fee_bps,
-                self._feed.markets.witness(coin).markets[coin].ctx_at_ms or None,
+                self._feed.markets.heard(coin).ctx_at_ms or None,
             )
             for coin, state in states.items()
         }
-        return FeedMarkets(markets=facts, delisted=self._feed.delisted, dark=self._feed.markets.dark())
+        return FeedMarkets(markets=facts, delisted=self._feed.delisted, dark=dark)
 
-    def _status(self, problems: list[str]) -> FeedStatus:
+    def _status(self, problems: list[str], dark: list[Dark], lag: Lag | None) -> FeedStatus:
         feed, markets, publisher = self._feed, self._feed.markets, self._publisher
         at_ms = self._clock.now_ms()
-        lag = feed.lags.lag(at_ms)
         late = lag_notice(lag, max_lag_ms=self._settings.max_lag_ms)
         return FeedStatus(
             at_ms=at_ms,
@@ -165,7 +164,7 @@ class StatusReporter:
             first_worker_at_ms=feed.first_worker_at_ms,
             notices=[
                 *feed.notices.sentences,
-                *dark_notices(markets.dark(), at_ms=at_ms),
+                *dark_notices(dark, at_ms=at_ms),
                 *([late] if late else []),
             ],
             is_simulated=is_simulated(self._settings),
