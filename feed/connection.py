@@ -198,31 +198,32 @@ class Connection:
         if silent_ms > witness.silence_ms:
             self.abort(f"stalled: no data for {silent_ms / 1000:.1f} s")
         if at_ms - self._watched_at_ms > SUSPENDED_MS:
-            self.abort(f"this process stood still for {(at_ms - self._watched_at_ms) / 1000:.1f} s")
+            self._abort_suspended(at_ms)
         if self._abort_reason is not None:
             return
         try:
             frame = parse_frame(raw)
         except MalformedFrame as error:
             if error.coin in self.coins and error.channel in UNUSABLE:
-                self._last_frame_at_s = asyncio.get_running_loop().time()
-                if silent_ms > witness.grace_ms:
-                    self._end_silence(at_ms, silent_ms)
+                self._end_silence(at_ms, silent_ms)
                 witness.refuse(error.coin, error.channel, at_ms)
             self._listener.on_malformed(error, at_ms)
             return
         if isinstance(frame, DATA):
-            self._last_frame_at_s = asyncio.get_running_loop().time()
-            if silent_ms > witness.grace_ms:
-                self._end_silence(at_ms, silent_ms)
+            self._end_silence(at_ms, silent_ms)
             witness.hear(frame, at_ms)
             self._listener.on_data(frame, at_ms)
         else:
             self._count(frame)
 
     def _end_silence(self, at_ms: int, silent_ms: int) -> None:
-        """Report a silence that was too long for quiet markets."""
-        self._listener.on_stall(list(self.coins), last_data_at_ms=at_ms - silent_ms, at_ms=at_ms)
+        """Note that a market was heard; report the silence before if it was too long for quiet markets."""
+        self._last_frame_at_s = asyncio.get_running_loop().time()
+        if silent_ms > self.witness.grace_ms:
+            self._listener.on_stall(list(self.coins), last_data_at_ms=at_ms - silent_ms, at_ms=at_ms)
+
+    def _abort_suspended(self, at_ms: int) -> None:
+        self.abort(f"this process stood still for {(at_ms - self._watched_at_ms) / 1000:.1f} s")
 
     def _count(self, frame: Frame) -> None:
         match frame:
@@ -282,8 +283,8 @@ class Connection:
         while True:
             self._watched_at_ms = self._clock.now_ms()
             await asyncio.sleep(WATCH_INTERVAL_S)
-            if (stood_ms := self._clock.now_ms() - self._watched_at_ms) > SUSPENDED_MS:
-                self.abort(f"this process stood still for {stood_ms / 1000:.1f} s")
+            if (now_ms := self._clock.now_ms()) - self._watched_at_ms > SUSPENDED_MS:
+                self._abort_suspended(now_ms)
             has_data = self.last_data_at_ms is not None
             silence_s = self.witness.silence_ms / 1000 if has_data else FIRST_DATA_TIMEOUT_S
             if self.coins and loop.time() - self._last_frame_at_s > silence_s:
