@@ -114,7 +114,8 @@ class Connection:
             self.witness.disconnect()  # no market's state depends on its silence
 
     def resubscribe(self, coin: str) -> None:
-        """Subscribe a silent coin again; the answer brings its present state."""
+        """Subscribe a silent coin again; its state is unknown until the answer brings the present one."""
+        self.witness.renew(coin)
         self.subscriptions.renew(coin, at_ms=self._clock.now_ms())
         self._changed.set()
 

@@ -162,7 +162,7 @@ class Feed:
         self.frames[error.kind] += 1
         self._flood_log.warning("malformed_frame", kind=error.kind, frame=str(error.frame)[:200])
         state = self.markets.states.get(error.coin or "")
-        if state is not None and (objection := self.markets.witness(state.coin).objection(state.coin, at_ms)):
+        if state is not None and (objection := self.markets.heard(state.coin).objection_at(at_ms)):
             self._object(state, objection)
 
     def on_refusal(self, text: str) -> None:
@@ -180,7 +180,7 @@ class Feed:
                 witness = self.markets.witness(coin)
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
                 self.tape.append(coin, last_data_at_ms + witness.grace_ms + 1, Gap(cause))
-                again = self._conditions(state, witness.markets[coin], at_ms, trigger=None, is_news=False)
+                again = self._conditions(state, self.markets.heard(coin), at_ms, trigger=None, is_news=False)
                 self.tape.append(coin, at_ms, state.market, again)
 
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:

@@ -56,9 +56,7 @@ class FirstFrames:
                 await self._read_book(coin)
         for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
             self._retries[coin].postpone(self._clock.now_ms())
-            connection = self._markets.connection_of(coin)
-            connection.witness.renew(coin)
-            connection.resubscribe(coin)
+            self._markets.connection_of(coin).resubscribe(coin)
 
     def _is_due(self, coin: str) -> bool:
         missing, subscribed_at_ms = self._markets.missing(coin), self._subscribed_at_ms(coin)
@@ -89,5 +87,5 @@ class FirstFrames:
             return
         log.info("book_read", coin=coin, block_time_ms=book.time_ms)
         at_ms = self._clock.now_ms()
-        self._markets.witness(coin).markets[coin].hear_answer(book, at_ms)
+        self._markets.heard(coin).hear_answer(book, at_ms)
         self._listener.on_data(book, at_ms)

@@ -90,5 +90,4 @@ class Liveness:
             if self._renewals[coin].take(now_ms):
                 renewed += 1
                 log.warning("market_renewed", coin=coin, cause=self._markets.states[coin].cause)
-                connection.witness.renew(coin)
                 connection.resubscribe(coin)

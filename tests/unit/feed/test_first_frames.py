@@ -8,7 +8,7 @@ from feed.first_frames import BOOK_AFTER_MS, CONTEXT_AFTER_MS, FirstFrames
 from feed.info_requests import UniverseError
 from feed.subscriptions import CHANNELS, Subscriptions
 from feed.wire import Bbo
-from feed.witness import SocketWitness
+from feed.witness import MarketWitness, SocketWitness
 from tests.support.factories import T0_MS
 
 A = "xyz:A"
@@ -51,11 +51,12 @@ class Rig:
     def connection_of(self, _: str) -> Any:
         return SimpleNamespace(subscriptions=self.subscriptions, witness=self.sockets, resubscribe=self.resubscribe)
 
-    def witness(self, _: str) -> SocketWitness:
-        return self.sockets
+    def heard(self, coin: str) -> MarketWitness:
+        return self.sockets.markets[coin]
 
     def resubscribe(self, coin: str) -> None:
         self.asked_ms.append(self.at_ms - T0_MS)
+        self.sockets.renew(coin)
         self.subscriptions.renew(coin, at_ms=self.at_ms)
         self.acknowledge()
 

@@ -45,6 +45,7 @@ class FakeConnection:
         self.aborted.append(reason)
 
     def resubscribe(self, coin: str) -> None:
+        self.witness.renew(coin)
         self.resubscribed.append(coin)
 
     def object(self, coins: Iterable[str], objection: Objection = SILENT) -> None:
