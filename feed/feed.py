@@ -177,9 +177,9 @@ class Feed:
         for coin in coins:
             state = self.markets.states.get(coin)
             if state is not None and state.market is not None:
-                witness = self.markets.witness(coin)
+                end_ms = self.markets.witness(coin).silence_end_ms(last_data_at_ms)
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
-                self.tape.append(coin, last_data_at_ms + witness.grace_ms + 1, Gap(cause))
+                self.tape.append(coin, end_ms + 1, Gap(cause))
                 again = self._conditions(state, self.markets.heard(coin), at_ms, trigger=None, is_news=False)
                 self.tape.append(coin, at_ms, state.market, again)
 

@@ -150,8 +150,8 @@ class FollowedMarkets:
         if state is not None:
             if state.market is not None:
                 now_ms = self._clock.now_ms()
-                witness = self._connection_of[coin].witness
-                at_ms = now_ms if last_data_at_ms is None else min(now_ms, last_data_at_ms + witness.grace_ms + 1)
+                silence_end_ms = self.witness(coin).silence_end_ms
+                at_ms = now_ms if last_data_at_ms is None else min(now_ms, silence_end_ms(last_data_at_ms) + 1)
                 self._tape.append(coin, at_ms, Gap(cause))
             state.lose(cause, self._clock.now_ms())
 
@@ -166,7 +166,7 @@ class FollowedMarkets:
     def covered_until_ms(self) -> int | None:
         """The instant up to which all live connections cover their markets; None without a live connection."""
         ends_ms = [
-            connection.last_data_at_ms + connection.witness.grace_ms
+            connection.witness.silence_end_ms(connection.last_data_at_ms)
             for connection in self.connections
             if connection.coins and connection.last_data_at_ms is not None
         ]

@@ -253,6 +253,10 @@ class SocketWitness:
     def knows(self, coin: str, at_ms: int) -> bool:
         return self.objection(coin, at_ms) is None
 
+    def silence_end_ms(self, last_data_at_ms: int) -> int:
+        """The instant up to which its silence means quiet markets, after its data at `last_data_at_ms`."""
+        return last_data_at_ms + self.grace_ms
+
     def limits_ms(self) -> dict[str, int]:
         """The limits of silence in force, by dex and channel."""
         limits = {}
