@@ -5,9 +5,8 @@ import random
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
-import orjson
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -25,7 +24,7 @@ log = structlog.get_logger()
 
 DATA = Bbo, Ctx
 
-PING_INTERVAL_S = 20.0
+PING, PING_INTERVAL_S = '{"method":"ping"}', 20.0
 OPEN_TIMEOUT_S = 4.0
 SUSPENDED_MS = 4_000
 """After this process stood still for so long, frames may have waited in a buffer."""
@@ -270,14 +269,13 @@ class Connection:
             await self._limits.messages.take()
             request = self.subscriptions.next_request(self._clock.now_ms())
             if request is not None:
-                subscription = {"type": request.channel, "coin": request.coin}
-                await _send(ws, {"method": request.method, "subscription": subscription})
+                await _send(ws, request.text)
 
     async def _ping(self, ws: ClientConnection) -> None:
         while True:
             await asyncio.sleep(PING_INTERVAL_S)
             await self._limits.messages.take()
-            await _send(ws, {"method": "ping"})
+            await _send(ws, PING)
 
     async def _watchdog(self, ws: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
@@ -300,6 +298,6 @@ class Connection:
             self._listener.on_rejected(rejected)
 
 
-async def _send(ws: ClientConnection, message: dict[str, Any]) -> None:
+async def _send(ws: ClientConnection, message: str) -> None:
     with suppress(ConnectionClosed):  # the reading loop handles it
-        await ws.send(orjson.dumps(message).decode())
+        await ws.send(message)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import orjson
+
 from hip3_tasks.terminal_text import printable
 
 CHANNELS = ("bbo", "activeAssetCtx")
@@ -24,6 +26,11 @@ class SocketRequest(NamedTuple):
     method: str
     channel: str
     coin: str
+
+    @property
+    def text(self) -> str:
+        message = {"method": self.method, "subscription": {"type": self.channel, "coin": self.coin}}
+        return orjson.dumps(message).decode()
 
 
 @dataclass(slots=True)

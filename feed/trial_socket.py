@@ -3,20 +3,19 @@
 import asyncio
 from collections.abc import Collection
 
-import orjson
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
+from feed.connection import OPEN_TIMEOUT_S
 from feed.rate_limits import VenueLimits
 from feed.refusal import in_words
-from feed.subscriptions import CHANNELS
+from feed.subscriptions import CHANNELS, SocketRequest
 from feed.wire import Ack, Bbo, Ctx, parse_frame
 from hip3_tasks.errors import MalformedFrame
 
 log = structlog.get_logger()
 
-CONNECT_TIMEOUT_S = 4.0
 TRIAL_TIMEOUT_S = 4.0
 """A coin that has not ended the socket by then joins the others, acknowledged or not."""
 
@@ -25,12 +24,10 @@ async def ends_socket(coins: Collection[str], *, url: str, proxy: str | None, li
     """Whether a socket with these coins alone ends without a close frame; None if that could not be tried."""
     await limits.connects.take()
     try:
-        async with connect(
-            url, proxy=proxy, ping_interval=None, open_timeout=CONNECT_TIMEOUT_S, close_timeout=0.5
-        ) as ws:
+        async with connect(url, proxy=proxy, ping_interval=None, open_timeout=OPEN_TIMEOUT_S, close_timeout=0.5) as ws:
             return await _ends(ws, coins, limits)
     except (OSError, TimeoutError, WebSocketException) as error:
-        log.warning("probe_failed", url=url, error=in_words(error, within_s=CONNECT_TIMEOUT_S, proxy=proxy))
+        log.warning("probe_failed", url=url, error=in_words(error, within_s=OPEN_TIMEOUT_S, proxy=proxy))
         return None
 
 
@@ -39,8 +36,7 @@ async def _ends(ws: ClientConnection, coins: Collection[str], limits: VenueLimit
         for coin in coins:
             for channel in CHANNELS:
                 await limits.messages.take()
-                message = {"method": "subscribe", "subscription": {"type": channel, "coin": coin}}
-                await ws.send(orjson.dumps(message).decode())
+                await ws.send(SocketRequest("subscribe", channel, coin).text)
         async with asyncio.timeout(TRIAL_TIMEOUT_S):
             await _first_data(ws, coins)
     except TimeoutError:
