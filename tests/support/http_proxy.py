@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-CHUNK_BYTES = 65_536
+from tests.support.proxy import pump
 
 
 class HttpProxy:
@@ -60,14 +60,6 @@ class HttpProxy:
                 writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
             else:
                 back.write(head)
-            await asyncio.gather(_pump(reader, back), _pump(there, writer))
+            await asyncio.gather(pump(reader, back), pump(there, writer))
         finally:
             back.transport.abort()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(CHUNK_BYTES):
-            writer.write(data)
-            await writer.drain()
-    writer.close()

@@ -72,7 +72,7 @@ class Proxy:
         except OSError:
             writer.transport.abort()
             return
-        pumps = {asyncio.create_task(_pump(reader, back)), asyncio.create_task(_pump(there, writer))}
+        pumps = {asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))}
         self._pumps |= pumps
         try:
             await asyncio.wait(pumps)
@@ -90,7 +90,7 @@ def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while data := await reader.read(CHUNK_BYTES):
             writer.write(data)
