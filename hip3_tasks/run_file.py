@@ -10,6 +10,11 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
 
 
+def log_dir(data_dir: Path) -> Path:
+    """The folder in which `hip3 up` keeps the logs of its processes."""
+    return data_dir / "logs"
+
+
 class RunFile(BaseModel):
     """The addresses of a running system."""
 

@@ -15,7 +15,7 @@ from hip3_tasks.audit.audit import audit_day
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import days_of
-from hip3_tasks.run_file import located
+from hip3_tasks.run_file import located, log_dir
 from hip3_tasks.settings import SECRETS, Settings
 from hip3_tasks.status.command import REDIS_TIMEOUT_S, read_view, status_json
 from hip3_tasks.store.redis_url import place
@@ -92,9 +92,9 @@ def _logs(data_dir: Path) -> dict[str, bytes]:
 
 
 def _log_files(data_dir: Path) -> list[Path]:
-    files = sorted((data_dir / "logs").glob("*.log"))
+    files = sorted(log_dir(data_dir).glob("*.log"))
     if not files:
-        raise Unavailable(f"no *.log in {data_dir / 'logs'}, where `hip3 up` writes them; others log to their terminal")
+        raise Unavailable(f"no *.log in {log_dir(data_dir)}, where `hip3 up` writes them; others log to their terminal")
     return files
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.run_file import RunFile
+from hip3_tasks.run_file import RunFile, log_dir
 from hip3_tasks.settings import Settings
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.store.redis_url import place as redis_place
@@ -130,7 +130,7 @@ class Run:
         time.sleep(TICK_S)
 
     def _log_path(self, name: str) -> Path:
-        return self._chosen.data_dir / "logs" / f"{name}.log"
+        return log_dir(self._chosen.data_dir) / f"{name}.log"
 
     def _log(self, message: str, *, is_problem: bool = True) -> None:
         (self._display.say if is_problem else self._display.note)(message)

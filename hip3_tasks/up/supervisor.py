@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.lock import lock
-from hip3_tasks.run_file import RunFile
+from hip3_tasks.run_file import RunFile, log_dir
 from hip3_tasks.up import reaper
 from hip3_tasks.up.child_process import ChildProcess, ProcessSpec
 
@@ -23,7 +23,7 @@ class Supervisor:
 
     def __init__(self, data_dir: Path) -> None:
         """Lock the directory. Raises Unavailable when it cannot be used or another `hip3 up` runs in it."""
-        self._log_dir = data_dir / "logs"
+        self._log_dir = log_dir(data_dir)
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
             self._lock_fd = _lock(data_dir)
