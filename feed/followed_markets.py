@@ -128,7 +128,7 @@ class FollowedMarkets:
         for coin, state in self.states.items():
             state.taker_fee_bps = live[coin]
         new = [coin for coin in live if coin not in self.states and coin not in self._fresh]
-        room = max(0, MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states) - len([*self._fresh]))
+        room = max(0, MAX_SUBSCRIPTIONS // len(CHANNELS) - len(self.states) - len(self._fresh))
         self._left_out_since_ms = {coin: self._left_out_since_ms.get(coin, now_ms) for coin in new[room:]}
         if self._left_out_since_ms:
             log.error("too_many_markets", live=len(live), left_out=len(self._left_out_since_ms), why=NO_ROOM)

@@ -27,6 +27,9 @@ class FreshCoins:
     def __contains__(self, coin: str) -> bool:
         return coin in self._waiting
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._waiting)
 
