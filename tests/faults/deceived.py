@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.domain.records import Followup, Signal
 from hip3_tasks.store.store import Store
 from tests.faults.deception import Deception
-from tests.faults.receptions import Receptions
 from tests.faults.row import Result
-from tests.faults.system import EDGE_MS, TIMEOUT_S, Hole, System, TapeEntry
+from tests.faults.system import EDGE_MS, TIMEOUT_S, Hole, Outcomes, System, TapeEntry
 from tests.support.process import HIP3
 from tests.support.waiting import eventually
 
@@ -158,17 +157,10 @@ class DeceivedSystem(System):
         is_held_back = any(period.begin_ms <= at_ms <= period.end_ms for period in self._held_back)
         return not is_held_back and super()._is_certain(coin, at_ms)
 
-    def _judge_truth(
-        self,
-        followups: Sequence[Followup],
-        missed: Sequence[Missed],
-        receptions: Receptions,
-        result: Result,
-        when: str,
-    ) -> None:
-        super()._judge_truth(followups, missed, receptions, result, when)
+    def _judge_truth(self, outcomes: Outcomes, result: Result, when: str) -> None:
+        super()._judge_truth(outcomes, result, when)
         moves = {(move.coin, move.side, move.oracle_px) for move in self.venue.moves()}
-        for record in followups:
+        for record in outcomes.followups:
             name = f"{when}: {record.signal_id} + {record.offset_ms}"
             self._judge_record(record, record.due_at_ms, name, result)
         for signal in self.signals():

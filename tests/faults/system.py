@@ -59,6 +59,14 @@ class Hole(NamedTuple):
         return coin is None or not self.coins or coin in self.coins
 
 
+class Outcomes(NamedTuple):
+    """The records of all captures, and what the feed had received by their due times."""
+
+    followups: Sequence[Followup]
+    missed: Sequence[Missed]
+    receptions: Receptions
+
+
 class System(DataFiles):
     """A system with its own ports and folder; on exit its processes are killed."""
 
@@ -226,7 +234,7 @@ class System(DataFiles):
         decoded = {
             coin: [decode_entry(b"%d" % at_ms, fields) for at_ms, fields in entries] for coin, entries in tapes.items()
         }
-        self._judge_truth(followups, missed, Receptions(decoded, self.venue.sent_at_ms), result, when)
+        self._judge_truth(Outcomes(followups, missed, Receptions(decoded, self.venue.sent_at_ms)), result, when)
         self._judge_tape(tapes, followups, result, when)
         self._judge_signals(decoded, result, when)
         if refused := self.client.acl_log():
@@ -256,28 +264,21 @@ class System(DataFiles):
             result.wrong += len(audited.problems)
             result.add_broken(f"{when}: audit: {[str(problem) for problem in audited.problems[:2]]}")
 
-    def _judge_truth(
-        self,
-        followups: Sequence[Followup],
-        missed: Sequence[Missed],
-        receptions: Receptions,
-        result: Result,
-        when: str,
-    ) -> None:
-        for record in followups:
+    def _judge_truth(self, outcomes: Outcomes, result: Result, when: str) -> None:
+        for record in outcomes.followups:
             if self._is_in_hole(record.due_at_ms, record.market_key):
                 continue
             number = int(record.best_size)
             wrong = self.venue.problem_of_state(record.market_key, number, record.due_at_ms)
-            if wrong and receptions.is_late_frame(record):
+            if wrong and outcomes.receptions.is_late_frame(record):
                 result.starved += 1
             elif wrong:
                 result.wrong += 1
                 result.add_broken(f"{when}: {record.signal_id} + {record.offset_ms} shows state {number}: {wrong}")
-        for record in missed:
+        for record in outcomes.missed:
             if self._is_in_hole(record.due_at_ms, record.market_key):
                 continue
-            if receptions.is_stall(record):
+            if outcomes.receptions.is_stall(record):
                 result.starved += 1
             else:
                 result.wrong += 1

@@ -4,15 +4,13 @@ import random
 import re
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 from itertools import cycle
 
-from hip3_tasks.domain.records import Followup, Missed, MissedReason
-from tests.faults.receptions import Receptions
+from hip3_tasks.domain.records import MissedReason
 from tests.faults.row import Result, Setting
-from tests.faults.system import System
+from tests.faults.system import Outcomes, System
 from tests.support.frame_pipeline import ODD_NUMBERS, bbo_frame, ctx_frame, impossible_frames, level, wrong_in
 from tests.support.process import ProcessUnderTest
 
@@ -27,18 +25,13 @@ class OddCoin(System):
 
     coin = ""
 
-    def _judge_truth(
-        self,
-        followups: Sequence[Followup],
-        missed: Sequence[Missed],
-        receptions: Receptions,
-        result: Result,
-        when: str,
-    ) -> None:
-        known = [record for record in followups if record.market_key != self.coin]
+    def _judge_truth(self, outcomes: Outcomes, result: Result, when: str) -> None:
+        known = [record for record in outcomes.followups if record.market_key != self.coin]
         unfit = MissedReason.NO_QUOTE, MissedReason.NO_ORACLE, MissedReason.FEED_GAP
-        unexpected = [record for record in missed if record.market_key != self.coin or record.reason not in unfit]
-        super()._judge_truth(known, unexpected, receptions, result, when)
+        unexpected = [
+            record for record in outcomes.missed if record.market_key != self.coin or record.reason not in unfit
+        ]
+        super()._judge_truth(outcomes._replace(followups=known, missed=unexpected), result, when)
 
 
 def fuzzed_frames(setting: Setting) -> Result:
