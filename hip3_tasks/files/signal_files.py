@@ -58,8 +58,8 @@ class SignalWriter:
         """
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
+                file.sync()  # first: a full disk may refuse the repair, while the lines before it are relied on
                 file.repair_tail()
-                file.sync()
 
     def close(self) -> None:
         if self._file is not None:

@@ -12,6 +12,7 @@ ONCE_FAILED = {
     27: "the wall clock went back while the tape was lost: an oracle of the future stopped a worker",
     1897: "the server lost the call that added captures, and the watermark, which stood still, did not show it",
     22933: "the server was set back, and then a dead feed's call raised its watermark over a gap of the living one",
+    2003626: "on a full disk no tail was repaired, and nothing synced; a power cut took a line that was relied on",
     2431: "a feed that started on an empty server took an older tape, which came back, for complete",
     322: "a line of which a power cut left the beginning and zeros kept its capture from being published again",
     1967: "the same, in another file",

@@ -114,6 +114,19 @@ def test_lines_that_a_dead_feed_may_not_have_synced_are_made_durable(
         writer.repair_tails()
 
 
+def test_lines_before_a_tail_that_a_full_disk_cannot_repair_are_made_durable(
+    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torn = FIRST.line() + SECOND.line()[:-1]
+    path.write_bytes(torn)
+    synced: list[bytes] = []
+    monkeypatch.setattr(appendfile, "_sync", lambda fd: synced.append(os.pread(fd, 10_000, 0)))
+    monkeypatch.setattr(appendfile.os, "write", refuse)
+    with pytest.raises(JournalError):
+        writer.repair_tails()
+    assert synced == [torn]
+
+
 def test_signals_of_a_closed_day_are_written_nowhere_and_named(writer: SignalWriter, path: Path) -> None:
     path.with_name(f"followups_{DAY}.parquet").touch()
     with capture_logs() as logged:
