@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from unittest.mock import patch
 
+from feed import book_check
 from feed.signal_publisher import SignalPublisher
 from hip3_tasks.files.journal_day import DayJournal
 from hip3_tasks.store import tape_writer
@@ -41,10 +42,16 @@ def _acknowledged_before_sync() -> AbstractContextManager[object]:
     return patch.object(Disk, "keep", lambda disk, name, content: None)
 
 
+def _book_unchecked() -> AbstractContextManager[object]:
+    """Take every book for the market's, whatever its contexts say."""
+    return patch.object(book_check, "_agree", lambda book, ctx: True)
+
+
 CONTROLS: dict[str, Callable[[], AbstractContextManager[object]]] = {
     "": nullcontext,
     "no-epoch": _without_epoch,
     "detection-on-arrival": _detection_on_arrival,
     "journal-without-look": _journal_without_look,
     "acknowledged-before-sync": _acknowledged_before_sync,
+    "book-unchecked": _book_unchecked,
 }

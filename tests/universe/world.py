@@ -59,7 +59,7 @@ STEPS = {
     "the server is set back": 1.0,
     "the disk is full": 2.0,
     "the venue hangs up": 2.0,
-    "a book stands still": 2.0,
+    "a book stands still": 1.0,
     "a frame cannot be used": 2.0,
     "a book of an older block comes": 1.0,
     "the socket stalls": 2.0,
@@ -125,7 +125,11 @@ class World:
         """Let things happen, then heal everything and judge. Raises Broken."""
         async with self._running():
             for _ in range(steps):
-                self._step(self.chance.pick(STEPS))
+                kind = self.chance.pick(STEPS)
+                if kind == "a book stands still":
+                    await self._let_book_stand_still()
+                else:
+                    self._step(kind)
                 await self._pass(self.chance.choice([0.0, 0.001, 0.004, 0.05, 0.3, self.chance.uniform(0, 0.6)]))
 
     async def run_deaths(self, in_burst: int, in_starts: Sequence[int]) -> None:
@@ -201,8 +205,6 @@ class World:
                 later(chance.uniform(0.1, 2), self._disk_has_room)
             case "the venue hangs up":
                 self.venue.close_sockets()
-            case "a book stands still":
-                self._freeze_book()
             case "a frame cannot be used":
                 market = chance.choice(list(self.venue.markets.values()))
                 self.venue.send_unusable(market, chance.choice(["bbo", "ctx"]))
@@ -238,31 +240,26 @@ class World:
             market.oracle = market.mid * (1 + self.chance.choice([-1, 1]) * (0.002 + 0.00001 * self._oracle_steps))
             self.venue.publish(market, "ctx")
 
-    def _freeze_book(self) -> None:
-        """Let a book stand still for some seconds. It is judged if one feed heard all of that over one socket."""
-        market = self.chance.choice(list(self.venue.markets.values()))
-        if market.frozen is not None:
+    async def _let_book_stand_still(self) -> None:
+        """Let a book stand still for some seconds, in which nothing else goes wrong: one feed hears all of it."""
+        self.tell("a book stands still")
+        self.chance.drawn["a book stands still"] += 1
+        feed, market = self._feed, self.chance.choice(list(self.venue.markets.values()))
+        if feed is None or feed.clock is None or not feed.is_live:
             return
+        feed.life.ends_after = feed.life.stops_after = self.worker.life.ends_after = None
+        self.server.next_fate = ""
+        began, began_ms = (feed, self.venue.opened), feed.clock.now_ms()
         self.venue.freeze(market)
-        if self.chance.random() < 0.5:
-            market.oracle = market.mid
-        began = self._feed, self.venue.opened, self.loop.wall_step_ms
-        began_ms = self._feed_ms()
-
-        def thaw() -> None:
-            if market.frozen is None:
-                return
-            if began_ms is not None and began == (self._feed, self.venue.opened, self.loop.wall_step_ms):
-                self.frozen.append(
-                    FrozenBook(market.coin, market.frozen[0] - HALF_SPREAD, began_ms, self._feed_ms() or 0)
-                )
-            self.venue.thaw(market)
-
-        self.loop.call_later(self.chance.uniform(1, 9), thaw)
-
-    def _feed_ms(self) -> int | None:
-        """The time by the feed's clock; None while no feed knows the market."""
-        return self._feed.clock.now_ms() if self._feed and self._feed.is_live and self._feed.clock else None
+        until_s = self.loop.time() + self.chance.uniform(5, 9)
+        while self.loop.time() < until_s:
+            self._dislocate()
+            await self._pass(0.4)
+        if began == (self._feed, self.venue.opened):
+            assert market.frozen is not None
+            bid_px = market.frozen[0] - HALF_SPREAD
+            self.frozen.append(FrozenBook(market.coin, bid_px, began_ms, feed.clock.now_ms()))
+        self.venue.thaw(market)
 
     def _stop_feed(self, seconds: float) -> None:
         """Let the others go on while the feed's process is stopped."""
@@ -313,13 +310,14 @@ class World:
         self.tell("calm")
         self.chance.is_calm = True
         self.server.is_away = self.disk.is_full = False
-        for market in self.venue.markets.values():
-            self.venue.thaw(market)
         self.server.next_fate = ""
         self.worker.life.ends_after = None
         if self._feed is not None:
             self._feed.life.ends_after = self._feed.life.stops_after = None
         self.server.run_late()
+        await self._pass(CALM_S)
+        for market in self.venue.markets.values():  # a book that was refused is unknown until it changes
+            self.venue.publish(market, "bbo")
         await self._live(within_s=QUIET_S)
         await self._pass(CALM_S)  # a feed notices at its next flush what a server lost
         feed = self._feed
