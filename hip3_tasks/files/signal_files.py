@@ -9,7 +9,7 @@ import structlog
 
 from hip3_tasks.domain.capture import DAY_MS, Capture, utc_day
 from hip3_tasks.domain.records import Signal
-from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.errors import JournalError, MalformedRecord
 from hip3_tasks.files.append_file import AppendFile, as_journal_error
 from hip3_tasks.files.day_files import is_closed, jsonl_path
 from hip3_tasks.files.line_reader import backwards, bisect, containing, opened
@@ -34,7 +34,6 @@ class SignalWriter:
         self._data_dir = data_dir
         self._day = ""
         self._file: AppendFile | None = None
-        self._days_opened: set[str] = set()
 
     def append(self, signals: Sequence[Signal]) -> None:
         """Make signals of one day durable with one sync. Raises JournalError; then none of them was written.
@@ -54,12 +53,20 @@ class SignalWriter:
     def repair_tails(self) -> None:
         """Repair the files of every day after a feed has died, and make durable what it may have written last.
 
-        Called before anything relies on a line: a power cut could take one that was never synced. Raises JournalError.
+        Called before anything relies on a line: a power cut could take one that was never synced. What a disk refuses
+        to complete is cut off, or a line that this feed does not see would be completed later. Raises JournalError.
         """
+        refused: JournalError | None = None
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
-                file.sync()  # first: a full disk may refuse the repair, while the lines before it are relied on
-                file.repair_tail()
+                try:
+                    file.sync()  # first: the lines before a tail are relied on, whether or not it is repaired
+                    file.repair_tail()
+                except JournalError as error:
+                    file.cut_tail()
+                    refused = error
+        if refused is not None:
+            raise refused
 
     def close(self) -> None:
         if self._file is not None:
@@ -71,23 +78,11 @@ class SignalWriter:
             self.close()
             self._file, self._day = AppendFile(signals_path(self._data_dir, day), Signal), day
             try:
-                self._repair(self._file)
+                self._file.repair_tail()
             except BaseException:
                 self.close()  # or the next line would continue a torn one
                 raise
         return self._file
-
-    def _repair(self, file: AppendFile) -> None:
-        """Make the file end with a complete line.
-
-        A line without its newline that is still there when this feed first opens the file is cut off, even if it is
-        whole: the disk refused the newline when the feed started, so the feed took the line for torn.
-        """
-        if self._day in self._days_opened:
-            file.repair_tail()
-        else:
-            file.cut_tail()
-            self._days_opened.add(self._day)
 
 
 def find_signal(data_dir: Path, capture: Capture) -> Signal | None:

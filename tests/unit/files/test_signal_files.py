@@ -70,7 +70,7 @@ def test_torn_tails_of_every_day_are_repaired_after_a_feed_has_died(writer: Sign
 
 
 @pytest.mark.parametrize("signals", [[SECOND, THIRD], [THIRD]])
-def test_a_line_that_a_feed_took_for_torn_when_it_started_is_cut_off(
+def test_a_line_whose_newline_a_full_disk_refuses_is_cut_off(
     writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, signals: list[Signal]
 ) -> None:
     path.write_bytes(FIRST.line() + SECOND.line()[:-1])
@@ -78,6 +78,7 @@ def test_a_line_that_a_feed_took_for_torn_when_it_started_is_cut_off(
         full_disk.setattr(appendfile.os, "write", refuse)
         with pytest.raises(JournalError):
             writer.repair_tails()
+    assert path.read_bytes() == FIRST.line()
     writer.append(signals)
     assert path.read_bytes() == FIRST.line() + b"".join(signal.line() for signal in signals)
 
@@ -149,11 +150,16 @@ def test_a_day_that_is_closed_while_the_feed_waits_for_its_lock_gets_no_signal(
     assert path.read_bytes() == FIRST.line()
 
 
-@pytest.mark.parametrize("tail", [SECOND.line()[:-1], SECOND.line()[:50]])
-def test_a_torn_tail_is_cut_off_before_the_first_append(writer: SignalWriter, path: Path, tail: bytes) -> None:
-    path.write_bytes(FIRST.line() + tail)
-    writer.append([THIRD])
-    assert path.read_bytes() == FIRST.line() + THIRD.line()
+def test_a_day_whose_disk_refuses_keeps_no_other_from_being_repaired(
+    writer: SignalWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [DAY, "2026-11-20", "2026-11-19"]
+    for day in days:
+        signals_path(tmp_path, day).write_bytes(FIRST.line() + SECOND.line()[:-1])
+    monkeypatch.setattr(appendfile, "_sync", refuse)
+    with pytest.raises(JournalError):
+        writer.repair_tails()
+    assert {signals_path(tmp_path, day).read_bytes() for day in days} == {FIRST.line()}
 
 
 @pytest.mark.parametrize(("tail", "repaired"), [(SECOND.line()[:-1], SECOND.line()), (SECOND.line()[:50], b"")])
@@ -191,11 +197,10 @@ def test_signals_that_could_not_be_written_are_not_there_and_once_after_the_next
     assert path.read_bytes() == FIRST.line() + SECOND.line() + THIRD.line()
 
 
-@pytest.mark.parametrize("tail", [b'{"half', SECOND.line()[:-1]])
 def test_a_tail_that_could_not_be_cut_off_never_joins_the_next_line(
-    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch, tail: bytes
+    writer: SignalWriter, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path.write_bytes(FIRST.line() + tail)
+    path.write_bytes(FIRST.line() + b'{"half')
     with monkeypatch.context() as patch:
         patch.setattr(os, "ftruncate", refuse)
         with pytest.raises(JournalError):
