@@ -89,6 +89,8 @@ class Pending:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
         self._calls = 0
         """How many calls the server has counted, as far as is known here."""
+        self._is_set_back = False
+        """Whether the server counted a call as one that it had counted before."""
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)
 
@@ -99,7 +101,9 @@ class Pending:
         for new in sorted(captures, key=lambda new: new.capture.due_at_ms):
             argv += [new.capture.member, new.next_try_at_ms(), new.capture.due_at_ms, new.message or b""]
         keys += [self._keys.signal(signal.signal_id) for signal in signals]
+        known = self._calls
         added, calls = self._add(keys=keys, args=argv)
+        self._is_set_back |= int(calls) <= known
         self._calls = max(self._calls, int(calls))
         return int(added)
 
@@ -108,8 +112,10 @@ class Pending:
 
         The tape's watermark does not show it when it stood still since that call.
         """
-        known, self._calls = self._calls, int(self._client.get(self._keys.added) or 0)
-        return self._calls < known
+        calls, known = int(self._client.get(self._keys.added) or 0), self._calls
+        has_lost = self._is_set_back or calls < known
+        self._calls, self._is_set_back = calls, False
+        return has_lost
 
     def overdue(self, *, at_ms: int, limit: int) -> tuple[int, list[str]]:
         """The length of the queue, and the members whose next try has come; the earliest next try is first."""

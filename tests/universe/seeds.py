@@ -13,6 +13,8 @@ ONCE_FAILED = {
     1897: "the server lost the call that added captures, and the watermark, which stood still, did not show it",
     22933: "the server was set back, and then a dead feed's call raised its watermark over a gap of the living one",
     2003626: "on a full disk no tail was repaired, and nothing synced; a power cut took a line that was relied on",
+    2000649: "a line whose newline a full disk refused stayed torn at the end of its file",
+    2004685: "a server was set back and counted as many calls again, which hid the loss of captures",
     2431: "a feed that started on an empty server took an older tape, which came back, for complete",
     322: "a line of which a power cut left the beginning and zeros kept its capture from being published again",
     1967: "the same, in another file",

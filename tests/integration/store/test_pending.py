@@ -65,6 +65,16 @@ def test_a_server_that_lost_a_call_says_so_once(pending: Pending, client: redis.
     assert not pending.has_lost_calls()
 
 
+def test_a_lost_call_is_noticed_though_others_were_counted_since(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    client.set(keys.added, 0)
+    pending.add([OTHER], wanted(OTHER))
+    assert pending.has_lost_calls()
+    assert not pending.has_lost_calls()
+
+
 def test_a_process_that_starts_takes_the_count_of_the_server_as_it_is(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
