@@ -22,6 +22,8 @@ log = structlog.get_logger()
 CHECK_INTERVAL_S = 0.5
 MAX_RENEWALS = 2
 """Renewals of a connection at one check: a dex that is silent as a whole must not use up the message budget."""
+NEXT_FRAME_MS = 2_000
+"""A market whose frames cannot be used is left to its next frame for so long; a quiet one may have none for minutes."""
 RENEWAL_PAUSE_MS, ABORT_PAUSE_MS, MAX_PAUSE_MS = 4_000, 15_000, 60_000
 GIVEN_UP_RED, MINUTE_MS = 3, 60_000
 
@@ -61,13 +63,16 @@ class Liveness:
         if witness.last_data_at_ms is None:
             return
         silent: list[str] = []
+        unusable: list[str] = []
         for coin in connection.coins:
             objection = witness.objection(coin, now_ms)
             if objection is None or objection in NOT_HEARD.values():
                 continue
             self._markets.begin_gap(coin, objection.cause, last_data_at_ms=witness.last_data_at_ms)
-            if objection.is_renewable:
+            if objection.blames_socket:
                 silent.append(coin)
+            elif now_ms - self._markets.states[coin].unknown_since_ms >= NEXT_FRAME_MS:
+                unusable.append(coin)
         if self._is_half_dead(connection, silent) and self._aborts[connection].take(now_ms):
             for coin in connection.coins:  # the others may be silent as well, and not yet for long enough
                 witness.renew(coin)
@@ -75,7 +80,7 @@ class Liveness:
                 f"half-dead: {len(silent)} of {counted(len(connection.coins), 'market', 'markets')} silent"
             )
         else:
-            self._renew(connection, silent, now_ms)
+            self._renew(connection, silent + unusable, now_ms)
 
     def _is_half_dead(self, connection: Connection, silent: list[str]) -> bool:
         """Whether of every dex on this connection more than half of the markets are silent."""

@@ -34,8 +34,8 @@ class Objection(NamedTuple):
     """Why a market is unknown."""
 
     cause: str
-    is_renewable: bool = False
-    """Whether subscribing the market again may help."""
+    blames_socket: bool = False
+    """Whether the socket may be at fault: it is given up when most of its markets are unknown for such a reason."""
 
 
 NOT_HEARD = {"bbo": Objection("no book yet"), "activeAssetCtx": Objection("no context yet")}
@@ -43,8 +43,8 @@ UNUSABLE = {
     "bbo": Objection("a book that cannot be used"),
     "activeAssetCtx": Objection("a context that cannot be used"),
 }
-CONTRADICTED = Objection("the context contradicts the book", is_renewable=True)
-REPEATED = Objection("no context but a repeated one", is_renewable=True)
+CONTRADICTED = Objection("the context contradicts the book", blames_socket=True)
+REPEATED = Objection("no context but a repeated one", blames_socket=True)
 OLDER_BLOCK = Objection("the venue sends books of an older block")
 
 
@@ -160,10 +160,10 @@ class MarketWitness:
         if objection is not None:
             return objection
         if (silent_ms := at_ms - self.ctx_at_ms) > pace.contexts.limit_ms:
-            return Objection(f"no context for {silent_ms / 1000:.0f} s", is_renewable=True)
+            return Objection(f"no context for {silent_ms / 1000:.0f} s", blames_socket=True)
         silent_ms = 0 if pace.book_at_ms is None else at_ms - pace.book_at_ms
         if silent_ms > pace.books.limit_ms and not self.is_confirmed:
-            return Objection(f"no book of {pace.dex} for {silent_ms / 1000:.0f} s", is_renewable=True)
+            return Objection(f"no book of {pace.dex} for {silent_ms / 1000:.0f} s", blames_socket=True)
         return None
 
     def _take(self, bbo: Bbo, at_ms: int, *, has_lag: bool) -> None:

@@ -315,9 +315,6 @@ class World:
         if self._feed is not None:
             self._feed.life.ends_after = self._feed.life.stops_after = None
         self.server.run_late()
-        await self._pass(CALM_S)
-        for market in self.venue.markets.values():  # a book that was refused is unknown until it changes
-            self.venue.publish(market, "bbo")
         await self._live(within_s=QUIET_S)
         await self._pass(CALM_S)  # a feed notices at its next flush what a server lost
         feed = self._feed

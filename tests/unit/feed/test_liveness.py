@@ -7,12 +7,20 @@ import pytest
 
 from feed.connection import Connection
 from feed.followed_markets import FollowedMarkets
-from feed.liveness import ABORT_PAUSE_MS, GIVEN_UP_RED, MAX_PAUSE_MS, MAX_RENEWALS, RENEWAL_PAUSE_MS, Liveness
-from feed.witness import CONTRADICTED, NOT_HEARD, UNUSABLE, Objection
+from feed.liveness import (
+    ABORT_PAUSE_MS,
+    GIVEN_UP_RED,
+    MAX_PAUSE_MS,
+    MAX_RENEWALS,
+    NEXT_FRAME_MS,
+    RENEWAL_PAUSE_MS,
+    Liveness,
+)
+from feed.witness import CONTRADICTED, NOT_HEARD, OLDER_BLOCK, UNUSABLE, Objection
 from hip3_tasks.clock import FeedClock
 
 T0_MS = 1_795_338_700_000
-SILENT = Objection("no context for 5 s", is_renewable=True)
+SILENT = Objection("no context for 5 s", blames_socket=True)
 XYZ, PARA = [f"xyz:C{number}" for number in range(4)], [f"para:P{number}" for number in range(4)]
 
 
@@ -60,6 +68,7 @@ class FakeMarkets:
         self.gaps: list[tuple[str, str]] = []
         self.states: Any = {coin: self for connection in connections for coin in connection.coins}
         self.cause = "silent"
+        self.unknown_since_ms = T0_MS
 
     def begin_gap(self, coin: str, cause: str, *, last_data_at_ms: int | None) -> None:
         self.gaps.append((coin, cause))
@@ -83,7 +92,17 @@ def test_a_market_that_its_socket_does_not_know_gets_a_gap_with_the_cause() -> N
     connection = FakeConnection(*XYZ)
     connection.object(XYZ[:1], UNUSABLE["bbo"])
     assert Rig(connection).check().markets.gaps == [(XYZ[0], "a book that cannot be used")]
+
+
+@pytest.mark.parametrize("objection", [*UNUSABLE.values(), OLDER_BLOCK])
+def test_a_quiet_market_whose_last_frame_cannot_be_used_is_subscribed_again_after_a_while(objection: Objection) -> None:
+    connection = FakeConnection(*XYZ)
+    connection.object(XYZ, objection)
+    rig = Rig(connection).check((NEXT_FRAME_MS - 1) / 1000)
     assert not connection.resubscribed
+    rig.check(3)
+    assert sorted(connection.resubscribed) == XYZ
+    assert not connection.aborted
 
 
 @pytest.mark.parametrize("objection", NOT_HEARD.values())

@@ -145,7 +145,7 @@ def test_a_book_that_stands_still_while_the_mid_moves_is_refuted_by_the_second_c
     assert socket.hear(ctx(101.0), after_ms=1000).objection() is None
     assert check.contradictions == 1
     assert socket.hear(ctx(101.1), after_ms=1000).objection() == CONTRADICTED
-    assert CONTRADICTED.is_renewable
+    assert CONTRADICTED.blames_socket
 
 
 def test_a_touch_outside_the_impact_prices_is_refuted_too() -> None:
@@ -282,7 +282,7 @@ def test_a_market_without_a_ctx_is_unknown_after_the_limit_in_force() -> None:
         socket.hear(ctx(coin=OTHER), after_ms=1000)
     socket.now_ms += 1
     silent = socket.witness.objection(COIN, socket.now_ms)
-    assert silent is not None and (silent.cause, silent.is_renewable) == ("no context for 4 s", True)
+    assert silent is not None and (silent.cause, silent.blames_socket) == ("no context for 4 s", True)
     assert socket.objection(OTHER) is None
     assert socket.hear(ctx()).objection() is None
 
