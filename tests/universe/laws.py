@@ -203,10 +203,10 @@ class Judge:
     def _file_is_detected_again(self, coin: str, signals: list[Signal]) -> None:
         """The detector, run over the tape from its start or from any keyframe on, gives the signals on file.
 
-        Where the server lost data, or was away while the feed died, a signal on file may have no entry any more.
+        Where the server lost data, or was away while the feed died or forgot, a signal may have no entry any more.
         """
         entries = self.tape.present(coin)
-        on_tape = {(e.at_ms, e.value.oracle_px) for e in entries if isinstance(e.value, Market)}
+        on_tape = {(e.at_ms, e.value.oracle_px) for e in entries if isinstance(e.value, Market) and _is_news(e)}
         if self.lost_data or any((s.timestamp_ms, s.oracle_px) not in on_tape for s in signals):
             return
         for start, first in enumerate(entries):
