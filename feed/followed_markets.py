@@ -7,7 +7,7 @@ import structlog
 
 from feed.connection import CLOSES, Connection, Listener
 from feed.fresh_coins import FreshCoins
-from feed.market_state import NO_DATA, MarketState
+from feed.market_state import MarketState
 from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.subscriptions import CHANNELS
@@ -15,7 +15,7 @@ from feed.tape_buffer import TapeBuffer
 from feed.trial_socket import ends_socket
 from feed.witness import MarketWitness, SocketWitness
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.market import Gap, dex_of
+from hip3_tasks.domain.market import NO_DATA, Gap, dex_of
 from hip3_tasks.domain.records import Dark, Signal
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeEnd

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 from feed.witness import MarketWitness
 from hip3_tasks.domain.conditions import Trigger
-from hip3_tasks.domain.market import Market
+from hip3_tasks.domain.market import NO_DATA, Market
 from hip3_tasks.domain.records import Signal
 
-NO_DATA = "no data yet"
 UNCHANGED_INTERVAL_MS = 1_000
 """A ctx that changes nothing goes onto the tape at most this often, on average."""
 

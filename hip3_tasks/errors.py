@@ -11,6 +11,7 @@ Hip3Error
     BadSelection        a selection of data with an invalid time, coin or grouping
     DayClosed           a write or recapture for a day that is compacted and takes no more lines
     NotCompacted        a day that is left as it is, and the reason
+    DamagedPiece        a file of the kept tape that cannot be read, or is not what its name says
     JournalError        a line could not be made durable; no part of it is left in the file
     Fenced              another feed has taken this feed's name
 """
@@ -60,6 +61,9 @@ class DayClosed(Hip3Error): ...
 
 
 class NotCompacted(Hip3Error): ...
+
+
+class DamagedPiece(Hip3Error): ...
 
 
 class JournalError(Hip3Error): ...

@@ -29,7 +29,7 @@ def edge_bps(side: Side, *, touch_px: float, oracle_px: float) -> float:
     return side.sign * (oracle_px - touch_px) / oracle_px * BPS
 
 
-def reaches(side: Side, *, touch_px: float, oracle_px: float, threshold_bps: float) -> bool:
+def reaches(side: Side, *, touch_px: Any, oracle_px: Any, threshold_bps: Bps) -> Any:
     """Whether a buy has ask <= oracle * (1 - t), a sell bid >= oracle * (1 + t)."""
     share = threshold_bps / BPS
     return touch_px <= oracle_px * (1 - share) if side is Side.BUY else touch_px >= oracle_px * (1 + share)

@@ -18,6 +18,9 @@ from hip3_tasks.errors import MalformedEntry
 COIN = re.compile(r"[A-Za-z0-9]{1,16}:[A-Za-z0-9_.+-]{1,48}", re.ASCII)
 """The form of a HIP-3 coin: `dex:NAME`. It becomes part of keys, ids and log lines."""
 
+NO_DATA = "no data yet"
+"""The cause of the gap with which a feed begins a market."""
+
 STATE_FIELD = b"s"
 GAP_FIELD = b"gap"
 CONDITIONS_FIELD = b"d"

@@ -198,6 +198,18 @@ class Followed(Record):
     dark: tuple[Dark, ...] | None = None
 
 
+class RulesInForce(Record):
+    """The detector's rules from an instant on: those of `detector.Rules`, which explains them."""
+
+    from_ms: InstantMs
+    min_edge_bps: float
+    slippage_bps: float
+    thresholds_bps: dict[Coin, float]
+    cooldown_ms: Ms
+    ctx_max_age_ms: Ms
+    offsets_ms: tuple[OffsetMs, ...]
+
+
 def line_of(values: dict[str, Any]) -> bytes:
     """The line of these values, given in the order of the fields."""
     line = orjson.dumps(values) + b"\n"

@@ -1,0 +1,145 @@
+"""Holds the files of a directory against a replay of its kept tape: `hip3 audit --replay`."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
+from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.files.day_files import DayFiles, days_of
+from hip3_tasks.recording.load import Recording
+from hip3_tasks.recording.replay import Outcome, Replay, due_at_ms
+
+R = TypeVar("R", bound=Record)
+MAX_NAMED = 20
+
+
+class Comparison(BaseModel):
+    """The result of one directory. Captures are `SIGNAL_ID|OFFSET_MS`."""
+
+    data_dir: Path
+    from_ms: int
+    until_ms: int
+    """Compared were signals from the first instant on whose captures were due before the second one."""
+    damaged: list[str] = []
+    signals: int = 0
+    outcomes: int = 0
+    """Signals and follow-ups that are the same."""
+    not_covered: int = 0
+    """Signals on file of a time, or of a market's first seconds, for which no replay can speak."""
+    lost: list[str] = []
+    """Signals of the replay that are not on file."""
+    invented: list[str] = []
+    """Signals on file that the replay does not have."""
+    twice: list[str] = []
+    differing: dict[str, list[str]] = {}
+    """The fields in which a signal or an outcome differs."""
+    open: list[str] = []
+    """Captures of the replay without a line on file."""
+    better_known: Counter[str] = Counter()
+    """Outcomes of which the recording knows more than the workers could, by the kind of knowledge."""
+
+    @property
+    def ok(self) -> bool:
+        return not (self.damaged or self.lost or self.invented or self.twice or self.differing or self.open)
+
+
+def compare(data_dir: Path) -> Comparison:
+    """Raises Unavailable when the directory has no data, or no tape."""
+    recording = Recording(data_dir)
+    signals, outcomes, twice = _on_file(data_dir)
+    result = Comparison(
+        data_dir=data_dir,
+        from_ms=recording.parts[0].info.from_ms,
+        until_ms=recording.covered_until_ms,
+        damaged=recording.damaged,
+        twice=twice,
+    )
+    replay, replayed = Replay(recording), set[str]()
+    for step in replay.run():
+        for signal in step.signals:
+            replayed.add(signal.signal_id)
+            _compare_signal(result, signals.get(signal.signal_id), signal)
+        for outcome in step.outcomes:
+            if outcome.signal_id in signals and due_at_ms(outcome) <= result.until_ms:
+                _compare_outcome(result, outcomes.get(outcome.key), outcome)
+    for signal in signals.values():
+        if signal.signal_id in replayed:
+            continue
+        from_ms = replay.detects_from_ms.get(signal.market_key)
+        if from_ms is None or not from_ms <= signal.timestamp_ms <= result.until_ms:
+            result.not_covered += 1
+        else:
+            result.invented.append(signal.signal_id)
+    return result
+
+
+def _compare_signal(result: Comparison, on_file: Signal | None, signal: Signal) -> None:
+    if on_file is None:
+        result.lost.append(signal.signal_id)
+    elif fields := _differences(on_file, signal):
+        result.differing[signal.signal_id] = fields
+    else:
+        result.signals += 1
+
+
+def _compare_outcome(result: Comparison, on_file: Outcome | None, outcome: Outcome) -> None:
+    name = f"{outcome.signal_id}|{outcome.offset_ms}"
+    if on_file is None:
+        result.open.append(name)
+        return
+    fields = _differences(on_file, outcome)
+    if not fields:
+        result.outcomes += 1
+    elif isinstance(on_file, Missed) and on_file.reason is MissedReason.EXPIRED:
+        result.better_known["expired"] += 1
+    elif fields == ["oracle_updates"] and isinstance(on_file, Followup) and on_file.oracle_updates is None:
+        result.better_known["oracle_updates"] += 1
+    else:
+        result.differing[name] = fields
+
+
+def _differences(on_file: Record, replayed: Record) -> list[str]:
+    """The fields that differ; of a line of an earlier version only those that it has."""
+    if type(on_file) is not type(replayed):
+        return [f"{type(on_file).__name__.lower()} on file, {type(replayed).__name__.lower()} replayed"]
+    mine, other = vars(on_file), vars(replayed)
+    return [
+        name for name in mine if name != "captured_at_ms" and line_of({"": mine[name]}) != line_of({"": other[name]})
+    ]
+
+
+def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], Outcome], list[str]]:
+    signals: dict[str, Signal] = {}
+    outcomes: dict[tuple[str, int], Outcome] = {}
+    twice: list[str] = []
+    for files in days_of(data_dir).values():
+        for signal in _records(files, "signals", Signal):
+            if signals.setdefault(signal.signal_id, signal) is not signal:
+                twice.append(signal.signal_id)
+        kinds: tuple[tuple[str, type[Outcome]], ...] = (("followups", Followup), ("missed", Missed))
+        for kind, record in kinds:
+            for outcome in _records(files, kind, record):
+                if outcomes.setdefault(outcome.key, outcome) is not outcome:
+                    twice.append(f"{outcome.signal_id}|{outcome.offset_ms}")
+    return signals, outcomes, twice
+
+
+def _records(files: DayFiles, kind: str, record: type[R]) -> Iterator[R]:
+    for line in _lines(files, kind):
+        try:
+            yield record.from_line(line)
+        except MalformedRecord:
+            continue  # the audit names it
+
+
+def _lines(files: DayFiles, kind: str) -> Iterable[bytes]:
+    if kind in files.parquet:
+        for rows in read_slices(files.parquet[kind]):
+            yield from lines_of(rows)
+    elif kind in files.jsonl:
+        yield from files.jsonl[kind].read_bytes().splitlines()

@@ -1,0 +1,120 @@
+"""The kept tape as frames: the rows of its pieces, with a gap wherever the recording does not cover the time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from hip3_tasks.domain.market import Entry, Gap
+from hip3_tasks.domain.records import RulesInForce
+from hip3_tasks.errors import DamagedPiece, Unavailable
+from hip3_tasks.recording.columns import KEY, frame_of, row_of
+from hip3_tasks.recording.pieces import Piece, PieceInfo, merged_rules, pieces_of
+
+HOLE_SEQ = -2
+"""The place of a gap in the recording, before every entry of its millisecond."""
+NOT_RECORDED = "not recorded"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece that can be read, and the hole before it, which begins at `hole_ms`."""
+
+    piece: Piece
+    info: PieceInfo
+    hole_ms: int | None = None
+    cause: str = NOT_RECORDED
+
+
+@dataclass(slots=True)
+class Recording:
+    """The kept tape of a directory, or of a part of its time. Raises Unavailable when there is none."""
+
+    data_dir: Path
+    since_ms: int | None = None
+    until_ms: int | None = None
+    parts: list[Part] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+    """Pieces that cannot be read, each with the reason."""
+
+    def __post_init__(self) -> None:
+        self.parts, self.damaged = parts_of(pieces_of(self.data_dir), since_ms=self.since_ms, until_ms=self.until_ms)
+        if not self.parts:
+            raise Unavailable(
+                "\n".join(
+                    [*self.damaged, f"{self.data_dir}: no tape of this time is kept; `hip3 status` says since when"]
+                )
+            )
+
+    @property
+    def rules(self) -> list[RulesInForce]:
+        return list(merged_rules(part.info for part in self.parts))
+
+    @property
+    def covered_until_ms(self) -> int:
+        """Every entry up to here is known, where no hole says otherwise."""
+        return self.parts[-1].info.until_ms
+
+    def coins(self) -> list[str]:
+        """Every coin that has a row."""
+        coins = pl.concat(part.piece.scan().select("coin") for part in self.parts)
+        return coins.unique().collect().to_series().sort().to_list()
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, by coin and in the order of the tape; a hole is a gap of every coin."""
+        return scan_parts(self.parts, self.coins()).sort(KEY)
+
+
+def load_tape(
+    data_dir: str | Path,
+    *,
+    coin: str | Sequence[str] | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> pl.LazyFrame:
+    """The kept tape of a data directory: a row for each entry, by coin and time; see docs/tape.md for the columns.
+
+    `since` and `until` are instants in ms (UTC epoch); the state in force at `since` stands in rows before it, at most
+    30 s earlier. A row with a `gap` has no prices: from then on, until the coin's next row, nothing is known. Raises
+    Unavailable when no tape is kept there.
+    """
+    rows = Recording(Path(data_dir), since_ms=since, until_ms=until).scan()
+    if coin is not None:
+        rows = rows.filter(pl.col("coin").is_in([coin] if isinstance(coin, str) else list(coin)))
+    if since is not None:
+        rows = rows.filter(pl.col("at_ms") >= since)
+    return rows if until is None else rows.filter(pl.col("at_ms") < until)
+
+
+def parts_of(
+    pieces: Sequence[Piece], *, since_ms: int | None = None, until_ms: int | None = None
+) -> tuple[list[Part], list[str]]:
+    """The pieces that can be read and touch the time, with the holes between them; and the damaged ones."""
+    parts: list[Part] = []
+    damaged: list[str] = []
+    cause = NOT_RECORDED
+    for piece in pieces:
+        if (since_ms is not None and piece.end_ms <= since_ms) or (until_ms is not None and piece.start_ms >= until_ms):
+            continue
+        try:
+            info = piece.info()
+        except DamagedPiece as error:
+            damaged.append(str(error))
+            cause = f"{NOT_RECORDED}: {piece.path.name} is damaged"
+            continue
+        next_ms = parts[-1].info.until_ms + 1 if parts else info.from_ms
+        parts.append(Part(piece, info, next_ms if next_ms < info.from_ms else None, cause))
+        cause = NOT_RECORDED
+    return parts, damaged
+
+
+def scan_parts(parts: Sequence[Part], coins: Sequence[str]) -> pl.LazyFrame:
+    """The rows of pieces, and a gap of each coin for each hole; sorted within a piece only."""
+    holes = [
+        row_of(coin, HOLE_SEQ, Entry(part.hole_ms, Gap(part.cause)))
+        for part in parts
+        if part.hole_ms is not None
+        for coin in coins
+    ]
+    return pl.concat([*([frame_of(holes).lazy()] if holes else []), *(part.piece.scan() for part in parts)])
