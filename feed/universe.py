@@ -80,7 +80,9 @@ class InfoClient:
         self._dexes: frozenset[str] = frozenset()
         self._wanted: frozenset[str] = frozenset()
         self._listings: dict[str, Listing] = {}
-        self._doubted: dict[str, Listing] = {}
+        self._doubted: dict[str, tuple[Listing, float]] = {}
+        """Readings that drop so much that they must be confirmed, and when they were made, in s."""
+        self._refresh_s = 0.0
         self._all_metas_from_s = 0.0
 
     @property
@@ -105,7 +107,7 @@ class InfoClient:
         `on_change` is called after each part that was read or could not be read. Dexes that the venue does not have
         are skipped.
         """
-        self._wanted, self._on_change = frozenset(dexes), on_change
+        self._wanted, self._refresh_s, self._on_change = frozenset(dexes), refresh_s, on_change
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read_at_intervals(refresh_s))
             group.create_task(self._retry_broken())
@@ -141,13 +143,12 @@ class InfoClient:
         metas = await self._all_metas()
         if metas is None:
             metas = await self._requests.dex_names()
-            if self._listings.keys() - metas.keys():
-                metas |= await self._requests.dex_names()  # a dex is dropped when two readings agree
         self._failure = None
-        self._dexes = frozenset(metas)
         for dex in (self._listings.keys() | self.broken.keys()) - metas.keys():
-            self._listings.pop(dex, None)
-            self.broken.pop(dex, None)
+            self._accept(dex, Listing(live={}))
+            if not self._listings[dex].live:
+                del self._listings[dex]
+        self._dexes = frozenset(metas).union(self._listings)
         wanted = [dex for dex in metas if not self._wanted or dex in self._wanted]
         unread = [dex for dex in wanted if not self._take(dex, metas[dex])]
         self._changed()
@@ -189,9 +190,11 @@ class InfoClient:
 
     def _take(self, dex: str, meta: Any) -> bool:
         """Take the dex's part of a larger answer; False if the dex must be asked alone."""
-        if meta is not None:
-            with suppress(ValueError):
-                return self._accept(dex, read_listing(meta))
+        if meta is None:
+            return False
+        with suppress(ValueError):
+            self._accept(dex, read_listing(meta))
+            return True
         return False
 
     async def _ask_each(self, dexes: Iterable[str]) -> None:
@@ -205,27 +208,27 @@ class InfoClient:
 
     async def _ask(self, dex: str) -> None:
         try:
-            while not self._accept(dex, read_listing(await self._requests.ask({"type": "meta", "dex": dex}))):
-                pass  # asked again at once, before markets are dropped
+            self._accept(dex, read_listing(await self._requests.ask({"type": "meta", "dex": dex})))
         except UniverseError as error:
             self._break(dex, error.why)
         except ValueError as error:
             self._break(dex, str(error))
         self._changed()
 
-    def _accept(self, dex: str, listing: Listing) -> bool:
-        """Replace the listing of a dex, unless it drops so much that another reading must confirm it."""
+    def _accept(self, dex: str, listing: Listing) -> None:
+        """Replace the listing of a dex; one that drops much counts when a reading at a later interval confirms it."""
         present, doubted = self._listings.get(dex), self._doubted.pop(dex, None)
         if present is not None and present.drops_too_much(listing):
-            if doubted is None:
-                self._doubted[dex] = listing
-                return False
-            listing = doubted.confirmed_by(listing)
-            log.warning("markets_dropped", dex=dex, live=len(listing.live), before=len(present.live))
+            now_s = self._timer.now_s()
+            if doubted is None or now_s - doubted[1] < self._refresh_s / 2:
+                self._doubted[dex] = doubted or (listing, now_s)
+                listing = present
+            else:
+                listing = doubted[0].confirmed_by(listing)
+                log.warning("markets_dropped", dex=dex, live=len(listing.live), before=len(present.live))
         self._listings[dex] = listing
         if self.broken.pop(dex, None) is not None:
             log.info("dex_readable", dex=dex)
-        return True
 
     def _break(self, dex: str, cause: str) -> None:
         before = self.broken.pop(dex, None)  # the dex that was asked last stands last

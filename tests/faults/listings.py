@@ -7,7 +7,8 @@ from tests.faults.row import Result, Setting
 from tests.faults.witnesses import FOUR, ONE, THREE, TWO, check
 from tests.support.waiting import eventually
 
-LIMITED_S = 12.0
+LIMITED_S = 6.0
+"""Less than the first pause after an answer of 429, which is 10 s."""
 LIVE_S = 5.0
 """The time within which a dex must be live that nothing is wrong with."""
 BROKEN_DEXES = "dex-down", "dex-html", "dex-null"

@@ -174,8 +174,8 @@ def test_a_dex_that_cannot_be_read_is_named_and_costs_no_other(mode: tuple[str, 
     run(script)
 
 
-def test_one_odd_answer_drops_nothing() -> None:
-    """The second reading is a request for the dex alone, at once."""
+def test_one_odd_reading_drops_nothing() -> None:
+    """All requests of the reading are answered so: the names of the dexes are asked when one is missing."""
 
     async def script() -> None:
         async with watching() as watch:
