@@ -12,10 +12,14 @@ from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Si
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.recording.load import Recording
+from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.recording.replay import Outcome, Replay, due_at_ms
 
 R = TypeVar("R", bound=Record)
-MAX_NAMED = 20
+LOST = "lost:", NOT_THERE, "the feed was away"
+"""The causes of gaps in place of what a server lost."""
+RESTATED = {"state_at_ms", "ctx_age_ms", "oracle_age_max_ms", "oracle_updates"}
+"""The fields of a follow-up that tell when its state was put down: a feed does so again after a loss."""
 
 
 class Comparison(BaseModel):
@@ -31,6 +35,8 @@ class Comparison(BaseModel):
     """Signals and follow-ups that are the same."""
     not_covered: int = 0
     """Signals on file of a time, or of a market's first seconds, for which no replay can speak."""
+    off_tape: int = 0
+    """Signals on file of an instant at which nothing is known by the tape: Redis was away, and then the feed died."""
     lost: list[str] = []
     """Signals of the replay that are not on file."""
     invented: list[str] = []
@@ -41,7 +47,9 @@ class Comparison(BaseModel):
     open: list[str] = []
     """Captures of the replay without a line on file."""
     better_known: Counter[str] = Counter()
-    """Outcomes of which the recording knows more than the workers could, by the kind of knowledge."""
+    """Outcomes of which the recording knows more than the workers could: what they missed, and why else they did."""
+    known_then: int = 0
+    """Follow-ups of a state that Redis lost before it was recorded."""
 
     @property
     def ok(self) -> bool:
@@ -59,7 +67,7 @@ def compare(data_dir: Path) -> Comparison:
         damaged=recording.damaged,
         twice=twice,
     )
-    replay, replayed = Replay(recording), set[str]()
+    replay, replayed = Replay(recording, on_file=signals.values()), set[str]()
     for step in replay.run():
         for signal in step.signals:
             replayed.add(signal.signal_id)
@@ -73,6 +81,8 @@ def compare(data_dir: Path) -> Comparison:
         from_ms = replay.detects_from_ms.get(signal.market_key)
         if from_ms is None or not from_ms <= signal.timestamp_ms <= result.until_ms:
             result.not_covered += 1
+        elif recording.is_gap_at(signal.market_key, signal.timestamp_ms):
+            result.off_tape += 1
         else:
             result.invented.append(signal.signal_id)
     return result
@@ -95,12 +105,21 @@ def _compare_outcome(result: Comparison, on_file: Outcome | None, outcome: Outco
     fields = _differences(on_file, outcome)
     if not fields:
         result.outcomes += 1
-    elif isinstance(on_file, Missed) and on_file.reason is MissedReason.EXPIRED:
-        result.better_known["expired"] += 1
-    elif fields == ["oracle_updates"] and isinstance(on_file, Followup) and on_file.oracle_updates is None:
-        result.better_known["oracle_updates"] += 1
+    elif kind := _better_known(on_file, outcome, fields):
+        result.better_known[kind] += 1
+    elif isinstance(on_file, Followup) and isinstance(outcome, Missed) and (outcome.detail or "").startswith(LOST):
+        result.known_then += 1
     else:
         result.differing[name] = fields
+
+
+def _better_known(on_file: Outcome, replayed: Outcome, fields: list[str]) -> str | None:
+    """The kind of an outcome that the workers could not know as the recording does."""
+    if isinstance(on_file, Missed) and on_file.reason in (MissedReason.EXPIRED, MissedReason.FEED_GAP):
+        return str(on_file.reason)
+    if fields == ["oracle_updates"] and isinstance(on_file, Followup) and on_file.oracle_updates is None:
+        return "oracle_updates"
+    return "put down again" if RESTATED.issuperset(fields) else None
 
 
 def _differences(on_file: Record, replayed: Record) -> list[str]:

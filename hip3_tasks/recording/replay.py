@@ -5,7 +5,8 @@ detector's own conditions, before it sees the others. What it is shown is enough
 """
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
@@ -81,8 +82,13 @@ class Replay:
         since_ms: int | None = None,
         until_ms: int | None = None,
         other: OtherRules | None = None,
+        on_file: Iterable[Signal] = (),
     ) -> None:
+        """`on_file` are signals that the detector is told of in their turn, as a feed is that starts after a death."""
         self._recording, self._other = recording, other or OtherRules()
+        self._on_file: dict[str, deque[Signal]] = defaultdict(deque)
+        for signal in sorted(on_file, key=lambda signal: signal.timestamp_ms):
+            self._on_file[signal.market_key].append(signal)
         self._coins = sorted(recording.coins() if coins is None else coins)
         self._since_ms, self._until_ms = since_ms, until_ms
         self._rules = [(line.from_ms, self._other.over(rules_of(line))) for line in recording.rules]
@@ -148,6 +154,9 @@ class Replay:
                 if not state.is_armed:
                     continue
                 self.detects_from_ms.setdefault(coin, row["at_ms"])
+            on_file = self._on_file[coin]
+            while on_file and on_file[0].timestamp_ms < row["at_ms"]:
+                self._detector.resume([on_file.popleft()])
             rules = self._detector.rules = self._rules_at(row["at_ms"])
             signal = self._detector.observe(coin, self._under(rules, coin, entry_of(row)))
             if signal is not None:

@@ -8,6 +8,9 @@ import redis
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.tape import RawEntries, int_or_none
 
+FIRST_MS = 10**12
+"""On a server that was emptied, the gap in place of all that was lost begins with the epoch."""
+
 # KEYS: watermark, then some tapes.  ARGV: the instants after which and up to which to read.
 # Returns the watermark, then for each tape its entry in force at the first instant, and those after it.
 # `ms` alone as the end of a range means the last entry of that millisecond, as the start its first one.
@@ -46,10 +49,10 @@ class TapeLog:
         return sorted(coin.decode() for coin in members)
 
     def first_ms(self, coins: Sequence[str]) -> int | None:
-        """The instant of the oldest entry of all tapes; None without an entry."""
+        """The instant of the oldest entry of all tapes since FIRST_MS; None without an entry."""
         pipe = self._client.pipeline(transaction=False)
         for coin in coins:
-            pipe.xrange(self._keys.tape(coin), count=1)
+            pipe.xrange(self._keys.tape(coin), min=FIRST_MS, count=1)
         firsts = [int(entries[0][0].partition(b"-")[0]) for entries in pipe.execute() if entries] if coins else []
         return min(firsts, default=None)
 

@@ -71,7 +71,7 @@ class Disk:
 
     def cut_power(self) -> None:
         """Keep of every file what was synced, and any part of what was written after that."""
-        for path in sorted(self._data_dir.glob("*.jsonl")):
+        for path in sorted(self._data_dir.glob("*_*.jsonl")):
             name = path.name
             if is_name_left(name in self._named, self._chance):
                 left = content_left(self._synced.get(name, b""), path.read_bytes(), self._chance)
@@ -137,7 +137,7 @@ class Disk:
 
     def fsync(self, fd: int) -> None:
         self._effect("sync directory", "")
-        self._named |= {path.name for path in self._data_dir.glob("*.jsonl")}
+        self._named |= {path.name for path in self._data_dir.glob("*_*.jsonl")}
 
     def sync(self, fd: int) -> None:
         self._effect("sync", _name(fd))

@@ -19,6 +19,7 @@ import structlog
 import feed.connection
 import feed.tape_buffer
 from hip3_tasks.domain.market import Entry, Market
+from hip3_tasks.files.rules_log import note_rules
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
 from tests.universe.chance import Chance
@@ -27,6 +28,7 @@ from tests.universe.disk import Disk
 from tests.universe.feed import FeedProcess
 from tests.universe.laws import Absence, Broken, FrozenBook, Judge, Tape
 from tests.universe.loop import VirtualLoop
+from tests.universe.recorder import PERIOD_S, RecorderProcess
 from tests.universe.server import FATES, Execute, Server
 from tests.universe.venue import HALF_SPREAD, Venue
 from tests.universe.worker import Worker, never_waits
@@ -43,6 +45,8 @@ MEMORY_MS = 4_000
 QUIET_S = 60.0
 TRACE_LINES = 40
 STEPS_EACH = 50
+RECORDED = 4
+"""Of so many universes one has a recorder: it takes as long as all the rest."""
 CALM_S = 1.0
 
 STEPS = {
@@ -105,6 +109,10 @@ class World:
         self.frozen: list[FrozenBook] = []
         self.deaths: Iterator[int] = iter(())
         """The number of effects after which each next feed dies; those after the last do not."""
+        self.recorder: RecorderProcess | None = None
+        if seed % RECORDED == 0:
+            note_rules(data_dir, self.settings.rules, from_ms=loop.wall_ms())
+            self.recorder = RecorderProcess(seed, server=self.server, keys=keys, data_dir=data_dir)
         self.reached_live: list[bool] = []
         """Whether each dead feed had become live."""
         self._feed: FeedProcess | None = None
@@ -148,7 +156,8 @@ class World:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         """All parts run, and are judged at the end."""
-        self._background = [self.loop.create_task(work) for work in (self._beat(), self._work(), self._keep_feed())]
+        works = [self._beat(), self._work(), self._keep_feed(), *([self._record()] if self.recorder else [])]
+        self._background = [self.loop.create_task(work) for work in works]
         try:
             await self._live(within_s=QUIET_S)
             yield
@@ -291,6 +300,8 @@ class World:
         self.tape.on_lost_data()
         self.disk.cut_power()
         self.worker.life.end()
+        if self.recorder:
+            self.recorder.end()
 
     async def _pass(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -337,6 +348,8 @@ class World:
             acknowledged=self.disk.acknowledged,
         )
         judge.check()
+        if self.recorder:
+            self.recorder.finish()
 
     async def _beat(self) -> None:
         """Send every market's context each second, changed or not."""
@@ -348,6 +361,12 @@ class World:
         while True:
             await asyncio.sleep(0.03)
             self.worker.run()
+
+    async def _record(self) -> None:
+        assert self.recorder is not None
+        while True:
+            await asyncio.sleep(PERIOD_S)
+            self.recorder.run(self.loop.time())
 
     async def _keep_feed(self) -> None:
         """Start a feed, and another one when it has died."""
