@@ -156,13 +156,23 @@ def _exec_service(module: str, *arguments: str, command: str) -> NoReturn:
 
 @app.command()
 def audit(
-    dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Data directories.")],
+    dirs: DataDirs = None,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Replay the kept tape instead, and name each difference from the files.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Check the files: each follow-up of each signal exactly once, and all numbers right."""
+    from hip3_tasks import settings
+
+    chosen = dirs or [settings.load().data_dir]
+    if replay:
+        from hip3_tasks.recording.command import compare_command
+
+        return compare_command(chosen, as_json=as_json)
     from hip3_tasks.audit.audit import audit_command
 
-    return audit_command(dirs, as_json)
+    return audit_command(chosen, as_json)
 
 
 @app.command()
@@ -218,6 +228,41 @@ def recapture(
     if open_ones:
         return recapture_open_command(chosen, since_hours=since_hours)
     return recapture_signals_command(chosen, signal_ids or [])
+
+
+@app.command()
+def replay(
+    data_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Data directory with a kept tape.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the files of the replay.")],
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="From 2026-01-20T14:30 (UTC) on, or the last 90m, 12h, 3d.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
+    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
+    offsets: Annotated[
+        str | None, typer.Option(metavar="MS,...", help="Follow-ups after these times. [default: as recorded]")
+    ] = None,
+    min_edge: Annotated[
+        float | None,
+        typer.Option(metavar="BPS", min=0, help="Threshold: fee + slippage + this. [default: as recorded]"),
+    ] = None,
+    thresholds: Annotated[Path | None, typer.Option(metavar="FILE", help="Thresholds as in HIP3_THRESHOLDS.")] = None,
+    cooldown: Annotated[
+        int | None, typer.Option(metavar="MS", min=0, help="Between two signals of a side. [default: as recorded]")
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Run detection and follow-ups again over the kept tape, under other rules if you like."""
+    from hip3_tasks.analysis.loading.selection import Selection
+    from hip3_tasks.clock import wall_ms
+    from hip3_tasks.recording.command import replay_command
+    from hip3_tasks.recording.replay import other_rules
+
+    if min_edge is not None and thresholds is not None:
+        raise typer.BadParameter("expected either --min-edge or --thresholds", param_hint="--thresholds")
+    chosen = Selection.from_options(since=since, until=until, coins=coin or (), at_ms=wall_ms())
+    other = other_rules(min_edge_bps=min_edge, thresholds=thresholds, cooldown_ms=cooldown, offsets_ms=offsets)
+    return replay_command(data_dir, out, chosen, other, as_json=as_json)
 
 
 @app.command(cls=JsonCommand)

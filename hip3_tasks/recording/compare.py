@@ -1,7 +1,7 @@
 """Holds the files of a directory against a replay of its kept tape: `hip3 audit --replay`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,8 +56,11 @@ class Comparison(BaseModel):
         return not (self.damaged or self.lost or self.invented or self.twice or self.differing or self.open)
 
 
-def compare(data_dir: Path) -> Comparison:
-    """Raises Unavailable when the directory has no data, or no tape."""
+def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: None) -> Comparison:
+    """Raises Unavailable when the directory has no data, or no tape.
+
+    `advance` is called with the share done since its last call.
+    """
     recording = Recording(data_dir)
     signals, outcomes, twice = _on_file(data_dir)
     result = Comparison(
@@ -68,7 +71,7 @@ def compare(data_dir: Path) -> Comparison:
         twice=twice,
     )
     replay, replayed = Replay(recording, on_file=signals.values()), set[str]()
-    for step in replay.run():
+    for step in replay.run(lambda pieces: advance(pieces / len(recording.parts))):
         for signal in step.signals:
             replayed.add(signal.signal_id)
             _compare_signal(result, signals.get(signal.signal_id), signal)

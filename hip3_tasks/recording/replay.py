@@ -6,12 +6,14 @@ detector's own conditions, before it sees the others. What it is shown is enough
 
 from bisect import bisect_right
 from collections import defaultdict, deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import polars as pl
+from pydantic import ValidationError
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.detector import Detector, Rules
@@ -19,9 +21,12 @@ from hip3_tasks.domain.edge import Side, reaches
 from hip3_tasks.domain.market import NO_DATA, Entry
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.errors import BadSetting
 from hip3_tasks.files.rules_log import rules_of
 from hip3_tasks.recording.columns import KEY, entry_of
 from hip3_tasks.recording.load import HOLE_SEQ, Recording, scan_parts
+from hip3_tasks.settings import Settings
+from hip3_tasks.thresholds_file import read_thresholds
 
 Outcome: TypeAlias = Followup | Missed
 
@@ -50,6 +55,24 @@ class OtherRules:
     def is_other_detector(self) -> bool:
         """Whether other signals than those of the recorded feed are wanted: then its memory does not count."""
         return self.has_threshold or self.cooldown_ms is not None
+
+
+def other_rules(
+    *,
+    min_edge_bps: float | None = None,
+    thresholds: Path | None = None,
+    cooldown_ms: int | None = None,
+    offsets_ms: str | None = None,
+) -> OtherRules:
+    """The rules of the options of `hip3 replay`. A minimal edge counts for all markets. Raises BadSetting."""
+    given: dict[str, Any] = {"thresholds": thresholds, "offsets_ms": offsets_ms}
+    try:
+        checked = Settings.model_validate({name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0]).removesuffix("_ms")
+        raise BadSetting(f"--{name}: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
+    thresholds_bps = read_thresholds(thresholds) if thresholds else None if min_edge_bps is None else {}
+    return OtherRules(min_edge_bps, thresholds_bps, cooldown_ms, checked.offsets_ms if offsets_ms else None)
 
 
 class Replayed(NamedTuple):
@@ -97,12 +120,17 @@ class Replay:
         self._states = {coin: _CoinState() for coin in self._coins}
         self.detects_from_ms: dict[str, int] = {}
 
-    def run(self) -> Iterator[Replayed]:
-        """Replay piece by piece, in the order of time; the last step has the captures that the tape ends before."""
+    def run(self, advance: Callable[[float], object] = lambda _: None) -> Iterator[Replayed]:
+        """Replay piece by piece, in the order of time; the last step has the captures that the tape ends before.
+
+        `advance` is called with the number of pieces done since its last call, which may be a part of one.
+        """
         for part in self._recording.parts:
-            for coins in self._batches(part.piece.scan()):
+            batches = list(self._batches(part.piece.scan()))
+            for coins in batches:
                 rows = scan_parts([part], coins).filter(pl.col("coin").is_in(coins)).sort(KEY).collect()
                 yield self._step(rows, coins, until_ms=part.info.until_ms)
+                advance(1 / len(batches))
         left = [(signal, t0, capture) for state in self._states.values() for signal, t0, capture in state.open]
         outcomes = [measure(s, c, due=None, t0=t0, at_ms=c.due_at_ms) for s, t0, c in left]
         yield Replayed([], sorted(outcomes, key=due_at_ms))

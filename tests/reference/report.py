@@ -80,7 +80,10 @@ def _expected(signal: Row, offsets_ms: list[int]) -> int:
 
 
 def _lateness(offset_ms: int, followups: list[Row]) -> Tree:
-    late_ms = sorted(row["late_ms"] for row in followups if row["offset_ms"] == offset_ms)
+    """Replayed rows, which are 0 ms late, do not count."""
+    late_ms = sorted(row["late_ms"] for row in followups if row["offset_ms"] == offset_ms and row["late_ms"] != 0)
+    if not late_ms:
+        return {"offset_ms": offset_ms, "n": 0, "quantiles_ms": [None for _ in LATENESS_QUANTILES]}
     quantiles = [late_ms[ceil(share * len(late_ms) - 1e-9) - 1] for share in LATENESS_QUANTILES]
     return {"offset_ms": offset_ms, "n": len(late_ms), "quantiles_ms": quantiles}
 

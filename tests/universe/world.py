@@ -46,7 +46,7 @@ QUIET_S = 60.0
 TRACE_LINES = 40
 STEPS_EACH = 50
 RECORDED = 4
-"""Of so many universes one has a recorder: it takes as long as all the rest."""
+"""Every fourth universe has a recorder, which takes as long as all the rest."""
 CALM_S = 1.0
 
 STEPS = {

@@ -176,8 +176,11 @@ class ReportBuilder:
         return pl.concat([expected.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
 
     def _lateness_at(self, offset_ms: int) -> LatenessQuantiles:
-        rows = self.aggregates.lateness.filter(offset_ms=offset_ms).sort("lateness_ms")
+        """The quantiles without replayed follow-ups, whose captured is their due time: no live one is read so early."""
+        rows = self.aggregates.lateness.filter(pl.col("lateness_ms") != 0, offset_ms=offset_ms).sort("lateness_ms")
         up_to = rows["n"].cast(pl.Int64).cum_sum().to_numpy()
+        if not len(up_to):
+            return LatenessQuantiles(offset_ms=offset_ms, n=0, quantiles_ms=[None] * len(LATENESS_QUANTILES))
         indices = np.searchsorted(up_to, [ceil(share * up_to[-1]) for share in LATENESS_QUANTILES])
         return LatenessQuantiles(
             offset_ms=offset_ms, n=up_to[-1], quantiles_ms=rows["lateness_ms"].gather(indices).to_list()

@@ -72,7 +72,8 @@ def lateness(rows: Sequence[LatenessQuantiles]) -> plot.Figure:
     names = [*(f"p{share * 100:g}" for share in LATENESS_QUANTILES[:-1]), "max"]
     places = list(range(len(names)))
     # A logarithmic axis has no place for a lateness of 0 ms.
-    is_positive = bool(rows) and all(ms > 0 for row in rows for ms in row.quantiles_ms)
+    known_ms = [ms for row in rows for ms in row.quantiles_ms if ms is not None]
+    is_positive = bool(known_ms) and min(known_ms) > 0
     scale: plot.Figure = {"type": "log", "dtick": "D2"} if is_positive else {"type": "linear"}
     return plot.figure(
         [

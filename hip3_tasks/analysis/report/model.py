@@ -47,12 +47,12 @@ class Coverage(BaseModel):
 
 
 class LatenessQuantiles(BaseModel):
-    """Quantiles of captured − due at one offset, over all follow-ups."""
+    """Quantiles of captured − due at one offset, over all follow-ups that were not replayed."""
 
     offset_ms: int
     n: int
-    quantiles_ms: list[int]
-    """The least lateness that a share of LATENESS_QUANTILES does not exceed, as in the live figures."""
+    quantiles_ms: list[int | None]
+    """The least lateness that a share of LATENESS_QUANTILES does not exceed, as in the live figures; None without n."""
 
 
 class Group(BaseModel):

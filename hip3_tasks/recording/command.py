@@ -1,0 +1,186 @@
+"""`hip3 replay` and `hip3 audit --replay`."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import BinaryIO
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from hip3_tasks.analysis.loading.selection import Selection
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, MINUTE_MS, utc_day
+from hip3_tasks.domain.records import Followup, Record, Signal
+from hip3_tasks.errors import BadSelection, Unavailable
+from hip3_tasks.files.day_files import jsonl_path
+from hip3_tasks.recording.compare import Comparison, compare
+from hip3_tasks.recording.load import Recording
+from hip3_tasks.recording.replay import OtherRules, Replay
+from hip3_tasks.terminal_text import counted, printable
+
+MAX_NAMED = 20
+KEYFRAME_MS = MINUTE_MS
+"""In this time before the first wanted signal each market has a keyframe, at which detection may begin."""
+
+
+class ReplayCounts(BaseModel):
+    """The result of `hip3 replay`."""
+
+    out: Path
+    from_ms: int
+    until_ms: int
+    signals: int = 0
+    followups: int = 0
+    missed: int = 0
+    damaged: list[str] = []
+
+
+def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRules, *, as_json: bool) -> int:
+    """Write what a replay gives to a new directory; 1 when a piece of the tape is damaged.
+
+    Raises Unavailable without a tape and for a directory that holds data, BadSelection for an unknown coin.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Unavailable(f"{out}: it holds data already; give a new directory")
+    recording = Recording(
+        data_dir,
+        since_ms=None if chosen.since_ms is None else chosen.since_ms - KEYFRAME_MS,
+        until_ms=None if chosen.until_ms is None else chosen.until_ms + MAX_OFFSET_MS,
+    )
+    known = recording.coins()
+    for coin in chosen.coins or ():
+        if coin not in known:
+            raise BadSelection(f"--coin: the tape of {data_dir} has no {coin}")
+    replay = Replay(recording, coins=chosen.coins, since_ms=chosen.since_ms, until_ms=chosen.until_ms, other=other)
+    counts = ReplayCounts(
+        out=out,
+        from_ms=recording.parts[0].info.from_ms,
+        until_ms=recording.covered_until_ms,
+        damaged=recording.damaged,
+    )
+    with _new_directory(out) as part, _progress(len(recording.parts)) as advance, _Files(part) as files:
+        for step in replay.run(advance):
+            for record in [*step.signals, *step.outcomes]:
+                files.write(record)
+            counts.signals += len(step.signals)
+            counts.followups += sum(isinstance(outcome, Followup) for outcome in step.outcomes)
+            counts.missed += sum(not isinstance(outcome, Followup) for outcome in step.outcomes)
+    _show_replay(counts, as_json=as_json)
+    return 1 if counts.damaged else 0
+
+
+def compare_command(dirs: Sequence[Path], *, as_json: bool) -> int:
+    """Hold the files of directories against their tapes, and print the results; 0 when nothing differs."""
+    results = []
+    for data_dir in dirs:
+        with _progress(1) as advance:
+            results.append(compare(data_dir, advance=advance))
+    ok = all(result.ok for result in results)
+    if as_json:
+        document = {"ok": ok, "directories": [result.model_dump(mode="json") for result in results]}
+        print(json.dumps(document, indent=2))
+    else:
+        for result in results:
+            _show_comparison(result, Console())
+    return 0 if ok else 1
+
+
+@contextmanager
+def _new_directory(out: Path) -> Iterator[Path]:
+    """A directory that gets its name when all is in it, and vanishes if that does not happen. Raises Unavailable."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise Unavailable(f"{out}: {error.strerror}") from None
+    try:
+        yield part
+        part.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        part.rename(out)
+    finally:
+        rmtree(part, ignore_errors=True)
+
+
+class _Files:
+    """The data files of a new directory, each opened when its first line comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._files = folder, dict[Path, BinaryIO]()
+        self._opened = ExitStack()
+
+    def __enter__(self) -> "_Files":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._opened.close()
+
+    def write(self, record: Record) -> None:
+        if isinstance(record, Signal):
+            kind, day = "signals", utc_day(record.timestamp_ms)
+        else:
+            kind = "followups" if isinstance(record, Followup) else "missed"
+            day = utc_day(record.signal_timestamp_ms)  # type: ignore[attr-defined]
+        path = jsonl_path(self._folder, kind, day)
+        if path not in self._files:
+            self._files[path] = self._opened.enter_context(path.open("ab"))
+        self._files[path].write(record.line())
+
+
+@contextmanager
+def _progress(total: float) -> Iterator[Callable[[float], object]]:
+    console = Console(stderr=True)
+    columns = TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.advance(task, done)
+
+
+def _show_replay(counts: ReplayCounts, *, as_json: bool) -> None:
+    if as_json:
+        print(counts.model_dump_json(indent=2))
+        return
+    console = Console()
+    kinds = {"signal": counts.signals, "follow-up": counts.followups, "missed follow-up": counts.missed}
+    console.print(Text(f"{counts.out}: {', '.join(counted(n, name, f'{name}s') for name, n in kinds.items())}"))
+    for text in counts.damaged:
+        console.print(Text(f"damaged: {printable(text)}", "red"))
+
+
+def _show_comparison(result: Comparison, console: Console) -> None:
+    console.print(Text(str(result.data_dir), "bold"))
+    lines = {
+        "signals, follow-ups and missed that are the same": result.signals + result.outcomes,
+        "signals that a replay cannot judge: their first seconds are not on tape": result.not_covered,
+        "signals of a time that the tape does not know: Redis was away": result.off_tape,
+        "follow-ups of states that Redis lost before they were recorded": result.known_then,
+        "better known now": sum(result.better_known.values()),
+    }
+    for text, count in lines.items():
+        if count or text.startswith("signals, follow-ups"):
+            console.print(Text(f"  {count:>9,}  {text}"))
+    faults = {
+        "damaged piece": result.damaged,
+        "signal lost": result.lost,
+        "signal invented": result.invented,
+        "on file twice": result.twice,
+        "open": result.open,
+        "differs": [f"{name}: {', '.join(fields)}" for name, fields in result.differing.items()],
+    }
+    for title, names in faults.items():
+        for name in names[:MAX_NAMED]:
+            console.print(Text(f"  {title}: {printable(name)}", "red"))
+        if len(names) > MAX_NAMED:
+            console.print(Text(f"  {title}: {len(names) - MAX_NAMED:,} more", "red"))
+    console.print(
+        Text(
+            "  a replay gives the same" if result.ok else "  a replay gives something else",
+            "green" if result.ok else "red",
+        )
+    )
