@@ -11,9 +11,8 @@ import structlog
 
 from feed.backoff import Backoff
 from feed.info_requests import InfoRequests, Timer, UniverseError
-from feed.l2_book import touch_of
 from feed.listing import Listing, dex_of_meta, read_listing
-from feed.wire import Bbo
+from feed.wire import Bbo, touch_of
 from hip3_tasks.clock import wall_ms
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""The venue's websocket frames, parsed once at the edge: every byte of them may be wrong.
+"""The venue's frames and books, parsed once at the edge: every byte of them may be wrong.
 
 A frame becomes one of the types below or a MalformedFrame with its kind; nothing else leaves `parse_frame`.
 """
@@ -18,6 +18,8 @@ _is_number = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,24})?(?:[eE][-+]?[0
 MAX_NUMBER = 50
 """Characters of a number."""
 _MAX_TIME_MS = 10**13
+_ODD = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+"""The errors of reading fields of data that may have any form."""
 
 
 class Level(NamedTuple):
@@ -89,8 +91,21 @@ def parse_frame(raw: str | bytes) -> Frame:
         return Other("unknown_channel")
     try:
         return parse(frame)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError):
+    except _ODD:
         raise MalformedFrame(f"bad_{channel}", raw, channel=channel, coin=_coin_of(frame)) from None
+
+
+def touch_of(answer: Any, coin: str) -> Bbo:
+    """Read the best levels and the block time of an `l2Book` answer, by the rules for a frame. Raises ValueError."""
+    try:
+        bids, asks = answer["levels"]
+        touch = [levels[0] if levels else None for levels in (bids, asks)]
+        book = _bbo({"data": answer | {"bbo": touch}})
+    except _ODD:
+        raise ValueError("the answer is no book") from None
+    if book.coin != coin:
+        raise ValueError("the answer is the book of another coin")
+    return book
 
 
 def _coin_of(frame: Mapping[str, Any]) -> str | None:

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feed.l2_book import touch_of
-from feed.wire import Bbo, Level
+from feed.wire import Bbo, Level, touch_of
 
 TIME_MS = 1_795_338_701_358
 BID, ASK = {"px": "99.5", "sz": "3.0", "n": 1}, {"px": "100.5", "sz": "4.0", "n": 2}
