@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.bundle import parts
+from hip3_tasks.bundle import command
 from hip3_tasks.bundle.command import bundle_command
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
@@ -68,7 +68,7 @@ def test_no_file_shows_a_secret(pack: Pack) -> None:
     for secret in (PASSWORD, "S3cret", "W%2Frd", PAGE_PASSWORD):
         assert secret.encode() not in everything
     settings = json.loads(files["settings.json"])
-    assert settings["redis_url"] == "redis://127.0.0.1:1" and settings["page_password"] == parts.HIDDEN
+    assert settings["redis_url"] == "redis://127.0.0.1:1" and settings["page_password"] == command.HIDDEN
     assert b"login ***" in files["logs/feed.log"]
 
 
@@ -85,14 +85,14 @@ def test_files_of_probes_are_added_from_both_directories(pack: Pack, chosen: Set
 
 
 def test_logs_are_cut_to_their_last_whole_lines(pack: Pack, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MAX_LOG_BYTES", 40)
+    monkeypatch.setattr(command, "MAX_LOG_BYTES", 40)
     (chosen.data_dir / "logs" / "feed.log").write_bytes(b"".join(b"line %03d\n" % number for number in range(100)))
     _, files = pack()
     assert files["logs/feed.log"] == b"line 096\nline 097\nline 098\nline 099\n"
 
 
 def test_a_day_that_is_too_large_to_audit_is_left_out_by_name(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts, "MAX_AUDIT_BYTES", 10)
+    monkeypatch.setattr(command, "MAX_AUDIT_BYTES", 10)
     status, files = pack()
     assert status == 1 and "audit.json" not in files
     assert "not inside: audit: left out: 2026-11-22 has" in files["MANIFEST"].decode()
