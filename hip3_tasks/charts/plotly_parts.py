@@ -87,17 +87,23 @@ def band(x: Sequence[float], low: Sequence[Number], high: Sequence[Number], colo
     return {"type": "scatter", "x": outline_x[:-1], "y": outline_y[:-1], "name": name, "hoverinfo": "skip", **fill}
 
 
-def whiskers(places: Sequence[float], values: Sequence[Estimate], colour: str, *, upright: bool = True) -> Trace:
-    """A thin line over the band of each value that has one, along the y axis if `upright`, else along the x axis."""
-    across: list[Number] = []
-    along: list[Number] = []
-    for place, value in zip(places, values, strict=True):
-        if value.low is not None:
-            across += [place, place, None]
-            along += [value.low, value.high, None]
+def segments(
+    places: Sequence[float], ends: Sequence[tuple[Number, Number]], colour: str, name: str, *, upright: bool = False
+) -> Trace:
+    """A thin line between two ends in each place, along the y axis if `upright`, else along the x axis."""
+    across = [number for place in places for number in (place, place, None)]
+    along = [number for pair in ends for number in (*pair, None)]
     x, y = (across, along) if upright else (along, across)
     thin = {"mode": "lines", "line": {"color": colour, "width": 1.5}, "showlegend": False, "hoverinfo": "skip"}
-    return {"type": "scatter", "x": x[:-1], "y": y[:-1], "name": "band", "connectgaps": False, **thin}
+    return {"type": "scatter", "x": x[:-1], "y": y[:-1], "name": name, "connectgaps": False, **thin}
+
+
+def whiskers(places: Sequence[float], values: Sequence[Estimate], colour: str, *, upright: bool = True) -> Trace:
+    """A thin line over the band of each value that has one."""
+    known = [
+        (place, (value.low, value.high)) for place, value in zip(places, values, strict=True) if value.low is not None
+    ]
+    return segments([place for place, _ in known], [band for _, band in known], colour, "band", upright=upright)
 
 
 def estimates(x: Sequence[float], values: Sequence[Estimate], colour: str, name: str, **more: Any) -> list[Trace]:

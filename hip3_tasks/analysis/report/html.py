@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 from hip3_tasks.analysis.measure.threshold_search import IN_SAMPLE_SHARE, ThresholdSearch
-from hip3_tasks.analysis.report import group_figures, horizon_figures, tables, threshold_figure
+from hip3_tasks.analysis.report import figures, tables
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
 from hip3_tasks.charts import number_format
@@ -69,24 +69,24 @@ def _figures(report: Report) -> dict[str, Figure | None]:
     total, search = report.total, report.search
     has_thresholds = search is not None and any(choice.in_sample for choice in search.choices)
     return {
-        "decay": horizon_figures.decay(total.horizons),
-        "markout": horizon_figures.markout(total.horizons, cost_bps=total.cost_bps),
-        "net": group_figures.net(report),
-        "outcomes": group_figures.outcomes(report),
-        "thresholds": threshold_figure.thresholds(search) if search and has_thresholds else None,
-        "lateness": horizon_figures.lateness(report.lateness),
+        "decay": figures.decay(total.horizons),
+        "markout": figures.markout(total.horizons, cost_bps=total.cost_bps),
+        "net": figures.net(report),
+        "outcomes": figures.outcomes(report),
+        "thresholds": figures.thresholds(search) if search and has_thresholds else None,
+        "lateness": figures.lateness(report.lateness),
     }
 
 
 def _groups(report: Report, document: BoundValue) -> list[Row]:
     """All signals and each group, in the order of the figures."""
-    groups = [document["groups"][report.groups.index(group)] for group in group_figures.best_first(report)[1:]]
+    groups = [document["groups"][report.groups.index(group)] for group in figures.best_first(report)[1:]]
     return [group_row(report, group) for group in (document["total"], *groups)]
 
 
 def _choices(search: ThresholdSearch, choices: BoundValue) -> list[BoundValue]:
     """The markets in the order of the figure."""
-    return [choices[search.choices.index(choice)] for choice in threshold_figure.best_first(search)]
+    return [choices[search.choices.index(choice)] for choice in figures.best_tuned(search)]
 
 
 def _policy(scripts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import pytest
 
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
-from hip3_tasks.analysis.report import group_figures, horizon_figures, threshold_figure
+from hip3_tasks.analysis.report import figures
 from hip3_tasks.analysis.report.model import LatenessQuantiles, Report
 from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
 from hip3_tasks.stats.bootstrap import Estimate
@@ -20,14 +20,14 @@ def searched(report: Report) -> ThresholdSearch:
 
 def all_of(report: Report) -> dict[str, Figure]:
     drawn = {
-        "decay": horizon_figures.decay(report.total.horizons),
-        "markout": horizon_figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-        "net": group_figures.net(report),
-        "outcomes": group_figures.outcomes(report),
-        "lateness": horizon_figures.lateness(report.lateness),
+        "decay": figures.decay(report.total.horizons),
+        "markout": figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
+        "net": figures.net(report),
+        "outcomes": figures.outcomes(report),
+        "lateness": figures.lateness(report.lateness),
     }
     if report.search:
-        drawn["thresholds"] = threshold_figure.thresholds(report.search)
+        drawn["thresholds"] = figures.thresholds(report.search)
     return drawn
 
 
@@ -46,7 +46,7 @@ def test_plotly_accepts_every_figure_and_none_has_a_background(report: Any) -> N
 
 def test_the_decay_starts_at_1_and_passes_through_the_means() -> None:
     horizons = a_report().total.horizons
-    drawn = horizon_figures.decay(horizons)
+    drawn = figures.decay(horizons)
     edges, left = trace(drawn, "mean edge"), trace(drawn, "edge left, of 1 at T0")
     assert edges["x"] == left["x"] == [0, 1, 3, 5]
     assert edges["y"] == [horizons[0].edge_t0_bps.value, *(horizon.edge_bps.value for horizon in horizons)]
@@ -55,7 +55,7 @@ def test_the_decay_starts_at_1_and_passes_through_the_means() -> None:
 
 def test_the_fan_of_markouts_has_the_quantiles() -> None:
     horizons = a_report().total.horizons
-    drawn = horizon_figures.markout(horizons, cost_bps=7.5)
+    drawn = figures.markout(horizons, cost_bps=7.5)
     assert trace(drawn, "mean")["y"] == [0, *(horizon.markout_bps.value for horizon in horizons)]
     assert trace(drawn, "median")["y"] == [0, *(horizon.markout_quantiles_bps[2] for horizon in horizons)]
     least, most = ([horizon.markout_quantiles_bps[index] for horizon in horizons] for index in (0, 4))
@@ -65,23 +65,23 @@ def test_the_fan_of_markouts_has_the_quantiles() -> None:
 
 def test_groups_are_drawn_best_first_below_all_signals_and_hollow_without_a_band() -> None:
     report = a_report()
-    drawn = group_figures.net(report)
-    nets = [group.horizons[-1].net_bps.value for group in group_figures.best_first(report)]
+    drawn = figures.net(report)
+    nets = [group.horizons[-1].net_bps.value for group in figures.best_first(report)]
     assert nets[1:] == sorted(nets[1:], reverse=True)
     assert trace(drawn, "mean, with its band")["x"] == nets
-    bands = [group.horizons[-1].net_bps for group in group_figures.best_first(report)]
+    bands = [group.horizons[-1].net_bps for group in figures.best_first(report)]
     assert trace(drawn, "band")["x"][::3] == [band.low for band in bands]
     assert trace(drawn, "band")["x"][1::3] == [band.high for band in bands]
-    minute = group_figures.net(a_report_of_a_minute())
+    minute = figures.net(a_report_of_a_minute())
     assert trace(minute, "no band, no claim")["marker"]["symbol"] == "circle-open"
     assert trace(minute, "band")["x"] == []
 
 
 def test_outcomes_of_a_group_add_up_to_1() -> None:
     report = a_report()
-    drawn = group_figures.outcomes(report)
+    drawn = figures.outcomes(report)
     came, led = trace(drawn, "book came")["x"], trace(drawn, "oracle came")["x"]
-    longest = [group.horizons[-1] for group in group_figures.best_first(report)]
+    longest = [group.horizons[-1] for group in figures.best_first(report)]
     assert (came, led) == (
         [horizon.book_came.value for horizon in longest],
         [horizon.oracle_came.value for horizon in longest],
@@ -101,8 +101,8 @@ def test_a_group_without_the_longest_horizon_is_a_gap() -> None:
 
 def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     search = searched(a_report())
-    drawn = threshold_figure.thresholds(search)
-    chosen = [choice for choice in threshold_figure.best_first(search) if choice.in_sample]
+    drawn = figures.thresholds(search)
+    chosen = [choice for choice in figures.best_tuned(search) if choice.in_sample]
     inside = [choice.in_sample and choice.in_sample.net_bps.value for choice in chosen]
     outside = [choice.out_of_sample and choice.out_of_sample.net_bps.value for choice in chosen]
     assert trace(drawn, "in sample")["x"] == inside
@@ -110,7 +110,7 @@ def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     for verdict in {choice.verdict for choice in chosen}:
         marks = trace(drawn, f"out: {verdict}")
         assert marks["x"] == [value for choice, value in zip(chosen, outside, strict=True) if choice.verdict is verdict]
-    assert len({symbol for _, symbol in threshold_figure.STYLES.values()}) == len(threshold_figure.STYLES)
+    assert len({symbol for _, symbol in figures.STYLES.values()}) == len(figures.STYLES)
 
 
 def test_zero_is_visible_on_axes_of_net() -> None:
@@ -119,14 +119,14 @@ def test_zero_is_visible_on_axes_of_net() -> None:
 
 
 def test_the_axis_of_lateness_is_logarithmic_unless_some_is_zero() -> None:
-    drawn = horizon_figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
+    drawn = figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[1, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("log", [1, 2, 30, 400, 500])
-    drawn = horizon_figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
+    drawn = figures.lateness([LatenessQuantiles(offset_ms=1000, n=9, quantiles_ms=[0, 2, 30, 400, 500])])
     assert (drawn["layout"]["yaxis"]["type"], drawn["data"][0]["y"]) == ("linear", [0, 2, 30, 400, 500])
 
 
 def test_names_are_labels_that_plotly_shows_as_text() -> None:
-    axis = group_figures.net(a_hostile_report())["layout"]["yaxis"]
+    axis = figures.net(a_hostile_report())["layout"]["yaxis"]
     assert axis["tickvals"] == list(range(len(HOSTILE) + 1))
     assert not any("<" in text or "\x1b" in text for text in axis["ticktext"])
     assert "10:00" in axis["ticktext"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.report import group_figures, horizon_figures, threshold_figure
+from hip3_tasks.analysis.report import figures
 from hip3_tasks.analysis.report.html import as_html
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.stats.bootstrap import Estimate
@@ -156,12 +156,12 @@ def test_the_figures_on_the_page_are_those_of_the_report() -> None:
     assert drawn == json.loads(
         json.dumps(
             [
-                horizon_figures.decay(report.total.horizons),
-                horizon_figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-                group_figures.net(report),
-                group_figures.outcomes(report),
-                threshold_figure.thresholds(report.search),
-                horizon_figures.lateness(report.lateness),
+                figures.decay(report.total.horizons),
+                figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
+                figures.net(report),
+                figures.outcomes(report),
+                figures.thresholds(report.search),
+                figures.lateness(report.lateness),
             ]
         )
     )
