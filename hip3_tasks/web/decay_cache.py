@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.web.decay_table import decay_table
+from hip3_tasks.web.decay import decay_table
 from hip3_tasks.web.figures import decay_figure
 from hip3_tasks.web.file_feed import FileFeed
 

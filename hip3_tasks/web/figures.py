@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.domain.market import Entry, Market
 from hip3_tasks.status.rolling_window import RollingWindow
-from hip3_tasks.web.decay_table import DecayRow
+from hip3_tasks.web.decay import DecayRow
 from hip3_tasks.web.recent_signals import SignalRow
 
 MEDIAN, P99 = 0.5, 0.99

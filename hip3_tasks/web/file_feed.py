@@ -15,7 +15,7 @@ from hip3_tasks.files.line_reader import backwards
 from hip3_tasks.files.tail import Tail
 from hip3_tasks.status.line_counts import LineCounts, read_records, recent_lines
 from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
-from hip3_tasks.web.decay_sums import DecaySums
+from hip3_tasks.web.decay import DecaySums
 from hip3_tasks.web.recent_signals import RecentSignals
 
 CATCH_UP_S = 0.05

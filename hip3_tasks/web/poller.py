@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -31,15 +31,6 @@ MAX_SIGNALS = 100
 LATE_NOW_MS = 120_000
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """The state after one poll, and what changed: signals, and figures that were drawn again."""
-
-    state: PageState
-    changed: list[SignalRow]
-    figures: dict[str, Any]
 
 
 class Interval:
@@ -76,8 +67,8 @@ class Poller:
         last_fault = ""
         while True:
             try:
-                poll = await asyncio.to_thread(self.poll)
-                broadcast.publish(poll.state, changed=poll.changed, figures=poll.figures)
+                state, changed, figures = await asyncio.to_thread(self.poll)
+                broadcast.publish(state, changed=changed, figures=figures)
                 last_fault = ""
             except Exception as error:  # whatever it is, the next poll may succeed; until then the page is red
                 if last_fault != (fault := repr(error)):
@@ -86,8 +77,11 @@ class Poller:
             next_s = max(next_s + POLL_INTERVAL_S, loop.time())
             await asyncio.sleep(next_s - loop.time())
 
-    def poll(self) -> Poll:
-        """Read everything that is new. Errors of Redis and of the files become problems, and are not raised."""
+    def poll(self) -> tuple[PageState, list[SignalRow], dict[str, Any]]:
+        """Read everything that is new; return the state, the signals that changed, and the figures drawn again.
+
+        Errors of Redis and of the files become problems, and are not raised.
+        """
         now_ms, is_system_read = wall_ms(), self._system_interval.is_over()
         if is_system_read:
             self._snapshot = self._read_redis()
@@ -101,7 +95,7 @@ class Poller:
         changes |= {"at_ms": at_ms, "session": session_at(at_ms), "signals": signals.newest(MAX_SIGNALS)}
         self._state = replace(self._state, **changes)
         figures = {"lateness": lateness_figure(self._files.window)} if self._figures_interval.is_over() else {}
-        return Poll(self._state, changed, figures)
+        return self._state, changed, figures
 
     def _read_redis(self) -> RedisSnapshot:
         try:

@@ -6,7 +6,7 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.status.rolling_window import RollingWindow
-from hip3_tasks.web.decay_table import DecayRow
+from hip3_tasks.web.decay import DecayRow
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
 from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
 from tests.support.factories import T0_MS, a_followup, a_market

@@ -17,8 +17,7 @@ from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay_sums import DecaySums
-from hip3_tasks.web.decay_table import DecayRow, decay_table
+from hip3_tasks.web.decay import DecayRow, DecaySums, decay_table
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")

@@ -1,11 +1,16 @@
-"""Today's sums of edges by dex, market, side, horizon and minute, updated with each line of a follow-up."""
+"""The decay of edges by horizon: today's sums, updated with each line of a follow-up, and their table with bands.
+
+The table equals the report of the same day. A minute of a dex is one event of the bootstrap, because one oracle update
+moves all its markets at once.
+"""
 
 import threading
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,13 +18,15 @@ import numpy.typing as npt
 
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.stats.bootstrap import Array
+from hip3_tasks.stats.bootstrap import Array, Estimate, weights
+from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
 from hip3_tasks.status.line_counts import NO_RECORD
 
 SUMS = ("n", "edge_t0", "edge", "markout_n", "markout")
 """The report's names."""
 ALL_COINS = ""
 """The key of the sums over all markets of a dex."""
+UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
 
 
 class MinuteSums:
@@ -103,6 +110,30 @@ class DecaySums:
                     by_key.setdefault((name, side, offset_ms), MinuteSums()).add(at_ms // MINUTE_MS, values)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecayRow:
+    """One horizon: the mean edge then, and the mean move of the mid in the taker's favour since the signal."""
+
+    offset_ms: int
+    """0 stands for the signals themselves that have the next horizon."""
+    edge_bps: Estimate
+    markout_bps: Estimate
+    n: int
+    clusters: int
+
+
+def decay_table(decay: DecaySums, *, coin: str | None, side: Side | None) -> list[DecayRow]:
+    """The rows, nearest horizon first; none before the first capture."""
+    sums = decay.sums(coin, side)
+    offsets_ms = sorted({offset_ms for dex in sums for offset_ms, _, _ in dex.series})
+    indices = {offset_ms: index for index, offset_ms in enumerate(offsets_ms)}
+    dexes = ((_draws(dex.dex, len(dex.minutes)).astype(np.float64), _cells(dex, indices)) for dex in sums)
+    totals = totals_by_key(dexes, SumSpec(SUMS), offsets_ms)
+    table = [_row(ms, total, "edge", total.ratio("markout", "markout_n")) for ms, total in totals.items()]
+    signal = [_row(0, total, "edge_t0", UNMOVED) for total in totals.values()][:1]
+    return signal + table
+
+
 def _dex_sums(
     dex: str, by_key: dict[tuple[str, Side, int], MinuteSums], coin: str | None, side: Side | None
 ) -> DexSums:
@@ -117,3 +148,27 @@ def _dex_sums(
 
 def _dex(coin: str) -> str:
     return coin.partition(":")[0]
+
+
+def _row(offset_ms: int, total: Totals, edge: str, markout_bps: Estimate) -> DecayRow:
+    return DecayRow(
+        offset_ms=offset_ms,
+        edge_bps=total.ratio(edge, "n"),
+        markout_bps=markout_bps,
+        n=round(total["n"]),
+        clusters=total.clusters,
+    )
+
+
+@lru_cache(maxsize=8)
+def _draws(dex: str, clusters: int) -> npt.NDArray[np.uint8]:
+    """The report's bootstrap weights in an eighth of the space: a day has 1,440 clusters, each drawn a few times."""
+    return weights(dex, clusters).astype(np.uint8)
+
+
+def _cells(dex: DexSums, indices: Mapping[int, int]) -> Array:
+    """The sums by cluster: float64, (minutes, offsets, len(SUMS))."""
+    cells = np.zeros((len(dex.minutes), len(indices), len(SUMS)))
+    for offset_ms, minute, sums in dex.series:
+        cells[np.searchsorted(dex.minutes, minute), indices[offset_ms]] += sums
+    return cells
