@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import redis
@@ -15,20 +16,24 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.errors import BadCapture, Unavailable, UnknownSignal
+from hip3_tasks.errors import BadCapture, MalformedEntry, Unavailable, UnknownSignal
 from hip3_tasks.recapture.recapture import MAX_QUEUED, recapture
 from hip3_tasks.settings import Settings
 from hip3_tasks.web.access import AccessControl
 from hip3_tasks.web.assets import Assets, plotly_gzipped
 from hip3_tasks.web.decay_cache import DecayCache
 from hip3_tasks.web.event_stream import Broadcast, to_json
+from hip3_tasks.web.figures import signal_figure
 from hip3_tasks.web.file_feed import FileFeed
 from hip3_tasks.web.metrics import TYPE, Metrics
 from hip3_tasks.web.poller import Poller
-from hip3_tasks.web.signal_detail import signal_detail
+from hip3_tasks.web.recent_signals import SignalRow
 from hip3_tasks.web.system_locator import SystemLocator
 
 MAX_BODY_BYTES = 1_000
+BEFORE_MS, AFTER_MS = 5_000, 2_000
+"""The time before a signal, and after its last horizon, for which its figure shows prices."""
+MAX_ENTRIES = 5_000
 
 
 class Page:
@@ -82,7 +87,7 @@ class Page:
         row = self._files.recent_signals.find(request.query_params.get("id", ""))
         if row is None:
             return _json({"error": "the page has only the last 2,000 signals"}, 404)
-        return _json(await asyncio.to_thread(signal_detail, self._locator, row))
+        return _json(await asyncio.to_thread(self._signal_detail, row))
 
     async def decay(self, request: Request) -> Response:
         coin, side = request.query_params.get("coin") or None, request.query_params.get("side") or None
@@ -115,6 +120,28 @@ class Page:
         except (redis.RedisError, Unavailable) as error:
             return _json({"error": str(error)}, 503)
         return _json({"queued_ms": offsets_ms})
+
+    def _signal_detail(self, row: SignalRow) -> dict[str, Any]:
+        """One signal in full; if the tape has no prices for a figure, the reason is in `why_no_figure`."""
+        tasks = [f"{row.signal_id}:{cell.offset_ms}" for cell in row.cells]
+        flower = self._locator.flower_url
+        links = [f"{flower}/task/{quote(task, safe='')}" for task in tasks] if flower else []
+        try:
+            figure = self._signal_figure(row)
+            why = None if figure else "the tape no longer has the prices around it"
+        except (redis.RedisError, Unavailable, MalformedEntry) as error:
+            figure, why = None, str(error)
+        return {"signal": row, "tasks": tasks, "links": links, "figure": figure, "why_no_figure": why}
+
+    def _signal_figure(self, row: SignalRow) -> dict[str, Any] | None:
+        from_ms = row.at_ms - BEFORE_MS
+        until_ms = row.at_ms + max((cell.offset_ms for cell in row.cells), default=0) + AFTER_MS
+        tape = self._locator.store.tape
+        watermark_ms = tape.watermark_ms()
+        entries = tape.between(row.coin, from_ms, until_ms, most=MAX_ENTRIES)
+        if watermark_ms is None or not entries:
+            return None
+        return signal_figure(row, entries, from_ms=from_ms, until_ms=min(until_ms, watermark_ms))
 
     def _recapture(self, signal_id: str) -> list[int]:
         store = self._locator.store
