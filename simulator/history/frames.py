@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.analysis.loading.schemas import columns_of
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from simulator.history.arrivals import draw_arrivals
 from simulator.history.evidence import with_evidence, with_trigger_and_costs

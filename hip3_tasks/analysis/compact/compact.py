@@ -5,27 +5,28 @@ closed, if its files have not changed since. Only after that may lines be delete
 back byte for byte.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, computed_field
 
-from hip3_tasks.analysis.compact.close_day import close_day
 from hip3_tasks.analysis.compact.day_lines import DayLines
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
 from hip3_tasks.analysis.compact.work_dir import Busy, work_dir
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.schemas import SCHEMAS
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS
 from hip3_tasks.audit.audit import audit_day
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, day_start_ms, utc_day
 from hip3_tasks.errors import Hip3Error, NotCompacted
-from hip3_tasks.files.append_file import sync_names
+from hip3_tasks.files.append_file import AppendFile, sync_names
 from hip3_tasks.files.day_files import DayFiles, is_closed, jsonl_path, parquet_path
+from hip3_tasks.files.lock import lock
 
 REST_MS = HOUR_MS
 """The time after its end before a day is compacted."""
+LOCK_TIMEOUT_S = 30.0
 
 
 class CompactionState(StrEnum):
@@ -84,7 +85,7 @@ def compact_day(
             if not is_closed(data_dir, day):
                 _check(data_dir, day, at_ms=at_ms, advance=advance)
                 rows = {lines.name: lines.write(folder / f"{lines.name}.parquet") for lines in files}
-                close_day(data_dir, day, files, folder)
+                _close(data_dir, day, files, folder)
                 result.state, result.rows = CompactionState.COMPACTED, rows
                 _measure_files(result, data_dir)
             if delete:
@@ -137,6 +138,42 @@ def _check(data_dir: Path, day: str, *, at_ms: int, advance: Advance) -> None:
         raise NotCompacted(f"{faults}; see `hip3 audit {data_dir}`")
     if counts.open:
         raise _TooEarly(f"{counts.open:,} captures are open")
+
+
+def _close(data_dir: Path, day: str, files: Sequence[DayLines], folder: Path) -> None:
+    """Rename the Parquet into place under the locks of the day's writers. The last rename closes the day.
+
+    Raises NotCompacted when the day has changed since it was read.
+    """
+    with ExitStack() as locks:
+        for lines in files:
+            if lines.schema is not MISSED:  # the lock of the follow-ups guards the missed ones too
+                file = AppendFile(lines.path, lines.schema.record)
+                locks.callback(file.close)
+                _lock(file)
+        changed = [lines.path.name for lines in files if not lines.are_unchanged]
+        if changed:
+            raise NotCompacted(f"{', '.join(changed)} changed while the day was compacted; do it again")
+        for schema in (SIGNALS, MISSED):
+            _rename(schema.name, day, folder, data_dir)
+        sync_names(data_dir)  # after a power cut, the name that closes the day must not exist without the others
+        _rename(FOLLOWUPS.name, day, folder, data_dir)
+        sync_names(data_dir)
+
+
+def _rename(kind: str, day: str, folder: Path, data_dir: Path) -> None:
+    (folder / f"{kind}.parquet").replace(parquet_path(data_dir, kind, day))
+
+
+def _lock(file: AppendFile) -> None:
+    """Take the lock of the writers, which closing the file releases. Raises NotCompacted."""
+    try:
+        lock(file.fd, timeout_s=LOCK_TIMEOUT_S)
+    except BlockingIOError:
+        name = file.path.name
+        raise NotCompacted(f"{name} was locked for {LOCK_TIMEOUT_S:g} s: is a worker stopped?") from None
+    if not file.is_in_place():
+        raise NotCompacted(f"{file.path.name} was replaced while the day was compacted; do it again")
 
 
 def _delete(data_dir: Path, day: str, files: list[DayLines], *, are_checked: bool) -> None:

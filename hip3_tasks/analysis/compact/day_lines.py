@@ -1,19 +1,40 @@
 """The JSON lines of one kind of record of a day, and their conversion to Parquet, verified line by line."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
 from hip3_tasks.analysis.compact import line_codec
 from hip3_tasks.analysis.compact.external_sort import ExternalSort
-from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import RecordSchema
 from hip3_tasks.errors import NotCompacted
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.files.line_reader import blocks
+
+HASH_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The number of lines in any order, and the sum of their 128-bit hashes modulo 2^128. Those of parts add up."""
+
+    lines: int = 0
+    total: int = 0
+
+    @classmethod
+    def from_lines(cls, lines: Iterable[bytes]) -> Self:
+        """Fingerprint lines, given without their ends."""
+        hashes = [int.from_bytes(blake2b(line, digest_size=HASH_BYTES).digest(), "little") for line in lines]
+        return cls(len(hashes), sum(hashes) % (1 << 8 * HASH_BYTES))
+
+    def __add__(self, other: "Fingerprint") -> "Fingerprint":
+        return Fingerprint(self.lines + other.lines, (self.total + other.total) % (1 << 8 * HASH_BYTES))
 
 
 class DayLines:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.loading.columns import ROW_GROUP_ROWS
 from hip3_tasks.analysis.loading.jsonl import Schema
+from hip3_tasks.analysis.loading.schemas import ROW_GROUP_ROWS
 
 RUN_ROWS = 400_000
 MERGE_ROWS = 250_000

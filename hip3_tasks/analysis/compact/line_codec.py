@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Schema
+from hip3_tasks.analysis.loading.schemas import columns_of
 from hip3_tasks.domain.records import Record, line_of
 from hip3_tasks.files.line_reader import blocks
 

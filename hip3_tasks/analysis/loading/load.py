@@ -7,11 +7,10 @@ from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.loading.columns import ROW_GROUP_ROWS
 from hip3_tasks.analysis.loading.jsonl import Advance, JsonLines
 from hip3_tasks.analysis.loading.prefetch import THREADS, map_ahead
 from hip3_tasks.analysis.loading.quality import MAX_NAMED_LINES, DataQuality, FileQuality
-from hip3_tasks.analysis.loading.schemas import KEY, SCHEMAS, RecordSchema
+from hip3_tasks.analysis.loading.schemas import KEY, ROW_GROUP_ROWS, SCHEMAS, RecordSchema
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import SourceFile, followed_coins, list_sources
 from hip3_tasks.clock import wall_ms

@@ -1,12 +1,12 @@
-"""The three kinds of record as the analysis reads them: fields to read, checks of a row, columns to project to."""
+"""The three kinds of record as the analysis reads them: fields with types, checks of a row, columns to project to."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar
 
 import polars as pl
 
-from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side, convergence_bps
@@ -16,12 +16,33 @@ COIN = pl.Categorical()
 SIDE = pl.Enum(Side)
 KEY = "key"
 """The column that is equal for lines of the same signal, or of the same signal and offset; uint64."""
+ROW_GROUP_ROWS = 131_072
+"""Rows of a row group of a compacted day. Half as many or twice as many take 5 % more."""
 
 Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
+_TYPES = {"integer": pl.Int64(), "number": pl.Float64(), "string": pl.String()}
 _OFFSET_FACTOR = 0x9E3779B97F4A7C15
 _MIN_MS, _MAX_MS = 10**12, 10**13 - 1
 _MAX_BPS = 1e9
 """A price a hundred thousand times the oracle's. Larger values are no prices, and their squares would overflow."""
+
+
+@cache
+def columns_of(record: type[Record]) -> dict[str, pl.DataType]:
+    """The column types of a kind of record, in the order of the fields of its lines."""
+    schema = record.model_json_schema()
+    return {name: _type(field, schema.get("$defs", {})) for name, field in schema["properties"].items()}
+
+
+def _type(field: dict[str, Any], defs: dict[str, Any]) -> pl.DataType:
+    if "$ref" in field:
+        return _type(defs[field["$ref"].rpartition("/")[2]], defs)
+    if "anyOf" in field:
+        (option,) = (option for option in field["anyOf"] if option.get("type") != "null")
+        return _type(option, defs)
+    if field["type"] == "array":
+        return pl.List(_type(field["items"], defs))
+    return _TYPES[field["type"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 from hip3_tasks import cli
-from hip3_tasks.analysis.compact import close_day as closing
 from hip3_tasks.analysis.compact import command as compact_command
+from hip3_tasks.analysis.compact import compact as closing
 from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day
 from hip3_tasks.analysis.compact.day_lines import DayLines
 from hip3_tasks.analysis.compact.line_codec import LINE_FIELDS
 from hip3_tasks.analysis.compact.work_dir import remove_stale
-from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.load import load
+from hip3_tasks.analysis.loading.schemas import columns_of
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.capture_result import DAY_CLOSED

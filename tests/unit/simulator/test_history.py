@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hip3_tasks.analysis.loading.columns import columns_of
+from hip3_tasks.analysis.loading.schemas import columns_of
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.analysis.loading import load as loading
-from hip3_tasks.analysis.loading.columns import columns_of
 from hip3_tasks.analysis.loading.load import Data, load, read
-from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS
+from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS, columns_of
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.domain.capture import MAX_OFFSET_MS

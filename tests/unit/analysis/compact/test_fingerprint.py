@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.analysis.compact.multiset_hash import Fingerprint
+from hip3_tasks.analysis.compact.day_lines import Fingerprint
 
 lines = st.lists(st.binary(max_size=8), max_size=6)
 
