@@ -1,12 +1,13 @@
-"""Sentences for the operator: names in the settings without effect, dexes that cannot be read, fees not understood."""
+"""Sentences for the operator: settings without effect, dexes that cannot be read, fees not understood, dark markets."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
 import structlog
 
 from feed.universe import Broken, Universe
 from hip3_tasks.domain.market import dex_of
+from hip3_tasks.domain.records import Dark
 from hip3_tasks.settings import Settings
 from hip3_tasks.terminal_text import counted, nearest, utc_time
 
@@ -14,6 +15,9 @@ log = structlog.get_logger()
 
 MAX_NAMED = 10
 """Names of one kind that get a sentence each; further ones are counted."""
+MAX_NAMED_DARK, MAX_CAUSES = 5, 2
+NOTICE_MS, RED_MS = 60_000, 10_000
+"""A market that is dark for longer than this is named, or counts for health."""
 
 
 class Notices:
@@ -86,6 +90,25 @@ def assumed_fees(universe: Universe, *, coins: Collection[str]) -> list[str]:
     return [_assumed(fee_bps, names) for fee_bps, names in sorted(markets.items())]
 
 
+def dark_problem(dark: Sequence[Dark], *, wanted: int, at_ms: int) -> str | None:
+    """The problem when no market is live, or when most have been dark for a while; None otherwise."""
+    if len(dark) == wanted:
+        return f"no market is live: {_causes(dark)}"
+    lasting = [market for market in dark if at_ms - market.since_ms > RED_MS]
+    if 2 * len(lasting) <= wanted:
+        return None
+    return f"{len(lasting)} of {counted(wanted, 'market')} are dark: {_causes(lasting)}"
+
+
+def dark_notices(dark: Sequence[Dark], *, at_ms: int) -> list[str]:
+    """A sentence that names the markets that have been dark for more than a minute."""
+    coins = [market.coin for market in dark if at_ms - market.since_ms > NOTICE_MS]
+    if not coins:
+        return []
+    named = [*coins[:MAX_NAMED_DARK], *([f"{len(coins) - MAX_NAMED_DARK} more"] if len(coins) > MAX_NAMED_DARK else [])]
+    return [f"{counted(len(coins), 'market')} dark for more than a minute: {', '.join(named)}"]
+
+
 def _broken(dex: str, broken: Broken, *, is_read: bool) -> str:
     effect = "followed as last read" if is_read else "not followed"
     return f"dex {dex}: {broken.cause}, since {utc_time(broken.since_ms)}; its markets are {effect}"
@@ -102,3 +125,11 @@ def _sentences(fact: str, names: Sequence[str], *, near: Collection[str] = ()) -
         yield f"{fact} {name}" + (f"; did you mean {similar}?" if similar else "")
     if len(names) > MAX_NAMED:
         yield f"{fact} {len(names) - MAX_NAMED} more"
+
+
+def _causes(dark: Sequence[Dark]) -> str:
+    """The most frequent causes with their numbers, and the first instant of the markets that have them."""
+    causes = Counter(market.cause for market in dark).most_common(MAX_CAUSES)
+    since_ms = min(market.since_ms for market in dark if market.cause in dict(causes))
+    texts = [f"{cause} ({number})" if number < len(dark) else cause for cause, number in causes]
+    return f"{', '.join(texts)}, since {utc_time(since_ms)}"

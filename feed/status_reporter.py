@@ -6,10 +6,10 @@ import os
 import redis
 import structlog
 
-from feed.dark_markets import dark_notices, dark_problem
 from feed.feed import Feed
 from feed.followed_log import FollowedLog
 from feed.lag import Lag, lag_notice, lag_problem
+from feed.notices import dark_notices, dark_problem
 from feed.signal_publisher import SignalPublisher
 from feed.sweeper import Sweeper
 from feed.threads import Threads

@@ -1,4 +1,4 @@
-from feed.dark_markets import dark_notices, dark_problem
+from feed.notices import dark_notices, dark_problem
 from hip3_tasks.domain.records import Dark
 from tests.support.factories import T0_MS
 
