@@ -33,13 +33,7 @@ class Feed:
     """One feed on one event loop; the listener of its connections."""
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        clock: FeedClock,
-        writer: TapeWriter,
-        publisher: SignalPublisher,
-        past: Past,
+        self, settings: Settings, *, clock: FeedClock, writer: TapeWriter, publisher: SignalPublisher, past: Past
     ) -> None:
         self._settings, self._clock = settings, clock
         self._publisher, self._detector, self._past = publisher, past.detector, past

@@ -5,7 +5,6 @@ A book that does not change for a minute has no frame until then, if its first o
 
 import asyncio
 from collections import defaultdict
-from typing import Protocol
 
 import structlog
 
@@ -13,7 +12,7 @@ from feed.backoff import Backoff
 from feed.connection import Listener
 from feed.followed_markets import FollowedMarkets
 from feed.info_requests import UniverseError
-from feed.wire import Bbo
+from feed.universe import InfoClient
 from hip3_tasks.clock import FeedClock
 
 log = structlog.get_logger()
@@ -26,16 +25,10 @@ MAX_RENEWALS = 1
 """Renewals at one check; each takes four messages of the minute's budget."""
 
 
-class BookSource(Protocol):
-    """The info endpoint, as far as it answers for one book."""
-
-    async def book(self, coin: str) -> Bbo | None: ...
-
-
 class FirstFrames:
     """The markets that are subscribed and lack a first frame, and when each is asked for again."""
 
-    def __init__(self, markets: FollowedMarkets, books: BookSource, *, clock: FeedClock, listener: Listener) -> None:
+    def __init__(self, markets: FollowedMarkets, books: InfoClient, *, clock: FeedClock, listener: Listener) -> None:
         self._markets, self._books, self._clock, self._listener = markets, books, clock, listener
         self._retries = defaultdict[str, Backoff](lambda: Backoff(FIRST_PAUSE_MS, MAX_PAUSE_MS))
 
@@ -79,11 +72,8 @@ class FirstFrames:
             log.warning("book_not_read", coin=coin, error=str(error))
             return
         # A frame that has come meanwhile is newer, and a later subscription may have missed changes since the answer.
-        if (
-            book is None
-            or "book" not in self._markets.missing(coin)
-            or self._subscribed_at_ms(coin) != subscribed_at_ms
-        ):
+        was_renewed = self._subscribed_at_ms(coin) != subscribed_at_ms
+        if book is None or was_renewed or "book" not in self._markets.missing(coin):
             return
         log.info("book_read", coin=coin, block_time_ms=book.time_ms)
         at_ms = self._clock.now_ms()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 import redis
@@ -21,6 +22,7 @@ log = structlog.get_logger()
 
 RETRY_INTERVAL_S = 0.5
 MAX_RESUMED = 100_000
+BY_TIME = attrgetter("timestamp_ms")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,14 +96,14 @@ def resume(detector: Detector, tape: TapeFound, on_file: Sequence[Signal]) -> Pa
     The entries have the stamps and conditions of then, so they make the same signals with the same ids.
     """
     of_coin: dict[str, list[Signal]] = {}
-    for signal in sorted(on_file, key=_time):
+    for signal in sorted(on_file, key=BY_TIME):
         of_coin.setdefault(signal.market_key, []).append(signal)
     absent = [
         signal
         for coin, entries in tape.undetected.items()
         for signal in _detected_again(detector, coin, entries, of_coin.get(coin, []))
     ]
-    absent.sort(key=_time)
+    absent.sort(key=BY_TIME)
     detector.resume(on_file)
     if absent:
         log.warning("signals_detected_again", signals=len(absent))
@@ -127,7 +129,3 @@ def _detected_again(
         signal = detector.observe(coin, entry)
         if signal is not None and signal.signal_id not in known:
             yield signal
-
-
-def _time(signal: Signal) -> int:
-    return signal.timestamp_ms

@@ -1,7 +1,7 @@
 """Reads the list of markets from the venue's info endpoint, in parts: one that fails costs no other part."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -151,7 +151,9 @@ class InfoClient:
         wanted = [dex for dex in metas if not self._wanted or dex in self._wanted]
         unread = [dex for dex in wanted if not self._take(dex, metas[dex])]
         self._changed()
-        await self._ask_each(unread)
+        async with asyncio.TaskGroup() as group:
+            for dex in unread:
+                group.create_task(self._ask_in_turn(dex))
 
     async def _retry_broken(self) -> None:
         """Ask broken dexes again, also while a reading of many dexes waits for its turn."""
@@ -195,11 +197,6 @@ class InfoClient:
             self._accept(dex, read_listing(meta))
             return True
         return False
-
-    async def _ask_each(self, dexes: Iterable[str]) -> None:
-        async with asyncio.TaskGroup() as group:
-            for dex in dexes:
-                group.create_task(self._ask_in_turn(dex))
 
     async def _ask_in_turn(self, dex: str) -> None:
         async with self._gate:
