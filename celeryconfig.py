@@ -39,7 +39,7 @@ task_reject_on_worker_lost = True
 task_time_limit = 30
 
 # Grows and shrinks by the jobs that wait, not by their members.
-worker_autoscaler = "workers.due_batches.autoscale:BatchAutoscaler"
+worker_autoscaler = "workers.due_batches.consumer:BatchAutoscaler"
 # No limit: with one, acknowledgements that fail while the server hangs leak slots until nothing is consumed.
 worker_prefetch_multiplier = 0
 worker_disable_rate_limits = True

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from hip3_tasks.domain.capture_result import CaptureResult
 from hip3_tasks.errors import BadCapture, Hip3Error
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
+from hip3_tasks.store.store import Store
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
 from workers.due_batches.pool_job import CallArgs
 from workers.due_batches.strategy import DueBatchTask
-from workers.status import WorkerStatusWriter, write_health
+from workers.status import TIMEOUT_S, write_health, write_status
 
 log = structlog.get_logger()
 
@@ -111,10 +113,11 @@ def _collect_when_idle(**_: object) -> None:
 
 @worker_ready.connect
 def _start_status(sender: Any, **_: object) -> None:
-    writer = WorkerStatusWriter.from_settings(located(settings.load()), consumer=sender)
-    writer.remove_silent(at_ms=wall_ms())
-    writer.write(at_ms=wall_ms())
-    heartbeat_sent.connect(lambda **_: writer.write(at_ms=wall_ms()), weak=False)
+    store = Store.from_settings(located(settings.load()), timeout_s=TIMEOUT_S)
+    with suppress(redis.RedisError):
+        store.remove_silent_workers(at_ms=wall_ms())
+    write_status(store, sender, at_ms=wall_ms())
+    heartbeat_sent.connect(lambda **_: write_status(store, sender, at_ms=wall_ms()), weak=False)
 
 
 @heartbeat_sent.connect

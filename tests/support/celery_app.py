@@ -31,7 +31,7 @@ app.conf.update(
     task_ignore_result=True,
     worker_send_task_events=True,
     worker_prefetch_multiplier=0,
-    worker_autoscaler="workers.due_batches.autoscale:BatchAutoscaler",
+    worker_autoscaler="workers.due_batches.consumer:BatchAutoscaler",
     worker_redirect_stdouts=False,
 )
 

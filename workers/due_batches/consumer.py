@@ -1,10 +1,11 @@
-"""Celery's consumer, with a quick reconnection, and a shutdown that restores waiting tasks at once."""
+"""Celery's consumer: quick to reconnect, its shutdown restores waiting tasks at once; and its autoscaler."""
 
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from celery.worker import consumer
+from celery.worker import consumer, state
+from celery.worker.autoscale import Autoscaler
 
 from workers.due_batches.strategy import DueBatches
 
@@ -35,3 +36,13 @@ class Consumer(consumer.Consumer):
                 with suppress(*self.connection_errors):  # the visibility timeout then restores them
                     strategy.release(self.task_consumer.channel.qos, in_pool=False)
         super().stop()
+
+
+class BatchAutoscaler(Autoscaler):
+    """Counts each batch as one job, and only once it has to wait; Celery's own counts every member."""
+
+    @property
+    def qty(self) -> int:
+        batches = [batch for batch in self.worker.consumer.strategies.values() if isinstance(batch, DueBatches)]
+        others = len(state.reserved_requests) - sum(batch.members for batch in batches)
+        return max(0, others) + sum(batch.jobs for batch in batches)
