@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from hip3_tasks.audit.recompute import Basis
 from hip3_tasks.domain.capture import Capture, parse_signal_id, signal_id_of
 from hip3_tasks.domain.edge import Side, mid_px
 from hip3_tasks.domain.records import Signal
@@ -19,9 +18,16 @@ _ROW = struct.Struct("<ddddbIIQ")
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerSignal(Basis):
-    """The part of a signal that the ledger keeps."""
+class LedgerSignal:
+    """The part of a signal that the ledger keeps: the values to measure its follow-ups against, and its place."""
 
+    market_key: str
+    timestamp_ms: int
+    side: Side
+    oracle_px: float
+    best_px: float
+    raw_edge_bps: float
+    mid_px: float | None
     offsets_ms: tuple[int, ...]
     line: int
     """The number of its line, from 1."""
@@ -84,8 +90,8 @@ class Ledger:
     def _signal(self, coin: str, timestamp_ms: int, row: bytes) -> LedgerSignal:
         oracle_px, best_px, raw_edge_bps, mid, sign, line, offsets, first = _ROW.unpack(row)
         side = Side.BUY if sign > 0 else Side.SELL
-        basis = coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid) else mid
-        return LedgerSignal(*basis, self._offsets.values[offsets], line, first)
+        values = coin, timestamp_ms, side, oracle_px, best_px, raw_edge_bps, None if math.isnan(mid) else mid
+        return LedgerSignal(*values, self._offsets.values[offsets], line, first)
 
 
 class _Numbered(Generic[T]):

@@ -2,26 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from hip3_tasks.audit.ledger import LedgerSignal
 from hip3_tasks.domain.edge import Side, change_bps, edge_bps, markout_bps, mid_px, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Signal
 
 TOLERANCE = 1e-6
 """Relative tolerance, and absolute tolerance near zero."""
-
-
-@dataclass(frozen=True, slots=True)
-class Basis:
-    """The values of a signal against which its follow-ups are measured."""
-
-    market_key: str
-    timestamp_ms: int
-    side: Side
-    oracle_px: float
-    best_px: float
-    raw_edge_bps: float
-    mid_px: float | None
 
 
 def faults_of_signal(signal: Signal) -> Iterator[str]:
@@ -37,7 +24,7 @@ def faults_of_signal(signal: Signal) -> Iterator[str]:
         yield from _differences(signal, net_edge_bps=signal.raw_edge_bps - cost_bps)
 
 
-def faults_of_followup(followup: Followup, basis: Basis) -> Iterator[str]:
+def faults_of_followup(followup: Followup, basis: LedgerSignal) -> Iterator[str]:
     """The faults of a follow-up of a signal, in words."""
     yield from faults_of_ids(followup, basis)
     yield from _differences(
@@ -57,7 +44,7 @@ def faults_of_followup(followup: Followup, basis: Basis) -> Iterator[str]:
         yield f"state_at_ms {followup.state_at_ms} is after due_at_ms {followup.due_at_ms}"
 
 
-def faults_of_ids(record: Followup | Missed, basis: Basis) -> Iterator[str]:
+def faults_of_ids(record: Followup | Missed, basis: LedgerSignal) -> Iterator[str]:
     """The faults of the fields that say which capture a record belongs to, in words."""
     if record.market_key != basis.market_key:
         yield f"market_key is {record.market_key}, the signal's is {basis.market_key}"
