@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from runpy import run_path
 from types import ModuleType
 from typing import Any
 
@@ -40,17 +41,17 @@ def load_package(name: str) -> ModuleType:
     if module is None or module.__file__ != str(path):
         for other in [other for other in sys.modules if other == name or other.startswith(f"{name}.")]:
             del sys.modules[other]
-        module = _module(name, path)
-        sys.modules[name] = module
-        _execute(module)
+        spec = spec_from_file_location(name, path)
+        if spec is None or spec.loader is None:
+            raise Unavailable(f"{path}: cannot be imported")
+        sys.modules[name] = module = module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module
 
 
 def celeryconfig() -> dict[str, Any]:
     """All names of `celeryconfig.py`. Raises BadSetting or Unavailable."""
-    module = _module("celeryconfig", ROOT / "celeryconfig.py")
-    _execute(module)
-    return vars(module)
+    return run_path(str(ROOT / "celeryconfig.py"))
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -62,15 +63,3 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """The environment for `command`: with the project on the module path, without variables for Celery."""
     kept = {key: value for key, value in given.items() if key not in CELERY_NAMES and not key.startswith(CELERY_PREFIX)}
     return kept | {"PYTHONPATH": ":".join(filter(None, [str(ROOT), given.get("PYTHONPATH")]))}
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    spec = spec_from_file_location(name, path)
-    if spec is None:
-        raise Unavailable(f"{path}: cannot be imported")
-    return module_from_spec(spec)
-
-
-def _execute(module: ModuleType) -> None:
-    assert module.__spec__ and module.__spec__.loader
-    module.__spec__.loader.exec_module(module)
