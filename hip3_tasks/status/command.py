@@ -13,9 +13,9 @@ from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import WorkerStart, recent
 from hip3_tasks.status.market_rows import MarketTable, markets_or_empty
 from hip3_tasks.status.next_steps import has_data, report_command, shown
-from hip3_tasks.status.panel import panel, plain
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
 from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.status.terminal import panel, plain
 from hip3_tasks.status.view import View
 from hip3_tasks.store.store import Store
 from hip3_tasks.terminal_text import printable

@@ -1,4 +1,4 @@
-"""Shows a running system: a live panel on a terminal, short lines elsewhere."""
+"""Shows a running system: a framed panel on a terminal, lines elsewhere."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,17 +7,21 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.panel import Panel
 from rich.text import Text
 
-from hip3_tasks.status.panel import panel
 from hip3_tasks.status.redis_snapshot import subject
-from hip3_tasks.status.view import View, essence
+from hip3_tasks.status.view import View, essence, rows
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, wrapped
-from hip3_tasks.terminal_text import printable_lines
+from hip3_tasks.terminal_text import printable, printable_lines
 
 PANEL_INTERVAL_S = 0.5
 VIEW_INTERVAL_S = 1.0
 LINE_INTERVAL_S = 5.0
+FRAME_WIDTH, FRAME_HEIGHT = 4, 2
+BETWEEN = "  "
+LEAST_NEEDED = ("memory", "venue", "workers", "feed", "flower", "watermark", "data", "lateness", "markets", "missed")
+"""Rows that a low terminal leaves out, in this order."""
 
 
 class Display:
@@ -117,3 +121,36 @@ class ProblemChanges:
         begun = [f"red: {problem}" for key, problem in self._red.items() if key not in before]
         ended = [f"over: {problem}" for key, problem in before.items() if key not in self._red]
         return begun + ended
+
+
+def panel(view: View, *, width: int, height: int | None = None) -> Panel:
+    """A frame of this width. Rows that are needed least are left out to fit a height."""
+    shown = _laid_out(view, width - FRAME_WIDTH)
+    for name in LEAST_NEEDED:
+        if height is None or sum(len(lines) for _, lines in shown) <= height - FRAME_HEIGHT:
+            break
+        shown = [row for row in shown if row[0] != name]
+    text = Text(no_wrap=True, overflow="crop")
+    text.append_text(Text("\n").join(line for _, lines in shown for line in lines))
+    border = "red" if view.problems else "green"
+    return Panel(text, title=Text(printable(view.title)), title_align="left", border_style=border, width=width)
+
+
+def plain(view: View) -> list[str]:
+    """The view as lines of at most MAX_LINE characters."""
+    lines = [line.plain.rstrip() for _, lines in _laid_out(view, MAX_LINE) for line in lines]
+    return [*wrapped([view.title]), *lines]
+
+
+def _laid_out(view: View, width: int) -> list[tuple[str, list[Text]]]:
+    """The name of each row, and its lines with the name before the first one."""
+    shown = rows(view)
+    name_width = max(len(row.name) for row in shown) + len(BETWEEN)
+    laid_out = []
+    for row in shown:
+        first, *others = wrapped(row.pieces, width=max(width - name_width, 1))
+        texts = [(row.name, first), *(("", text) for text in others)]
+        style = f"bold {row.style}"
+        lines = [Text.assemble((name.ljust(name_width), style), (text, row.style)) for name, text in texts]
+        laid_out.append((row.name, lines))
+    return laid_out

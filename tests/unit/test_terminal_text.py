@@ -13,10 +13,9 @@ from hip3_tasks.audit.audit import audit, audit_command
 from hip3_tasks.audit.findings import show
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
-from hip3_tasks.status.panel import panel, plain
 from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.status.system_status import SystemStatus
-from hip3_tasks.status.terminal import Display
+from hip3_tasks.status.terminal import Display, panel, plain
 from hip3_tasks.status.view import View, essence
 from hip3_tasks.terminal_text import printable, printable_lines
 from tests.support.factories import T0_MS, a_followup, a_signal

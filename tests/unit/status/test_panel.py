@@ -13,9 +13,9 @@ from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
 from hip3_tasks.status.outcome_sums import OutcomeSummary
-from hip3_tasks.status.panel import panel, plain
 from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.status.terminal import panel, plain
 from hip3_tasks.status.view import View, essence, summary
 from hip3_tasks.status.wrapping import MAX_LINE
 from hip3_tasks.store.worker_status import WorkerStatus
