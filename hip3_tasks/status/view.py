@@ -48,7 +48,7 @@ def rows(view: View) -> list[Row]:
     return [
         *(Row(name=name, pieces=pieces) for name, pieces in values.items()),
         *([Row(name="dark", pieces=_dark(dark), style="yellow")] if (dark := view.status.dark) else []),
-        *_repeated("red", _at_most(view.problems), style="red"),
+        *_repeated("red", [*view.problems[:MAX_PROBLEMS], *_more(view.problems, MAX_PROBLEMS)], style="red"),
         *_repeated("note", view.notices, style="yellow"),
         *(Row(name=name, pieces=[place], style="dim") for name, place in view.places.items()),
         *_repeated("next", view.next_steps),
@@ -142,26 +142,23 @@ def _system(view: View) -> dict[str, list[str]]:
 
 
 def _dislocated(markets: Sequence[MarketRow]) -> list[str]:
-    rows = dislocated(markets)
-    if not rows:
-        return ["0"]
-    named = listed([row.label for row in rows[:MAX_NAMED_MARKETS]])
-    more = [f"and {len(rows) - MAX_NAMED_MARKETS} more"] if len(rows) > MAX_NAMED_MARKETS else []
-    return [f"{len(rows)}: {named[0]}", *named[1:], *more]
+    labels = [row.label for row in dislocated(markets)]
+    return _named(f"{len(labels)}", labels) if labels else ["0"]
 
 
 def _dark(dark: Sequence[Dark]) -> list[str]:
-    named = [
-        f"{market.coin} ({market.cause}, since {utc_time(market.since_ms)})" for market in dark[:MAX_NAMED_MARKETS]
-    ]
-    more = [f"and {len(dark) - MAX_NAMED_MARKETS} more"] if len(dark) > MAX_NAMED_MARKETS else []
-    first, *others = [*listed(named), *more]
-    return [f"{counted(len(dark), 'market')}: {first}", *others]
+    texts = [f"{market.coin} ({market.cause}, since {utc_time(market.since_ms)})" for market in dark]
+    return _named(counted(len(dark), "market"), texts)
 
 
-def _at_most(problems: Sequence[str]) -> list[str]:
-    more = len(problems) - MAX_PROBLEMS
-    return [*problems[:MAX_PROBLEMS], *([f"and {more} more"] if more > 0 else [])]
+def _named(number: str, texts: Sequence[str]) -> list[str]:
+    """The number, and the first MAX_NAMED_MARKETS by name."""
+    first, *others = [*listed(texts[:MAX_NAMED_MARKETS]), *_more(texts, MAX_NAMED_MARKETS)]
+    return [f"{number}: {first}", *others]
+
+
+def _more(texts: Sequence[str], limit: int) -> list[str]:
+    return [f"and {len(texts) - limit} more"] if len(texts) > limit else []
 
 
 def _repeated(name: str, texts: Sequence[str], *, style: str = "") -> list[Row]:

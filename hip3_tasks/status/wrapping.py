@@ -42,14 +42,10 @@ def _words(pieces: Iterable[str], width: int) -> Iterator[str]:
 
 
 def _cut(word: str, width: int) -> Iterator[str]:
-    start = end = 0
-    while end < len(word):
-        end += 1
-        if _width(word[start:end]) > width and end - start > 1:
-            end -= 1
-            yield word[start:end]
-            start = end
-    yield word[start:]
+    while end := next((end for end in range(1, len(word)) if _width(word[: end + 1]) > width), 0):
+        yield word[:end]
+        word = word[end:]
+    yield word
 
 
 def _width(text: str) -> int:
