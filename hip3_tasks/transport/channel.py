@@ -111,7 +111,8 @@ class Channel(stock.Channel):
     def _pause(self) -> None:
         if self.connection.loop is not None:
             self._paused_until_s = monotonic() + BATCH_PAUSE_S
-            self.connection.loop.call_later(BATCH_PAUSE_S, _turn_loop)
+            # Any call makes the event loop poll its channels.
+            self.connection.loop.call_later(BATCH_PAUSE_S, lambda: None)
 
     def _read_wakeup(self, **options: Any) -> bool:
         paused, self._server_is_full = self._server_is_full, False
@@ -190,7 +191,3 @@ class Transport(stock.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         self.loop = loop
         super().register_with_event_loop(connection, loop)
-
-
-def _turn_loop() -> None:
-    """Do nothing: any call makes the event loop poll its channels."""
