@@ -17,7 +17,6 @@ from hip3_tasks.files.line_reader import complete_length
 
 BLOCK_BYTES = 4 << 20
 """Small enough to stay in a processor's cache: blocks of 64 MB take half as long again."""
-TAIL_BYTES = 1 << 14
 BLOCKS_AHEAD = 4
 
 Advance = Callable[[int], object]
@@ -69,7 +68,7 @@ class JsonLines:
     def _blocks(self, fd: int, end: int, advance: Advance) -> Iterator[tuple[int, bytes]]:
         start = 0
         while start < end:
-            stop = _last_newline(fd, start, min(start + BLOCK_BYTES, end))
+            stop = complete_length(fd, min(start + BLOCK_BYTES, end))
             if stop > start:
                 # Read at the length to parse: a slice of a larger read would copy it once more.
                 block = os.pread(fd, stop - start, start)
@@ -82,15 +81,6 @@ class JsonLines:
                 stop = _next_line(fd, start + BLOCK_BYTES, end)
                 advance(stop - start)
             start = stop
-
-
-def _last_newline(fd: int, start: int, end: int) -> int:
-    """The offset after the last newline between start and end, or `start` if there is none."""
-    tail = max(start, end - TAIL_BYTES)
-    newline = os.pread(fd, end - tail, tail).rfind(b"\n") + 1
-    if not newline and tail > start:
-        return _last_newline(fd, start, tail)
-    return tail + newline if newline else start
 
 
 def _next_line(fd: int, position: int, end: int) -> int:

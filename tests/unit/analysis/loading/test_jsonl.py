@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hip3_tasks.analysis.loading import jsonl
 from hip3_tasks.analysis.loading.jsonl import JsonLines
+from hip3_tasks.files import line_reader
 
 SCHEMA = {"at": pl.Float64(), "bps": pl.Float64(), "coin": pl.String(), "offsets": pl.List(pl.Float64())}
 SMALL, LARGE = 200, 4 << 20
@@ -69,7 +70,7 @@ def read(path: Path, *, block_bytes: int = LARGE) -> tuple[pl.DataFrame, JsonLin
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(jsonl, "BLOCK_BYTES", block_bytes)
-        patch.setattr(jsonl, "TAIL_BYTES", 16)
+        patch.setattr(line_reader, "CHUNK_BYTES", 16)
         frames = list(lines.frames(SCHEMA, project))
     return pl.concat([pl.DataFrame(schema=SCHEMA), *frames]), lines
 
