@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import dex_of
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
 from hip3_tasks.status.line_counts import NO_RECORD
@@ -94,7 +95,7 @@ class DecaySums:
     def sums(self, coin: str | None, side: Side | None) -> list[DexSums]:
         """The sums by dex, of one market or all, of one side or both."""
         with self._lock:
-            dexes = [_dex(coin)] if coin else list(self._dexes)
+            dexes = [dex_of(coin)] if coin else list(self._dexes)
             sums = [_dex_sums(dex, self._dexes[dex], coin, side) for dex in dexes if dex in self._dexes]
         return [dex_sums for dex_sums in sums if dex_sums.series]
 
@@ -105,7 +106,7 @@ class DecaySums:
         values = (1.0, float(record["t0_raw_edge_bps"]), float(record["raw_edge_bps"]), *markout)
         if self.day_ms <= at_ms < self.day_ms + DAY_MS:
             with self._lock:
-                by_key = self._dexes[_dex(coin)]
+                by_key = self._dexes[dex_of(coin)]
                 for name in (coin, ALL_COINS):
                     by_key.setdefault((name, side, offset_ms), MinuteSums()).add(at_ms // MINUTE_MS, values)
 
@@ -144,10 +145,6 @@ def _dex_sums(
         if name == (coin or ALL_COINS) and side in (None, sums_side)
     ]
     return DexSums(dex, np.unique(np.concatenate(totals)), series)
-
-
-def _dex(coin: str) -> str:
-    return coin.partition(":")[0]
 
 
 def _row(offset_ms: int, total: Totals, edge: str, markout_bps: Estimate) -> DecayRow:
