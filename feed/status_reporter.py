@@ -162,11 +162,7 @@ class StatusReporter:
             problems=problems,
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
-            notices=[
-                *feed.notices.sentences,
-                *dark_notices(dark, at_ms=at_ms),
-                *([late] if late else []),
-            ],
+            notices=[*feed.notices.sentences, *dark_notices(dark, at_ms=at_ms), *([late] if late else [])],
             is_simulated=is_simulated(self._settings),
             lag_p50_ms=lag and lag.p50_ms,
             lag_p99_ms=lag and lag.p99_ms,

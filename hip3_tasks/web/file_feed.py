@@ -38,9 +38,7 @@ class FileFeed:
         """Read new lines, and some older ones. A directory that does not exist has none."""
         with suppress(OSError):
             self.decay.turn_to(at_ms)
-            if self._tail is None:
-                self._begin(at_ms)
-            assert self._tail is not None
+            self._tail = self._tail or self._begin(at_ms)
             for kind, lines in self._tail.new_lines():
                 for record in read_records(lines):
                     self.totals.take(kind, record)
@@ -49,7 +47,7 @@ class FileFeed:
             self.window.forget_before(at_ms)
             self._catch_up()
 
-    def _begin(self, at_ms: int) -> None:
+    def _begin(self, at_ms: int) -> Tail:
         tail = Tail(self._data_dir)
         ends = dict(tail.read_to)
         since_ms = at_ms - BUCKET_MS * BUCKETS
@@ -61,7 +59,7 @@ class FileFeed:
             for record in sorted(records, key=_written_at_ms):
                 self._take(kind, record)
         self._backlog = self._rest_of_the_day(ends, utc_day(at_ms))
-        self._tail = tail
+        return tail
 
     def _take(self, kind: str, record: dict[str, Any]) -> None:
         self.recent_signals.take(kind, record)
