@@ -5,25 +5,30 @@ and fails on all lines if one is broken.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import compress
 from pathlib import Path
+from typing import TypeVar
 
 import orjson
 import polars as pl
 
-from hip3_tasks.analysis.loading.prefetch import THREADS, map_ahead
 from hip3_tasks.files.line_reader import complete_length
 
 BLOCK_BYTES = 4 << 20
 """Small enough to stay in a processor's cache: blocks of 64 MB take half as long again."""
 BLOCKS_AHEAD = 4
+THREADS = os.cpu_count() or 1
 
 Advance = Callable[[int], object]
 """Called with the number of bytes read since its last call."""
 Schema = dict[str, pl.DataType]
 Project = Callable[[pl.DataFrame], tuple[pl.DataFrame, pl.Series]]
 """Maps rows as read to the frame of those wanted, and to a mask of the valid ones: Boolean, one for each row read."""
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 _Parsed = tuple[int, pl.DataFrame, list[int]]
 """The length of a block in bytes, its frame, and the offsets of its broken lines in the file."""
 
@@ -81,6 +86,21 @@ class JsonLines:
                 stop = _next_line(fd, start + BLOCK_BYTES, end)
                 advance(stop - start)
             start = stop
+
+
+def map_ahead(work: Callable[[Item], Result], items: Iterable[Item], *, threads: int, steps: int) -> Iterator[Result]:
+    """Call a function in threads; yield the results in the order of the items.
+
+    To bound memory, at most `steps` are computed ahead. An error is raised in its place.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        pending: deque[Future[Result]] = deque()
+        for item in items:
+            pending.append(pool.submit(work, item))
+            if len(pending) > steps:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _next_line(fd: int, position: int, end: int) -> int:

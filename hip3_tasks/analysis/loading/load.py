@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from hip3_tasks.analysis.loading.jsonl import Advance, JsonLines
-from hip3_tasks.analysis.loading.prefetch import THREADS, map_ahead
+from hip3_tasks.analysis.loading.jsonl import THREADS, Advance, JsonLines, map_ahead
 from hip3_tasks.analysis.loading.quality import MAX_NAMED_LINES, DataQuality, FileQuality
 from hip3_tasks.analysis.loading.schemas import KEY, ROW_GROUP_ROWS, SCHEMAS, RecordSchema
 from hip3_tasks.analysis.loading.selection import Selection

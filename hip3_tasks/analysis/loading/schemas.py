@@ -106,6 +106,7 @@ _SIGN = pl.when(pl.col("side") == Side.BUY.value).then(float(Side.BUY.sign)).oth
 _MARKET_PART_BPS, _ORACLE_PART_BPS = convergence_bps(
     _SIGN, market_moved_bps=pl.col("market_moved_bps"), oracle_moved_bps=pl.col("oracle_moved_bps")
 )
+_CAPTURE = ("market_key", "side", "signal_timestamp_ms", "offset_ms")
 _LATENESS_MS = pl.col("captured_at_ms") - pl.col("signal_timestamp_ms") - pl.col("offset_ms")
 _MARKET_AND_SIDE = (pl.col("market_key").cast(COIN), pl.col("side").cast(SIDE, strict=False))
 _TIME_AND_OFFSET = (pl.col("signal_timestamp_ms").cast(pl.Int64), pl.col("offset_ms").cast(pl.Int32))
@@ -130,15 +131,8 @@ FOLLOWUPS = RecordSchema(
     record=Followup,
     timestamp="signal_timestamp_ms",
     required=(
-        "market_key",
-        "side",
-        "signal_timestamp_ms",
-        "offset_ms",
-        "captured_at_ms",
-        "t0_raw_edge_bps",
-        "raw_edge_bps",
-        "oracle_moved_bps",
-        "market_moved_bps",
+        *_CAPTURE,
+        *("captured_at_ms", "t0_raw_edge_bps", "raw_edge_bps", "oracle_moved_bps", "market_moved_bps"),
     ),
     optional=("markout_bps",),
     columns=(
@@ -156,7 +150,7 @@ MISSED = RecordSchema(
     name="missed",
     record=Missed,
     timestamp="signal_timestamp_ms",
-    required=("market_key", "side", "signal_timestamp_ms", "offset_ms", "reason"),
+    required=(*_CAPTURE, "reason"),
     columns=(*_MARKET_AND_SIDE, *_TIME_AND_OFFSET, pl.col("reason").cast(pl.Categorical())),
 )
 SCHEMAS = (SIGNALS, FOLLOWUPS, MISSED)

@@ -40,9 +40,7 @@ def list_sources(dirs: Sequence[Path], selection: Selection) -> list[SourceFile]
     signals_last = sorted(selected, key=lambda file: file.kind == "signals")
     sources = [
         replace(
-            file,
-            size_bytes=_size_bytes(file.path),
-            is_only_copy=file.is_parquet and copies[file.day, file.kind] == 1,
+            file, size_bytes=_size_bytes(file.path), is_only_copy=file.is_parquet and copies[file.day, file.kind] == 1
         )
         for file in signals_last
     ]

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.loading.jsonl import Advance
+from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
 from hip3_tasks.analysis.loading.load import Data
-from hip3_tasks.analysis.loading.prefetch import THREADS
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms

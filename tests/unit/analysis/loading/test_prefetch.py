@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from hip3_tasks.analysis.loading.prefetch import map_ahead
+from hip3_tasks.analysis.loading.jsonl import map_ahead
 
 
 @pytest.mark.parametrize("threads", [1, 4])
