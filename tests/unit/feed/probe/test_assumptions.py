@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from feed.probe.assumptions import ASSUMPTIONS, MAX_NAMED, Verdict
 from feed.probe.market import Samples
 from feed.probe.probe import Probe
-from feed.probe.report import report, summary
+from feed.probe.report import ASSUMPTIONS, MAX_NAMED, Verdict, report, summary
 from hip3_tasks.settings import Settings
 
 COINS = [f"xyz:M{number:02}" for number in range(MAX_NAMED + 5)]
