@@ -9,7 +9,7 @@ from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import HalfLife, Horizon
 from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.export import as_csv
+from hip3_tasks.analysis.report.command import as_csv
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.domain.edge import Side
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal

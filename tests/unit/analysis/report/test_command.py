@@ -17,8 +17,7 @@ from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.command import ReportOutputs, report_command
-from hip3_tasks.analysis.report.export import as_csv
+from hip3_tasks.analysis.report.command import ReportOutputs, as_csv, report_command
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.cli import app, exit_status
