@@ -16,9 +16,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hip3_tasks.audit.findings import MAX_NAMED, Audit, Counts, Fault, Problem, show
+from hip3_tasks.audit.findings import MAX_NAMED, Audit, Counts, Fault, Problem, counts_of, show
 from hip3_tasks.audit.ledger import Ledger
-from hip3_tasks.audit.parquet_counts import counts_of
 from hip3_tasks.audit.recompute import faults_of_followup, faults_of_ids, faults_of_signal
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms

@@ -12,10 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hip3_tasks.domain.records import MissedReason
+from hip3_tasks.files.day_files import DayFiles
 from hip3_tasks.terminal_text import printable
 
 MAX_NAMED = 20
 """The number of problems of one kind that are named one by one."""
+COUNTED = {"signals": "offsets_ms", "followups": "offset_ms", "missed": "reason"}
+"""The column of each kind of Parquet whose rows are counted. Their numbers were checked before they were written."""
 
 
 class Fault(StrEnum):
@@ -80,6 +83,28 @@ class Audit(BaseModel):
     @property
     def ok(self) -> bool:
         return not self.total.faults
+
+
+def counts_of(files: DayFiles) -> Counts | None:
+    """The rows of a closed day; None where polars is not installed. Raises ValueError when they do not add up."""
+    try:
+        import polars as pl
+    except ImportError:
+        return None
+    absent = COUNTED.keys() - files.parquet.keys()
+    if absent:
+        raise ValueError(f"it has no Parquet of: {', '.join(sorted(absent))}")
+    try:
+        offsets, followups, reasons = (
+            pl.read_parquet(files.parquet[kind], columns=[name], glob=False)[name] for kind, name in COUNTED.items()
+        )
+        missed = Counter(map(MissedReason, reasons.to_list()))
+        expected = int(offsets.list.len().sum())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise ValueError(f"the day cannot be read: {str(error).splitlines()[0]}") from None
+    if expected != len(followups) + len(reasons):
+        raise ValueError(f"{expected:,} expected, but it has {len(followups):,} follow-ups, {len(reasons):,} missed")
+    return Counts(signals=len(offsets), expected=expected, followups=len(followups), missed=missed)
 
 
 def show(audits: Sequence[Audit], console: Console) -> None:
