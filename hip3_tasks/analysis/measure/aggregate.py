@@ -1,7 +1,7 @@
 """One pass over the follow-ups, chunk by chunk: sums by cluster, sums by threshold, and the values of quantiles."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -70,8 +70,8 @@ def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advan
         level_sums=_labelled(pl.concat(at_last), plan.by),
         lateness=pl.concat([part.lateness for part in parts]).group_by("offset_ms", "lateness_ms").sum(),
         min_edge_bps=dict(min_edges.select("market_key", "edge_bps").iter_rows()),
-        markout_bps=_samples(parts, lambda part: part.markout_bps, plan.by),
-        retained=_samples(parts, lambda part: part.retained, plan.by),
+        markout_bps=_samples([part.markout_bps for part in parts], plan.by),
+        retained=_samples([part.retained for part in parts], plan.by),
     )
 
 
@@ -84,10 +84,9 @@ class _ChunkAggregates:
     level_sums: pl.DataFrame
     lateness: pl.DataFrame
     min_edge_bps: pl.DataFrame
-    sample_keys: list[tuple[int, int]]
-    """The group's code and the offset_ms of each array in `markout_bps` and in `retained`."""
-    markout_bps: list[Array]
-    retained: list[Array]
+    markout_bps: dict[tuple[int, int], Array]
+    """The values of each group's code and offset_ms."""
+    retained: dict[tuple[int, int], Array]
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, plan: AggregationPlan) -> Self:
@@ -104,9 +103,8 @@ class _ChunkAggregates:
             ),
             lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
             min_edge_bps=_min_edge_bps(chunk),
-            sample_keys=keys,
-            markout_bps=np.split(chunk.markout_bps[order], starts),
-            retained=np.split(chunk.retained[order], starts),
+            markout_bps=dict(zip(keys, np.split(chunk.markout_bps[order], starts), strict=True)),
+            retained=dict(zip(keys, np.split(chunk.retained[order], starts), strict=True)),
         )
 
 
@@ -136,10 +134,10 @@ def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Int
     return keys, order, starts[1:]
 
 
-def _samples(parts: Sequence[_ChunkAggregates], values: Callable[[_ChunkAggregates], list[Array]], by: By) -> Samples:
+def _samples(parts: Sequence[dict[tuple[int, int], Array]], by: By) -> Samples:
     arrays = defaultdict(list)
     for part in parts:
-        for key, array in zip(part.sample_keys, values(part), strict=True):
+        for key, array in part.items():
             arrays[key].append(array)
     groups = _labelled(pl.DataFrame({"group": [group for group, _ in arrays]}), by)["group"]
     keys = zip(groups, (offset_ms for _, offset_ms in arrays), strict=True)
