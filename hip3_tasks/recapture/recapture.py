@@ -110,9 +110,8 @@ def _expected(path: Path, since_ms: int) -> tuple[int, int, int]:
 
 
 def _outcomes(data_dir: Path, day: str) -> int:
-    return sum(_count_lines(jsonl_path(data_dir, kind, day)) for kind in ("followups", "missed"))
-
-
-def _count_lines(path: Path) -> int:
-    with opened(path) as (fd, end):
-        return sum(block.count(b"\n") for block in blocks(fd, 0, end, CHUNK_BYTES))
+    lines = 0
+    for kind in ("followups", "missed"):
+        with opened(jsonl_path(data_dir, kind, day)) as (fd, end):
+            lines += sum(block.count(b"\n") for block in blocks(fd, 0, end, CHUNK_BYTES))
+    return lines

@@ -60,7 +60,10 @@ def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool) -> list[Direct
         advance = partial(progress.advance, task)
         directories = []
         for data_dir, days in chosen.items():
-            _remove_stale(data_dir)
+            try:
+                remove_stale(data_dir)
+            except OSError as error:
+                raise Unavailable(f"{data_dir}: {error.strerror}") from None
             directory = DirectoryCompactions(data_dir=data_dir)
             directories.append(directory)
             for files in days:
@@ -77,13 +80,6 @@ def _chosen(data_dir: Path, day: str | None) -> list[DayFiles]:
     if day not in days:
         raise Unavailable(f"{data_dir}: there is no day {day}; its days are {min(days)} to {max(days)}")
     return [days[day]]
-
-
-def _remove_stale(data_dir: Path) -> None:
-    try:
-        remove_stale(data_dir)
-    except OSError as error:
-        raise Unavailable(f"{data_dir}: {error.strerror}") from None
 
 
 def _show(directory: DirectoryCompactions, console: Console) -> None:
