@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 
 import polars as pl
 from pydantic import BaseModel, ValidationError
@@ -138,8 +139,11 @@ def write_piece(path: Path, rows: pl.LazyFrame | pl.DataFrame, info: PieceInfo, 
 
 def remove_parts(data_dir: Path) -> None:
     """Remove files that a recorder did not finish before it died."""
-    for path in (data_dir / TAPE).glob(f"**/*{PART}"):
-        path.unlink(missing_ok=True)
+    for path in [*(data_dir / TAPE).glob(f"**/*{PART}")]:
+        if path.is_dir():
+            rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def rules_between(rules: Sequence[RulesInForce], from_ms: int, until_ms: int) -> tuple[RulesInForce, ...]:
