@@ -5,7 +5,7 @@ import uuid
 from pathlib import Path
 
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.files.lock import lock
+from hip3_tasks.files.lock import lock_directory
 
 
 class DirectoryLock:
@@ -13,13 +13,9 @@ class DirectoryLock:
 
     def __init__(self, data_dir: Path) -> None:
         """Raises Unavailable when the directory cannot be used or another feed has the lock."""
+        self._fd = lock_directory(data_dir, role="feed")
         try:
-            data_dir.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(data_dir / ".feed", os.O_RDWR | os.O_CREAT, 0o644)
-            lock(self._fd, timeout_s=0)
             self.owner = os.read(self._fd, 64).decode() or self._new_owner()
-        except BlockingIOError:
-            raise Unavailable(f"{data_dir}: another feed runs on this data directory; stop it first") from None
         except OSError as error:
             raise Unavailable(f"{data_dir}: {error.strerror}") from None
 

@@ -1,9 +1,13 @@
 """The exclusive lock (flock) of an open file or directory: closing it, or the death of its process, releases it."""
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from hip3_tasks.errors import Unavailable
 
 POLL_S = 0.01
 
@@ -36,3 +40,19 @@ def locked(fd: int) -> Iterator[None]:
         yield
     finally:
         unlock(fd)
+
+
+def lock_directory(data_dir: Path, *, role: str) -> int:
+    """Keep other processes with a role, such as `feed`, from a data directory; return the open file of the lock.
+
+    Makes the directory if it is absent. Raises Unavailable when it cannot be used or another process has the role.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        fd = os.open(data_dir / f".{role}", os.O_RDWR | os.O_CREAT, 0o644)
+        lock(fd, timeout_s=0)
+        return fd
+    except BlockingIOError:
+        raise Unavailable(f"{data_dir}: another {role} runs on this data directory; stop it first") from None
+    except OSError as error:
+        raise Unavailable(f"{data_dir}: {error.strerror}") from None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.files.lock import lock, locked, unlock
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.lock import lock, lock_directory, locked, unlock
 
 
 @pytest.fixture(params=["file", "directory"])
@@ -54,3 +55,19 @@ def test_an_error_in_the_block_releases_the_lock(fds: tuple[int, int]) -> None:
     with pytest.raises(KeyError), locked(first):
         raise KeyError
     lock(second, timeout_s=0)
+
+
+def test_a_directory_has_one_process_of_each_role(tmp_path: Path) -> None:
+    data_dir = tmp_path / "made" / "here"
+    fds = [lock_directory(data_dir, role=role) for role in ("feed", "recorder")]
+    with pytest.raises(Unavailable, match="another recorder runs on this data directory; stop it first"):
+        lock_directory(data_dir, role="recorder")
+    for fd in fds:
+        os.close(fd)
+    os.close(lock_directory(data_dir, role="recorder"))
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match=r"file/data: Not a directory$"):
+        lock_directory(tmp_path / "file" / "data", role="feed")
