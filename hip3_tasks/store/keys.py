@@ -30,6 +30,8 @@ class Keys:
         self.status = self.prefix + "status"
         self.markets = self.prefix + "markets"
         self.workers = self.prefix + "workers"
+        self.recorder = self.prefix + "recorder"
+        self.recorded = self.prefix + "recorded"
 
     def tape(self, coin: str) -> str:
         return f"{self.prefix}tape:{coin}"

@@ -4,24 +4,26 @@ Only the feed writes the tape, with `TapeWriter` on its event loop.
 
 Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the names.
 
-| key           | type   | TTL       | written by           | read by            | content                          |
-|---------------|--------|-----------|----------------------|--------------------|----------------------------------|
-| `tape:{coin}` | stream | trimmed   | feed                 | workers, page      | states and gaps, by receive ms   |
-| `tapes`       | set    | -         | feed                 | feed               | the coins that have a tape       |
-| `watermark`   | string | -         | feed                 | workers, status    | the tape is complete up to here  |
-| `detected`    | string | -         | feed                 | feed               | all signals are on file to here  |
-| `epoch`       | string | -         | feed                 | feed               | when the feed took over          |
-| `feed`        | string | 5 s       | feed                 | feed               | the directory that owns the name |
-| `signal:{id}` | hash   | retention | feed, recapture      | workers            | `record`: the signal's line      |
-| `pending`     | zset   | -         | feed; workers remove | feed, status       | captures by their next try       |
-| `due`         | zset   | -         | feed; workers remove | feed, status       | the same captures by due time    |
-| `added`       | string | -         | feed, recapture      | feed               | calls that added captures        |
-| `captures`    | list   | -         | feed, `celery call`  | workers            | the Celery queue                 |
-| `unacked*`    | zset.. | -         | workers (kombu)      | workers            | deliveries not yet acknowledged  |
-| `quarantine`  | list   | 1,000     | workers              | operator           | messages that cannot be handled  |
-| `status`      | string | 60 s      | feed                 | status, page       | the feed's counters              |
-| `markets`     | string | -         | feed                 | status, page       | threshold, fee, ctx by coin      |
-| `workers`     | hash   | 60 s      | workers              | feed, status, page | each worker's pool and queues    |
+| key           | type   | TTL          | written by           | read by            | content                          |
+|---------------|--------|--------------|----------------------|--------------------|----------------------------------|
+| `tape:{coin}` | stream | trimmed      | feed                 | all                | states and gaps, by receive ms   |
+| `tapes`       | set    | -            | feed                 | feed, recorder     | the coins that have a tape       |
+| `watermark`   | string | -            | feed                 | all                | the tape is complete up to here  |
+| `detected`    | string | -            | feed                 | feed               | all signals are on file to here  |
+| `epoch`       | string | -            | feed                 | feed               | when the feed took over          |
+| `feed`        | string | 5 s          | feed                 | feed               | the directory that owns the name |
+| `signal:{id}` | hash   | retention    | feed, recapture      | workers            | `record`: the signal's line      |
+| `pending`     | zset   | -            | feed; workers remove | feed, status       | captures by their next try       |
+| `due`         | zset   | -            | feed; workers remove | feed, status       | the same captures by due time    |
+| `added`       | string | -            | feed, recapture      | feed               | calls that added captures        |
+| `captures`    | list   | -            | feed, `celery call`  | workers            | the Celery queue                 |
+| `unacked*`    | zset.. | -            | workers (kombu)      | workers            | deliveries not yet acknowledged  |
+| `quarantine`  | list   | 1,000        | workers              | operator           | messages that cannot be handled  |
+| `status`      | string | 60 s         | feed                 | status, page       | the feed's counters              |
+| `markets`     | string | -            | feed                 | status, page       | threshold, fee, ctx by coin      |
+| `workers`     | hash   | 60 s         | workers              | feed, status, page | each worker's pool and queues    |
+| `recorder`    | string | 60 s         | recorder             | status, page       | the recorder's status            |
+| `recorded`    | string | 4 retentions | recorder             | feed, status, page | the tape is on disk up to here   |
 """
 
 from collections.abc import Iterable
@@ -37,11 +39,15 @@ from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys, connect
 from hip3_tasks.store.market_facts import FeedMarkets
 from hip3_tasks.store.pending import FIRST_TRY_MS, SIGNAL_TTL_S, Pending
-from hip3_tasks.store.tape import TapeReader
+from hip3_tasks.store.recorder_status import RecorderStatus
+from hip3_tasks.store.tape import TapeReader, int_or_none
+from hip3_tasks.store.tape_log import TapeLog
 from hip3_tasks.store.task_message import task_message
 from hip3_tasks.store.worker_status import FORGOTTEN_MS, WorkerStatus
 
 STATUS_TTL_S = 60
+MAX_RETENTIONS = 4
+"""The tape is kept for at most this many times its retention, for whatever may still need it."""
 
 
 class Store:
@@ -58,6 +64,10 @@ class Store:
     @cached_property
     def tape(self) -> TapeReader:
         return TapeReader(self.client, self.keys)
+
+    @cached_property
+    def tape_log(self) -> TapeLog:
+        return TapeLog(self.client, self.keys)
 
     @cached_property
     def pending(self) -> Pending:
@@ -104,6 +114,27 @@ class Store:
         if silent:
             self.remove_workers(*silent)
 
+    def recorder_status(self) -> RecorderStatus | None:
+        """The recorder's last status; None after a minute without one, and for another version's."""
+        text = self.client.get(self.keys.recorder)
+        try:
+            return None if text is None else RecorderStatus.model_validate_json(text)
+        except ValidationError:
+            return None
+
+    def recorded_ms(self) -> int | None:
+        """The tape is on disk up to here; None where no recorder has run for so long that none is waited for."""
+        return int_or_none(self.client.get(self.keys.recorded))
+
+    def write_recorder(self, status: RecorderStatus) -> None:
+        """Write the status, and how far the tape is recorded."""
+        with self.client.pipeline(transaction=False) as pipe:
+            if status.written_ms is not None:
+                ttl_s = MAX_RETENTIONS * self._signal_ttl_s + 60
+                pipe.set(self.keys.recorded, status.written_ms, ex=ttl_s)
+            pipe.set(self.keys.recorder, status.model_dump_json(), ex=STATUS_TTL_S)
+            pipe.execute()
+
     def queue_length(self) -> int:
         """Tasks that no worker has taken yet."""
         return int(self.client.llen(self.keys.queue))
@@ -119,6 +150,12 @@ class Store:
     def memory_bytes(self) -> int:
         """Memory that the server uses."""
         return int(self.client.info("memory")["used_memory"])
+
+    def is_half_full(self) -> bool:
+        """Whether the server uses more than half of its memory; never, if that has no limit."""
+        memory = self.client.info("memory")
+        limit_bytes = int(memory["maxmemory"])
+        return 0 < limit_bytes < 2 * int(memory["used_memory"])
 
     def publish(self, captures: Iterable[Capture]) -> None:
         """Queue the tasks of captures, to run once they are due."""
