@@ -29,7 +29,8 @@ from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.domain.detector import Detector
-from hip3_tasks.errors import Hip3Error
+from hip3_tasks.errors import Hip3Error, JournalError
+from hip3_tasks.files.rules_log import note_rules
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
@@ -73,6 +74,7 @@ async def _run(settings: Settings) -> int:
     clock = FeedClock(not_before_ms=past.last_ms + 1)
     publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
     sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
+    note_rules_in_force(settings, from_ms=past.last_ms + 1 if past.last_ms else clock.now_ms())
     feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past)
     feed.start()
     reporter = StatusReporter(
@@ -98,6 +100,14 @@ async def _run(settings: Settings) -> int:
     if left_open < 0:
         os._exit(1)  # Python would wait for a thread that waits for a disk, a lock or Redis
     return 1 if left_open else 0
+
+
+def note_rules_in_force(settings: Settings, *, from_ms: int) -> None:
+    """Write the rules down for a replay; a feed that cannot do so still runs."""
+    try:
+        note_rules(settings.data_dir, settings.rules, from_ms=from_ms)
+    except (JournalError, OSError) as error:
+        log.warning("rules_not_noted", error=str(error))
 
 
 if __name__ == "__main__":
