@@ -5,13 +5,14 @@ is on disk when its minute is over, or the recorder ends; until then Redis has i
 again. What lies before the instant up to which everything was read is never read twice, so nothing is doubled.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import structlog
 
-from hip3_tasks.domain.capture import MINUTE_MS
+from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.market import Entry, Gap, decode_entry
 from hip3_tasks.errors import DamagedPiece, MalformedEntry
 from hip3_tasks.files.rules_log import read_rules
@@ -59,6 +60,13 @@ class Recorder:
         """Every entry up to here was read; None before the first time."""
         self.written_ms: int | None = None
         """Every entry up to here is on disk."""
+        self.hole: tuple[int, int] | None = None
+        """The first and the last instant of the last time that the server no longer had."""
+
+    @property
+    def unwritten_ms(self) -> int:
+        """The time that was read and is not on disk."""
+        return 0 if self.read_ms is None else self.read_ms + 1 - self._from_ms
 
     def resume(self) -> None:
         """Continue after the newest piece that can be read; without one, at the start of the tape."""
@@ -66,23 +74,26 @@ class Recorder:
         newest = pieces_of(self._data_dir)[::-1]
         for number, piece in enumerate(newest):
             try:
-                self.written_ms = self.read_ms = piece.info().until_ms
-                self._last = _last_places(newest[number : number + 2])
+                until_ms, last = piece.info().until_ms, _last_places([piece])
             except DamagedPiece as error:
                 log.error("piece_damaged", error=str(error))
                 continue
-            self._from_ms = self.read_ms + 1
+            with suppress(DamagedPiece):
+                last = _last_places(newest[number + 1 : number + 2]) | last
+            self.written_ms = self.read_ms = until_ms
+            self._from_ms, self._last = until_ms + 1, last
             return
 
     def read(self) -> int:
         """Read on by one step; return how far the watermark is ahead, in ms. Raises redis.RedisError."""
         watermark_ms = self._tape.watermark_ms() or 0
-        coins = self._tape.coins()
+        coins, span_ms = self._tape.coins(), SPAN_MS
         if self.read_ms is None or watermark_ms - self.read_ms > MAX_BEHIND_MS:
             self._skip_to(self._tape.first_ms(coins))
+            span_ms = max(span_ms, self._idle_ms(coins))
         if self.read_ms is None or watermark_ms <= self.read_ms:
             return 0
-        up_to_ms = min(watermark_ms, self.read_ms + SPAN_MS)
+        up_to_ms = min(watermark_ms, self.read_ms + span_ms)
         rows: list[Row] = []
         last: dict[str, Place] = {}
         known = sorted({*coins, *self._last})
@@ -112,10 +123,23 @@ class Recorder:
         if first_ms is None or (self.read_ms is not None and first_ms <= self.read_ms + SPAN_MS):
             return
         if self.read_ms is not None:
-            log.error("tape_not_recorded", from_ms=self.read_ms + 1, until_ms=first_ms - 1)
             self.write(is_ending=True)
+            self.hole = self.read_ms + 1, first_ms - 1
+            log.error("tape_not_recorded", from_ms=self.hole[0], until_ms=self.hole[1])
         self._from_ms, self.read_ms = first_ms, first_ms - 1
         self._last.clear()
+
+    def _idle_ms(self, coins: list[str]) -> int:
+        """The time ahead without an entry, when no feed ran. It is read at once; more than an hour becomes a hole."""
+        next_ms = None if self.read_ms is None else self._tape.first_ms(coins, after_ms=self.read_ms)
+        if self.read_ms is None or next_ms is None:
+            return 0
+        idle_ms = next_ms - 1 - self.read_ms
+        if idle_ms <= HOUR_MS:
+            return idle_ms
+        self.write(is_ending=True)
+        self._from_ms, self.read_ms = next_ms, next_ms - 1
+        return 0
 
     def _rows(self, part: LogPart, read_ms: int) -> list[Row]:
         """The rows of new entries, and of the one in force before them if it is not the one that was read.
@@ -176,6 +200,8 @@ def _again(raw: RawEntries, at_ms: int) -> Entry:
 
 def _last_places(pieces: list[Piece]) -> dict[str, Place]:
     """The last entry of each market in some pieces. Raises DamagedPiece."""
+    if not pieces:
+        return {}
     try:
         rows = pl.concat(piece.scan().select(KEY) for piece in pieces).sort(KEY)
         last = rows.group_by("coin").last().collect()

@@ -48,11 +48,11 @@ class TapeLog:
         members: Any = self._client.smembers(self._keys.tapes)
         return sorted(coin.decode() for coin in members)
 
-    def first_ms(self, coins: Sequence[str]) -> int | None:
-        """The instant of the oldest entry of all tapes since FIRST_MS; None without an entry."""
+    def first_ms(self, coins: Sequence[str], *, after_ms: int = FIRST_MS - 1) -> int | None:
+        """The instant of the oldest entry of all tapes after an instant; None without an entry."""
         pipe = self._client.pipeline(transaction=False)
         for coin in coins:
-            pipe.xrange(self._keys.tape(coin), min=FIRST_MS, count=1)
+            pipe.xrange(self._keys.tape(coin), min=after_ms + 1, count=1)
         firsts = [int(entries[0][0].partition(b"-")[0]) for entries in pipe.execute() if entries] if coins else []
         return min(firsts, default=None)
 
