@@ -105,6 +105,15 @@ def feed() -> None:
     _exec_service("feed", command="feed")
 
 
+@app.command()
+def record(venue: Venue = None, data_dir: DataDir = None) -> int:
+    """Run only the recorder, which keeps the tape on disk for HIP3_TAPE_DAYS. It needs Redis."""
+    from hip3_tasks import settings
+    from hip3_tasks.recording.service import record_command
+
+    return record_command(settings.load(venue=venue, data_dir=data_dir))
+
+
 @app.command(context_settings=PASS_ALL)
 def simulate(context: typer.Context) -> None:
     """Run only the simulated venue. Its own options: hip3 simulate --help"""

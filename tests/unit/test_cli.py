@@ -11,7 +11,20 @@ import pytest
 
 from hip3_tasks.cli import main
 
-COMMANDS = ("up", "page", "feed", "simulate", "probe", "audit", "bundle", "compact", "recapture", "report", "status")
+COMMANDS = (
+    "up",
+    "page",
+    "feed",
+    "simulate",
+    "probe",
+    "record",
+    "audit",
+    "bundle",
+    "compact",
+    "recapture",
+    "report",
+    "status",
+)
 START_S = 30
 
 
