@@ -10,7 +10,7 @@ import psutil
 from benchmarks.processes import cpu_s
 
 SERVERS = ("valkey", "redis")
-ROLES = {"flower": "flower", "worker": "worker", "page": "page", "-S": "reaper", "feed": "feed"}
+ROLES = {"flower": "flower", "worker": "worker", "page": "page", "record": "recorder", "-S": "reaper", "feed": "feed"}
 """Role by a word of the command line. In every release, only the reaper runs with the option `-S` of Python."""
 POOL = "worker pool"
 ALL = "all"

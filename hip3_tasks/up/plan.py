@@ -46,6 +46,7 @@ class Plan:
     worker: ProcessSpec
     flower: ProcessSpec | None
     page: ProcessSpec | None
+    recorder: ProcessSpec | None
 
 
 def runs_venue(chosen: Settings) -> bool:
@@ -73,6 +74,7 @@ def make_plan(chosen: Settings, options: UpOptions) -> Plan:
         worker=_service("worker", environment, "hip3_tasks.up.celery_command", "worker", *_worker_options(chosen)),
         flower=_flower(chosen, environment) if options.flower else None,
         page=_page(chosen, environment) if options.page else None,
+        recorder=_recorder(chosen, environment),
     )
 
 
@@ -128,6 +130,12 @@ def _page(chosen: Settings, environment: Mapping[str, str], preferred: int = PAG
         url=f"http://{_browser_host(chosen.page_host)}:{port}",
         renew=lambda: _page(chosen, environment, port),
     )
+
+
+def _recorder(chosen: Settings, environment: Mapping[str, str]) -> ProcessSpec | None:
+    if not chosen.tape_days or find_spec("polars") is None:
+        return None
+    return _service("recorder", environment, "hip3_tasks.cli", "record", is_required=False)
 
 
 def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> ProcessSpec:

@@ -72,8 +72,10 @@ class Run:
             yield from _wait(is_met, START_TIMEOUT_S, fault, way_out=f"see {venue.log}")
         # Started last: each costs a second of CPU that delays the first capture.
         yield from self._until_settled(lambda: monitor.detecting_since_s is not None)
-        for spec in filter(None, (plan.page, plan.flower)):
+        for spec in filter(None, (plan.recorder, plan.page, plan.flower)):
             self._start(spec)
+        if self._chosen.tape_days and not plan.recorder:
+            self._log("the tape is not kept: polars is not installed (extra analysis)", is_problem=False)
         self._display.announce(monitor.places("page", "flower", "data"))
 
     def _wait_for_redis(self) -> Iterator[None]:
@@ -139,7 +141,10 @@ class Run:
             log.write(f"{now:%Y-%m-%d %H:%M:%S} {message}\n")
 
     def _stop(self) -> None:
-        """Stop the feed first, which drains while all others still run; then the others, but not the server."""
+        """Stop the feed first, which drains while all others still run; then the others, but not the server.
+
+        The recorder ends with what the feed wrote last on disk.
+        """
         if self._feed:
             self.monitor.stage = "draining"
             self._log("no new signals, waiting for pending captures; Ctrl-C stops at once", is_problem=False)

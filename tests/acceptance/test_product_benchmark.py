@@ -21,7 +21,7 @@ def test_a_short_run_has_every_figure(tmp_path: Path) -> None:
     run = subprocess.run([*command, *size], cwd=ROOT, capture_output=True, text=True, timeout=TOO_LONG_S)
     assert run.returncode == 0, run.stderr
     (stretch,) = all_kept(keep)
-    assert {"feed", "worker", "worker pool", "server", "page", "flower", "up", "all"} <= set(stretch.usages)
+    assert {"feed", "worker", "worker pool", "server", "page", "flower", "recorder", "up", "all"} <= set(stretch.usages)
     assert stretch.delays.captures > 0 and stretch.delays.unseen == 0
     assert 0 <= stretch.delays.read_ms.p50 <= stretch.delays.durable_ms.max
     assert 0 < stretch.delays.written_ms.p50 <= stretch.delays.queued_ms.max

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from hip3_tasks.recording.compare import compare
+from hip3_tasks.recording.load import load_tape
 from hip3_tasks.run_file import RunFile
 from tests.support.process import CELERY, HIP3, run
 from tests.support.up_system import UpSystem
@@ -90,6 +92,23 @@ def test_a_run_of_eight_seconds_is_complete_and_leaves_nothing_behind(start: Sta
     assert RunFile.read(system.data_dir) is None
 
 
+def test_a_run_leaves_a_tape_from_which_its_files_follow(start: Start) -> None:
+    system = start("--duration", "4", "--rate", "10", "--no-flower", "--no-page", **SOON)
+    summary = system.finish()
+    compared = compare(system.data_dir)
+    assert compared.ok, compared.model_dump_json(indent=1)
+    assert compared.signals + compared.not_covered == summary["signals"] > 0 < compared.signals
+    tape = load_tape(system.data_dir).collect()
+    assert tape["coin"].n_unique() > 10 and tape.filter(pl.col("gap").is_null()).height > 0
+    assert '"event": "recorder_stopped"' in system.log("recorder")
+
+
+def test_a_run_that_keeps_no_tape_has_no_recorder(start: Start) -> None:
+    system = start("--duration", "1", "--no-flower", "--no-page", HIP3_TAPE_DAYS="0", **SOON)
+    system.finish()
+    assert not (system.data_dir / "tape").exists() and system.log("recorder") == ""
+
+
 def test_a_quiet_run_prints_only_its_summary(start: Start) -> None:
     system = start("--duration", "2", "--no-flower", "--no-page", "--quiet", **SOON)
     code, out, err = system.wait()
@@ -101,7 +120,7 @@ def test_a_quiet_run_prints_only_its_summary(start: Start) -> None:
 def test_a_killed_run_leaves_no_process_and_the_next_one_completes_its_captures(start: Start) -> None:
     first = start("--rate", "10")
     first.wait_for_lines("followups")
-    everything = {"valkey", "simulator", "-m feed", "worker", "flower", "reaper"}
+    everything = {"valkey", "simulator", "-m feed", "worker", "flower", "cli record", "reaper"}
     eventually("all processes run", lambda: set(first.names()) == everything, within_s=60)
     first.process.kill()
     first.wait_until_gone(within_s=15)

@@ -71,7 +71,7 @@ class UpSystem:
 
     def names(self) -> Counter[str]:
         command_lines = [" ".join(process.cmdline()) for process in self.others()]
-        known = ("valkey", "simulator", "-m feed", "worker", "flower", "reaper")
+        known = ("valkey", "simulator", "-m feed", "worker", "flower", "cli record", "reaper")
         return Counter(name for command_line in command_lines for name in known if name in command_line)
 
     def log(self, name: str) -> str:

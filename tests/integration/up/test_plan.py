@@ -65,4 +65,14 @@ def test_a_missing_package_is_named_with_its_remedies(tmp_path: Path, monkeypatc
     for way_out in ("--no-flower", "--no-page", "HIP3_REDIS_URL"):
         assert way_out in str(refusal.value)
     chosen = Settings(data_dir=tmp_path, redis_url="redis://127.0.0.1:6379/0")
+    assert plan.make_plan(chosen, HAS_NOTHING).recorder is None
     assert plan.make_plan(chosen, HAS_NOTHING).server is None
+
+
+@pytest.mark.parametrize("tape_days", [0, 1])
+def test_a_recorder_that_fails_ends_no_run_and_one_that_keeps_nothing_is_not_started(
+    tape_days: int, tmp_path: Path
+) -> None:
+    recorder = plan.make_plan(Settings(data_dir=tmp_path, tape_days=tape_days), HAS_NOTHING).recorder
+    assert (recorder is not None) == bool(tape_days)
+    assert recorder is None or not recorder.is_required

@@ -35,7 +35,7 @@ def make(chosen, options):
             name=name, command=command, environment=environment, stop_timeout_s=1.0, is_required=name != "flower"
         )
     parts = {name: stand_in(name, code) for name, code in (pair.split("=", 1) for pair in codes)}
-    return dataclasses.replace(real, venue=None, **parts)
+    return dataclasses.replace(real, **{"venue": None, "recorder": None, **parts})
 
 options = plan.UpOptions(duration_s=float(duration) if duration else None, as_json=True, flower=False)
 sys.exit(cli.exit_status(lambda: up(chosen, options, make_plan=make)))
@@ -105,6 +105,7 @@ def test_it_runs_for_its_duration_and_leaves_nothing_behind(start: Start) -> Non
         "lateness_ms": {"p50": None, "p99": None, "max": None},
     }
     assert "this run: signals 0" in err
+    assert err.count("the tape is not kept: polars is not installed (extra analysis)") == 1
     assert up.others() == []
     assert not (up.data_dir / "run.json").exists()
 
@@ -151,6 +152,19 @@ def test_flower_is_not_needed(start: Start) -> None:
     up.wait_for_log("up", "the other processes keep running")
     up.process.send_signal(signal.SIGINT)
     assert up.wait()[0] == 0
+
+
+def test_the_recorder_ends_after_the_feed_and_before_the_server(start: Start, tmp_path: Path) -> None:
+    note = f"open({str(tmp_path / 'ended')!r}, 'a').write"
+    feed = f"at_end = lambda code: ({note}('feed '), time.sleep(0.3), {note}('drained '), sys.exit(code))\n"
+    recorder = f"at_end = lambda _: ({note}(f'recorder {{client.ping()}}'), sys.exit(0))\nprint('begun', flush=True)\n"
+    up = start(feed=FEED + feed + LIVE, recorder=FEED + recorder + "signal.pause()")
+    up.wait_for_log("recorder", "begun")
+    up.process.send_signal(signal.SIGINT)
+    code, _, err = up.wait()
+    assert code == 0, err
+    assert (tmp_path / "ended").read_text() == "feed drained recorder True"
+    assert "the tape is not kept" not in err
 
 
 def test_a_child_that_does_not_stop_is_killed_with_its_group(start: Start) -> None:

@@ -76,6 +76,7 @@ def test_a_burst_without_a_span_is_there_at_once() -> None:
         ("/feed/bin/python -P -m celery -A hip3_tasks worker --hostname=feed@%h", "worker"),
         ("python -P -m celery -A hip3_tasks flower --port=5", "flower"),
         ("python -P -m hip3_tasks.cli page", "page"),
+        ("python -P -m hip3_tasks.cli record", "recorder"),
         ("python -I -S /worker/hip3_tasks/up/reaper.py", "reaper"),
         ("/usr/bin/valkey-server --port 1", "server"),
         ("python -c pass", "other"),
