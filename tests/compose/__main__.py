@@ -212,7 +212,8 @@ class Story:
         took_s = time.monotonic() - began_s
         exits = {name: self.project.inspect(self.project.ids(name)[0])["State"]["ExitCode"] for name in SERVICES}
         audit = self.project.audit()
-        assert took_s <= STOP_TIMEOUT_S and not exits["feed"] and not exits["worker"], (took_s, exits)
+        must_be_0 = [exits[name] for name in ("feed", "worker", "recorder")]
+        assert took_s <= STOP_TIMEOUT_S and not any(must_be_0), (took_s, exits)
         assert "+ 0 open" in audit, audit
         return f"all ended within {took_s:.0f} s, exit codes {exits}; {audit}"
 

@@ -7,7 +7,7 @@ from hip3_tasks.up.embedded_redis import free_port
 from tests.compose import flower
 from tests.compose.project import Project, eventually, run
 
-SERVICES = ("redis", "worker", "feed", "flower", "page", "venue")
+SERVICES = ("redis", "worker", "recorder", "feed", "flower", "page", "venue")
 
 
 def two_hosts() -> str:
@@ -29,9 +29,9 @@ def two_hosts() -> str:
     second = Project("hip3-compose-test-b", **shared, HIP3_NAME="compose-b", HIP3_DEXES="para")
     try:
         first.compose("up", "-d")
-        second.compose("up", "-d", "--no-deps", "venue", "worker", "feed")
+        second.compose("up", "-d", "--no-deps", "venue", "worker", "recorder", "feed")
         first.until_healthy(*SERVICES)
-        second.until_healthy("venue", "worker", "feed")
+        second.until_healthy("venue", "worker", "recorder", "feed")
         for project in (first, second):
             eventually("twenty follow-ups", lambda project=project: len(project.followups()) >= 20)
         answer = flower.ask(port, "/api/workers?status=1", flower.CREDENTIALS)[1]

@@ -34,7 +34,7 @@ NOT_EXECUTED = {
     "ls -ln /srv/hip3/sim/signals": BY_HAND,
     "docker compose exec -T worker tar -C data -cz . >backup.tar.gz": BY_HAND,
     "docker compose -f docker-compose.yml -f docker/redis-published.yml up -d": "needs two machines",
-    "docker compose up -d --no-deps worker feed": "needs two machines",
+    "docker compose up -d --no-deps worker recorder feed": "needs two machines",
     "hip3 audit A/sim/signals B/sim/signals": "needs the data of two projects",
 }
 """The first command of each block that no test executes, and the reason."""

@@ -10,6 +10,8 @@ from tools import settings_docs
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
+SERVICE = re.compile(r"^  (\w+):\n((?:(?:    .*)?\n)*)", re.MULTILINE)
+SERVICES = dict(SERVICE.findall(COMPOSE.partition("\nservices:\n")[2].partition("\nvolumes:\n")[0]))
 EXAMPLE = (ROOT / ".env.example").read_text()
 VARIABLE = re.compile(r"\$\{(\w+)")
 HIP3_UP_ONLY = {"autoscale", "flower_port"}
@@ -47,3 +49,17 @@ def test_page_and_example_follow_the_settings_class() -> None:
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_described(name: str) -> None:
     assert len(settings_docs.meaning(name)) > 10
+
+
+def test_compose_ends_the_feed_before_worker_and_recorder_and_redis_last() -> None:
+    needs = {
+        name: re.findall(r"^      (\w+):\n        condition: (\w+)$", body, re.MULTILINE)
+        for name, body in SERVICES.items()
+    }
+    redis = ("redis", "service_healthy")
+    assert needs["feed"] == [redis, ("worker", "service_healthy"), ("recorder", "service_started")]
+    assert all(needs[name] == [redis] for name in ("worker", "recorder", "flower", "page"))
+
+
+def test_the_image_has_what_the_recorder_needs() -> None:
+    assert re.search(r"^polars==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
