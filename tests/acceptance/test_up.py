@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hip3_tasks.recording.compare import compare
 from hip3_tasks.recording.load import load_tape
 from hip3_tasks.run_file import RunFile
+from tests.support.documents import blocks_of
 from tests.support.process import CELERY, HIP3, run
 from tests.support.up_system import UpSystem
 from tests.support.waiting import eventually
@@ -100,6 +102,12 @@ def test_a_run_leaves_a_tape_from_which_its_files_follow(start: Start) -> None:
     assert compared.signals + compared.not_covered == summary["signals"] > 0 < compared.signals
     tape = load_tape(system.data_dir).collect()
     assert tape["coin"].n_unique() > 10 and tape.filter(pl.col("gap").is_null()).height > 0
+    (block,) = [block for block in blocks_of("docs/tape.md") if block.language == "python"]
+    checkout = system.data_dir.with_name("checkout")
+    (checkout / "data" / "sim").mkdir(parents=True)
+    (checkout / "data" / "sim" / "signals").symlink_to(system.data_dir)
+    shown = run(sys.executable, "-c", block.script, cwd=checkout)
+    assert "oracle_px" in shown.stdout, shown.stderr
     assert '"event": "recorder_stopped"' in system.log("recorder")
 
 

@@ -10,6 +10,7 @@ import typer
 from hip3_tasks.cli import app
 from hip3_tasks.domain.edge import edge_bps
 from hip3_tasks.domain.records import Followed, Followup, Missed, MissedReason, Record, Signal
+from hip3_tasks.recording.columns import SCHEMA
 from hip3_tasks.settings import Settings
 from simulator.faults.table import lines
 from simulator.info import ANSWERS
@@ -33,6 +34,16 @@ LOG_EVENT = re.compile(r"`([a-z]+(?:_[a-z]+)+)`")
 )
 def test_every_field_of_a_record_is_described(field: str) -> None:
     assert f"`{field}`" in FILES
+
+
+def test_the_columns_of_the_tape_are_those_of_its_files() -> None:
+    table = documents.text_of("docs/tape.md").partition("| column |")[2].partition("\n\n")[0]
+    named = [
+        name
+        for line in table.splitlines()
+        for name in re.findall(r"`(\w+)`", line.split("|")[1] if "|" in line else "")
+    ]
+    assert sorted(named) == sorted(SCHEMA)
 
 
 def test_every_fault_and_every_answer_of_the_simulated_venue_is_described() -> None:
