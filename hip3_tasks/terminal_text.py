@@ -27,6 +27,11 @@ def utc_time(at_ms: int) -> str:
     return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%H:%M:%S} UTC"
 
 
+def utc_minute(at_ms: int) -> str:
+    """The day and minute of an instant, as in `2026-11-28 11:22 UTC`."""
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The most similar of the names, ignoring case, or None."""
     from difflib import get_close_matches  # here, because the health check of a container must start quickly

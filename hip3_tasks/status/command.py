@@ -70,7 +70,7 @@ def read_view(chosen: Settings) -> View:
             dark=table.dark,
         ),
         markets=table.rows,
-        problems=problems(snapshot, data_dir=chosen.data_dir, min_free_mb=chosen.min_free_mb),
+        problems=problems(snapshot, chosen),
         notices=notices(snapshot),
         places={name: place for name, place in places.items() if place},
         next_steps=page + report,

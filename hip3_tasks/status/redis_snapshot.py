@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Self
 
 import redis
@@ -11,13 +10,18 @@ from pydantic import BaseModel, ValidationError
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.files.retention import disk_problem
 from hip3_tasks.health import GRACE_MS, lags
+from hip3_tasks.settings import Settings
 from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.recorder_status import RecorderStatus
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.worker_status import SILENT_MS, WorkerStatus
 
 SILENCE_RED_MS = 5_000
 NO_WORKER_RED_MS = 15_000
 """A feed may be without a worker for so long after its start."""
+RECORDER_SILENCE_RED_MS = 30_000
+"""Also the time that a recorder may take to begin after the feed."""
+RECORDER_BEHIND_RED_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,9 @@ class RedisSnapshot(QueueStatus):
     queue: str = ""
     consumers: int | None = None
     """The workers that consume the queue."""
+    recorder: RecorderStatus | None = None
+    recorded_ms: int | None = None
+    """The tape is on disk up to here; None where no recorder ran for long."""
     fault: str | None = None
     """The reason why Redis could not be read."""
 
@@ -79,6 +86,8 @@ class RedisSnapshot(QueueStatus):
                 workers=workers,
                 server_bytes=store.memory_bytes(),
                 queue=store.keys.queue,
+                recorder=store.recorder_status(),
+                recorded_ms=store.recorded_ms(),
                 consumers=sum(worker.consumes(store.keys.queue) for worker in workers),
             )
         except redis.RedisError as error:
@@ -90,11 +99,28 @@ class RedisSnapshot(QueueStatus):
     def watermark_age_ms(self) -> int | None:
         return None if self.watermark_ms is None else max(0, self.at_ms - self.watermark_ms)
 
+    @property
+    def tape_since_ms(self) -> int | None:
+        return self.recorder.since_ms if self.recorder else None
 
-def problems(snapshot: RedisSnapshot, *, data_dir: Path, min_free_mb: int) -> list[str]:
+    @property
+    def tape_bytes(self) -> int | None:
+        return self.recorder.bytes if self.recorder else None
+
+    @property
+    def tape_behind_ms(self) -> int | None:
+        """The part of the tape that the recorder has not read yet."""
+        if self.watermark_ms is None or self.recorder is None or self.recorder.read_ms is None:
+            return None
+        return max(0, self.watermark_ms - self.recorder.read_ms)
+
+
+def problems(snapshot: RedisSnapshot, chosen: Settings) -> list[str]:
     """The problems that make health red, in words; empty when all is well."""
-    disk = disk_problem(data_dir, min_free_mb=min_free_mb)
+    disk = disk_problem(chosen.data_dir, min_free_mb=chosen.min_free_mb)
     texts = [snapshot.fault] if snapshot.fault else _faults(snapshot)
+    if chosen.tape_days:
+        texts += _recorder_faults(snapshot)
     by_subject = {subject(problem): problem for problem in [*texts, *([disk] if disk else [])]}
     return list(by_subject.values())
 
@@ -119,6 +145,21 @@ def _faults(snapshot: RedisSnapshot) -> list[str]:
         oldest_due_at_ms=snapshot.oldest_due_at_ms,
         clock_behind_wall_ms=feed.clock_behind_wall_ms,
     )
+
+
+def _recorder_faults(snapshot: RedisSnapshot) -> list[str]:
+    """The problems of a recorder that runs, or that has run and is waited for."""
+    feed, recorder = snapshot.feed, snapshot.recorder
+    texts = list(recorder.problems) if recorder else []
+    if feed is None or (recorder is None and snapshot.recorded_ms is None):
+        return texts
+    wall_ms = snapshot.at_ms + feed.clock_behind_wall_ms
+    silent_ms = wall_ms - (recorder.at_ms if recorder else 0)
+    if min(silent_ms, snapshot.at_ms - feed.started_at_ms) > RECORDER_SILENCE_RED_MS:
+        texts.append(f"recorder silent for more than {RECORDER_SILENCE_RED_MS // 1000} s")
+    if (behind_ms := snapshot.tape_behind_ms or 0) > RECORDER_BEHIND_RED_MS:
+        texts.append(f"recorder behind by {behind_ms / 1000:,.0f} s")
+    return texts
 
 
 def _judged_watermark_ms(snapshot: RedisSnapshot, feed: FeedStatus) -> int | None:

@@ -49,6 +49,12 @@ class SystemStatus(QueueStatus):
     ] = None
     """Over the last ten seconds; None also when no book changed."""
     lag_p99_ms: Annotated[int | None, Gauge("99th percentile of that time.", "lag_p99_seconds", per_unit=1000)] = None
+    tape_since_ms: int | None = None
+    """The kept tape begins here; None without one."""
+    tape_bytes: Annotated[int | None, Gauge("Size of the kept tape.")] = None
+    tape_behind_ms: Annotated[
+        int | None, Gauge("The tape that is not recorded yet.", "tape_behind_seconds", per_unit=1000)
+    ] = None
     limits_ms: dict[str, int] | None = None
     """The silence that the feed allows: of each `DEX bbo` and `DEX ctx`, and of each websocket."""
     frames: dict[str, int]

@@ -9,7 +9,7 @@ from hip3_tasks.status.market_rows import MarketRow, dislocated
 from hip3_tasks.status.outcome_sums import OutcomeSummary
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
-from hip3_tasks.terminal_text import counted, utc_time
+from hip3_tasks.terminal_text import counted, utc_minute, utc_time
 
 UNKNOWN = "?"
 MINUS = "\N{MINUS SIGN}"
@@ -138,7 +138,13 @@ def _system(view: View) -> dict[str, list[str]]:
         "feed": listed([f"{_or_unknown(now.sockets)} connected", reconnects, f"{frames} frames/s", *lag]),
         "workers": listed(workers) or [UNKNOWN],
         "memory": [f"{memory} in Redis"],
+        **({} if now.tape_behind_ms is None else {"tape": _tape(now)}),
     }
+
+
+def _tape(now: SystemStatus) -> list[str]:
+    since = "nothing on disk yet" if now.tape_since_ms is None else f"kept since {utc_minute(now.tape_since_ms)}"
+    return listed([since, f"{(now.tape_bytes or 0) / 1e6:,.1f} MB", f"{_or_unknown(now.tape_behind_ms, ' ms')} behind"])
 
 
 def _dislocated(markets: Sequence[MarketRow]) -> list[str]:

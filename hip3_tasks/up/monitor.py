@@ -115,7 +115,7 @@ class Monitor:
     def _problems(self, snapshot: RedisSnapshot) -> Sequence[str]:
         if self.stage == "stopping" or (self.detecting_since_s is None and self.is_settling()):
             return []
-        return problems(snapshot, data_dir=self._chosen.data_dir, min_free_mb=self._chosen.min_free_mb)
+        return problems(snapshot, self._chosen)
 
     def _next_steps(self) -> list[str]:
         page_url = self.urls.get("page") if self.stage in ("starting", "running") else None

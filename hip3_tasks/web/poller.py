@@ -109,7 +109,7 @@ class Poller:
     def _system(self) -> dict[str, Any]:
         """The fields of the state that tell about the system."""
         snapshot, settings, window = self._snapshot, self._settings, self._files.window
-        red = problems(snapshot, data_dir=settings.data_dir, min_free_mb=settings.min_free_mb)
+        red = problems(snapshot, settings)
         return {
             "name": self._locator.name,
             "flower_url": self._locator.flower_url,

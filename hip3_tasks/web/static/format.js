@@ -32,6 +32,8 @@ export function clock(atMs) {
   return Number.isNaN(date.getTime()) ? NONE : date.toISOString().slice(11, 19);
 }
 
+export const minute = (atMs) => `${new Date(atMs).toISOString().slice(0, 16).replace("T", " ")} UTC`;
+
 export function bytes(value) {
   if (value === null || value === undefined) return NONE;
   for (const [unit, size] of [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {

@@ -1,7 +1,7 @@
 // The state of the system, in facts and one chart.
 
 import { $, element, setText } from "./dom.js";
-import { NONE, bytes, count, horizon, ms, words } from "./format.js";
+import { NONE, bytes, count, horizon, minute, ms, words } from "./format.js";
 
 const nodes = new Map();
 
@@ -40,6 +40,7 @@ function facts(p) {
     "Late p50 / p99": late.length ? `${late.join(", ")} ms` : NONE,
     Workers: workers.length ? workers.join("; ") : "none reported",
     Redis: bytes(p.server_bytes),
+    Tape: p.tape_since_ms == null ? NONE : `since ${minute(p.tape_since_ms)}, ${bytes(p.tape_bytes)}, ${ms(p.tape_behind_ms)} behind`,
     "Files today": p.files_today.map((f) => `${f.name.split("_")[0]} ${bytes(f.bytes)}`).join(", ") || NONE,
     "Frames by kind": frames.join(", ") || NONE,
   };

@@ -56,6 +56,9 @@ def a_status(**changes: Any) -> SystemStatus:
         "frames_per_s": 19_123.4,
         "lag_p50_ms": 1_251,
         "server_bytes": 1_290_000_000,
+        "tape_since_ms": T0_MS,
+        "tape_bytes": 12_345_600_000,
+        "tape_behind_ms": 75_004,
         "workers": [WorkerStatus(name="w", at_ms=T0_MS, pid=1, processes=12, most_processes=128, held=7)] * 3,
         "outcomes_by_offset_ms": {5000: outcomes},
     }
@@ -212,3 +215,11 @@ def test_an_ordinary_view_is_one_line() -> None:
         "pending 3",
         "60 of 60 live",
     ]
+
+
+def test_the_kept_tape_is_shown_where_a_recorder_runs() -> None:
+    (row,) = [line for line in plain(a_view()) if line.startswith("tape ")]
+    assert row.split(None, 1)[1] == "kept since 2026-11-22 09:11 UTC, 12,345.6 MB, 75,004 ms behind"
+    fresh = a_status(tape_since_ms=None, tape_bytes=0, tape_behind_ms=12)
+    assert any("nothing on disk yet, 0.0 MB, 12 ms behind" in line for line in plain(a_view(status=fresh)))
+    assert not [line for line in plain(a_view(status=a_status(tape_behind_ms=None))) if line.startswith("tape ")]

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from hip3_tasks.settings import Settings
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, problems, subject
 from hip3_tasks.store.feed_status import FeedStatus
+from hip3_tasks.store.recorder_status import RecorderStatus
 from tests.support.factories import T0_MS
 
 
@@ -45,7 +47,7 @@ HEALTHY = RedisSnapshot(
 
 
 def problems_of(data_dir: Path, **changes: Any) -> list[str]:
-    return problems(HEALTHY.model_copy(update=changes), data_dir=data_dir, min_free_mb=0)
+    return problems(HEALTHY.model_copy(update=changes), Settings(data_dir=data_dir, min_free_mb=0))
 
 
 def test_a_healthy_system_has_no_problem(tmp_path: Path) -> None:
@@ -82,8 +84,8 @@ def test_a_late_capture_is_not_red_until_it_is_ten_seconds_overdue(tmp_path: Pat
 
 
 def test_a_full_disk_and_an_absent_directory_are_red(tmp_path: Path) -> None:
-    assert "MB free" in problems(HEALTHY, data_dir=tmp_path, min_free_mb=10**9)[0]
-    assert problems(HEALTHY, data_dir=tmp_path / "absent", min_free_mb=0) == [
+    assert "MB free" in problems(HEALTHY, Settings(data_dir=tmp_path, min_free_mb=10**9))[0]
+    assert problems(HEALTHY, Settings(data_dir=tmp_path / "absent", min_free_mb=0)) == [
         f"{tmp_path / 'absent'}: there is no such directory; `hip3 up` or a feed makes it when it starts"
     ]
 
@@ -125,3 +127,56 @@ def test_a_queue_that_no_worker_consumes_is_red_once_the_start_is_over(
 ) -> None:
     feed = a_feed_status(started_at_ms=T0_MS - age_ms)
     assert problems_of(tmp_path, feed=feed, consumers=consumers, queue="hip3:x:captures") == expected
+
+
+def a_recorder_status(**changes: Any) -> RecorderStatus:
+    values: dict[str, Any] = {
+        "at_ms": T0_MS - 700,
+        "since_ms": T0_MS - 9_000_000,
+        "written_ms": T0_MS - 40_000,
+        "read_ms": T0_MS - 900,
+        "bytes": 1_000_000,
+    }
+    return RecorderStatus(**(values | changes))
+
+
+SILENT = ["recorder silent for more than 30 s"]
+
+
+@pytest.mark.parametrize(
+    ("recorder", "recorded_ms", "expected"),
+    [
+        (a_recorder_status(), T0_MS - 40_000, []),
+        (None, None, []),
+        (None, T0_MS - 40_000, SILENT),
+        (a_recorder_status(at_ms=T0_MS - 30_000), None, []),
+        (a_recorder_status(at_ms=T0_MS - 30_001), None, SILENT),
+        (a_recorder_status(read_ms=T0_MS - 60_004), None, []),
+        (a_recorder_status(read_ms=T0_MS - 75_004), None, ["recorder behind by 75 s"]),
+        (a_recorder_status(read_ms=None), None, []),
+        (a_recorder_status(problems=["the moon is blue"]), None, ["the moon is blue"]),
+        (
+            a_recorder_status(at_ms=T0_MS - 50_000, read_ms=T0_MS - 75_004, problems=["tape not written: full"]),
+            None,
+            ["tape not written: full", *SILENT, "recorder behind by 75 s"],
+        ),
+    ],
+)
+def test_a_recorder_that_has_run_is_red_when_it_is_silent_or_behind(
+    recorder: RecorderStatus | None, recorded_ms: int | None, expected: list[str], tmp_path: Path
+) -> None:
+    seen = HEALTHY.model_copy(update={"recorder": recorder, "recorded_ms": recorded_ms})
+    assert problems(seen, Settings(data_dir=tmp_path, min_free_mb=0)) == expected
+    assert problems(seen, Settings(data_dir=tmp_path, min_free_mb=0, tape_days=0)) == []
+
+
+def test_a_recorder_has_half_a_minute_to_begin_after_the_feed(tmp_path: Path) -> None:
+    young, older = (a_feed_status(started_at_ms=T0_MS - age_ms) for age_ms in (30_000, 30_001))
+    assert problems_of(tmp_path, feed=young, recorded_ms=T0_MS - 9_000_000) == []
+    assert problems_of(tmp_path, feed=older, recorded_ms=T0_MS - 9_000_000) == SILENT
+
+
+def test_the_kept_tape_is_told_as_far_as_it_is_known() -> None:
+    seen = HEALTHY.model_copy(update={"recorder": a_recorder_status()})
+    assert (seen.tape_since_ms, seen.tape_bytes, seen.tape_behind_ms) == (T0_MS - 9_000_000, 1_000_000, 896)
+    assert (HEALTHY.tape_since_ms, HEALTHY.tape_bytes, HEALTHY.tape_behind_ms) == (None, None, None)
