@@ -92,11 +92,13 @@ async def run_everything(url: str, folder: Path) -> None:
         running = GuardedProcesses(rig)
         try:
             worker = running.celery("worker", "--autoscale=3,1", "-E", "--loglevel=INFO")
+            recorder = running.record()
             flower_port = free_port()
             flower_url = f"http://127.0.0.1:{flower_port}"
             running.celery("flower", "--address=127.0.0.1", f"--port={flower_port}")
             await eventually("Flower knows the worker", lambda: len(workers_in(flower_url)) == 1, within_s=60)
             rig.quote("xyz:TSLA", bid=99.99, ask=100.01, oracle=101.0)
+            await eventually("the recorder reads", lambda: (now := rig.store.recorder_status()) and now.read_ms)
             await eventually("both follow-ups", lambda: len(rig.followups()) == 2)
             await eventually("Flower has seen the tasks", lambda: len(succeeded_in(flower_url)) == 2)
             signal_id = rig.signals()[0].signal_id
@@ -123,6 +125,9 @@ async def run_everything(url: str, folder: Path) -> None:
             assert second.wait() == 0
             rig.feed.terminate()
             assert await rig.ended() == 0
+            recorder.terminate()
+            await eventually("the recorder has ended", lambda: not recorder.is_running)
+            assert recorder.wait() == 0 and rig.store.recorded_ms() == rig.watermark_ms()
         finally:
             running.kill()
 
@@ -144,6 +149,10 @@ class GuardedProcesses:
         process = self._start("celery", "-A", "hip3_tasks", *arguments)
         self._running.append(process)
         return process
+
+    def record(self) -> ProcessUnderTest:
+        self._running.append(self._start("hip3_tasks.cli", "record"))
+        return self._running[-1]
 
     def page(self, port: int) -> str:
         self._environment["HIP3_PAGE_PORT"] = str(port)
