@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from threading import Thread
 from types import FrameType
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ from hip3_tasks.errors import BadSetting
 from hip3_tasks.files.lock import lock_directory
 from hip3_tasks.health import GRACE_MS, write_health_file
 from hip3_tasks.logs import configure_logs
+from hip3_tasks.recording.merge import merge_pieces
 from hip3_tasks.recording.recorder import Recorder
 from hip3_tasks.recording.retention import Kept, delete_old_pieces, kept
 from hip3_tasks.run_file import located
@@ -81,6 +83,7 @@ class RecorderService:
         self._hole: tuple[int, int] | None = None
         self._hole_until_s = 0.0
         self._report_at_s = self._upkeep_at_s = 0.0
+        self._merging = Thread(target=self._merge, daemon=True)
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Record until stopped, then up to the last watermark."""
@@ -102,6 +105,9 @@ class RecorderService:
         self._attempt("tape_not_written", self._recorder.write)
         if time.monotonic() >= self._upkeep_at_s:
             self._attempt("old_tape_not_deleted", self._upkeep)
+            if not self._merging.is_alive():
+                self._merging = Thread(target=self._merge, daemon=True)
+                self._merging.start()
         if time.monotonic() >= self._report_at_s:
             self._report()
         return behind_ms or 0
@@ -144,6 +150,12 @@ class RecorderService:
         finally:
             self._kept = kept(data_dir)
 
+    def _merge(self) -> None:
+        """Merge pieces, for which a day takes minutes; a process that ends meanwhile leaves the shorter ones."""
+        written_ms = self._recorder.written_ms
+        if written_ms is not None:
+            self._attempt("tape_not_merged", partial(merge_pieces, self._settings.data_dir, until_ms=written_ms + 1))
+
     def _report(self) -> None:
         """Write health file, status and mark; a Redis that is away is a fault of reading already."""
         self._report_at_s = time.monotonic() + INTERVAL_S
@@ -167,7 +179,7 @@ class RecorderService:
         now_s = time.monotonic()
         lasting = [
             f"{event.replace('_', ' ')}: {text}"
-            for event, (since_s, text) in self._faults.items()
+            for event, (since_s, text) in list(self._faults.items())
             if now_s - since_s >= GRACE_MS / 1000
         ]
         if self._hole != self._recorder.hole:

@@ -135,7 +135,10 @@ def _page(chosen: Settings, environment: Mapping[str, str], preferred: int = PAG
 def _recorder(chosen: Settings, environment: Mapping[str, str]) -> ProcessSpec | None:
     if not chosen.tape_days or find_spec("polars") is None:
         return None
-    return _service("recorder", environment, "hip3_tasks.cli", "record", is_required=False)
+    # A day is merged in minutes of one processor, and never takes those of feed and workers.
+    return _service(
+        "recorder", {**environment, "POLARS_MAX_THREADS": "1"}, "hip3_tasks.cli", "record", is_required=False
+    )
 
 
 def _server(data_dir: Path, redis_url: str, environment: dict[str, str]) -> ProcessSpec:
