@@ -124,16 +124,20 @@ def write_piece(path: Path, rows: pl.LazyFrame | pl.DataFrame, info: PieceInfo, 
     """Write a piece whole and durable, or not at all. Raises OSError or PolarsError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(PART)
-    rows.lazy().sink_parquet(
-        part,
-        compression="zstd",
-        compression_level=level,
-        row_group_size=group_rows,
-        metadata={META: info.model_dump_json()},
-    )
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        rows.lazy().sink_parquet(
+            part,
+            compression="zstd",
+            compression_level=level,
+            row_group_size=group_rows,
+            metadata={META: info.model_dump_json()},
+        )
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk it would take the room of others
+        raise
     sync_names(path.parent)
 
 
