@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
-from hip3_tasks.errors import MalformedRecord
+from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.recorder import NOT_THERE
@@ -57,7 +58,7 @@ class Comparison(BaseModel):
 
 
 def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: None) -> Comparison:
-    """Raises Unavailable when the directory has no data, or no tape.
+    """Raises Unavailable when the directory has no tape.
 
     `advance` is called with the share done since its last call.
     """
@@ -139,7 +140,10 @@ def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], O
     signals: dict[str, Signal] = {}
     outcomes: dict[tuple[str, int], Outcome] = {}
     twice: list[str] = []
-    for files in days_of(data_dir).values():
+    days: dict[str, DayFiles] = {}
+    with suppress(Unavailable):  # a tape without a signal is quiet, and has no files
+        days = days_of(data_dir)
+    for files in days.values():
         for signal in _records(files, "signals", Signal):
             if signals.setdefault(signal.signal_id, signal) is not signal:
                 twice.append(signal.signal_id)
