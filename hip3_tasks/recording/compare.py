@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
@@ -35,7 +36,7 @@ class Comparison(BaseModel):
     outcomes: int = 0
     """Signals and follow-ups that are the same."""
     not_covered: int = 0
-    """Signals on file of a time, or of a market's first seconds, for which no replay can speak."""
+    """Signals on file that no replay can judge: of a market's first seconds, or of a feed of version 0.1.0."""
     off_tape: int = 0
     """Signals on file of an instant at which nothing is known by the tape: Redis was away, and then the feed died."""
     lost: list[str] = []
@@ -85,11 +86,21 @@ def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: No
         from_ms = replay.detects_from_ms.get(signal.market_key)
         if from_ms is None or not from_ms <= signal.timestamp_ms <= result.until_ms:
             result.not_covered += 1
-        elif recording.is_gap_at(signal.market_key, signal.timestamp_ms):
-            result.off_tape += 1
         else:
-            result.invented.append(signal.signal_id)
+            _judge_stranger(result, signal, recording.last_rows(signal.market_key, signal.timestamp_ms))
     return result
+
+
+def _judge_stranger(result: Comparison, signal: Signal, rows: pl.DataFrame) -> None:
+    """Judge a signal that the replay does not have, by the entry in force at its instant and the one before."""
+    gaps, news = rows["gap"].to_list(), rows["is_news"].to_list()
+    is_put_down_again = len(rows) > 1 and news[-1] is False and gaps[0] is not None
+    if not len(rows) or gaps[-1] is not None or (is_put_down_again and rows["at_ms"][-1] == signal.timestamp_ms):
+        result.off_tape += 1
+    elif news[-1] is None:
+        result.not_covered += 1
+    else:
+        result.invented.append(signal.signal_id)
 
 
 def _compare_signal(result: Comparison, on_file: Signal | None, signal: Signal) -> None:

@@ -61,12 +61,9 @@ class Recording:
         coins = pl.concat(part.piece.scan().select("coin") for part in self.parts)
         return coins.unique().collect().to_series().sort().to_list()
 
-    def is_gap_at(self, coin: str, at_ms: int) -> bool:
-        """Whether a market is unknown at an instant, or was just before and a state was put down again then."""
-        rows = self.scan().filter((pl.col("coin") == coin) & (pl.col("at_ms") <= at_ms)).tail(2).collect()
-        if rows.is_empty() or rows["gap"][-1] is not None:
-            return True
-        return rows["at_ms"][-1] == at_ms and not rows["is_news"][-1] and rows["gap"][0] is not None
+    def last_rows(self, coin: str, at_ms: int) -> pl.DataFrame:
+        """The entry of a market that is in force at an instant, and the one before it; fewer at the beginning."""
+        return self.scan().filter((pl.col("coin") == coin) & (pl.col("at_ms") <= at_ms)).tail(2).collect()
 
     def scan(self) -> pl.LazyFrame:
         """All rows, by coin and in the order of the tape; a hole is a gap of every coin."""
