@@ -83,8 +83,7 @@ def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: No
     for signal in signals.values():
         if signal.signal_id in replayed:
             continue
-        from_ms = replay.detects_from_ms.get(signal.market_key)
-        if from_ms is None or not from_ms <= signal.timestamp_ms <= result.until_ms:
+        if signal.timestamp_ms > result.until_ms or not replay.detects_at(signal.market_key, signal.timestamp_ms):
             result.not_covered += 1
         else:
             _judge_stranger(result, signal, recording.last_rows(signal.market_key, signal.timestamp_ms))

@@ -95,7 +95,7 @@ class _CoinState:
 
 
 class Replay:
-    """A replay of a recording. `detects_from_ms` has the instant from which a coin's signals are complete."""
+    """A replay of a recording."""
 
     def __init__(
         self,
@@ -118,7 +118,14 @@ class Replay:
         self._rules = self._rules or [(0, self._other.over(Rules()))]
         self._detector = Detector(self._rules[0][1])
         self._states = {coin: _CoinState() for coin in self._coins}
-        self.detects_from_ms: dict[str, int] = {}
+        self._armed_from_ms = defaultdict[str, list[tuple[int, bool]]](list)
+        """Instants at which it became known, or unknown, what the detector remembers of a coin."""
+
+    def detects_at(self, coin: str, at_ms: int) -> bool:
+        """Whether the signals of a coin at an instant are complete: after a hole they are from a keyframe on."""
+        changes = self._armed_from_ms[coin]
+        place = bisect_right(changes, at_ms, key=lambda change: change[0])
+        return place > 0 and changes[place - 1][1]
 
     def run(self, advance: Callable[[float], object] = lambda _: None) -> Iterator[Replayed]:
         """Replay piece by piece, in the order of time; the last step has the captures that the tape ends before.
@@ -174,14 +181,12 @@ class Replay:
     def _signals(self, coin: str, state: _CoinState, rows: pl.DataFrame) -> Iterator[Signal]:
         is_other = self._other.is_other_detector
         for row in rows.iter_rows(named=True):
-            if row["seq"] == HOLE_SEQ:
-                state.is_armed = False
-                continue
+            is_hole = row["seq"] == HOLE_SEQ
+            if is_hole or not state.is_armed:
+                state.is_armed = not is_hole and (is_other or row["is_keyframe"] or row["gap"] == NO_DATA)
+                self._armed_from_ms[coin].append((row["at_ms"], state.is_armed))
             if not state.is_armed:
-                state.is_armed = is_other or row["is_keyframe"] or row["gap"] == NO_DATA
-                if not state.is_armed:
-                    continue
-                self.detects_from_ms.setdefault(coin, row["at_ms"])
+                continue
             on_file = self._on_file[coin]
             while on_file and on_file[0].timestamp_ms < row["at_ms"]:
                 self._detector.resume([on_file.popleft()])
@@ -205,10 +210,8 @@ class Replay:
 
     def _to_be_shown(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows that may make a signal, or change what the detector remembers."""
-        bid_px, ask_px, oracle_px, threshold_bps = (
-            *map(pl.col, ("bid_px", "ask_px", "oracle_px")),
-            self._threshold_bps(),
-        )
+        bid_px, ask_px, oracle_px = map(pl.col, ("bid_px", "ask_px", "oracle_px"))
+        threshold_bps = self._threshold_bps()
         is_through = reaches(Side.BUY, touch_px=ask_px, oracle_px=oracle_px, threshold_bps=threshold_bps) | reaches(
             Side.SELL, touch_px=bid_px, oracle_px=oracle_px, threshold_bps=threshold_bps
         )
@@ -224,12 +227,8 @@ class Replay:
         for from_ms, rules in self._rules:
             summed_bps = pl.col("taker_fee_bps") + rules.slippage_bps + rules.min_edge_bps
             in_force_bps = pl.coalesce(_given_bps(rules.thresholds_bps), summed_bps, recorded_bps)
-            is_first = from_ms == self._rules[0][0]
-            expression = (
-                in_force_bps
-                if is_first
-                else pl.when(pl.col("at_ms") < from_ms).then(expression).otherwise(in_force_bps)
-            )
+            is_before = pl.lit(False) if expression is recorded_bps else pl.col("at_ms") < from_ms
+            expression = pl.when(is_before).then(expression).otherwise(in_force_bps)
         return expression
 
 

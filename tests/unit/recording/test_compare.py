@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.records import Followup, MissedReason, Record, Signal
@@ -87,6 +88,15 @@ def test_a_signal_of_a_time_that_the_tape_does_not_know_is_counted_apart(
     result = compared(data_dir, [signal, a_signal(COIN, at_ms=at_ms)], outcomes)
     assert result.ok
     assert getattr(result, counted) == 1
+
+
+def test_signals_after_a_hole_are_not_judged_before_a_keyframe(data_dir: Path) -> None:
+    late_ms = T0_MS + 2 * MINUTE_MS
+    keep(data_dir, {COIN: [news(a_calm_market(at_ms=late_ms), at_ms=late_ms)]}, until_ms=late_ms + 5000)
+    signal, outcomes = replayed(data_dir)
+    strangers = [a_signal(COIN, at_ms=late_ms + after_ms) for after_ms in (-MINUTE_MS, 1000)]
+    result = compared(data_dir, [signal, *strangers], outcomes)
+    assert (result.ok, result.not_covered) == (True, 2)
 
 
 def test_each_field_that_differs_is_named(data_dir: Path) -> None:
