@@ -33,7 +33,7 @@ SCHEMA: dict[str, pl.DataType] = {
     "is_doubted": pl.Boolean(),
     "trigger": pl.String(),
     "has_lag": pl.Boolean(),
-    "ctx_at_ms": pl.Int64(),
+    "ctx_age_ms": pl.Int64(),
     "taker_fee_bps": pl.Float64(),
     "threshold_bps": pl.Float64(),
     "ctx_mid_px": pl.Float64(),
@@ -92,7 +92,7 @@ def _conditions(entry: Entry) -> Row:
         how.is_doubted,
         how.trigger and how.trigger.value,
         how.has_lag,
-        None if how.ctx_age_ms is None else entry.at_ms - how.ctx_age_ms,
+        how.ctx_age_ms,
         how.taker_fee_bps,
         how.threshold_bps,
         *how.witness,
@@ -109,7 +109,7 @@ def frame_of(rows: Iterable[Row]) -> pl.DataFrame:
 def entry_of(row: Mapping[str, Any]) -> Entry:
     """The entry of a row: the inverse of `row_of`."""
     at_ms = row["at_ms"]
-    return Entry(at_ms, _value(row, at_ms), _conditions_of(row, at_ms))
+    return Entry(at_ms, _value(row, at_ms), _conditions_of(row))
 
 
 def _value(row: Mapping[str, Any], at_ms: int) -> Market | Gap:
@@ -130,7 +130,7 @@ def _value(row: Mapping[str, Any], at_ms: int) -> Market | Gap:
     )
 
 
-def _conditions_of(row: Mapping[str, Any], at_ms: int) -> Conditions | None:
+def _conditions_of(row: Mapping[str, Any]) -> Conditions | None:
     if row["is_news"] is None:
         return None
     witness = CtxWitness(
@@ -142,7 +142,7 @@ def _conditions_of(row: Mapping[str, Any], at_ms: int) -> Conditions | None:
         is_doubted=row["is_doubted"],
         trigger=row["trigger"] and Trigger(row["trigger"]),
         has_lag=row["has_lag"],
-        ctx_age_ms=None if row["ctx_at_ms"] is None else at_ms - row["ctx_at_ms"],
+        ctx_age_ms=row["ctx_age_ms"],
         taker_fee_bps=row["taker_fee_bps"],
         threshold_bps=row["threshold_bps"],
         memory=_memory(row) if row["is_keyframe"] else None,

@@ -34,7 +34,7 @@ log = structlog.get_logger()
 LEVEL = 9
 MAX_ROWS = 1_000_000
 """Rows in memory at once, about 350 MB."""
-GROUP_ROWS = 1 << 16
+GROUP_ROWS = 1 << 18
 
 
 def merge_pieces(data_dir: Path, *, until_ms: int) -> int:
