@@ -232,12 +232,13 @@ class Judge:
         for entry in self.tape.present(coin):
             at_ms, state = entry.at_ms, entry.value
             if isinstance(state, Gap):
-                is_after_loss = state.cause.startswith(LOST)
+                is_after_loss |= state.cause.startswith(LOST)
                 continue
             if entry.conditions is not None and entry.conditions.is_doubted:
                 continue
-            # After a loss the state that was in force is put down again; its oracle may be older than the tape.
-            is_again, is_after_loss = is_after_loss and not _is_news(entry), False
+            # After a loss the state that was in force is put down again, as after a stall; its oracle may be older than
+            # the tape.
+            is_again = is_after_loss = is_after_loss and not _is_news(entry)
             # An oracle that has fired may have been lost with the server's data, and the clock have gone back since.
             others = [s for s in signals if s.timestamp_ms < at_ms or (self.lost_data and s.timestamp_ms > at_ms)]
             seen |= {signal.oracle_px for signal in others}
