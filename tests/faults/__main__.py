@@ -87,6 +87,8 @@ def _summary(row: Row, result: Result) -> str:
         "signals lost": result.signals_lost,
         "signals twice": result.signals_twice,
         "signals invented": result.signals_invented,
+        "entries lost": result.entries_lost,
+        "entries twice": result.entries_twice,
         "unclear": result.unclear,
         "broken": len(result.broken),
     }
@@ -96,7 +98,10 @@ def _summary(row: Row, result: Result) -> str:
     counts = f"{result.injected:,} injected, {result.wanted:,} wanted, {result.missed:,} missed"
     if result.signals_wanted is not None:
         counts += f", {result.signals_wanted:,} signals wanted"
-    return "\n   ".join([f"{row.number:>3} {row.fault}: {counts}: {verdict}; {text}", *result.broken])
+    if result.entries is not None:
+        counts += f", {result.entries:,} entries"
+    notes = filter(None, [result.note, result.replay_note, *result.broken])
+    return "\n   ".join([f"{row.number:>3} {row.fault}: {counts}: {verdict}; {text}", *notes])
 
 
 def _chosen(given: str) -> list[Row]:

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -123,9 +122,7 @@ class DeceivedSystem(System):
         eventually(f"{coins} are unknown", lambda: all(map(self._is_unknown, coins)), within_s=within_s)
 
     def seen(self) -> Seen:
-        status = subprocess.run(
-            [*HIP3, "status", "--json"], env=self._environment, capture_output=True, text=True, check=True
-        )
+        status = self.run(*HIP3, "status", "--json")
         page, metrics = self._ask("/api/state"), self._ask("/metrics").splitlines()
         samples = (line.rpartition(" ") for line in metrics if line and not line.startswith("#"))
         return Seen(json.loads(status.stdout), json.loads(page), {name: float(value) for name, _, value in samples})

@@ -153,7 +153,7 @@ def _on_its_own_disk(
 ) -> Result:
     """Run a system on its own file system of a given size, cause the fault, and judge the result."""
     result = Result(injected=1)
-    with _mounted(setting.folder / "disk", size) as folder:
+    with mounted(setting.folder / "disk", size) as folder:
         if folder is None:
             result.note = "not tried: no right to mount"
             return result
@@ -165,7 +165,7 @@ def _on_its_own_disk(
 
 
 @contextmanager
-def _mounted(folder: Path, size: str) -> Iterator[Path | None]:
+def mounted(folder: Path, size: str) -> Iterator[Path | None]:
     """A new file system in memory; None without the right to mount."""
     folder.mkdir()
     mount = subprocess.run(

@@ -41,7 +41,7 @@ class Point(NamedTuple):
 def in_bursts(setting: Setting) -> Result:
     """SIGKILL at instants of a burst; a new feed starts after each."""
     chance = random.Random(16)
-    with _judged(setting) as (system, result):
+    with _judged(setting, recorded=True) as (system, result):
         for number, _ in enumerate(setting.rounds(INSTANTS, result, least=4)):
             coin = chance.choice(system.venue.coins)
             before = system.client.xlen(system.keys.tape(coin))
@@ -78,10 +78,10 @@ def at_calls(setting: Setting) -> Result:
 
 
 @contextmanager
-def _judged(setting: Setting) -> Iterator[tuple[System, Result]]:
+def _judged(setting: Setting, *, recorded: bool = False) -> Iterator[tuple[System, Result]]:
     """A system with a quiet script, judged at the end."""
     result, folder = Result(), setting.folder / "deaths"
-    with System(folder, coins=BURST, signals_per_s=2, retention_s=RETENTION_S) as system:
+    with System(folder, coins=BURST, signals_per_s=2, retention_s=RETENTION_S, recorded=recorded) as system:
         yield system, result
         system.recovered(result)
         system.judge(result, when="feed killed")

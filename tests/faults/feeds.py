@@ -15,7 +15,7 @@ REFUSE_TIMEOUT_S = 20.0
 def feed_killed(setting: Setting) -> Result:
     """SIGKILL, then a new feed on the same directory."""
     result = Result()
-    with System(setting.folder / "killed") as system:
+    with System(setting.folder / "killed", recorded=True) as system:
         for _ in setting.rounds(KILLS, result, least=2):
             time.sleep(1.0)
             result.add_recovery(system.replace_feed())

@@ -22,7 +22,7 @@ RATE = 25.0
 def everything(setting: Setting) -> Result:
     """A seeded random schedule of all faults of a running system."""
     result, chance = Result(), random.Random(23)
-    with System(setting.folder / "everything", coins=40, signals_per_s=15, workers=2) as system:
+    with System(setting.folder / "everything", coins=40, signals_per_s=15, workers=2, recorded=True) as system:
         for _ in setting.during(setting.seconds(CHAOS_S, least=30)):
             chance.choice(ACTIONS)(system, chance)
             result.injected += 1

@@ -30,7 +30,7 @@ def server_ended(setting: Setting) -> Result:
 def server_emptied(setting: Setting) -> Result:
     """SIGKILL, then a start without data. The control has no feed to restore the captures, so none is captured."""
     result = _restarted(setting, signal.SIGKILL, is_emptied=True)
-    with System(setting.folder / "control", coins=60) as system:
+    with System(setting.folder / "control", coins=60, recorded=True) as system:
         system.venue.burst()
         time.sleep(0.7)
         with system.hole():
@@ -102,7 +102,7 @@ def server_full(setting: Setting) -> Result:
 
 def _restarted(setting: Setting, number: int, *, is_emptied: bool) -> Result:
     result = Result()
-    with System(setting.folder / f"restart-{number}-{is_emptied}", coins=60) as system:
+    with System(setting.folder / f"restart-{number}-{is_emptied}", coins=60, recorded=True) as system:
         for _ in setting.rounds(3, result):
             system.venue.burst()
             time.sleep(0.7)

@@ -30,6 +30,8 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 | signals wanted | dislocations that must make a signal; a dash where no feed ran, or before it was counted |
 | signals lost, twice | dislocations without a signal; with more than one |
 | signals invented | signals without a dislocation, or that the detector does not make of the tape |
+| entries | entries of the tape that the recording must have; a dash where no recorder ran |
+| entries lost, twice | those without a row of the recording; with more than one |
 | unclear | faults that led to neither success nor the error for that fault |
 | missed | follow-ups with a reason instead of numbers, because the market could not be known: this is correct |
 | recovery s | longest time from the end of a fault until work continued |
@@ -39,6 +41,7 @@ back, and `hip3 audit` checked each directory. The server granted the system onl
 TITLES = (
     *("#", "fault", "how", "injected", "wanted", "lost", "twice", "wrong", "unwitnessed", "torn"),
     *("signals wanted", "signals lost", "signals twice", "signals invented"),
+    *("entries", "entries lost", "entries twice"),
     *("unclear", "missed", "recovery s", "late s"),
 )
 LIBRARIES = "celery", "kombu", "redis", "websockets"
@@ -67,13 +70,15 @@ def _cells(number: str, result: Result) -> list[str]:
     signals = result.signals_lost, result.signals_twice, result.signals_invented
     counts = [f"{result.injected:,}", f"{result.wanted:,}", *map(_bad, followups)]
     counts += [_count(result.unwitnessed), _bad(result.torn)]
-    counts += [_count(result.signals_wanted), *map(_bad, signals), _bad(result.unclear), f"{result.missed:,}"]
+    counts += [_count(result.signals_wanted), *map(_bad, signals)]
+    counts += [_count(result.entries), _bad(result.entries_lost), _bad(result.entries_twice)]
+    counts += [_bad(result.unclear), f"{result.missed:,}"]
     return [row.number, row.fault, row.how, *counts, _seconds(result.recovery_s), _seconds(result.lateness_s)]
 
 
 def _notes(result: Result) -> list[str]:
     starved = f"{result.starved:,} follow-ups were due while frames reached the feed late" if result.starved else ""
-    return [note for note in (result.note, starved, *result.broken) if note]
+    return [note for note in (result.note, result.replay_note, starved, *result.broken) if note]
 
 
 def _bad(count: int | None) -> str:

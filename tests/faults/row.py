@@ -9,6 +9,13 @@ from typing import TypeVar
 T = TypeVar("T")
 
 MAX_NAMED = 5
+REPLAY_KINDS = {
+    "better_known": "better known",
+    "off_tape": "off tape",
+    "known_then": "known then",
+    "not_covered": "not covered",
+}
+"""Counts of a replay that are no differences, each with its words."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +41,12 @@ class Result:
     signals_twice: int | None = None
     signals_invented: int | None = None
     """Signals without a dislocation, or that the detector does not make of the tape."""
+    entries: int | None = None
+    """Entries of the tape that the recording must have; None, as the next two, in a row without a recorder."""
+    entries_lost: int | None = None
+    entries_twice: int | None = None
+    replayed: dict[str, int] = field(default_factory=dict)
+    """Counts of a replay of the recording, by kind."""
     missed: int = 0
     """Follow-ups with a reason instead of numbers, because the market was unknown."""
     starved: int = 0
@@ -55,7 +68,15 @@ class Result:
     def is_clean(self) -> bool:
         of_signals = self.signals_lost or self.signals_twice or self.signals_invented
         of_followups = self.lost or self.duplicated or self.wrong or self.torn
-        return not (of_followups or of_signals or self.unclear or self.broken)
+        of_entries = self.entries_lost or self.entries_twice
+        return not (of_followups or of_signals or of_entries or self.unclear or self.broken)
+
+    @property
+    def replay_note(self) -> str:
+        """The replay's counts in words; empty in a row without a recorder."""
+        same = " and ".join(f"{self.replayed.get(kind, 0):,} {kind}" for kind in ("signals", "outcomes"))
+        others = (f"{count:,} {REPLAY_KINDS[kind]}" for kind, count in self.replayed.items() if kind in REPLAY_KINDS)
+        return f"replay: {same} are the same; {', '.join(others)}" if self.replayed else ""
 
     def add_broken(self, text: str) -> None:
         if len(self.broken) < MAX_NAMED:
@@ -66,6 +87,14 @@ class Result:
         self.signals_lost = (self.signals_lost or 0) + lost
         self.signals_twice = (self.signals_twice or 0) + twice
         self.signals_invented = (self.signals_invented or 0) + invented
+
+    def add_entries(self, *, wanted: int, lost: int, twice: int) -> None:
+        self.entries = (self.entries or 0) + wanted
+        self.entries_lost = (self.entries_lost or 0) + lost
+        self.entries_twice = (self.entries_twice or 0) + twice
+
+    def add_replayed(self, **counts: int) -> None:
+        self.replayed = {kind: self.replayed.get(kind, 0) + count for kind, count in counts.items()}
 
     def add_recovery(self, recovery_s: float) -> None:
         self.recovery_s = max(self.recovery_s or 0.0, recovery_s)

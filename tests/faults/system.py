@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +26,11 @@ from hip3_tasks.store.pending import Pending
 from hip3_tasks.store.store import Store
 from tests.faults.lines import judge
 from tests.faults.receptions import Receptions
+from tests.faults.recordings import judge_recording
 from tests.faults.row import Result
 from tests.faults.signals import Known, judge_signals
 from tests.faults.venue import Venue
-from tests.support.process import CELERY, ProcessUnderTest
+from tests.support.process import CELERY, HIP3, ProcessUnderTest
 from tests.support.proxy import Proxy
 from tests.support.redis_acl import acl_file
 from tests.support.redis_server import RedisServer
@@ -84,6 +86,7 @@ class System(DataFiles):
         ahead_ms: int = 0,
         feed_command: Sequence[str] = ("-m", "feed"),
         is_proxied: bool = False,
+        recorded: bool = False,
         **settings: Any,
     ) -> None:
         self.data_dir = data_dir or folder / "data"
@@ -114,6 +117,9 @@ class System(DataFiles):
         self._feed_command, self._arguments = feed_command, worker_arguments
         self._number_of_workers, self._workers_started = workers, 0
         self.workers: list[ProcessUnderTest] = []
+        self._is_recorded = recorded
+        self.recorder: ProcessUnderTest | None = None
+        """Keeps the tape, where it is wanted; the judge compares its replay with the files."""
 
     def __enter__(self) -> "System":
         try:
@@ -136,6 +142,8 @@ class System(DataFiles):
         self._running.enter_context(self.server)
         self.feed = self.part("feed", sys.executable, *self._feed_command)
         self.feed.start()
+        if self._is_recorded:
+            self.recorder = self.part("recorder", *HIP3, "record", POLARS_MAX_THREADS="1").start()
         for _ in range(self._number_of_workers):
             self.start_worker()
         self.wait_until_live()
@@ -150,6 +158,10 @@ class System(DataFiles):
         part = ProcessUnderTest(*command, log=self._folder / f"{name}.log", env=chosen)
         self._running.callback(part.kill)
         return part
+
+    def run(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command with the settings of this system to its end."""
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=True)
 
     def start_worker(self) -> ProcessUnderTest:
         self._workers_started += 1
@@ -243,6 +255,18 @@ class System(DataFiles):
         result.missed += len(missed)
         late_s = max((record.captured_at_ms - record.due_at_ms for record in followups), default=0) / 1000
         result.lateness_s = max(result.lateness_s or 0.0, late_s)
+        if self.recorder is not None:
+            self._judge_recording(self.recorder, result, when)
+
+    def _judge_recording(self, recorder: ProcessUnderTest, result: Result, when: str) -> None:
+        """End the recorder, compare what it kept with the server and its replay with the files, and start it again."""
+        recorder.terminate()
+        if (exit_code := recorder.wait()) or "Traceback" in recorder.log:
+            result.unclear += 1
+            result.add_broken(f"{when}: the recorder ended with {exit_code}: {recorder.log[-300:]}")
+        tapes = {coin: self.client.xrange(self.keys.tape(coin)) for coin in self._coins()}
+        judge_recording(self.data_dir, tapes, result, when=when)
+        recorder.start()
 
     def _is_settled(self) -> bool:
         """Check twice, because a signal may be on its way from the feed to the disk."""
@@ -288,13 +312,16 @@ class System(DataFiles):
 
     def tapes(self) -> dict[str, list[TapeEntry]]:
         """The entries of every tape, as the server has them."""
-        coins = [coin.decode() for coin in self.client.smembers(self.keys.tapes)]
         return {
             coin: [
                 (int(entry_id.split(b"-")[0]), fields) for entry_id, fields in self.client.xrange(self.keys.tape(coin))
             ]
-            for coin in sorted(coins)
+            for coin in self._coins()
         }
+
+    def _coins(self) -> list[str]:
+        """The coins that have a tape, sorted."""
+        return sorted(coin.decode() for coin in self.client.smembers(self.keys.tapes))
 
     def _judge_tape(
         self, tapes: Mapping[str, list[TapeEntry]], followups: Sequence[Followup], result: Result, when: str

@@ -46,8 +46,10 @@ class Upgrade(System):
         self.versions = {"feed": OLD, "worker": OLD}
 
     def part(self, name: str, *command: str, **environment: str) -> ProcessUnderTest:
-        """The command of the version that its kind has now."""
+        """The command of the version that its kind has now; the recorder is always of this one."""
         kind = name.rstrip("0123456789")
+        if kind == "recorder":
+            return super().part(name, *command, **environment)
         command, variables = self.program(self.versions[kind]).parts[kind]
         # Celery looks for its app in the working directory first.
         part = ProcessUnderTest(*command, log=self._folder / f"{name}.log", cwd=self._folder, env=variables)
@@ -102,7 +104,7 @@ def upgraded(setting: Setting) -> Result:
         folder = setting.folder / f"{release.version}-{'-'.join(order)}"
         folder.mkdir()
         data_dir = _with_old_day(release, folder / "data")
-        with Upgrade(folder, release, coins=COINS, signals_per_s=10, retention_s=600) as system:
+        with Upgrade(folder, release, coins=COINS, signals_per_s=10, retention_s=600, recorded=True) as system:
             for version in VERSIONS:
                 for kind in order:
                     system.burst_outside_holes()

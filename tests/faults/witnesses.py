@@ -24,7 +24,7 @@ CREDULOUS = "-c", f"import runpy, feed.witness; {PATCH}; runpy.run_module('feed'
 def refused_books(setting: Setting) -> Result:
     """A market whose books cannot be read, while its contexts go on; then numbers in exponent form."""
     result = Result(injected=1)
-    with DeceivedSystem(setting.folder / "refused") as system:
+    with DeceivedSystem(setting.folder / "refused", recorded=True) as system:
         time.sleep(5)
         with system.deceived(f"bad-bbo:{ONE}", coins=[ONE], within_ms=CONTRADICTED_MS) as period:
             system.venue.burst()
