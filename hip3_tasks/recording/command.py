@@ -157,7 +157,7 @@ def _show_comparison(result: Comparison, console: Console) -> None:
     console.print(Text(str(result.data_dir), "bold"))
     lines = {
         "signals, follow-ups and missed that are the same": result.signals + result.outcomes,
-        "signals that a replay cannot judge": result.not_covered,
+        "signals that a replay cannot judge: not on the tape, or before a keyframe": result.not_covered,
         "signals of a time that the tape does not know: Redis was away": result.off_tape,
         "follow-ups of states that Redis lost before they were recorded": result.known_then,
         "better known now": sum(result.better_known.values()),

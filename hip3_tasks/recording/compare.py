@@ -36,7 +36,7 @@ class Comparison(BaseModel):
     outcomes: int = 0
     """Signals and follow-ups that are the same."""
     not_covered: int = 0
-    """Signals on file that no replay can judge: of a market's first seconds, or of a feed of version 0.1.0."""
+    """Signals on file of a time for which no replay can speak: it is not on the tape, or comes before a keyframe."""
     off_tape: int = 0
     """Signals on file of an instant at which nothing is known by the tape: Redis was away, and then the feed died."""
     lost: list[str] = []
@@ -51,7 +51,7 @@ class Comparison(BaseModel):
     better_known: Counter[str] = Counter()
     """Outcomes of which the recording knows more than the workers could: what they missed, and why else they did."""
     known_then: int = 0
-    """Follow-ups of a state that Redis lost before it was recorded."""
+    """Follow-ups of a state that Redis lost, or trimmed, before it was recorded."""
 
     @property
     def ok(self) -> bool:
@@ -83,7 +83,8 @@ def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: No
     for signal in signals.values():
         if signal.signal_id in replayed:
             continue
-        if signal.timestamp_ms > result.until_ms or not replay.detects_at(signal.market_key, signal.timestamp_ms):
+        is_recorded = signal.timestamp_ms <= result.until_ms
+        if not is_recorded or not replay.is_complete_at(signal.market_key, signal.timestamp_ms):
             result.not_covered += 1
         else:
             _judge_stranger(result, signal, recording.last_rows(signal.market_key, signal.timestamp_ms))
@@ -121,10 +122,15 @@ def _compare_outcome(result: Comparison, on_file: Outcome | None, outcome: Outco
         result.outcomes += 1
     elif kind := _better_known(on_file, outcome, fields):
         result.better_known[kind] += 1
-    elif isinstance(on_file, Followup) and isinstance(outcome, Missed) and (outcome.detail or "").startswith(LOST):
+    elif isinstance(on_file, Followup) and isinstance(outcome, Missed) and _is_lost(outcome):
         result.known_then += 1
     else:
         result.differing[name] = fields
+
+
+def _is_lost(replayed: Missed) -> bool:
+    """Whether the tape does not have a state because Redis lost it, or trimmed it before it was recorded."""
+    return replayed.reason is MissedReason.EXPIRED or (replayed.detail or "").startswith(LOST)
 
 
 def _better_known(on_file: Outcome, replayed: Outcome, fields: list[str]) -> str | None:

@@ -118,14 +118,8 @@ class Replay:
         self._rules = self._rules or [(0, self._other.over(Rules()))]
         self._detector = Detector(self._rules[0][1])
         self._states = {coin: _CoinState() for coin in self._coins}
-        self._armed_from_ms = defaultdict[str, list[tuple[int, bool]]](list)
-        """Instants at which it became known, or unknown, what the detector remembers of a coin."""
-
-    def detects_at(self, coin: str, at_ms: int) -> bool:
-        """Whether the signals of a coin at an instant are complete: after a hole they are from a keyframe on."""
-        changes = self._armed_from_ms[coin]
-        place = bisect_right(changes, at_ms, key=lambda change: change[0])
-        return place > 0 and changes[place - 1][1]
+        self._armed: dict[str, list[tuple[int, bool]]] = defaultdict(list)
+        """The instants from which a coin's signals are complete, and from which they no longer are."""
 
     def run(self, advance: Callable[[float], object] = lambda _: None) -> Iterator[Replayed]:
         """Replay piece by piece, in the order of time; the last step has the captures that the tape ends before.
@@ -141,6 +135,12 @@ class Replay:
         left = [(signal, t0, capture) for state in self._states.values() for signal, t0, capture in state.open]
         outcomes = [measure(s, c, due=None, t0=t0, at_ms=c.due_at_ms) for s, t0, c in left]
         yield Replayed([], sorted(outcomes, key=due_at_ms))
+
+    def is_complete_at(self, coin: str, at_ms: int) -> bool:
+        """Whether a signal of an instant was replayed if there was one: what the detector remembers was known."""
+        changes = self._armed[coin]
+        place = bisect_right(changes, at_ms, key=lambda change: change[0])
+        return place > 0 and changes[place - 1][1]
 
     def _batches(self, rows: pl.LazyFrame) -> Iterator[list[str]]:
         """The coins of a piece, as many at once as fit into memory."""
@@ -181,10 +181,13 @@ class Replay:
     def _signals(self, coin: str, state: _CoinState, rows: pl.DataFrame) -> Iterator[Signal]:
         is_other = self._other.is_other_detector
         for row in rows.iter_rows(named=True):
-            is_hole = row["seq"] == HOLE_SEQ
-            if is_hole or not state.is_armed:
-                state.is_armed = not is_hole and (is_other or row["is_keyframe"] or row["gap"] == NO_DATA)
-                self._armed_from_ms[coin].append((row["at_ms"], state.is_armed))
+            is_unjudged = row["seq"] == HOLE_SEQ or (row["gap"] is None and row["is_news"] is None)
+            if not is_unjudged and not state.is_armed and (is_other or row["is_keyframe"] or row["gap"] == NO_DATA):
+                state.is_armed = True
+                self._armed[coin].append((row["at_ms"], True))
+            if is_unjudged and state.is_armed:
+                state.is_armed = False
+                self._armed[coin].append((row["at_ms"], False))
             if not state.is_armed:
                 continue
             on_file = self._on_file[coin]
@@ -216,7 +219,9 @@ class Replay:
             Side.SELL, touch_px=bid_px, oracle_px=oracle_px, threshold_bps=threshold_bps
         )
         may_fire = pl.col("is_news") & pl.col("is_judged") & ~pl.col("is_doubted") & (bid_px < ask_px) & is_through
-        return rows.filter(may_fire | pl.col("is_keyframe") | (pl.col("gap") == NO_DATA) | (pl.col("seq") == HOLE_SEQ))
+        has_no_conditions = pl.col("gap").is_null() & pl.col("is_news").is_null()  # version 0.1.0 wrote it
+        is_turn = pl.col("is_keyframe") | (pl.col("gap") == NO_DATA) | (pl.col("seq") == HOLE_SEQ) | has_no_conditions
+        return rows.filter(may_fire | is_turn)
 
     def _threshold_bps(self) -> pl.Expr:
         """The threshold of each row, under other rules if there are any."""

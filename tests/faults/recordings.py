@@ -27,7 +27,7 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
         result.wrong += 1
         result.add_broken(f"{when}: {error}")
         return
-    _judge_entries(rows, tapes, compared, result, when)
+    _judge_entries(rows, tapes, compared.until_ms, result, when)
     result.add_replayed(
         signals=compared.signals,
         outcomes=compared.outcomes,
@@ -43,18 +43,18 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
         result.add_broken(f"{when}: replay: {kind}: {names[:3]}")
 
 
-def _judge_entries(
-    rows: Sequence[Row], tapes: Mapping[str, RawTape], compared: Comparison, result: Result, when: str
-) -> None:
+def _judge_entries(rows: Sequence[Row], tapes: Mapping[str, RawTape], until_ms: int, result: Result, when: str) -> None:
+    """Compare with every entry on the server up to the end of the recording."""
     recorded, taken_over = {row[:3]: row for row in rows}, _taken_over(rows)
     lost: list[Row] = []
     differing: list[tuple[Row, Row]] = []
     wanted = 0
     for coin, tape in tapes.items():
-        of_coin = [row for row in _rows(coin, tape) if compared.from_ms <= row[1] <= compared.until_ms]
+        of_coin = [row for row in _rows(coin, tape) if row[1] <= until_ms]
         wanted += len(of_coin)
-        differing += [(row, kept) for row in of_coin if (kept := recorded.get(row[:3])) is not None and kept != row]
-        for row, next_ms in zip(of_coin, [*(row[1] for row in of_coin[1:]), compared.until_ms], strict=False):
+        kept = ((row, recorded[row[:3]]) for row in of_coin if row[:3] in recorded)
+        differing += [pair for pair in kept if pair[0] != pair[1]]
+        for row, next_ms in zip(of_coin, [*(row[1] for row in of_coin[1:]), until_ms], strict=False):
             if row[:3] not in recorded and not _is_between(taken_over.get(coin, []), row[1], next_ms):
                 lost.append(row)
     twice = [key for key, times in Counter(row[:3] for row in rows).items() if times > 1]
