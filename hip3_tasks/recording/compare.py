@@ -147,9 +147,8 @@ def _differences(on_file: Record, replayed: Record) -> list[str]:
     if type(on_file) is not type(replayed):
         return [f"{type(on_file).__name__.lower()} on file, {type(replayed).__name__.lower()} replayed"]
     mine, other = vars(on_file), vars(replayed)
-    return [
-        name for name in mine if name != "captured_at_ms" and line_of({"": mine[name]}) != line_of({"": other[name]})
-    ]
+    names = [name for name in mine if name in on_file.model_fields_set and name != "captured_at_ms"]
+    return [name for name in names if line_of({"": mine[name]}) != line_of({"": other[name]})]
 
 
 def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], Outcome], list[str]]:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import orjson
+
 from hip3_tasks.domain.capture import MINUTE_MS, utc_day
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
-from hip3_tasks.domain.records import Followup, Signal
+from hip3_tasks.domain.records import Followup, Signal, line_of
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.recording.compare import compare
 from hip3_tasks.recording.pieces import minute_path
@@ -103,3 +105,18 @@ def test_signals_of_a_version_that_wrote_no_conditions_are_not_compared(tmp_path
     result = compare(tmp_path)
     assert result.ok, result
     assert (result.signals, result.not_covered) == (2, 1)
+
+
+def test_the_lines_of_an_earlier_release_are_compared_in_the_fields_that_they_have(tmp_path: Path) -> None:
+    entries = [BEGINNING, *a_minute(0, 10), *a_minute(1)]
+    captured_live(tmp_path, entries)
+    keep(tmp_path, {COIN: entries})
+    for kind, record in ("signals", Signal), ("followups", Followup):
+        path = jsonl_path(tmp_path, kind, utc_day(START_MS))
+        lines = [orjson.loads(line) for line in path.read_bytes().splitlines()]
+        released = [list(line.items())[: record.RELEASED[0]] for line in lines]
+        path.write_bytes(b"".join(line_of(dict(items)) for items in released))
+    result = compare(tmp_path)
+    assert (result.ok, result.signals, result.outcomes) == (True, 1, 3), result
+    path.write_bytes(path.read_bytes().replace(b'"bid_px":248.5', b'"bid_px":248.4'))
+    assert list(compare(tmp_path).differing.values()) == [["bid_px"]] * 3
