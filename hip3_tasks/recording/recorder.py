@@ -17,6 +17,7 @@ from hip3_tasks.domain.market import Entry, Gap, decode_entry
 from hip3_tasks.errors import DamagedPiece, MalformedEntry
 from hip3_tasks.files.rules_log import read_rules
 from hip3_tasks.recording.columns import KEY, UNREADABLE, Row, frame_of, row_of
+from hip3_tasks.recording.load import HOLE_SEQ, NOT_RECORDED
 from hip3_tasks.recording.pieces import (
     Piece,
     PieceInfo,
@@ -89,7 +90,7 @@ class Recorder:
         watermark_ms = self._tape.watermark_ms() or 0
         coins, span_ms = self._tape.coins(), SPAN_MS
         if self.read_ms is None or watermark_ms - self.read_ms > MAX_BEHIND_MS:
-            self._skip_to(self._tape.first_ms(coins))
+            self._skip_to(self._tape.first_ms(coins), coins)
             span_ms = max(span_ms, self._idle_ms(coins))
         if self.read_ms is None or watermark_ms <= self.read_ms:
             return 0
@@ -118,13 +119,19 @@ class Recorder:
                 return
             self._write_minute(min(end_ms, self.read_ms))
 
-    def _skip_to(self, first_ms: int | None) -> None:
-        """Begin at the oldest entry that the server has, if what follows is no longer there: a hole."""
+    def _skip_to(self, first_ms: int | None, coins: list[str]) -> None:
+        """Begin at the oldest entry that the server has, if what follows is no longer there: a hole.
+
+        The pieces show it by the times that they cover; within a minute, that piece has a gap of every coin.
+        """
         if first_ms is None or (self.read_ms is not None and first_ms <= self.read_ms + SPAN_MS):
             return
         if self.read_ms is not None:
             self.write(is_ending=True)
             self.hole = self.read_ms + 1, first_ms - 1
+            if self.read_ms // MINUTE_MS == first_ms // MINUTE_MS:
+                gap = Entry(self.hole[0], Gap(NOT_RECORDED))
+                self._frames.append(frame_of(row_of(coin, HOLE_SEQ, gap) for coin in {*coins, *self._last}))
             log.error("tape_not_recorded", from_ms=self.hole[0], until_ms=self.hole[1])
         self._from_ms, self.read_ms = first_ms, first_ms - 1
         self._last.clear()

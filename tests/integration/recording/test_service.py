@@ -232,7 +232,8 @@ def test_a_disk_that_refuses_leaves_the_rest_in_redis(server: RedisServer, tmp_p
         assert recording.rows() == by_place(tape.rows)
 
 
-def test_a_tape_that_was_trimmed_unread_is_a_hole_and_red(server: RedisServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("trimmed_s", [240, 90], ids=["in another minute", "in the same minute"])
+def test_a_tape_that_was_trimmed_unread_is_a_hole_and_red(trimmed_s: int, server: RedisServer, tmp_path: Path) -> None:
     with recorded(server, tmp_path) as (tape, recording):
         tape.append_until(lambda: tape.watermark_ms > START_MS + MINUTE_MS)
         recording.process.start()
@@ -240,7 +241,7 @@ def test_a_tape_that_was_trimmed_unread_is_a_hole_and_red(server: RedisServer, t
         recording.stop()
         until_ms = tape.watermark_ms
         tape.append_until(lambda: tape.watermark_ms > START_MS + 5 * MINUTE_MS)
-        trimmed_ms = START_MS + 4 * MINUTE_MS
+        trimmed_ms = START_MS + trimmed_s * 1000
         tape.trim(before_ms=trimmed_ms)
         recording.process.start()
         status = eventually("it is red", lambda: (now := recording.status()) and now.problems and now)
