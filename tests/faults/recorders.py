@@ -107,13 +107,9 @@ def full_disk(setting: Setting) -> Result:
             setting.wait(setting.seconds(FULL_S, least=3))
             if setting.effort == 1:
                 _expect_problem(system, "tape not written", result)
-            for number in signal.SIGKILL, signal.SIGTERM:
-                recorder.send_signal(number)
-                recorder.wait()
-                recorder.start()
-                result.injected += 1
-                recorder.wait_for("recorder_started")
-            refusals = recorder.log.count('"tape_not_written"')
+            logs = [_replace(recorder, number) for number in (signal.SIGKILL, signal.SIGTERM)]
+            result.injected += len(logs)
+            refusals = "".join(logs).count('"tape_not_written"')
             ballast.unlink()
             system.recovered(result)
             system.judge(result, when="tape's disk full")
@@ -148,12 +144,19 @@ def _unfinished(folder: Path) -> list[Path]:
 def _write_first_piece(recorder: ProcessUnderTest, store: Store) -> None:
     """Replace a recorder, which makes it write a piece; the tape waits for one that has written."""
     recorder.wait_for("recorder_started")
-    recorder.terminate()
-    recorder.wait()
+    _replace(recorder, signal.SIGTERM)
     assert store.recorded_ms()
+
+
+def _replace(recorder: ProcessUnderTest, number: int) -> str:
+    """End a recorder by a signal, wait until another reads on in its place, and return the log of the first one."""
+    recorder.send_signal(number)
+    recorder.wait()
+    log = recorder.log
     recorder.log_path.unlink()
     recorder.start()
     recorder.wait_for("recorder_started")
+    return log
 
 
 def _first_ms(store: Store) -> int:

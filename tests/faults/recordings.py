@@ -27,7 +27,7 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
         result.wrong += 1
         result.add_broken(f"{when}: {error}")
         return
-    _judge_entries(rows, tapes, compared.until_ms, result, when)
+    judge_entries(rows, tapes, compared.until_ms, result, when)
     result.add_replayed(
         signals=compared.signals,
         outcomes=compared.outcomes,
@@ -43,7 +43,7 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
         result.add_broken(f"{when}: replay: {kind}: {names[:3]}")
 
 
-def _judge_entries(rows: Sequence[Row], tapes: Mapping[str, RawTape], until_ms: int, result: Result, when: str) -> None:
+def judge_entries(rows: Sequence[Row], tapes: Mapping[str, RawTape], until_ms: int, result: Result, when: str) -> None:
     """Compare with every entry on the server up to the end of the recording."""
     recorded, taken_over = {row[:3]: row for row in rows}, _taken_over(rows)
     lost: list[Row] = []
