@@ -82,6 +82,13 @@ def _drop_venue(system: System, chance: random.Random) -> None:
         system.wait_until_live()
 
 
+def _replace_recorder(system: System, chance: random.Random) -> None:
+    assert system.recorder is not None
+    system.recorder.kill()
+    time.sleep(chance.uniform(0.0, 2.0))
+    system.recorder.start()
+
+
 def _burst(system: System, chance: random.Random) -> None:
     system.venue.burst()
 
@@ -96,6 +103,7 @@ ACTIONS: tuple[Callable[[System, random.Random], None], ...] = (
     _replace_feed,
     _freeze_feed,
     _drop_venue,
+    _replace_recorder,
     _burst,
 )
 

@@ -23,6 +23,7 @@ KILLS = 200
 ALIVE_S = 0.0, 0.8
 """A recorder that has begun lives so long; in this time it reads again what the one before had not written."""
 STARTING_S = 0.0, 1.0
+WRITING_S = 0.0, 0.01
 RETENTION_S = 60
 """The shortest retention."""
 HELD_TIMEOUT_S = 330.0
@@ -37,13 +38,13 @@ MAX_LATE_S = 5.0
 
 
 def killed(setting: Setting) -> Result:
-    """SIGKILL as it writes its last piece, while it reads, and before it has begun."""
-    result, chance, kinds = Result(), random.Random(29), cycle((_while_ending, _while_reading, _while_starting))
+    """SIGKILL while it reads, before it has begun, and as it writes its last piece; a short run has the first two."""
+    result, chance, kinds = Result(), random.Random(29), cycle((_while_reading, _while_starting, _while_ending))
     unfinished = 0
-    with System(setting.folder / "killed", recorded=True, offsets_ms="200,600,1000") as system:
+    with System(setting.folder / "killed", recorded=True, offsets_ms="100,300,500") as system:
         recorder = system.recorder
         assert recorder is not None
-        for _ in setting.rounds(KILLS, result, least=3):
+        for _ in setting.rounds(KILLS, result, least=2):
             next(kinds)(recorder, system.data_dir / TAPE, chance)
             recorder.kill()
             unfinished += bool(_unfinished(system.data_dir / TAPE))
@@ -123,9 +124,8 @@ def _while_ending(recorder: ProcessUnderTest, folder: Path, chance: random.Rando
     """Let it end, and wait for the piece that it then writes, which appears under another name before."""
     recorder.wait_for("recorder_started")
     recorder.terminate()
-    delay_s = chance.uniform(0.0, 0.01)
     eventually("it writes", lambda: _unfinished(folder) or not recorder.is_running, interval_s=0.0005)
-    time.sleep(delay_s)
+    time.sleep(chance.uniform(*WRITING_S))
 
 
 def _while_reading(recorder: ProcessUnderTest, folder: Path, chance: random.Random) -> None:

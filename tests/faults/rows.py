@@ -101,7 +101,7 @@ ROWS = (
         "recorder killed",
         "SIGKILL as it starts, reads, writes and ends, 200 times",
         recorders.killed,
-        0.02,
+        0.01,
     ),
     Row(
         "29b",
