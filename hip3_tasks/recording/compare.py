@@ -97,8 +97,6 @@ def _judge_stranger(result: Comparison, signal: Signal, rows: pl.DataFrame) -> N
     is_put_down_again = len(rows) > 1 and news[-1] is False and gaps[0] is not None
     if not len(rows) or gaps[-1] is not None or (is_put_down_again and rows["at_ms"][-1] == signal.timestamp_ms):
         result.off_tape += 1
-    elif news[-1] is None:
-        result.not_covered += 1
     else:
         result.invented.append(signal.signal_id)
 
