@@ -194,16 +194,13 @@ class Feed:
     def _conditions(
         self, state: MarketState, heard: MarketWitness, at_ms: int, *, trigger: Trigger | None, is_news: bool
     ) -> Conditions:
-        return Conditions(
+        return state.conditions(
+            heard,
+            at_ms,
+            rules=self._detector.rules,
+            trigger=trigger,
             is_news=is_news,
             is_judged=self.detecting,
-            is_doubted=heard.check.contradictions > 0,
-            trigger=trigger,
-            has_lag=heard.has_lag,
-            ctx_age_ms=max(0, at_ms - heard.ctx_at_ms),
-            taker_fee_bps=state.taker_fee_bps,
-            threshold_bps=self._detector.rules.threshold_bps(state.coin, state.taker_fee_bps),
-            witness=heard.sample,
         )
 
     async def _follow_universe(self, info: InfoClient) -> None:

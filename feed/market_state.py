@@ -1,10 +1,11 @@
 """The state of one market, assembled from what a socket has brought of its two channels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from feed.witness import MarketWitness
-from hip3_tasks.domain.conditions import Trigger
+from hip3_tasks.domain.conditions import Conditions, Memory, Trigger
+from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import NO_DATA, Market
 from hip3_tasks.domain.records import Signal
 
@@ -82,6 +83,29 @@ class MarketState:
             self._next_unchanged_ms = max(self._next_unchanged_ms, earliest_ms) + UNCHANGED_INTERVAL_MS
         return Update(market, is_news)
 
+    def conditions(
+        self,
+        heard: MarketWitness,
+        at_ms: int,
+        *,
+        rules: Rules,
+        trigger: Trigger | None,
+        is_news: bool,
+        is_judged: bool,
+    ) -> Conditions:
+        """The conditions of an entry for the present state."""
+        return Conditions(
+            is_news=is_news,
+            is_judged=is_judged,
+            is_doubted=heard.check.contradictions > 0,
+            trigger=trigger,
+            has_lag=heard.has_lag,
+            ctx_age_ms=max(0, at_ms - heard.ctx_at_ms),
+            taker_fee_bps=self.taker_fee_bps,
+            threshold_bps=rules.threshold_bps(self.coin, self.taker_fee_bps),
+            witness=heard.sample,
+        )
+
     def _assembled(self, heard: MarketWitness) -> Market:
         bbo, ctx = heard.bbo, heard.ctx
         assert bbo is not None and ctx is not None
@@ -97,3 +121,9 @@ class MarketState:
             oracle_at_ms=self._oracle_at_ms,
             oracle_updates=self._oracle_updates,
         )
+
+
+def keyframe_conditions(last: Conditions, passed_ms: int, memory: Memory) -> Conditions:
+    """The conditions of a state that is written again after some time, with what the detector remembers."""
+    ctx_age_ms = None if last.ctx_age_ms is None else last.ctx_age_ms + passed_ms
+    return replace(last, is_news=False, is_judged=False, ctx_age_ms=ctx_age_ms, memory=memory)

@@ -8,12 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from typing import Protocol
 
 import redis
 import structlog
 
+from feed.market_state import keyframe_conditions
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions, Memory
 from hip3_tasks.domain.market import Entry, Gap, Market
@@ -122,7 +122,9 @@ class TapeBuffer:
             # No later than the connections cover, so that a gap of a lost connection begins after it.
             at_ms = self.complete_to_ms() + 1
             for coin, (last_ms, value, conditions) in list(self._latest.items()):
-                self.append(coin, at_ms, value, self._keyframe(coin, conditions, max(0, at_ms - last_ms)))
+                passed_ms = max(0, at_ms - last_ms)
+                how = keyframe_conditions(conditions, passed_ms, self._detector_memory(coin))
+                self.append(coin, at_ms, value, how)
 
     def _place(self, coin: str, at_ms: int) -> tuple[int, int]:
         """The next free `ms-seq` of a market, after its last one."""
@@ -130,12 +132,6 @@ class TapeBuffer:
         if not entries or entries[-1][1] < at_ms:
             return at_ms, 0
         return entries[-1][1], entries[-1][2] + 1
-
-    def _keyframe(self, coin: str, last: Conditions, passed_ms: int) -> Conditions:
-        """The conditions of a state that is written again after some time."""
-        ctx_age_ms = None if last.ctx_age_ms is None else last.ctx_age_ms + passed_ms
-        memory = self._detector_memory(coin)
-        return replace(last, is_news=False, is_judged=False, ctx_age_ms=ctx_age_ms, memory=memory)
 
     def _keep(self, entry: Stamped) -> None:
         self._memory.setdefault(entry[0], deque()).append(entry)

@@ -83,6 +83,11 @@ def parse_frame(raw: str | bytes) -> Frame:
         frame = orjson.loads(raw)
     except ValueError:
         raise MalformedFrame("not_json", raw) from None
+    return read_frame(frame, raw)
+
+
+def read_frame(frame: Any, raw: str | bytes) -> Frame:
+    """Read a frame whose JSON was parsed already, from this text. Raises MalformedFrame, and no other error."""
     channel = frame.get("channel") if isinstance(frame, dict) else None
     if not isinstance(channel, str):
         raise MalformedFrame("no_channel", raw)
