@@ -57,6 +57,10 @@ class MarketState:
         if signal is not None and signal.timestamp_ms - signal.oracle_age_ms > self._oracle_at_ms:
             self._oracle_px, self._oracle_at_ms = signal.oracle_px, signal.timestamp_ms - signal.oracle_age_ms
 
+    def count_oracle_from(self, at_ms: int) -> None:
+        """Begin the count of oracle changes above any that began earlier: it grows by 1 in a ms at most."""
+        self._oracle_updates = at_ms
+
     def lose(self, cause: str, at_ms: int) -> None:
         """Begin a gap, or go on with one for another cause."""
         if self._market is not None or not self.unknown_since_ms:

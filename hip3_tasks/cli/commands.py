@@ -140,6 +140,22 @@ def probe(
     _exec_service("feed.probe", *words, *(["--json"] if as_json else []), command="probe")
 
 
+@app.command("import")
+def import_(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames as JSON lines, or rows.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the tape.")],
+    fee_bps: Annotated[
+        float | None, typer.Option(metavar="BPS", help="Taker fee of every market. [default: 9]")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Turn recordings by others into a kept tape, for: hip3 replay. It needs no Redis."""
+    if fee_bps is not None and not 0 <= fee_bps < float("inf"):
+        raise typer.BadParameter(f"expected a number from 0 up, was {fee_bps:g}", param_hint="--fee-bps")
+    words = [f"--out={out}", *([] if fee_bps is None else [f"--fee-bps={fee_bps}"]), *(["--json"] if as_json else [])]
+    _exec_service("feed.importer", *words, "--", *map(str, files), command="import")
+
+
 def _check_venue_options(words: Sequence[str]) -> None:
     """Let the simulated venue check its own options before anything starts: only it knows its faults and markets."""
     import subprocess

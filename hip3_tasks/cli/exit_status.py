@@ -13,9 +13,11 @@ from hip3_tasks.services import ROOT
 from hip3_tasks.terminal_text import printable_lines
 
 EXTRAS = {
+    "backports.zstd": "analysis",
     "fakeredis": "testing",
     "flower": "flower",
     "jinja2": "analysis",
+    "lz4": "analysis",
     "numpy": "analysis",
     "plotly": "analysis",
     "polars": "analysis",

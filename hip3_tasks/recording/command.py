@@ -45,8 +45,7 @@ def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRul
 
     Raises Unavailable without a tape and for a directory that holds data, BadSelection for an unknown coin.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise Unavailable(f"{out}: it holds data already; give a new directory")
+    require_new(out)
     recording = Recording(
         data_dir,
         since_ms=None if chosen.since_ms is None else chosen.since_ms - KEYFRAME_MS,
@@ -63,7 +62,7 @@ def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRul
         until_ms=recording.covered_until_ms,
         damaged=recording.damaged,
     )
-    with _new_directory(out) as part, _progress(len(recording.parts)) as advance, _Files(part) as files:
+    with new_directory(out) as part, progress("replaying", len(recording.parts)) as advance, _Files(part) as files:
         for step in replay.run(advance):
             for record in [*step.signals, *step.outcomes]:
                 files.write(record)
@@ -78,7 +77,7 @@ def compare_command(dirs: Sequence[Path], *, as_json: bool) -> int:
     """Hold the files of directories against their tapes, and print the results; 0 when nothing differs."""
     results = []
     for data_dir in dirs:
-        with _progress(1) as advance:
+        with progress("replaying", 1) as advance:
             results.append(compare(data_dir, advance=advance))
     ok = all(result.ok for result in results)
     if as_json:
@@ -90,8 +89,14 @@ def compare_command(dirs: Sequence[Path], *, as_json: bool) -> int:
     return 0 if ok else 1
 
 
+def require_new(out: Path) -> None:
+    """Raise Unavailable for a directory that holds data."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise Unavailable(f"{out}: it holds data already; give a new directory")
+
+
 @contextmanager
-def _new_directory(out: Path) -> Iterator[Path]:
+def new_directory(out: Path) -> Iterator[Path]:
     """A directory that gets its name when all is in it, and vanishes if that does not happen. Raises Unavailable."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -134,12 +139,13 @@ class _Files:
 
 
 @contextmanager
-def _progress(total: float) -> Iterator[Callable[[float], object]]:
+def progress(title: str, total: float) -> Iterator[Callable[[float], object]]:
+    """A bar on a terminal; the value is called with what was done since its last call."""
     console = Console(stderr=True)
-    columns = TextColumn("replaying"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda done: progress.advance(task, done)
+    columns = TextColumn(title), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda done: shown.advance(task, done)
 
 
 def _show_replay(counts: ReplayCounts, *, as_json: bool) -> None:

@@ -18,6 +18,7 @@ COMMANDS = (
     "simulate",
     "probe",
     "record",
+    "import",
     "audit",
     "bundle",
     "compact",

@@ -1,0 +1,154 @@
+"""Lines of files that others recorded: a venue frame each, bare or in an envelope, with or without a receive time."""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, BinaryIO, NamedTuple
+
+import orjson
+
+from feed.wire import GREETING, Frame, Other, read_frame
+from hip3_tasks.errors import MalformedFrame
+
+REPORT_LINES = 1_000
+_RECEIVED = re.compile(r"rec|local|captur|arriv", re.IGNORECASE)
+_TIME = re.compile(r"time|stamp|^t$|ts$|at$|_[mun]?s$", re.IGNORECASE)
+_TO_MS = ((10**9, 1_000.0), (10**12, 1.0), (10**15, 1e-3), (10**18, 1e-6))
+"""The least number of seconds, ms, us and ns that is an instant of this time, and the factor."""
+BOOKS = ("bbo", "l2Book")
+"""The channels with the time of a block, which is that of its line if no receive time is."""
+
+Advance = Callable[[float], object]
+
+
+class Line(NamedTuple):
+    """One line of a file, with the frames of one market that came together, or why there is none."""
+
+    number: int
+    frames: tuple[Frame, ...] | MalformedFrame
+    at_ms: int | None = None
+    is_received: bool = False
+    """Whether the instant is that of the receipt, and not the block's."""
+    channel: str = ""
+    socket: int = 0
+
+
+def json_lines(path: Path, advance: Advance) -> Iterator[Line]:
+    """The lines of a file. `advance` is called with the bytes that were read since its last call. Raises OSError."""
+    number = done = 0
+    with path.open("rb") as raw, closing(unpacked(path, raw)) as file:
+        try:
+            for number, text in enumerate(file, 1):
+                if number % REPORT_LINES == 0:
+                    advance(raw.tell() - done)
+                    done = raw.tell()
+                if text := text.strip():
+                    yield read_line(number, text)
+        except UNREADABLE as error:
+            yield Line(number + 1, MalformedFrame(f"unreadable from here on, {error}", b""))
+        advance(raw.tell() - done)
+
+
+UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, RuntimeError, ValueError)
+"""The errors of damaged files."""
+
+
+def unpacked(path: Path, raw: BinaryIO) -> IO[bytes]:
+    """The content of a file by the end of its name."""
+    if path.suffix == ".gz":
+        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+    if path.suffix in (".zst", ".zstd"):
+        from backports import zstd
+
+        return zstd.ZstdFile(raw)  # type: ignore[return-value]
+    if path.suffix == ".lz4":
+        from lz4.frame import LZ4FrameFile
+
+        return LZ4FrameFile(raw)  # type: ignore[no-any-return]
+    return raw
+
+
+def read_line(number: int, text: bytes) -> Line:
+    at_ms, json = None, text
+    if text[:1] not in b'{["':  # an instant before the frame, as some archives have it
+        head, _, rest = text.replace(b"\t", b" ", 1).partition(b" ")
+        at_ms = instant_ms(head.decode(errors="replace"))
+        json = text if at_ms is None else rest.strip()
+    if json == GREETING.encode():
+        return Line(number, (Other("greeting"),), at_ms, at_ms is not None, "greeting")
+    try:
+        frame, received_ms = _unwrapped(orjson.loads(json))
+    except ValueError:
+        return Line(number, MalformedFrame("not_json", text), at_ms)
+    at_ms = at_ms or received_ms
+    is_received, channel = at_ms is not None, ""
+    try:
+        if isinstance(frame, dict):
+            channel = str(frame.get("channel", ""))
+            at_ms = at_ms or _block_ms(frame, channel)
+        return Line(number, (read_frame(frame, text),), at_ms, is_received, channel)
+    except MalformedFrame as error:
+        return Line(number, error, at_ms, is_received, channel)
+
+
+def instant_ms(value: Any) -> int | None:
+    """An instant in any usual form: s, ms, us or ns since 1970, or ISO 8601; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value) if "." in value else int(value)
+        except ValueError:
+            return _iso_ms(value)
+    if type(value) not in (int, float):
+        return None
+    factors = (factor for least, factor in _TO_MS if least <= value < 10 * least)
+    factor = next(factors, None)
+    return None if factor is None else int(value * factor) if factor >= 1 else int(value // round(1 / factor))
+
+
+def _iso_ms(text: str) -> int | None:
+    if ":" not in text:  # a day is no instant
+        return None
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _block_ms(frame: dict[str, Any], channel: str) -> int | None:
+    data = frame.get("data")
+    return instant_ms(data.get("time")) if channel in BOOKS and isinstance(data, dict) else None
+
+
+def _is_frame(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("channel"), str)
+
+
+def _unwrapped(value: Any) -> tuple[Any, int | None]:
+    """The frame in an envelope, which is an object or a list, and its receive time."""
+    if _is_frame(value):
+        return value, _receive_time({key: other for key, other in value.items() if key not in ("channel", "data")})
+    if isinstance(value, list):
+        members = {f"t{number}ts": other for number, other in enumerate(value)}
+    else:
+        members = value if isinstance(value, dict) else {}
+    for name, member in members.items():
+        if isinstance(member, str) and member[:1] == "{":
+            try:
+                member = orjson.loads(member)
+            except ValueError:
+                continue
+        if _is_frame(member):
+            return member, _receive_time({key: other for key, other in members.items() if key != name})
+    return None, None
+
+
+def _receive_time(members: dict[str, Any]) -> int | None:
+    """The instant whose name means a receipt; else the first one whose name means a time."""
+    names = sorted(filter(_TIME.search, members), key=lambda name: _RECEIVED.search(name) is None)
+    names += [name for name in members if _RECEIVED.search(name) and name not in names]
+    return next((at_ms for name in names if (at_ms := instant_ms(members[name])) is not None), None)
