@@ -18,6 +18,7 @@ from feed.directory_lock import DirectoryLock
 from feed.feed import Feed
 from feed.past import resume, signals_on_file, take_tape
 from feed.proxy import proxy_of
+from feed.raw_frames import RawFrames
 from feed.refusal import shown_proxy
 from feed.retention import Retention
 from feed.shutdown import drain, run_until_stopped
@@ -75,7 +76,8 @@ async def _run(settings: Settings) -> int:
     publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
     sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
     note_rules_in_force(settings, from_ms=past.last_ms + 1 if past.last_ms else clock.now_ms())
-    feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past)
+    raw = RawFrames(settings.data_dir, min_free_mb=settings.min_free_mb) if settings.raw else None
+    feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past, raw=raw)
     feed.start()
     reporter = StatusReporter(
         settings, feed=feed, publisher=publisher, sweeper=sweeper, store=store, threads=threads, clock=clock
@@ -95,6 +97,8 @@ async def _run(settings: Settings) -> int:
             retention.trim_tape(),
             retention.delete_days(),
         )
+    if raw is not None:
+        raw.close()
     threads.close(at_once=left_open < 0)
     log.info("feed_stopped", left_open=left_open)
     if left_open < 0:

@@ -19,10 +19,12 @@ from feed.wire import Ack, Bbo, Ctx, Frame, Other, Refusal, parse_frame
 from feed.witness import UNUSABLE, SocketWitness
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import MalformedFrame
+from hip3_tasks.files.raw_file import RawKind
 
 log = structlog.get_logger()
 
 DATA = Bbo, Ctx
+OnRaw = Callable[[RawKind, str | bytes, int], None]
 
 PING, PING_INTERVAL_S = '{"method":"ping"}', 20.0
 OPEN_TIMEOUT_S = 4.0
@@ -71,9 +73,10 @@ class Connection:
         listener: Listener,
         witness: SocketWitness,
         proxy: str | None,
+        on_raw: OnRaw | None = None,
     ) -> None:
         self._url, self._clock, self._limits, self._listener = url, clock, limits, listener
-        self._proxy = proxy
+        self._proxy, self._on_raw = proxy, on_raw
         self.witness = witness
         self.given_up: deque[tuple[int, str]] = deque(maxlen=MAX_GIVEN_UP)
         """When and why it was closed by this side."""
@@ -156,6 +159,8 @@ class Connection:
         self._watched_at_ms = self._clock.now_ms()
         self._last_frame_at_s = asyncio.get_running_loop().time()
         self.connects += 1
+        if self._on_raw is not None:
+            self._on_raw(RawKind.OPENED, b"", self._clock.now_ms())
         helpers = [asyncio.create_task(work(ws)) for work in (self._subscribe, self._ping, self._watchdog)]
         cause = "stopped"
         try:
@@ -176,6 +181,8 @@ class Connection:
     def _report_loss(self, cause: str) -> None:
         (log.info if cause == "stopped" else log.warning)("connection_lost", cause=cause, coins=len(self.coins))
         self._set_trouble(cause)
+        if self._on_raw is not None:
+            self._on_raw(RawKind.LOST, cause, self._clock.now_ms())
         last_data_at_ms = self.last_data_at_ms
         self.witness.disconnect()
         if last_data_at_ms is not None:
@@ -193,6 +200,8 @@ class Connection:
 
     def _receive(self, raw: str | bytes) -> None:
         at_ms, witness = self._clock.now_ms(), self.witness
+        if self._on_raw is not None:
+            self._on_raw(RawKind.FRAME, raw, at_ms)
         last_data_at_ms = witness.last_data_at_ms
         silent_ms = 0 if last_data_at_ms is None else at_ms - last_data_at_ms
         if silent_ms > witness.silence_ms:

@@ -14,6 +14,7 @@ from feed.liveness import Liveness
 from feed.market_state import MarketState
 from feed.notices import Notices
 from feed.past import Past
+from feed.raw_frames import RawFrames
 from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
 from feed.universe import InfoClient, Universe
@@ -33,7 +34,14 @@ class Feed:
     """One feed on one event loop; the listener of its connections."""
 
     def __init__(
-        self, settings: Settings, *, clock: FeedClock, writer: TapeWriter, publisher: SignalPublisher, past: Past
+        self,
+        settings: Settings,
+        *,
+        clock: FeedClock,
+        writer: TapeWriter,
+        publisher: SignalPublisher,
+        past: Past,
+        raw: RawFrames | None = None,
     ) -> None:
         self._settings, self._clock = settings, clock
         self._publisher, self._detector, self._past = publisher, past.detector, past
@@ -53,7 +61,9 @@ class Feed:
             tape_ends=past.tape_ends,
             last_signals=past.last_signals,
             group=self._group,
+            raw=raw,
         )
+        self.raw = raw
         self.liveness = Liveness(self.markets, clock=clock)
         self.lags = LagWindow()
         self.detection_began_at_ms: int | None = None

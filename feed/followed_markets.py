@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -10,6 +11,7 @@ from feed.fresh_coins import FreshCoins
 from feed.market_state import MarketState
 from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
+from feed.raw_frames import RawFrames
 from feed.subscriptions import CHANNELS
 from feed.tape_buffer import TapeBuffer
 from feed.trial_socket import ends_socket
@@ -46,9 +48,11 @@ class FollowedMarkets:
         tape_ends: dict[str, TapeEnd],
         last_signals: Mapping[str, Signal],
         group: asyncio.TaskGroup,
+        raw: RawFrames | None = None,
     ) -> None:
         self._settings, self._clock, self._tape, self._listener = settings, clock, tape, listener
         self._tape_ends, self._last_signals, self._group = tape_ends, last_signals, group
+        self._raw = raw
         self.states: dict[str, MarketState] = {}
         self.connections: list[Connection] = []
         self._connection_of: dict[str, Connection] = {}
@@ -238,6 +242,7 @@ class FollowedMarkets:
                 stall_grace_ms=self._settings.stall_grace_ms, ctx_max_age_ms=self._settings.ctx_max_age_ms
             ),
             proxy=self._proxy,
+            on_raw=None if self._raw is None else partial(self._raw.put, len(self.connections)),
         )
         self.connections.append(connection)
         self._group.create_task(connection.run())

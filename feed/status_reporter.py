@@ -21,6 +21,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.market_facts import FeedMarkets, MarketFacts
 from hip3_tasks.store.store import Store
+from hip3_tasks.terminal_text import counted
 from hip3_tasks.venue import is_simulated
 
 log = structlog.get_logger()
@@ -137,10 +138,17 @@ class StatusReporter:
         }
         return FeedMarkets(markets=facts, delisted=self._feed.delisted, dark=dark)
 
+    def _raw_notices(self) -> list[str]:
+        raw = self._feed.raw
+        if raw is None or not raw.dropped:
+            return []
+        return [f"{counted(raw.dropped, 'raw frame')} dropped, because the disk fell behind"]
+
     def _status(self, problems: list[str], dark: list[Dark], lag: Lag | None) -> FeedStatus:
         feed, markets, publisher = self._feed, self._feed.markets, self._publisher
         at_ms = self._clock.now_ms()
         late = lag_notice(lag, max_lag_ms=self._settings.max_lag_ms)
+        notices = [*feed.notices.sentences, *dark_notices(dark, at_ms=at_ms), *([late] if late else [])]
         return FeedStatus(
             at_ms=at_ms,
             started_at_ms=self._started_at_ms,
@@ -162,9 +170,10 @@ class StatusReporter:
             problems=problems,
             detection_began_at_ms=feed.detection_began_at_ms,
             first_worker_at_ms=feed.first_worker_at_ms,
-            notices=[*feed.notices.sentences, *dark_notices(dark, at_ms=at_ms), *([late] if late else [])],
+            notices=[*notices, *self._raw_notices()],
             is_simulated=is_simulated(self._settings),
             lag_p50_ms=lag and lag.p50_ms,
             lag_p99_ms=lag and lag.p99_ms,
             limits_ms=markets.limits_ms(),
+            raw_dropped=None if feed.raw is None else feed.raw.dropped,
         )

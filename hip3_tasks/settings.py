@@ -166,6 +166,9 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     tape_days: int = Field(
         14, ge=0, le=10_000, description="the kept tape is deleted at this age; at 0 no tape is kept"
     )
+    raw: bool = Field(
+        False, description="whether the feed keeps every frame as received, at 1; no such file is ever deleted"
+    )
     min_free_mb: int = Field(512, ge=0, description="below this much free disk space, health is red")
 
     autoscale: Annotated[str, _expected("MAX,MIN processes, as in 8,2", _is_autoscale)] = Field(

@@ -12,7 +12,8 @@ from typing import IO, Any, BinaryIO, NamedTuple
 import orjson
 
 from feed.wire import GREETING, Frame, Other, read_frame
-from hip3_tasks.errors import MalformedFrame
+from hip3_tasks.errors import DamagedPiece, MalformedFrame
+from hip3_tasks.files.raw_file import RawKind, read_raw
 
 REPORT_LINES = 1_000
 _RECEIVED = re.compile(r"rec|local|captur|arriv", re.IGNORECASE)
@@ -35,6 +36,8 @@ class Line(NamedTuple):
     """Whether the instant is that of the receipt, and not the block's."""
     channel: str = ""
     socket: int = 0
+    is_end: bool = False
+    """Whether the connection begins or ends here: nothing before is joined with what follows."""
 
 
 def json_lines(path: Path, advance: Advance) -> Iterator[Line]:
@@ -49,6 +52,26 @@ def json_lines(path: Path, advance: Advance) -> Iterator[Line]:
                 if text := text.strip():
                     yield read_line(number, text)
         except UNREADABLE as error:
+            yield Line(number + 1, MalformedFrame(f"unreadable from here on, {error}", b""))
+        advance(raw.tell() - done)
+
+
+def raw_lines(path: Path, advance: Advance) -> Iterator[Line]:
+    """The records of a file of this project's raw frames; its number is that of the record. Raises OSError."""
+    number = done = 0
+    with path.open("rb") as raw:
+        try:
+            for number, record in enumerate(read_raw(raw), 1):
+                if number % REPORT_LINES == 0:
+                    advance(raw.tell() - done)
+                    done = raw.tell()
+                if record.kind is RawKind.FRAME:
+                    line = read_line(number, record.text)
+                else:
+                    event = f"connection {record.kind.name.lower()}"
+                    line = Line(number, (Other(event),), channel=event, is_end=True)
+                yield line._replace(at_ms=record.at_ms, is_received=True, socket=record.socket)
+        except DamagedPiece as error:
             yield Line(number + 1, MalformedFrame(f"unreadable from here on, {error}", b""))
         advance(raw.tell() - done)
 

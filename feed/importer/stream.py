@@ -37,14 +37,14 @@ class Stream:
         self._stall_grace_ms, self._ctx_max_age_ms = stall_grace_ms, ctx_max_age_ms
         self.now_ms: int | None = None
         """The time of the last line that has one."""
-        self._states: dict[str, MarketState] = {}
-        self._detector = Detector(rules)
+        self._states: dict[str, MarketState]
+        self._latest: dict[str, tuple[int, int, Market | Gap, Conditions]] = {}
+        """Instant, place, value and conditions of the last entry of each market."""
         self._restart()
 
     def _restart(self) -> None:
+        self._states, self._detector = {}, Detector(self._rules)
         self._witness = SocketWitness(stall_grace_ms=self._stall_grace_ms, ctx_max_age_ms=self._ctx_max_age_ms)
-        self._latest: dict[str, tuple[int, int, Market | Gap, Conditions]] = {}
-        """Instant, place, value and conditions of the last entry of each market."""
         self._look_at_ms = self._keyframes_at_ms = 0
 
     def pass_to(self, at_ms: int) -> int:
@@ -57,7 +57,7 @@ class Stream:
             self.now_ms = at_ms
         elif at_ms < last_ms - MAX_PAUSE_MS:
             self.end("the recording goes back in time")
-            self._states, self._detector = {}, Detector(self._rules)
+            self._restart()
             self.now_ms = at_ms
         else:
             self.now_ms = max(last_ms, at_ms)
@@ -89,14 +89,13 @@ class Stream:
     def refuse(self, error: MalformedFrame, at_ms: int) -> None:
         """Take a frame that cannot be used: what it would have replaced is unknown."""
         state = self._states.get(error.coin or "")
-        if state is None or error.channel is None or state.coin not in self._witness.markets:
+        if state is None or error.channel is None:
             return
         at_ms = self._begin_data(at_ms)
-        if state.coin in self._witness.markets:
-            self._witness.refuse(state.coin, error.channel, at_ms)
-            objection = self._witness.objection(state.coin, at_ms)
-            if objection is not None:
-                self._object(state, objection, at_ms)
+        self._witness.refuse(state.coin, error.channel, at_ms)
+        objection = self._witness.objection(state.coin, at_ms)
+        if objection is not None and state.coin in self._latest:
+            self._object(state, objection, at_ms)
 
     def end(self, cause: str, *, next_ms: int | None = None) -> None:
         """End the time here, with a gap of every market, which begins before `next_ms`."""
@@ -106,7 +105,8 @@ class Stream:
             for coin in self._latest:
                 self._lose(self._states[coin], cause, end_ms if next_ms is None else min(end_ms, next_ms - 1))
         self._tape.end_run(self._latest.keys())
-        self._restart()
+        self._latest.clear()
+        self._witness.disconnect()
 
     def _begin_data(self, at_ms: int) -> int:
         """Let time pass to a frame of a market: silence before it is a gap, and what is due before it is done."""
@@ -147,6 +147,7 @@ class Stream:
             state.count_oracle_from(at_ms)
         if coin not in self._witness.markets:
             self._witness.follow(coin)
+        if coin not in self._latest:
             self._append(coin, at_ms, Gap(NO_DATA), Conditions())
         return state
 

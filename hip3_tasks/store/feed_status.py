@@ -44,5 +44,7 @@ class FeedStatus(BaseModel, frozen=True):
     lag_p50_ms: int | None = None
     """Median time from a book's block to its frame over the last ten seconds; None when no book changed."""
     lag_p99_ms: int | None = None
+    raw_dropped: int | None = None
+    """Frames received that are not among the raw frames; None where none are kept."""
     limits_ms: dict[str, int] | None = None
     """The silence that is allowed, as observed: of each `DEX bbo` and `DEX ctx`, and of each websocket."""

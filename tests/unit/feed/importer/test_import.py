@@ -9,7 +9,9 @@ import orjson
 import polars as pl
 import pytest
 
+from feed.raw_frames import RawFrames
 from hip3_tasks.domain.records import Followup, Signal
+from hip3_tasks.files.raw_file import RawKind
 from hip3_tasks.recording.load import Recording, load_tape
 from hip3_tasks.recording.replay import Replay
 
@@ -177,3 +179,25 @@ def test_real_frames_are_parsed_or_named_and_give_no_signal(tmp_path: Path) -> N
     assert result["lines"] == sum(counts) == 51
     assert result["unusable"] == len(result["first_unusable"]) == 1
     assert signals_of(tmp_path / "out") == ([], [])
+
+
+def test_raw_frames_are_imported_and_a_lost_connection_is_a_gap(tmp_path: Path) -> None:
+    raw = RawFrames(tmp_path, min_free_mb=0)
+    for line in [*calm(range(20)), None, *calm(range(21, 40))]:
+        if line is None:
+            raw.put(0, RawKind.LOST, "closed", T0_MS + 20_100)
+            raw.put(0, RawKind.OPENED, b"", T0_MS + 20_300)
+        else:
+            raw.put(0, RawKind.FRAME, orjson.dumps(line["msg"]), line["ts"])  # type: ignore[arg-type]
+    raw.close()
+    status, _, error = imported(tmp_path / "out", *(tmp_path / "raw").rglob("*.raw.gz"))
+    assert status == 0, error
+    rows = load_tape(tmp_path / "out").collect()
+    gaps = rows.filter(pl.col("gap").is_not_null())
+    assert list(zip(gaps["at_ms"] - T0_MS, gaps["gap"], strict=True)) == [
+        (0, "no data yet"),
+        (20_100, "connection lost"),
+        (21_000, "no data yet"),
+        (41_001, "the recording ends"),
+    ]
+    assert rows.filter(pl.col("has_lag")).height > 30
