@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 import structlog
 
@@ -13,7 +14,6 @@ from feed.proxy import proxy_of
 from feed.rate_limits import MAX_SOCKETS, MAX_SUBSCRIPTIONS, VenueLimits
 from feed.raw_frames import RawFrames
 from feed.subscriptions import CHANNELS
-from feed.tape_buffer import TapeBuffer
 from feed.trial_socket import ends_socket
 from feed.witness import MarketWitness, SocketWitness
 from hip3_tasks.clock import FeedClock
@@ -32,6 +32,13 @@ TRIAL_PAUSE_S = 4.0
 """The pause after coins were tried without success: reconnects share the limit of new connections."""
 
 
+class GapTape(Protocol):
+    """The place of the gaps."""
+
+    def append(self, coin: str, at_ms: int, value: Gap, /) -> object: ...
+    def forget(self, coin: str) -> None: ...
+
+
 class FollowedMarkets:
     """Subscribes each market on one connection.
 
@@ -43,7 +50,7 @@ class FollowedMarkets:
         settings: Settings,
         *,
         clock: FeedClock,
-        tape: TapeBuffer,
+        tape: GapTape,
         listener: Listener,
         tape_ends: dict[str, TapeEnd],
         last_signals: Mapping[str, Signal],

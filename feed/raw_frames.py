@@ -13,7 +13,7 @@ from hip3_tasks.files.retention import free_mb
 
 log = structlog.get_logger()
 
-INTERVAL_S = 0.5
+INTERVAL_S, RETRY_INTERVAL_S = 0.5, 30.0
 CLOSE_TIMEOUT_S = 3.0
 MAX_WAITING_BYTES = 32_000_000
 """Beyond it frames are dropped: at 90 kB/s the disk may refuse for six minutes."""
@@ -60,7 +60,7 @@ class RawFrames:
     def _run(self) -> None:
         is_failing = is_last = False
         while not is_last:
-            is_last = self._is_closing.wait(INTERVAL_S)
+            is_last = self._is_closing.wait(RETRY_INTERVAL_S if is_failing else INTERVAL_S)
             try:
                 self._write()
                 is_failing = False

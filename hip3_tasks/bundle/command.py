@@ -21,6 +21,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import day_of, days_of
+from hip3_tasks.files.raw_file import ENDING, raw_tail
 from hip3_tasks.run_file import located, log_dir
 from hip3_tasks.settings import SECRETS, Settings
 from hip3_tasks.status.command import REDIS_TIMEOUT_S, read_view, status_json
@@ -34,11 +35,11 @@ REFUSED_EVENTS = (b'"malformed_frame"', b'"venue_error"')
 MAX_AUDIT_BYTES = 200_000_000
 """The lines of a day that are audited: some ten seconds."""
 MAX_PROBES, MAX_PROBE_BYTES = 5, 5_000_000
+MAX_RAW_BYTES, RAW_TAIL = 2_000_000, f"frames{ENDING}"
+"""The last frames as received: of all live markets of xyz, some twenty seconds."""
 HIDDEN = "***"
 DATA_INSIDE = "the data files are inside: all signals, follow-ups and prices"
-NO_DATA_INSIDE = (
-    "no data files are inside; logs and refused frames may show single prices and signal ids. --data adds all"
-)
+NO_DATA_INSIDE = "no data files are inside; logs and frames may show single prices and signal ids. --data adds all"
 
 Texts = dict[str, bytes]
 """File name → content."""
@@ -85,6 +86,9 @@ def _fill(archive: tarfile.TarFile, folder: str, chosen: Settings, *, with_data:
         clean = without_secrets(content, chosen)
         add(name, clean)
         manifest.append(f"{name}  {counted(len(clean), 'byte')}")
+    if tail := raw_tail(chosen.data_dir, max_bytes=MAX_RAW_BYTES):
+        add(RAW_TAIL, tail)  # packed, and it holds only what the venue sent
+        manifest.append(f"{RAW_TAIL}  {counted(len(tail), 'byte')}")
     for path in sorted(chosen.data_dir.glob("*")) if with_data else ():
         if day_of(path.name) is not None:
             archive.add(path, f"{folder}/data/{path.name}", recursive=False)

@@ -106,8 +106,18 @@ def feed() -> None:
 
 
 @app.command()
-def record(venue: Venue = None, data_dir: DataDir = None) -> int:
+def record(
+    venue: Venue = None,
+    data_dir: DataDir = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Hear the venue, and keep its frames as received. It needs no Redis.")
+    ] = False,
+) -> int:
     """Run only the recorder, which keeps the tape on disk for HIP3_TAPE_DAYS. It needs Redis."""
+    if raw:
+        given = {"HIP3_VENUE": venue, "HIP3_DATA_DIR": data_dir}
+        chosen = {name: str(value) for name, value in given.items() if value is not None}
+        _exec_service("feed.raw_recorder", command="record --raw", **chosen)
     from hip3_tasks import settings
     from hip3_tasks.recording.service import record_command
 
@@ -171,12 +181,12 @@ def _check_venue_options(words: Sequence[str]) -> None:
         raise BadSetting(lines[-1].removeprefix("simulator: "))
 
 
-def _exec_service(module: str, *arguments: str, command: str) -> NoReturn:
+def _exec_service(module: str, *arguments: str, command: str, **chosen: str) -> NoReturn:
     from hip3_tasks import services, settings
 
     services.require(f"`hip3 {command}`")
     words = services.command(module, *arguments)
-    os.execve(words[0], words, services.environment(settings.inherited()))
+    os.execve(words[0], words, services.environment(settings.inherited() | chosen))
 
 
 @app.command()

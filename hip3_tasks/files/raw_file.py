@@ -10,7 +10,9 @@ killed has no end of gzip: every record before is whole.
 import gzip
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -54,6 +56,20 @@ def new_raw_path(data_dir: Path, at_ms: int) -> Path:
     while (path := folder / f"{hour:02}{f'_{number:02}' if number > 1 else ''}{ENDING}").exists():
         number += 1
     return path
+
+
+def raw_tail(data_dir: Path, *, max_bytes: int) -> bytes:
+    """A file of the last records, of so many bytes of text; empty where there are none. Raises OSError."""
+    paths = sorted((data_dir / "raw").glob(f"*/*{ENDING}"), key=lambda path: path.stat().st_mtime)
+    last, held = deque[RawRecord](), 0
+    for path in paths[-1:]:
+        with path.open("rb") as raw, suppress(DamagedPiece):
+            for record in read_raw(raw):
+                last.append(record)
+                held += len(record.text)
+                while held > max_bytes:
+                    held -= len(last.popleft().text)
+    return gzip.compress(HEADER + b"".join(map(RawRecord.encode, last))) if last else b""
 
 
 def read_raw(raw: BinaryIO) -> Iterator[RawRecord]:

@@ -1,5 +1,7 @@
 """`hip3 bundle`: what is inside, what is named as absent, and that no secret is inside."""
 
+import gzip
+import io
 import json
 import tarfile
 from collections.abc import Callable
@@ -10,6 +12,7 @@ import pytest
 from hip3_tasks.bundle import command
 from hip3_tasks.bundle.command import bundle_command
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.raw_file import HEADER, RawKind, RawRecord, new_raw_path, read_raw
 from hip3_tasks.settings import Settings
 from tests.support.factories import a_signal
 
@@ -111,3 +114,13 @@ def test_a_file_that_exists_is_kept(chosen: Settings, tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="mine exists; name another file with --out"):
         bundle_command(chosen, out=tmp_path / "mine", with_data=False)
     assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_the_last_raw_frames_are_inside(pack: Pack, chosen: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "MAX_RAW_BYTES", 10)
+    records = [RawRecord(1_790_000_000_000 + n, 0, RawKind.FRAME, b"%04d" % n) for n in range(100)]
+    path = new_raw_path(chosen.data_dir, records[0].at_ms)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(HEADER + b"".join(map(RawRecord.encode, records))))
+    _, files = pack()
+    assert list(read_raw(io.BytesIO(files["frames.raw.gz"]))) == records[-2:]
