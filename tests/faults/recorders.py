@@ -41,7 +41,7 @@ def killed(setting: Setting) -> Result:
     """SIGKILL while it reads, before it has begun, and as it writes its last piece; a short run has the first two."""
     result, chance, kinds = Result(), random.Random(29), cycle((_while_reading, _while_starting, _while_ending))
     unfinished = 0
-    with System(setting.folder / "killed", recorded=True, offsets_ms="100,300,500") as system:
+    with System(setting.folder / "killed", recorded=True, offsets_ms="100,300,500", retention_s=900) as system:
         recorder = system.recorder
         assert recorder is not None
         for _ in setting.rounds(KILLS, result, least=2):
