@@ -89,8 +89,8 @@ def hostile_values(setting: Setting) -> Result:
 
 
 def _judge_lines(system: OddCoin, result: Result) -> None:
-    """Check that every number of every line is valid."""
-    lines = [line for path in system.data_dir.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    """Check that every number of every line of the data files is valid."""
+    lines = [line for path in system.data_dir.glob("*_*.jsonl") for line in path.read_bytes().splitlines()]
     for line in lines:
         if wrong := wrong_in(line):
             result.wrong += 1
