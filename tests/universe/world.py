@@ -349,7 +349,7 @@ class World:
         )
         judge.check()
         if self.recorder:
-            self.recorder.finish()
+            self.recorder.finish(is_clock_sound=not self.chance.drawn["the wall clock steps"])
 
     async def _beat(self) -> None:
         """Send every market's context each second, changed or not."""
