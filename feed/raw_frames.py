@@ -9,7 +9,7 @@ import structlog
 
 from hip3_tasks.domain.capture import HOUR_MS
 from hip3_tasks.files.raw_file import HEADER, RawKind, RawRecord, new_raw_path
-from hip3_tasks.files.retention import free_mb
+from hip3_tasks.files.retention import ROOM, free_mb
 
 log = structlog.get_logger()
 
@@ -18,8 +18,6 @@ CLOSE_TIMEOUT_S = 3.0
 MAX_WAITING_BYTES = 32_000_000
 """Beyond it frames are dropped: at 90 kB/s the disk may refuse for six minutes."""
 LEVEL = 1
-ROOM = 2
-"""Raw frames leave this many times HIP3_MIN_FREE_MB to signals, follow-ups and the tape."""
 
 
 class RawFrames:

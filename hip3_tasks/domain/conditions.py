@@ -4,7 +4,7 @@ It is a field of its own beside the state: a reader of version 0.1.0 ignores it,
 version. It is a list that begins with the number of its format; later formats only add values at its end.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -109,6 +109,10 @@ class Conditions:
         if has_witness:
             values += self.witness
         return orjson.dumps(values).decode()
+
+    def put_down_again(self) -> "Conditions":
+        """The conditions of a state that is in force again from another instant on: it is no news."""
+        return replace(self, is_news=False, ctx_age_ms=None, memory=None)
 
     @classmethod
     def decode(cls, text: bytes) -> "Conditions":

@@ -11,6 +11,10 @@ from hip3_tasks.files.day_files import day_of
 log = structlog.get_logger()
 
 
+ROOM = 2
+"""Tape and raw frames leave this many times HIP3_MIN_FREE_MB to signals and follow-ups."""
+
+
 def free_mb(data_dir: Path) -> int:
     """The space that the data directory's disk has left for this user. Raises OSError."""
     disk = os.statvfs(data_dir)

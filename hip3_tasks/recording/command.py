@@ -51,9 +51,8 @@ def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRul
         since_ms=None if chosen.since_ms is None else chosen.since_ms - KEYFRAME_MS,
         until_ms=None if chosen.until_ms is None else chosen.until_ms + MAX_OFFSET_MS,
     )
-    known = recording.coins()
     for coin in chosen.coins or ():
-        if coin not in known:
+        if coin not in recording.coins:
             raise BadSelection(f"--coin: the tape of {data_dir} has no {coin}")
     replay = Replay(recording, coins=chosen.coins, since_ms=chosen.since_ms, until_ms=chosen.until_ms, other=other)
     counts = ReplayCounts(

@@ -1,7 +1,8 @@
 """The kept tape as frames: the rows of its pieces, with a gap wherever the recording does not cover the time."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -27,25 +28,15 @@ class Part:
     cause: str = NOT_RECORDED
 
 
-@dataclass(slots=True)
 class Recording:
-    """The kept tape of a directory, or of a part of its time. Raises Unavailable when there is none."""
+    """The kept tape of a directory, or of a part of its time."""
 
-    data_dir: Path
-    since_ms: int | None = None
-    until_ms: int | None = None
-    parts: list[Part] = field(default_factory=list)
-    damaged: list[str] = field(default_factory=list)
-    """Pieces that cannot be read, each with the reason."""
-
-    def __post_init__(self) -> None:
-        self.parts, self.damaged = parts_of(pieces_of(self.data_dir), since_ms=self.since_ms, until_ms=self.until_ms)
+    def __init__(self, data_dir: Path, *, since_ms: int | None = None, until_ms: int | None = None) -> None:
+        """Raises Unavailable when there is none. `damaged` has the pieces that cannot be read, each with the reason."""
+        self.parts, self.damaged = parts_of(pieces_of(data_dir), since_ms=since_ms, until_ms=until_ms)
         if not self.parts:
-            raise Unavailable(
-                "\n".join(
-                    [*self.damaged, f"{self.data_dir}: no tape of this time is kept; `hip3 status` says since when"]
-                )
-            )
+            none = f"{data_dir}: no tape of this time is kept; `hip3 status` says since when"
+            raise Unavailable("\n".join([*self.damaged, none]))
 
     @property
     def rules(self) -> list[RulesInForce]:
@@ -56,10 +47,10 @@ class Recording:
         """Every entry up to here is known, where no hole says otherwise."""
         return self.parts[-1].info.until_ms
 
+    @cached_property
     def coins(self) -> list[str]:
         """Every coin that has a row."""
-        coins = pl.concat(part.piece.scan().select("coin") for part in self.parts)
-        return coins.unique().collect().to_series().sort().to_list()
+        return list(rows_by_coin(self.parts))
 
     def last_rows(self, coin: str, at_ms: int) -> pl.DataFrame:
         """The entry of a market that is in force at an instant, and the one before it; fewer at the beginning."""
@@ -67,7 +58,7 @@ class Recording:
 
     def scan(self) -> pl.LazyFrame:
         """All rows, by coin and in the order of the tape; a hole is a gap of every coin."""
-        return scan_parts(self.parts, self.coins()).sort(KEY)
+        return scan_parts(self.parts, self.coins).sort(KEY)
 
 
 def load_tape(
@@ -122,3 +113,22 @@ def scan_parts(parts: Sequence[Part], coins: Sequence[str]) -> pl.LazyFrame:
         for coin in coins
     ]
     return pl.concat([*([frame_of(holes).lazy()] if holes else []), *(part.piece.scan() for part in parts)])
+
+
+def rows_by_coin(parts: Sequence[Part]) -> dict[str, int]:
+    """The number of rows of each coin, in the order of the coins."""
+    coins = pl.concat(part.piece.scan().select("coin") for part in parts)
+    return dict(coins.group_by("coin").len().sort("coin").collect().iter_rows())
+
+
+def batches(coins: Iterable[str], rows: Mapping[str, int], *, max_rows: int) -> Iterator[list[str]]:
+    """Coins in their order, as many at once as have at most so many rows together; one coin may have more."""
+    batch: list[str] = []
+    held = 0
+    for coin in coins:
+        if batch and held + rows.get(coin, 0) > max_rows:
+            yield batch
+            batch, held = [], 0
+        batch.append(coin)
+        held += rows.get(coin, 0)
+    yield batch

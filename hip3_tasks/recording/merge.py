@@ -4,7 +4,7 @@ The rows of a longer piece stand by market, so that a market is read without the
 longer one has its name; until then, and after a death between the two, the longer one counts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from shutil import rmtree
@@ -15,7 +15,7 @@ import structlog
 
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
 from hip3_tasks.recording.columns import KEY
-from hip3_tasks.recording.load import Part, parts_of, scan_parts
+from hip3_tasks.recording.load import batches, parts_of, rows_by_coin, scan_parts
 from hip3_tasks.recording.pieces import (
     PART,
     TAPE,
@@ -59,7 +59,8 @@ def _merge(pieces: Sequence[Piece], path: Path, data_dir: Path) -> bool:
     folder = Path(mkdtemp(prefix="merge", suffix=PART, dir=data_dir / TAPE))
     try:
         sorted_files = []
-        for number, coins in enumerate(_batches(parts)):
+        counts = rows_by_coin(parts)
+        for number, coins in enumerate(batches(counts, counts, max_rows=MAX_ROWS)):
             rows = scan_parts(parts, coins).filter(pl.col("coin").is_in(coins)).sort(KEY)
             sorted_files.append(folder / f"{number}.parquet")
             rows.sink_parquet(sorted_files[-1], compression="lz4")
@@ -74,20 +75,6 @@ def _merge(pieces: Sequence[Piece], path: Path, data_dir: Path) -> bool:
         rmtree(folder, ignore_errors=True)
     log.info("tape_merged", piece=str(path.relative_to(data_dir)), pieces=len(parts))
     return True
-
-
-def _batches(parts: Sequence[Part]) -> Iterator[list[str]]:
-    """All coins in their order, as many at once as fit into memory."""
-    coins = pl.concat(part.piece.scan().select("coin") for part in parts)
-    batch: list[str] = []
-    rows = 0
-    for coin, count in coins.group_by("coin").len().sort("coin").collect().iter_rows():
-        if batch and rows + count > MAX_ROWS:
-            yield batch
-            batch, rows = [], 0
-        batch.append(coin)
-        rows += count
-    yield batch
 
 
 def _remove_covered(data_dir: Path) -> None:

@@ -6,7 +6,6 @@ again. What lies before the instant up to which everything was read is never rea
 """
 
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -201,8 +200,7 @@ def _again(raw: RawEntries, at_ms: int) -> Entry:
     if not raw:
         return Entry(at_ms, Gap(NOT_THERE))
     entry = _decoded(*raw[0])[1]
-    how = entry.conditions and replace(entry.conditions, is_news=False, ctx_age_ms=None, memory=None)
-    return Entry(at_ms, entry.value, how)
+    return Entry(at_ms, entry.value, entry.conditions and entry.conditions.put_down_again())
 
 
 def _last_places(pieces: list[Piece]) -> dict[str, Place]:

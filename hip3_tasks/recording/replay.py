@@ -24,7 +24,7 @@ from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.errors import BadSetting
 from hip3_tasks.files.rules_log import rules_of
 from hip3_tasks.recording.columns import KEY, entry_of
-from hip3_tasks.recording.load import HOLE_SEQ, Recording, scan_parts
+from hip3_tasks.recording.load import HOLE_SEQ, Recording, batches, rows_by_coin, scan_parts
 from hip3_tasks.settings import Settings
 from hip3_tasks.thresholds_file import read_thresholds
 
@@ -112,7 +112,7 @@ class Replay:
         self._on_file: dict[str, deque[Signal]] = defaultdict(deque)
         for signal in sorted(on_file, key=lambda signal: signal.timestamp_ms):
             self._on_file[signal.market_key].append(signal)
-        self._coins = sorted(recording.coins() if coins is None else coins)
+        self._coins = sorted(recording.coins if coins is None else coins)
         self._since_ms, self._until_ms = since_ms, until_ms
         self._rules = [(line.from_ms, self._other.over(rules_of(line))) for line in recording.rules]
         self._rules = self._rules or [(0, self._other.over(Rules()))]
@@ -127,11 +127,11 @@ class Replay:
         `advance` is called with the number of pieces done since its last call, which may be a part of one.
         """
         for part in self._recording.parts:
-            batches = list(self._batches(part.piece.scan()))
-            for coins in batches:
+            some = list(batches(self._coins, rows_by_coin([part]), max_rows=MAX_ROWS))
+            for coins in some:
                 rows = scan_parts([part], coins).filter(pl.col("coin").is_in(coins)).sort(KEY).collect()
                 yield self._step(rows, coins, until_ms=part.info.until_ms)
-                advance(1 / len(batches))
+                advance(1 / len(some))
         left = [(signal, t0, capture) for state in self._states.values() for signal, t0, capture in state.open]
         outcomes = [measure(s, c, due=None, t0=t0, at_ms=c.due_at_ms) for s, t0, c in left]
         yield Replayed([], sorted(outcomes, key=due_at_ms))
@@ -141,17 +141,6 @@ class Replay:
         changes = self._armed[coin]
         place = bisect_right(changes, at_ms, key=lambda change: change[0])
         return place > 0 and changes[place - 1][1]
-
-    def _batches(self, rows: pl.LazyFrame) -> Iterator[list[str]]:
-        """The coins of a piece, as many at once as fit into memory."""
-        counts = dict(rows.group_by("coin").len().collect().iter_rows())
-        batch: list[str] = []
-        for coin in self._coins:
-            if batch and sum(counts.get(other, 0) for other in batch) + counts.get(coin, 0) > MAX_ROWS:
-                yield batch
-                batch = []
-            batch.append(coin)
-        yield batch
 
     def _step(self, rows: pl.DataFrame, coins: Sequence[str], *, until_ms: int) -> Replayed:
         step = Replayed([], [])

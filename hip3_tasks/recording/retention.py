@@ -9,13 +9,10 @@ import structlog
 
 from hip3_tasks.domain.capture import day_start_ms
 from hip3_tasks.errors import DamagedPiece
-from hip3_tasks.files.retention import free_mb
+from hip3_tasks.files.retention import ROOM, free_mb
 from hip3_tasks.recording.pieces import Piece, all_pieces, pieces_of
 
 log = structlog.get_logger()
-
-ROOM = 2
-"""The tape leaves this many times HIP3_MIN_FREE_MB to signals and follow-ups."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ A second mark, D (`detected`), is written in the same call: every signal at or b
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import redis
@@ -42,8 +42,7 @@ def stamp_again(entry: Stamped, at_ms: int, seq: int) -> Stamped:
     coin, *_, field, data, text = entry
     if not text:
         return coin, at_ms, seq, field, data, ""
-    conditions = Conditions.decode(text.encode())
-    return coin, at_ms, seq, field, data, replace(conditions, is_news=False, ctx_age_ms=None, memory=None).encode()
+    return coin, at_ms, seq, field, data, Conditions.decode(text.encode()).put_down_again().encode()
 
 
 # KEYS: watermark, then some tapes.  ARGV: the instant for each tape.
