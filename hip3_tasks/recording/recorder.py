@@ -180,19 +180,21 @@ class Recorder:
 
 
 def _place(raw: RawEntries) -> Place:
-    if not raw:
-        return None
-    at_ms, _, seq = raw[-1][0].partition(b"-")
+    return _id(raw[-1][0]) if raw else None
+
+
+def _id(entry_id: bytes) -> tuple[int, int]:
+    at_ms, _, seq = entry_id.partition(b"-")
     return int(at_ms), int(seq)
 
 
 def _decoded(entry_id: bytes, fields: list[bytes]) -> tuple[int, Entry]:
     """Sequence number and entry; a gap for one that cannot be read."""
-    at_ms, _, seq = entry_id.partition(b"-")
+    at_ms, seq = _id(entry_id)
     try:
-        return int(seq), decode_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
+        return seq, decode_entry(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
     except MalformedEntry:
-        return int(seq), Entry(int(at_ms), Gap(UNREADABLE))
+        return seq, Entry(at_ms, Gap(UNREADABLE))
 
 
 def _again(raw: RawEntries, at_ms: int) -> Entry:
