@@ -22,7 +22,7 @@ from feed.wire import Bbo, Ctx
 from feed.witness import NOT_HEARD, MarketWitness, Objection
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions, Trigger
-from hip3_tasks.domain.market import Gap, dex_of
+from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.tape_writer import TapeWriter
@@ -216,14 +216,12 @@ class Feed:
     async def _follow_universe(self, info: InfoClient) -> None:
         """Read the list of markets at intervals, and follow those that are live."""
         chosen = self._settings
-        dexes = chosen.dexes or tuple(map(dex_of, chosen.coins))
-        await info.watch(dexes=dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe)
+        await info.watch(dexes=chosen.wanted_dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe)
 
     def _on_universe(self, universe: Universe) -> None:
         """Follow the markets that were read by now, and name what was not."""
-        coins = self._settings.coins
-        live = {coin: fee_bps for coin, fee_bps in universe.live.items() if not coins or coin in coins}
-        self.delisted = [coin for coin in universe.delisted if not coins or coin in coins]
+        live = {coin: fee_bps for coin, fee_bps in universe.live.items() if self._settings.wants(coin)}
+        self.delisted = [coin for coin in universe.delisted if self._settings.wants(coin)]
         self.notices.update(universe)
         trouble = universe.trouble or next(iter(self.notices.broken), None)
         if not (live or trouble or universe.unread):

@@ -22,7 +22,6 @@ from feed.wire import Bbo, Ctx
 from hip3_tasks import settings as settings_file
 from hip3_tasks.cli.exit_status import exit_status
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.market import dex_of
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.files.lock import lock_directory
 from hip3_tasks.logs import configure_logs
@@ -61,19 +60,19 @@ class RawRecorder:
     async def run(self) -> None:
         """Record until cancelled."""
         chosen, liveness = self._settings, Liveness(self.markets, clock=self._clock)
-        dexes = chosen.dexes or tuple(map(dex_of, chosen.coins))
         try:
             async with aiohttp.ClientSession() as session, self._group as group:
                 info = InfoClient(session, chosen.base_url, proxy=proxy_of(chosen))
                 for work in (liveness.run(), self.markets.try_fresh_coins(), self._report()):
                     group.create_task(work)
-                await info.watch(dexes=dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe)
+                await info.watch(
+                    dexes=chosen.wanted_dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe
+                )
         finally:
             self.raw.close()
 
     def _on_universe(self, universe: Universe) -> None:
-        coins = self._settings.coins
-        live = {coin: fee_bps for coin, fee_bps in universe.live.items() if not coins or coin in coins}
+        live = {coin: fee_bps for coin, fee_bps in universe.live.items() if self._settings.wants(coin)}
         if universe.dexes_read:
             self.markets.follow(live, unread=universe.dexes - universe.dexes_read)
 

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.detector import CTX_MAX_AGE_MS, Rules
-from hip3_tasks.domain.market import COIN
+from hip3_tasks.domain.market import COIN, dex_of
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
 from hip3_tasks.store.redis_url import check as check_redis_url
@@ -200,6 +200,15 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
         """The venue's URL without a final slash."""
         urls = VENUES | {"sim": self.sim_url}
         return (self.venue_url or urls.get(self.venue, self.venue)).rstrip("/")
+
+    @property
+    def wanted_dexes(self) -> tuple[str, ...]:
+        """The dexes to read: those named, or those of the named coins; empty for all."""
+        return self.dexes or tuple(map(dex_of, self.coins))
+
+    def wants(self, coin: str) -> bool:
+        """Whether HIP3_COINS lets a market through."""
+        return not self.coins or coin in self.coins
 
     @cached_property
     def rules(self) -> Rules:
