@@ -1,7 +1,9 @@
 """Text for people: control characters escaped, numbers with their nouns, and the name that was meant."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any, Protocol
 
 CUTOFF = 0.8
 """The similarity, of 1, below which a name was not meant."""
@@ -20,6 +22,26 @@ def printable_lines(text: str) -> str:
 def counted(number: int, noun: str, plural: str | None = None) -> str:
     """`1 signal`, `2 signals`; the plural is the noun with an s unless given."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+class DirectoryResult(Protocol):
+    """A model of what a command found in one directory."""
+
+    @property
+    def ok(self) -> bool: ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+def print_results(results: Sequence[DirectoryResult], *, as_json: bool, show: Callable[[], object]) -> int:
+    """Print the results of a command, as JSON or by `show`; return its exit status, 0 if all are well."""
+    ok = all(result.ok for result in results)
+    if as_json:
+        document = {"ok": ok, "directories": [result.model_dump(mode="json") for result in results]}
+        print(json.dumps(document, indent=2))
+    else:
+        show()
+    return 0 if ok else 1
 
 
 def utc_time(at_ms: int) -> str:

@@ -4,7 +4,6 @@ Reads only, needs no Redis, and may run on a live directory. The outcome files a
 the signals file, so that the signal of each follow-up that is read is read, too.
 """
 
-import json
 import os
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.files.day_files import DayFiles, days_of, is_closed, jsonl_path
 from hip3_tasks.files.line_reader import complete_length, forwards
+from hip3_tasks.terminal_text import print_results
 
 OPEN_GRACE_MS = 30_000
 """A capture open for less than this after its due time is no error."""
@@ -45,12 +45,7 @@ def audit_command(dirs: Sequence[Path], as_json: bool) -> int:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("reading", total=sum(map(_bytes_of, dirs)))
         audits = [audit(path, at_ms=wall_ms(), advance=lambda read: progress.advance(task, read)) for path in dirs]
-    ok = all(each.ok for each in audits)
-    if as_json:
-        print(json.dumps({"ok": ok, "directories": [each.model_dump(mode="json") for each in audits]}, indent=2))
-    else:
-        show(audits, Console())
-    return 0 if ok else 1
+    return print_results(audits, as_json=as_json, show=lambda: show(audits, Console()))
 
 
 def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> Audit:

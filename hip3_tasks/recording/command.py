@@ -1,6 +1,5 @@
 """`hip3 replay` and `hip3 audit --replay`."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.recording.compare import Comparison, compare
 from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.replay import OtherRules, Replay
-from hip3_tasks.terminal_text import counted, printable
+from hip3_tasks.terminal_text import counted, print_results, printable
 
 MAX_NAMED = 20
 KEYFRAME_MS = MINUTE_MS
@@ -78,14 +77,7 @@ def compare_command(dirs: Sequence[Path], *, as_json: bool) -> int:
     for data_dir in dirs:
         with progress("replaying", 1) as advance:
             results.append(compare(data_dir, advance=advance))
-    ok = all(result.ok for result in results)
-    if as_json:
-        document = {"ok": ok, "directories": [result.model_dump(mode="json") for result in results]}
-        print(json.dumps(document, indent=2))
-    else:
-        for result in results:
-            _show_comparison(result, Console())
-    return 0 if ok else 1
+    return print_results(results, as_json=as_json, show=lambda: _show_comparisons(results, Console()))
 
 
 def require_new(out: Path) -> None:
@@ -156,6 +148,11 @@ def _show_replay(counts: ReplayCounts, *, as_json: bool) -> None:
     console.print(Text(f"{counts.out}: {', '.join(counted(n, name, f'{name}s') for name, n in kinds.items())}"))
     for text in counts.damaged:
         console.print(Text(f"damaged: {printable(text)}", "red"))
+
+
+def _show_comparisons(results: Sequence[Comparison], console: Console) -> None:
+    for result in results:
+        _show_comparison(result, console)
 
 
 def _show_comparison(result: Comparison, console: Console) -> None:

@@ -1,6 +1,5 @@
 """`hip3 compact`: compact the days of data directories and print a line for each."""
 
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
-from hip3_tasks.terminal_text import printable
+from hip3_tasks.terminal_text import print_results, printable
 
 STYLES = {
     CompactionState.COMPACTED: "green",
@@ -41,14 +40,7 @@ class DirectoryCompactions(BaseModel):
 def compact_command(dirs: Sequence[Path], *, day: str | None, delete: bool, as_json: bool) -> int:
     """Compact directories and print the results; 1 when a day was refused. Raises Unavailable."""
     directories = _compact({data_dir: _chosen(data_dir, day) for data_dir in dirs}, delete=delete)
-    ok = all(directory.ok for directory in directories)
-    if as_json:
-        document = {"ok": ok, "directories": [directory.model_dump(mode="json") for directory in directories]}
-        print(json.dumps(document, indent=2))
-    else:
-        for directory in directories:
-            _show(directory, Console())
-    return 0 if ok else 1
+    return print_results(directories, as_json=as_json, show=lambda: _show(directories, Console()))
 
 
 def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool) -> list[DirectoryCompactions]:
@@ -82,7 +74,12 @@ def _chosen(data_dir: Path, day: str | None) -> list[DayFiles]:
     return [days[day]]
 
 
-def _show(directory: DirectoryCompactions, console: Console) -> None:
+def _show(directories: Sequence[DirectoryCompactions], console: Console) -> None:
+    for directory in directories:
+        _show_days(directory, console)
+
+
+def _show_days(directory: DirectoryCompactions, console: Console) -> None:
     table = Table(title=Text(printable(str(directory.data_dir)), "bold"), title_justify="left")
     table.add_column("day (UTC)", no_wrap=True)
     for name in ("rows", "lines", "Parquet", "ratio"):
