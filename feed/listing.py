@@ -8,11 +8,11 @@ from typing import Any
 import structlog
 
 from feed.wire import decimal
+from hip3_tasks.domain.fees import LOWEST_TIER_BPS
 from hip3_tasks.domain.market import COIN, dex_of
 
 log = structlog.get_logger()
 
-BASE_TAKER_FEE_BPS = 4.5
 BASE_SCALE = 1.0
 """The scale of a market that lists none."""
 GROWTH_MODE_SHARE = 0.1
@@ -76,7 +76,7 @@ def taker_fee_bps(asset: Mapping[str, Any]) -> float:
     Raises ValueError for a scale that is no number from 0 to 100, and for one that seems to have another name.
     """
     scale = _fee_scale(asset)
-    fee_bps = BASE_TAKER_FEE_BPS * (1 + scale if scale < 1 else 2 * scale)
+    fee_bps = LOWEST_TIER_BPS * (1 + scale if scale < 1 else 2 * scale)
     return fee_bps * GROWTH_MODE_SHARE if asset.get("growthMode") == "enabled" else fee_bps
 
 

@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, Validati
 from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.detector import CTX_MAX_AGE_MS, Rules
+from hip3_tasks.domain.detector import CTX_MAX_AGE_MS, SLIPPAGE_BPS, Rules
+from hip3_tasks.domain.fees import LOWEST_TIER_BPS, TakerFees
 from hip3_tasks.domain.market import COIN, dex_of
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
@@ -138,7 +139,7 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     )
 
     min_edge_bps: float = Field(5.0, ge=0, description="a signal's threshold is taker fee + slippage + this")
-    slippage_bps: float = Field(1.0, ge=0, description="assumed slippage, part of threshold and cost")
+    slippage_bps: float = Field(SLIPPAGE_BPS, ge=0, description="assumed slippage, part of threshold and cost")
     thresholds: Annotated[Path, _checked(read_thresholds)] | None = Field(
         None, description='JSON file of thresholds in bps that replace the sum: `{"xyz:TSLA": 12.5}`; default: none'
     )
@@ -148,6 +149,16 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     )
     offsets_ms: OffsetsMs = Field(
         (1000, 3000, 5000), description="follow-ups of a new signal: how long after it each is due"
+    )
+
+    taker_tier_bps: float = Field(
+        LOWEST_TIER_BPS, ge=0, le=100, description="your taker fee by volume, before a market's scale: for reports"
+    )
+    staking_discount_pct: float = Field(0, ge=0, le=100, description="your discount for staking, in percent of fees")
+    referral_discount_pct: float = Field(0, ge=0, le=100, description="your discount by a referral, in percent of fees")
+    builder_fee_bps: float = Field(0, ge=0, le=100, description="fee of the front end that sends your orders")
+    priority_fee_bps: float = Field(
+        0, ge=0, le=100, description="order priority fee that you pay with each order of a round trip"
     )
 
     worker_wait_s: float = Field(
@@ -219,6 +230,16 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
             cooldown_ms=self.cooldown_ms,
             ctx_max_age_ms=self.ctx_max_age_ms or CTX_MAX_AGE_MS,
             offsets_ms=self.offsets_ms,
+        )
+
+    @cached_property
+    def taker_fees(self) -> TakerFees:
+        return TakerFees(
+            tier_bps=self.taker_tier_bps,
+            staking_discount_pct=self.staking_discount_pct,
+            referral_discount_pct=self.referral_discount_pct,
+            builder_fee_bps=self.builder_fee_bps,
+            priority_fee_bps=self.priority_fee_bps,
         )
 
 

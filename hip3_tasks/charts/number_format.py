@@ -44,6 +44,13 @@ def count(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
+def usd(value: float | None) -> str:
+    """An amount of dollars, with a minus sign where it was lost: `2,140`, `−3.20`."""
+    if value is None:
+        return MISSING
+    return _signed(f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}")
+
+
 def ms(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}{GAP}ms"
 

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hip3_tasks.cli.json_option import JsonCommand
+from hip3_tasks.domain.fees import LEAST_ORDER_USD
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -311,8 +312,12 @@ def report(
     coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
     by: Annotated[str, typer.Option(metavar="WHAT", help="Group by market, side, session, edge or hour.")] = "market",
     cost_bps: Annotated[
-        float | None, typer.Option(metavar="BPS", help="Cost of a trade. Default: each market's fee and slippage.")
+        float | None,
+        typer.Option(metavar="BPS", help="Whole cost of a trade. Default: fees and slippage as recorded."),
     ] = None,
+    min_notional: Annotated[
+        float, typer.Option(metavar="USD", min=0, help="Leave out orders that are worth less.")
+    ] = LEAST_ORDER_USD,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with figures.")] = None,
     as_json: AsJson = False,
     json_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all numbers as JSON.")] = None,
@@ -325,6 +330,7 @@ def report(
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.analysis.measure.grouping import By
+    from hip3_tasks.analysis.report.build import Trader
     from hip3_tasks.analysis.report.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms
 
@@ -334,9 +340,11 @@ def report(
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.from_options(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
     outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
-    return report_command(
-        dirs or [settings.load().data_dir], chosen, by=By(by), cost_bps=cost_bps, outputs=outputs, json_only=as_json
+    mine = settings.load()
+    trader = Trader(
+        fees=mine.taker_fees, slippage_bps=mine.slippage_bps, cost_bps=cost_bps, min_notional_usd=min_notional
     )
+    return report_command(dirs or [mine.data_dir], chosen, by=By(by), trader=trader, outputs=outputs, json_only=as_json)
 
 
 @app.command()

@@ -24,13 +24,15 @@ SIDES = tuple(Side)
 CTX_MAX_AGE_MS = 8_000
 """The age limit of a ctx for entries that name none."""
 
+SLIPPAGE_BPS = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """The settings of the detector. The threshold of a market is fee + slippage + min edge, in bps."""
 
     min_edge_bps: float = 5.0
-    slippage_bps: float = 1.0
+    slippage_bps: float = SLIPPAGE_BPS
     thresholds_bps: Mapping[str, float] = field(default_factory=dict)
     """Thresholds given per market, instead of the sum."""
     cooldown_ms: int = 500

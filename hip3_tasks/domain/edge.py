@@ -52,6 +52,37 @@ def markout_bps(side: Side, *, mid_t0_px: float | None, mid_t_px: float | None) 
     return side.sign * moved_bps(from_px=mid_t0_px, to_px=mid_t_px)
 
 
+def taken_bps(side: Side, *, entry_px: float, mid_px: float, fee_bps: float) -> float:
+    """The result of a taker who entered at a touch and marks his position at the mid: one fee, no slippage."""
+    return side.sign * moved_bps(from_px=entry_px, to_px=mid_px) - fee_bps
+
+
+def round_trip_bps(side: Side, *, entry_px: float, exit_px: float, fee_bps: float, slippage_bps: float) -> float:
+    """The result of a taker who entered at a touch and left at the other one: two fees, slippage once."""
+    cost_bps: float = round_trip_cost_bps(fee_bps, slippage_bps)
+    return side.sign * moved_bps(from_px=entry_px, to_px=exit_px) - cost_bps
+
+
+def round_trip_cost_bps(fee_bps: Bps, slippage_bps: Bps) -> Bps:
+    return 2 * fee_bps + slippage_bps
+
+
+def mid_move_bps(*, touch_move_bps: Bps, exit_move_bps: Bps) -> Bps:
+    """The move from a touch to a later mid, given those to the later touch and to the other side of its book."""
+    return (touch_move_bps + exit_move_bps) / 2
+
+
+def had(touch_move_bps: Bps) -> Any:
+    """Whether an order at the touch of T0 is filled later, given the touch's move since T0, signed by side: the touch
+    stands there or better."""
+    return touch_move_bps <= 0
+
+
+def trip_move_bps(sign: Bps, *, entry_move_bps: Bps, exit_move_bps: Bps) -> Bps:
+    """The move from an entry to an exit, signed by side, given the moves from the touch of T0 to both, signed alike."""
+    return (exit_move_bps - entry_move_bps) / (1 + sign * entry_move_bps / BPS)
+
+
 def change_bps(*, t0_edge_bps: Bps, edge_bps: Bps) -> Bps:
     """The change of an edge since T0; 0 only where both are equal, since a difference of floats never rounds to 0."""
     return edge_bps - t0_edge_bps

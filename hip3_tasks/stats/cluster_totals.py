@@ -49,6 +49,10 @@ class Totals:
         """The number of clusters that have rows."""
         return int(self.nonzero[0])
 
+    def nonzero_of(self, name: str) -> int:
+        """The number of clusters in which a sum is not 0."""
+        return int(self.nonzero[self.names.index(name)])
+
     def __getitem__(self, name: str) -> float:
         return float(self.observed[self.names.index(name)])
 
@@ -63,7 +67,7 @@ class Totals:
     def ratio(self, top: str, bottom: str) -> Estimate:
         """One sum divided by another, with its band by the clusters in which the divisor is not 0."""
         value, replicates = self.ratios(top, bottom)
-        return estimate(value, replicates, clusters=int(self.nonzero[self.names.index(bottom)]))
+        return estimate(value, replicates, clusters=self.nonzero_of(bottom))
 
     def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
         """One sum divided by another: the observed value, and float64, (REPLICATES,). Over 0 it is NaN."""

@@ -142,3 +142,7 @@ def _t_share(end: float, freedom: int, steps: int = 2_000) -> float:
 
 def mean_of(name: str) -> Ratio:
     return lambda row: None if row[name] is None else (row[name], 1)
+
+
+def share_of(name: str, is_counted: Callable[[float], bool]) -> Ratio:
+    return lambda row: None if row[name] is None else (is_counted(row[name]), 1)

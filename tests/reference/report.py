@@ -4,7 +4,7 @@ It uses only the drawn weights and the documented constants of the product.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import ceil, inf
 from pathlib import Path
@@ -12,9 +12,10 @@ from statistics import fmean, median
 
 from hip3_tasks.analysis.measure.horizons import QUANTILES
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES
-from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of
-from tests.reference.rows import BY, Files, Row, Tree, costs_of, difference, one_sided, shrank
+from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of, share_of
+from tests.reference.rows import BY, Files, Row, Tree, one_sided, shrank
 from tests.reference.search import search
+from tests.reference.trips import add_results, taken, trip_measures, trips_of
 
 
 def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tree:
@@ -22,15 +23,18 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
     files = Files(dirs)
     signals, followups, missed = files.signals(), files.followups(), files.missed()
     times = [row["t0_ms"] for row in signals or followups]
-    cost_of = costs_of(signals, cost_bps)
-    for row in followups:
-        row["net_bps"] = difference(row["markout_bps"], cost_of(row))
+    assumed = sum(row["fee_bps"] is None for row in signals)
+    add_results(signals, followups, cost_bps)
+    trips = trips_of(signals, followups)
     offsets_ms = sorted({row["offset_ms"] for row in followups})
     cluster_ms = cluster_ms_of(min(times), max(times))
     clusters = Clusters(followups, cluster_ms)
 
-    def group(name: str, its_signals: list[Row], its_followups: list[Row]) -> Tree:
-        return _group(name, its_signals, its_followups, offsets_ms, clusters, cost_bps)
+    days = max(max(times) - min(times), 60_000) / 86_400_000
+
+    def group(name: str, its_signals: list[Row], its_followups: list[Row], its_trips: list[Row]) -> Tree:
+        its_group = _group(name, its_signals, its_followups, offsets_ms, clusters, cost_bps)
+        return its_group | {"trips": trip_measures(its_trips, clusters, days)}
 
     label, order = BY[by]
     labels = sorted({label(row) for row in [*signals, *followups]}, key=order)
@@ -40,6 +44,15 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         "last_ms": max(times),
         "by": by,
         "cost_bps": cost_bps,
+        "fees": {
+            "tier_bps": 4.5,
+            "staking_discount_pct": 0.0,
+            "referral_discount_pct": 0.0,
+            "builder_fee_bps": 0.0,
+            "priority_fee_bps": 0.0,
+        },
+        "fees_assumed": assumed,
+        "taken": taken(trips),
         "level": 0.9,
         "cluster_ms": cluster_ms,
         "quantiles": list(QUANTILES),
@@ -47,12 +60,14 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         "notes": files.notes(),
         "coverage": _coverage(signals, followups, missed, offsets_ms),
         "lateness": [_lateness(offset_ms, followups) for offset_ms in offsets_ms],
-        "total": group("all", signals, followups),
+        "total": group("all", signals, followups, trips),
         "groups": [
-            group(name, *([row for row in rows if label(row) == name] for rows in (signals, followups)))
+            group(name, *([row for row in rows if label(row) == name] for rows in (signals, followups, trips)))
             for name in labels
         ],
-        "search": search(signals, followups, clusters, first_ms=min(times), last_ms=max(times), cluster_ms=cluster_ms),
+        "search": search(
+            signals, followups, trips, clusters, first_ms=min(times), last_ms=max(times), cluster_ms=cluster_ms
+        ),
     }
 
 
@@ -86,10 +101,6 @@ def _lateness(offset_ms: int, followups: list[Row]) -> Tree:
         return {"offset_ms": offset_ms, "n": 0, "quantiles_ms": [None for _ in LATENESS_QUANTILES]}
     quantiles = [late_ms[ceil(share * len(late_ms) - 1e-9) - 1] for share in LATENESS_QUANTILES]
     return {"offset_ms": offset_ms, "n": len(late_ms), "quantiles_ms": quantiles}
-
-
-def _share(name: str, is_counted: Callable[[float], bool]) -> Ratio:
-    return lambda row: None if row[name] is None else (is_counted(row[name]), 1)
 
 
 def _book_came(row: Row) -> bool:
@@ -147,9 +158,12 @@ def _horizon(offset_ms: int, rows: list[Row], clusters: Clusters) -> Tree:
         "markout_n": len(markouts),
         "markout_bps": band(mean_of("markout_bps")),
         "markout_quantiles_bps": [_quantile(markouts, share) for share in QUANTILES],
-        "hit": band(_share("markout_bps", lambda bps: bps > 0)),
+        "hit": band(share_of("markout_bps", lambda bps: bps > 0)),
         "net_bps": band(mean_of("net_bps")),
-        "won": band(_share("net_bps", lambda bps: bps > 0)),
+        "won": band(share_of("net_bps", lambda bps: bps > 0)),
+        "taken_bps": band(mean_of("taken_bps")),
+        "round_trip_bps": band(mean_of("round_trip_bps")),
+        "round_trip_won": band(share_of("round_trip_bps", lambda bps: bps > 0)),
     }
 
 

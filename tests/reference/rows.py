@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS
 
 Row = dict[str, Any]
@@ -37,6 +39,8 @@ class Files:
                 "cost_bps": round(line["raw_edge_bps"] - line["net_edge_bps"], 9),
                 "threshold_bps": line.get("threshold_bps"),
                 "expected": None if line.get("offsets_ms") is None else len(line["offsets_ms"]),
+                "fee_bps": line.get("taker_fee_bps"),
+                "usd": product(line.get("best_px"), line.get("best_size")),
             }
             for line in self._lines("signals", lambda line: line["signal_id"])
         ]
@@ -57,6 +61,12 @@ class Files:
                     "market_part_bps": sign * line["market_moved_bps"],
                     "oracle_part_bps": -sign * line["oracle_moved_bps"],
                     "markout_bps": line.get("markout_bps"),
+                    "sign": sign,
+                    "t0_px": line.get("t0_best_px"),
+                    "touch_px": line.get("best_px"),
+                    "exit_px": line.get("bid_px" if sign > 0 else "ask_px"),
+                    "touch_usd": product(line.get("best_px"), line.get("best_size")),
+                    "exit_usd": product(*(line.get(f"{'bid' if sign > 0 else 'ask'}_{what}") for what in ("px", "sz"))),
                 }
             )
         return rows
@@ -109,7 +119,12 @@ class Files:
             self.duplicates[kind] = self.duplicates.get(kind, 0) + number
 
 
-def costs_of(signals: list[Row], cost_bps: float | None) -> Callable[[Row], float | None]:
+def product(px: float | None, sz: float | None) -> float | None:
+    """A notional in dollars, to the 24 bits that the product keeps of it."""
+    return None if px is None or sz is None else float(np.float32(px * sz))
+
+
+def costs_of(signals: list[Row], cost_bps: float | None, name: str = "cost_bps") -> Callable[[Row], float | None]:
     """Function from a follow-up to the cost of its signal, else of the market's last signal before, or its first."""
     signals_by_market = defaultdict(list)
     for row in sorted(signals, key=lambda row: row["t0_ms"]):
@@ -119,8 +134,8 @@ def costs_of(signals: list[Row], cost_bps: float | None) -> Callable[[Row], floa
         if cost_bps is not None:
             return cost_bps
         its_signals = signals_by_market.get(followup["market"], [])
-        before = [row["cost_bps"] for row in its_signals if row["t0_ms"] <= followup["t0_ms"]]
-        return (before[-1:] or [row["cost_bps"] for row in its_signals] or [None])[0]
+        before = [row[name] for row in its_signals if row["t0_ms"] <= followup["t0_ms"]]
+        return (before[-1:] or [row[name] for row in its_signals] or [None])[0]
 
     return cost_of
 

@@ -14,19 +14,37 @@ from hip3_tasks.analysis.measure.threshold_search import (
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES
 from tests.reference.draws import Clusters, estimate, mean_of
 from tests.reference.rows import Row, Tree, one_sided, shrank
+from tests.reference.trips import longest
+
+Part = tuple[list[Row], list[Row]]
+"""The orders of a part of the time, and its follow-ups at the longest offset."""
 
 
 def search(
-    signals: list[Row], followups: list[Row], clusters: Clusters, *, first_ms: int, last_ms: int, cluster_ms: int
+    signals: list[Row],
+    followups: list[Row],
+    trips: list[Row],
+    clusters: Clusters,
+    *,
+    first_ms: int,
+    last_ms: int,
+    cluster_ms: int,
 ) -> Tree | None:
-    if all(row["markout_bps"] is None for row in followups):
+    if all(row["round_trip_bps"] is None for row in trips if not row["is_small"]):
         return None
     offset_ms = max(row["offset_ms"] for row in followups)
     split_at_ms = ceil(int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) / cluster_ms) * cluster_ms
     at_offset = [row for row in followups if row["offset_ms"] == offset_ms]
-    known = [row for row in at_offset if row["net_bps"] is not None]
-    first = [row for row in known if row["t0_ms"] + offset_ms < split_at_ms]
-    rest = [row for row in known if row["t0_ms"] >= split_at_ms]
+    orders = longest(trips)
+
+    def parts(rows: list[Row], name: str, due_after_ms: int) -> tuple[list[Row], list[Row]]:
+        known = [row for row in rows if row[name] is not None]
+        first = [row for row in known if row["t0_ms"] + due_after_ms < split_at_ms]
+        return first, [row for row in known if row["t0_ms"] >= split_at_ms]
+
+    had = parts(orders, "round_trip_bps", sum(orders[0][name] for name in ("latency_ms", "held_ms")))
+    marked = parts(at_offset, "net_bps", offset_ms)
+    first, rest = zip(had, marked, strict=True)
     trials = {}
     for market in sorted({row["market"] for row in at_offset}):
         recorded_bps = _recorded_bps([row for row in signals if row["market"] == market], split_at_ms)
@@ -42,7 +60,8 @@ def search(
         "tried": len(tried),
         "judged": len(judged),
         "choices": [
-            _choice(_market(trial, at_offset, clusters), trial, first_chance, rest_chance) for trial in trials.values()
+            _choice(_market(trial, at_offset, orders, clusters), trial, first_chance, rest_chance)
+            for trial in trials.values()
         ],
     }
 
@@ -57,30 +76,36 @@ def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:
 class _Rung:
     """The signals of a market, in a part of the time, whose edge reaches a threshold."""
 
-    def __init__(self, threshold_bps: float, rows: list[Row], clusters: Clusters) -> None:
+    def __init__(self, threshold_bps: float, rows: list[Row], marked: list[Row], clusters: Clusters) -> None:
         self.threshold_bps, self.rows = threshold_bps, rows
-        self.net_bps = sum(row["net_bps"] for row in rows)
-        self.mean, self.drawn, self.clusters = clusters.ratio(rows, mean_of("net_bps"))
-        self.t, self.drawn_t = clusters.t_statistics(rows, mean_of("net_bps"))
+        self.trip_bps = sum(row["round_trip_bps"] for row in rows)
+        self.mean, self.drawn, self.clusters = clusters.ratio(rows, mean_of("round_trip_bps"))
+        self.t, self.drawn_t = clusters.t_statistics(rows, mean_of("round_trip_bps"))
+        self.net_bps = clusters.estimate(marked, mean_of("net_bps"))
+        self.won = fmean(row["net_bps"] > 0 for row in marked) if marked else None
 
 
 class _Trial:
     """The result of each rung for a market, and the chosen rung."""
 
-    def __init__(self, market: str, recorded_bps: float, first: list[Row], rest: list[Row], clusters: Clusters) -> None:
+    def __init__(self, market: str, recorded_bps: float, first: Part, rest: Part, clusters: Clusters) -> None:
         self.market, self.recorded_bps = market, recorded_bps
-        self.rungs, self.judged = [], None
+        self.rungs, self.judged, self.first_clusters = [], None, 0
         for threshold_bps in (recorded_bps, *(bps for bps in GRID_BPS if bps > recorded_bps)):
             rung = self._rung(threshold_bps, first, clusters)
+            self.first_clusters = max(self.first_clusters, rung.clusters if rung else 0)
             if rung and rung.clusters >= MIN_CLUSTERS_TO_CHOOSE:
                 self.rungs.append(rung)
-        self.chosen = max(self.rungs, key=lambda rung: (rung.net_bps, -rung.threshold_bps), default=None)
+        self.chosen = max(self.rungs, key=lambda rung: (rung.trip_bps, -rung.threshold_bps), default=None)
         if self.chosen:
             self.judged = self._rung(self.chosen.threshold_bps, rest, clusters)
 
-    def _rung(self, threshold_bps: float, part: list[Row], clusters: Clusters) -> _Rung | None:
-        rows = [row for row in part if row["market"] == self.market and row["edge_t0_bps"] >= threshold_bps]
-        return _Rung(threshold_bps, rows, clusters) if rows else None
+    def _rung(self, threshold_bps: float, part: Part, clusters: Clusters) -> _Rung | None:
+        rows, marked = (
+            [row for row in rows if row["market"] == self.market and row["edge_t0_bps"] >= threshold_bps]
+            for rows in part
+        )
+        return _Rung(threshold_bps, rows, marked, clusters) if rows else None
 
 
 def _chance(rungs: list[_Rung]) -> list[float]:
@@ -94,16 +119,20 @@ def _chance(rungs: list[_Rung]) -> list[float]:
     return greatest
 
 
-def _market(trial: _Trial, at_offset: list[Row], clusters: Clusters) -> Tree:
+def _market(trial: _Trial, at_offset: list[Row], orders: list[Row], clusters: Clusters) -> Tree:
+    its_orders = [row for row in orders if row["market"] == trial.market]
     rows = [row for row in at_offset if row["market"] == trial.market]
     net_bps = [row["net_bps"] for row in rows if row["net_bps"] is not None]
     return {
         "market": trial.market,
         "matched": len(rows),
+        "clusters": clusters.number(rows),
         "edge_bps": fmean(row["edge_t0_bps"] for row in rows),
         "shrank": fmean(map(shrank, rows)),
         "won": fmean(bps > 0 for bps in net_bps) if net_bps else None,
         "net_bps": clusters.estimate(rows, mean_of("net_bps")),
+        "had": clusters.estimate(its_orders, mean_of("had")),
+        "round_trip_bps": clusters.estimate(its_orders, mean_of("round_trip_bps")),
         "one_sided": one_sided(rows),
         "recorded_bps": trial.recorded_bps,
     }
@@ -117,7 +146,7 @@ def _choice(market: Tree, trial: _Trial, first_chance: list[float], rest_chance:
         "threshold_bps": chosen.threshold_bps if chosen else None,
         "in_sample": _part(chosen, first_chance) if chosen else None,
         "out_of_sample": rest,
-        "verdict": _verdict(market, rest),
+        **_verdict(market, trial, rest),
     }
 
 
@@ -128,17 +157,24 @@ def _part(rung: _Rung, chance: list[float]) -> Tree:
     return {
         "n": len(rung.rows),
         "clusters": rung.clusters,
-        "won": fmean(row["net_bps"] > 0 for row in rung.rows),
-        "net_bps": estimate(rung.mean, rung.drawn, rung.clusters),
+        "won": rung.won,
+        "net_bps": rung.net_bps,
+        "round_trip_bps": estimate(rung.mean, rung.drawn, rung.clusters),
+        "round_trip_won": fmean(row["round_trip_bps"] > 0 for row in rung.rows),
         "p": p,
     }
 
 
-def _verdict(market: Tree, rest: Tree | None) -> str:
-    if market["shrank"] < STRUCTURAL_SHRANK and market["one_sided"] >= STRUCTURAL_SIDE:
-        return "structural"
+def _verdict(market: Tree, trial: _Trial, rest: Tree | None) -> Tree:
+    is_standing = market["shrank"] < STRUCTURAL_SHRANK and market["one_sided"] >= STRUCTURAL_SIDE
+    if is_standing and market["clusters"] >= MIN_CLUSTERS:
+        return {"verdict": "structural", "too_few": None}
+    if trial.chosen is None:
+        too_few = f"{trial.first_clusters} of {MIN_CLUSTERS_TO_CHOOSE} clusters with a round trip in the first part"
+        return {"verdict": "too few", "too_few": too_few}
     if rest is None or rest["p"] is None:
-        return "too few"
-    if rest["p"] <= CLAIM_P:
-        return "works"
-    return "loses" if rest["net_bps"]["high"] < 0 else "unproven"
+        there = rest["clusters"] if rest else 0
+        too_few = f"{there} of {MIN_CLUSTERS} clusters with a round trip in the second part"
+        return {"verdict": "too few", "too_few": too_few}
+    is_proven, loses = rest["p"] <= CLAIM_P, rest["round_trip_bps"]["high"] < 0
+    return {"verdict": "works" if is_proven else "loses" if loses else "unproven", "too_few": None}

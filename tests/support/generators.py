@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hip3_tasks.domain.capture import utc_day
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
 from tests.support.factories import a_followup, a_missed, a_signal
 
@@ -58,12 +58,20 @@ def outcomes(
         kept = 1.0 if chance.random() < 0.1 else chance.gauss(1 - offset_ms / 9000, 0.4)
         edge_bps = signal.raw_edge_bps * kept
         came_bps = chance.uniform(-1, 2) * (signal.raw_edge_bps - edge_bps)
+        sign, is_one_sided = signal.side.sign, chance.random() < one_sided
+        touch_px = signal.best_px if chance.random() < 0.1 else signal.best_px * (1 + sign * came_bps / 1e4)
+        other_px = None if is_one_sided else signal.best_px * (1 + sign * chance.gauss(mid_bps - 4, 10) / 1e4)
+        own, other = ("ask", "bid") if sign > 0 else ("bid", "ask")
         moves = {
             "raw_edge_bps": edge_bps,
             "edge_change_bps": edge_bps - signal.raw_edge_bps,
-            "market_moved_bps": signal.side.sign * came_bps,
-            "oracle_moved_bps": -signal.side.sign * (signal.raw_edge_bps - edge_bps - came_bps),
-            "markout_bps": None if chance.random() < one_sided else chance.gauss(mid_bps, 10),
+            "best_px": touch_px,
+            f"{own}_px": touch_px,
+            f"{other}_px": other_px,
+            f"{other}_sz": None if is_one_sided else chance.choice([0.02, 1.5, 30.0]),
+            "market_moved_bps": moved_bps(from_px=signal.best_px, to_px=touch_px),
+            "oracle_moved_bps": -sign * (signal.raw_edge_bps - edge_bps - came_bps),
+            "markout_bps": None if is_one_sided else chance.gauss(mid_bps, 10),
             "captured_at_ms": signal.timestamp_ms + offset_ms + chance.randrange(-2, 40),
         }
         records.append(a_followup(signal, offset_ms, **moves))

@@ -84,6 +84,8 @@ def load(
         cost_bps            raw − net edge: taker fee + slippage
         threshold_bps       the edge that a signal had to reach; null if a foreign file lacks it
         expected            the number of expected follow-ups; null if a foreign file lacks it
+        taker_fee_bps       the fee in force; null in lines of version 0.1.0
+        touch_usd           the notional of the touch, best_px x best_size; null if a foreign file lacks it
 
     followups, one row for each signal and offset
         market_key, side, signal_timestamp_ms
@@ -94,6 +96,10 @@ def load(
         market_part_bps     move of the touch, positive towards the oracle
         oracle_part_bps     move of the oracle, positive towards the touch
         markout_bps         move of the mid, signed by side; null if a book was one-sided, or a foreign file lacks it
+        exit_move_bps       move from the touch of T0 to the other touch of T0 + offset, signed by side: what a trade
+                            that got in at T0 brings before costs; null as above
+        touch_usd           the notional of the touch, best_px x best_size
+        exit_usd            the notional of the other touch; null as above
 
     missed
         market_key, side, signal_timestamp_ms, offset_ms, reason

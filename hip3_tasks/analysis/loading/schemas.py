@@ -9,7 +9,7 @@ import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.edge import Side, convergence_bps
+from hip3_tasks.domain.edge import Side, convergence_bps, moved_bps
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 
 COIN = pl.Categorical()
@@ -23,6 +23,8 @@ Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 _TYPES = {"integer": pl.Int64(), "number": pl.Float64(), "string": pl.String()}
 _OFFSET_FACTOR = 0x9E3779B97F4A7C15
 _MIN_MS, _MAX_MS = 10**12, 10**13 - 1
+_MAX_USD = 1e15
+"""More than all the money that there is."""
 _MAX_BPS = 1e9
 """A price a hundred thousand times the oracle's. Larger values are no prices, and their squares would overflow."""
 
@@ -102,10 +104,27 @@ class RecordSchema:
 
 _READ_AS: dict[pl.DataType, pl.DataType] = {pl.Int64(): pl.Float64(), pl.List(pl.Int64()): pl.List(pl.Float64())}
 """Integers are read as floats, since other programs may write 1000.0."""
-_SIGN = pl.when(pl.col("side") == Side.BUY.value).then(float(Side.BUY.sign)).otherwise(float(Side.SELL.sign))
+_BUYS = pl.col("side") == Side.BUY.value
+_SIGN = pl.when(_BUYS).then(float(Side.BUY.sign)).otherwise(float(Side.SELL.sign))
 _MARKET_PART_BPS, _ORACLE_PART_BPS = convergence_bps(
     _SIGN, market_moved_bps=pl.col("market_moved_bps"), oracle_moved_bps=pl.col("oracle_moved_bps")
 )
+_EXIT_PX = pl.when(_BUYS).then("bid_px").otherwise("ask_px")
+_EXIT_SZ = pl.when(_BUYS).then("bid_sz").otherwise("ask_sz")
+_EXIT_MOVE_BPS = _SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)  # type: ignore[arg-type]
+
+
+def _possible(move_bps: pl.Expr) -> pl.Expr:
+    """The move where it is known and possible; else null."""
+    return pl.when(move_bps.is_between(-_MAX_BPS, _MAX_BPS)).then(move_bps)
+
+
+def _usd(px: pl.Expr, sz: pl.Expr) -> pl.Expr:
+    """The notional of one side of a book; null where it is not known."""
+    usd = px * sz
+    return pl.when(usd.is_between(0, _MAX_USD, closed="right")).then(usd).cast(pl.Float32)
+
+
 _CAPTURE = ("market_key", "side", "signal_timestamp_ms", "offset_ms")
 _LATENESS_MS = pl.col("captured_at_ms") - pl.col("signal_timestamp_ms") - pl.col("offset_ms")
 _MARKET_AND_SIDE = (pl.col("market_key").cast(COIN), pl.col("side").cast(SIDE, strict=False))
@@ -116,7 +135,7 @@ SIGNALS = RecordSchema(
     record=Signal,
     timestamp="timestamp_ms",
     required=("market_key", "side", "timestamp_ms", "raw_edge_bps", "net_edge_bps"),
-    optional=("threshold_bps", "offsets_ms"),
+    optional=("threshold_bps", "offsets_ms", "best_px", "best_size", "taker_fee_bps"),
     columns=(
         *_MARKET_AND_SIDE,
         pl.col("timestamp_ms").cast(pl.Int64),
@@ -124,6 +143,8 @@ SIGNALS = RecordSchema(
         (pl.col("raw_edge_bps") - pl.col("net_edge_bps")).round(9).alias("cost_bps"),
         pl.col("threshold_bps"),
         pl.col("offsets_ms").list.len().cast(pl.UInt32).alias("expected"),
+        pl.col("taker_fee_bps"),
+        _usd(pl.col("best_px"), pl.col("best_size")).alias("touch_usd"),
     ),
 )
 FOLLOWUPS = RecordSchema(
@@ -134,7 +155,7 @@ FOLLOWUPS = RecordSchema(
         *_CAPTURE,
         *("captured_at_ms", "t0_raw_edge_bps", "raw_edge_bps", "oracle_moved_bps", "market_moved_bps"),
     ),
-    optional=("markout_bps",),
+    optional=("markout_bps", "t0_best_px", "best_px", "best_size", "bid_px", "bid_sz", "ask_px", "ask_sz"),
     columns=(
         *_MARKET_AND_SIDE,
         *_TIME_AND_OFFSET,
@@ -144,6 +165,9 @@ FOLLOWUPS = RecordSchema(
         _MARKET_PART_BPS.alias("market_part_bps"),
         _ORACLE_PART_BPS.alias("oracle_part_bps"),
         pl.col("markout_bps"),
+        _possible(_EXIT_MOVE_BPS).alias("exit_move_bps"),
+        _usd(pl.col("best_px"), pl.col("best_size")).alias("touch_usd"),
+        _usd(_EXIT_PX, _EXIT_SZ).alias("exit_usd"),
     ),
 )
 MISSED = RecordSchema(

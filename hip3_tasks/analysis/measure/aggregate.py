@@ -13,11 +13,12 @@ from hip3_tasks.analysis.loading.load import LazyChunk, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
-from hip3_tasks.analysis.measure.codes import ByCode, labels
+from hip3_tasks.analysis.measure.codes import labels
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.quantiles import Samples
-from hip3_tasks.analysis.measure.threshold_search import level_sums
+from hip3_tasks.analysis.measure.threshold_search import LevelPlan
+from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 MALLOC_BYTES = 30 << 20
@@ -31,10 +32,9 @@ class AggregationPlan:
 
     by: By
     costs: Costs
-    recording_threshold_bps: ByCode
-    """The lowest edge that was recorded throughout, per market."""
+    levels: LevelPlan
+    trips: TripPlan
     cluster_ms: int
-    split_at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,12 @@ class Aggregates:
     sums: pl.DataFrame
     """Sums per (market_key, dex, group, offset_ms, cluster). A cluster split over chunks has several rows."""
     level_sums: pl.DataFrame
-    """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above."""
+    """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above, and others for
+    `round_trip` than for `net`."""
+    trip_sums: pl.DataFrame
+    """Sums per (market_key, dex, group, latency_ms, held_ms, cluster); several rows as above."""
+    too_small: int
+    """The number of signals that were smaller than an order may be."""
     lateness: pl.DataFrame
     """The number `n` of follow-ups per (offset_ms, lateness_ms)."""
     min_edge_bps: dict[str, float]
@@ -63,11 +68,15 @@ def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advan
         return None
     offsets_ms = sorted({offset_ms for part in parts for offset_ms in part.offsets_ms})
     at_last = [part.level_sums for part in parts if part.offsets_ms[-1] == offsets_ms[-1]]
+    last, _ = pair(pl.concat([part.aside for part in parts]), plan.trips.offsets_ms, is_last=True)
+    trips = [*(part.trips for part in parts), _TripAggregates.from_pairs(last, plan)]
     min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts]), plan.by).group_by("market_key").min()
     return Aggregates(
         offsets_ms=offsets_ms,
         sums=_labelled(pl.concat([part.sums for part in parts]), plan.by),
-        level_sums=_labelled(pl.concat(at_last), plan.by),
+        level_sums=_labelled(_united([*at_last, *(part.level_sums for part in trips)]), plan.by),
+        trip_sums=_labelled(pl.concat([part.sums for part in trips]), plan.by),
+        too_small=sum(part.too_small for part in trips),
         lateness=pl.concat([part.lateness for part in parts]).group_by("offset_ms", "lateness_ms").sum(),
         min_edge_bps=dict(min_edges.select("market_key", "edge_bps").iter_rows()),
         markout_bps=_samples([part.markout_bps for part in parts], plan.by),
@@ -87,25 +96,51 @@ class _ChunkAggregates:
     markout_bps: dict[tuple[int, int], Array]
     """The values of each group's code and offset_ms."""
     retained: dict[tuple[int, int], Array]
+    trips: "_TripAggregates"
+    aside: pl.DataFrame
+    """The rows of signals that other chunks may have more of."""
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, plan: AggregationPlan) -> Self:
         chunk = Chunk.from_rows(rows, by=plan.by, costs=plan.costs)
         keys, order, starts = _order_by_group_and_offset(chunk)
+        pairs, aside = pair(rows, plan.trips.offsets_ms, is_last=False)
         return cls(
             offsets_ms=chunk.offsets_ms.tolist(),
             sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.cluster_ms), chunk),
-            level_sums=level_sums(
-                chunk,
-                recording_threshold_bps=plan.recording_threshold_bps,
-                split_at_ms=plan.split_at_ms,
-                cluster_ms=plan.cluster_ms,
-            ),
+            level_sums=plan.levels.sums(chunk, chunk.at_last, due_after_ms=int(chunk.offsets_ms[-1]), result="net"),
             lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
             min_edge_bps=_min_edge_bps(chunk),
             markout_bps=dict(zip(keys, np.split(chunk.markout_bps[order], starts), strict=True)),
             retained=dict(zip(keys, np.split(chunk.retained[order], starts), strict=True)),
+            trips=_TripAggregates.from_pairs(pairs, plan),
+            aside=aside,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _TripAggregates:
+    """The aggregates of some orders, with category codes in place of markets and groups."""
+
+    sums: pl.DataFrame
+    level_sums: pl.DataFrame
+    too_small: int
+
+    @classmethod
+    def from_pairs(cls, pairs: pl.DataFrame, plan: AggregationPlan) -> Self:
+        trips, too_small = Trips.from_rows(pairs, by=plan.by, cost_bps=plan.costs.round_trip, plan=plan.trips)
+        latency_ms, held_ms = plan.trips.longest
+        at_longest = np.flatnonzero((trips.latency_ms == latency_ms) & (trips.held_ms == held_ms))
+        return cls(
+            sums=trips.sums(cluster_ms=plan.cluster_ms),
+            level_sums=plan.levels.sums(trips, at_longest, due_after_ms=latency_ms + held_ms, result="round_trip"),
+            too_small=too_small,
+        )
+
+
+def _united(sums: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Sums of different results as one frame, 0 where a row has none."""
+    return pl.concat(sums, how="diagonal").fill_null(0)
 
 
 def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:

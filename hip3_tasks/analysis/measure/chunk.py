@@ -13,7 +13,7 @@ from hip3_tasks.analysis.loading.schemas import SIDE
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, mid_move_bps
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 MAX_CELLS = 1 << 22
@@ -42,6 +42,19 @@ class Chunk:
     markout_bps: Array
     net_bps: Array
     """The markout minus the cost."""
+    exit_move_bps: Array
+    """The move from the touch of T0 to the other touch, signed by side."""
+    taken_bps: Array
+    """The result of a taker at the touch of T0, marked at the mid."""
+    round_trip_bps: Array
+    """The same, out at the other touch."""
+    touch_usd: Array
+    exit_usd: Array
+
+    @property
+    def at_last(self) -> Integers:
+        """The indices of the rows at the last offset."""
+        return np.flatnonzero(self.offset == len(self.offsets_ms) - 1)
 
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, *, by: By, costs: Costs) -> Self:
@@ -55,7 +68,9 @@ class Chunk:
         with np.errstate(divide="ignore", invalid="ignore"):
             retained = edge_bps / edge_t0_bps
         retained[edge_t0_bps <= 0] = np.nan
-        markout_bps = rows["markout_bps"].to_numpy()
+        markout_bps, market_part_bps = rows["markout_bps"].to_numpy(), rows["market_part_bps"].to_numpy()
+        exit_move_bps = rows["exit_move_bps"].to_numpy()
+        taken_move_bps = mid_move_bps(touch_move_bps=market_part_bps, exit_move_bps=exit_move_bps)
         return cls(
             market_key=market_key,
             group=codes(by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")),
@@ -67,10 +82,15 @@ class Chunk:
             edge_t0_bps=edge_t0_bps,
             edge_bps=edge_bps,
             retained=retained,
-            market_part_bps=rows["market_part_bps"].to_numpy(),
+            market_part_bps=market_part_bps,
             oracle_part_bps=rows["oracle_part_bps"].to_numpy(),
             markout_bps=markout_bps,
-            net_bps=markout_bps - costs.bps(market_key, timestamp_ms),
+            net_bps=markout_bps - costs.mid.bps(market_key, timestamp_ms),
+            exit_move_bps=exit_move_bps,
+            taken_bps=taken_move_bps - costs.taken.bps(market_key, timestamp_ms),
+            round_trip_bps=exit_move_bps - costs.round_trip.bps(market_key, timestamp_ms),
+            touch_usd=rows["touch_usd"].to_numpy(),
+            exit_usd=rows["exit_usd"].to_numpy(),
         )
 
 

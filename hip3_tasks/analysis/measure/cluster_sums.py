@@ -57,6 +57,9 @@ def cluster_sums(chunk: Chunk, *, cluster_ms: int) -> pl.DataFrame:
         "hit": chunk.markout_bps > 0,
         **_known("net", chunk.net_bps),
         "won": chunk.net_bps > 0,
+        **_known("taken", chunk.taken_bps),
+        **_known("round_trip", chunk.round_trip_bps),
+        "round_trip_won": chunk.round_trip_bps > 0,
     }
     others = {
         "oracle_came": pl.col("shrank") - pl.col("book_came"),

@@ -1,4 +1,4 @@
-"""Two numbers that only signals record: the cost of a trade, and the lowest edge that was recorded throughout."""
+"""Two things that only signals record: the cost of a trade, and the lowest edge that was recorded throughout."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,49 +9,84 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.measure.codes import ByCode, codes
+from hip3_tasks.domain.edge import round_trip_cost_bps
+from hip3_tasks.domain.fees import TakerFees
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 
 @dataclass(frozen=True, slots=True)
-class Costs:
-    """The cost of each signal in bps. Market and time identify a signal, so that each has the cost then in force."""
+class BySignal:
+    """A number of bps for each signal. Market and time identify a signal, so that each has the one then in force."""
 
     by_market: ByCode
-    """The only cost of a market; NaN is unknown."""
+    """The only one of a market; NaN is unknown."""
     changes: Mapping[int, tuple[Integers, Array]] = field(default_factory=dict)
-    """For markets whose cost changed, by code: start times in ms and costs in bps, int64 and float64, (changes,).
+    """For markets where it changed, by code: start times in ms and bps, int64 and float64, (changes,).
 
-    The first cost also applies before its start.
+    The first one also applies before its start.
     """
 
     @classmethod
-    def from_signals(cls, signals: pl.DataFrame) -> Self:
-        """The costs that the signals recorded."""
-        cost_bps, columns = pl.col("cost_bps"), ("market_key", "timestamp_ms", "cost_bps")
-        ranges = signals.lazy().group_by("market_key").agg(low=cost_bps.min(), high=cost_bps.max())
+    def from_column(cls, signals: pl.DataFrame, name: str) -> Self:
+        bps, columns = pl.col(name), ("market_key", "timestamp_ms", name)
+        ranges = signals.lazy().group_by("market_key").agg(low=bps.min(), high=bps.max())
         markets = ranges.collect(engine="streaming")
         changed = markets.filter(pl.col("low") < pl.col("high"))["market_key"]
         rows = signals.select(columns).filter(pl.col("market_key").is_in(changed.implode())).sort(columns)
         changes = {}
         for market in rows.partition_by("market_key"):
-            starts = market.filter((cost_bps != cost_bps.shift()).fill_null(value=True))
+            starts = market.filter((bps != bps.shift()).fill_null(value=True))
             code = int(codes(market["market_key"])[0])
-            changes[code] = starts["timestamp_ms"].to_numpy(), starts["cost_bps"].to_numpy()
+            changes[code] = starts["timestamp_ms"].to_numpy(), starts[name].to_numpy()
         return cls(ByCode.from_columns(markets["market_key"], markets["low"], default=nan), changes)
 
     @classmethod
-    def from_constant(cls, cost_bps: float) -> Self:
-        """The same cost for every signal."""
-        return cls(ByCode(np.array([cost_bps])))
+    def from_constant(cls, bps: float) -> Self:
+        return cls(ByCode(np.array([bps])))
 
     def bps(self, market_key: Integers, timestamp_ms: Integers) -> Array:
-        """The cost of each row, given its market's code; float64, (rows,)."""
-        costs_bps = self.by_market[market_key]
-        for market, (starts_ms, market_costs_bps) in self.changes.items():
+        """The bps of each row, given its market's code; float64, (rows,)."""
+        result_bps = self.by_market[market_key]
+        for market, (starts_ms, market_bps) in self.changes.items():
             rows = np.flatnonzero(market_key == market)
             latest = np.searchsorted(starts_ms, timestamp_ms[rows], side="right") - 1
-            costs_bps[rows] = market_costs_bps[np.maximum(latest, 0)]
-        return costs_bps
+            result_bps[rows] = market_bps[np.maximum(latest, 0)]
+        return result_bps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """The costs of taking each signal."""
+
+    mid: BySignal
+    """The costs against which a markout is held: fee + slippage."""
+    taken: BySignal
+    """The costs of getting in: one fee."""
+    round_trip: BySignal
+    """The costs of getting in and out."""
+
+    @classmethod
+    def from_signals(cls, signals: pl.DataFrame) -> Self:
+        """The costs of signals with the columns of `with_costs`."""
+        columns = {"mid": "cost_bps", "taken": "fee_bps", "round_trip": "round_trip_cost_bps"}
+        return cls(**{name: BySignal.from_column(signals, column) for name, column in columns.items()})
+
+    @classmethod
+    def from_constant(cls, cost_bps: float) -> Self:
+        """The same cost of everything for every signal."""
+        return cls(**dict.fromkeys(("mid", "taken", "round_trip"), BySignal.from_constant(cost_bps)))
+
+
+def with_costs(signals: pl.DataFrame, *, fees: TakerFees, slippage_bps: float) -> pl.DataFrame:
+    """The signals with a taker's own costs. A line without a fee has what is left of its cost after this slippage."""
+    recorded_cost_bps = pl.col("cost_bps")
+    recorded_bps = pl.coalesce("taker_fee_bps", (recorded_cost_bps - slippage_bps).clip(lower_bound=0))
+    fee_bps, slip_bps = pl.col("fee_bps"), recorded_cost_bps - recorded_bps
+    own = signals.with_columns(fee_bps=fees.fee_bps(recorded_bps))
+    return own.with_columns(
+        cost_bps=recorded_cost_bps + (fee_bps - recorded_bps),
+        round_trip_cost_bps=round_trip_cost_bps(fee_bps, slip_bps),
+    )
 
 
 def recording_threshold_bps(signals: pl.DataFrame, *, split_at_ms: int) -> ByCode:

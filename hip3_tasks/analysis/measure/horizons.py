@@ -1,71 +1,23 @@
-"""Measures of follow-ups at one offset: a field of `Horizon` declares the sums of a measure and how tables show it.
-
-A new measure is one field and, if `cluster_sums` lacks its sum, one new sum there. JSON, CSV, terminal and page follow
-from the field. Moves are signed by side; shares are of 1.
-"""
+"""Measures of follow-ups at one offset. Moves are signed by side; shares are of 1."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel
 
-from hip3_tasks.charts.number_format import Format, bps, count, level, ratio, share
+from hip3_tasks.analysis.measure.measures import Count, Ratio, Shown, sums_of, values_of
+from hip3_tasks.charts.number_format import bps, count, level, ratio, share
 from hip3_tasks.stats.bootstrap import Array, Estimate, estimate
-from hip3_tasks.stats.cluster_totals import SumSpec, Totals
-
-T = TypeVar("T")
+from hip3_tasks.stats.cluster_totals import Totals
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-Topic = IntEnum("Topic", ["EDGE", "PUBLISHED", "OUTCOME", "CONVERGENCE", "MARKOUT", "RESULT"])
+Topic = IntEnum("Topic", ["EDGE", "PUBLISHED", "OUTCOME", "CONVERGENCE", "MARKOUT", "RESULT", "AT_T0"])
 """Groups of measures, in the order of tables; within a topic, measures have the order of the JSON."""
-EDGE, PUBLISHED, OUTCOME, CONVERGENCE, MARKOUT, RESULT = Topic
-
-
-class Count(NamedTuple):
-    """The measure is a sum over clusters."""
-
-    sum: str
-
-
-class Ratio(NamedTuple):
-    """The measure is a sum over clusters divided by another one: an Estimate, or a plain float without `has_band`."""
-
-    top: str
-    bottom: str
-    has_band: bool = True
-
-    def value(self, totals: Totals) -> Estimate | float | None:
-        return (totals.ratio if self.has_band else totals.share)(self.top, self.bottom)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """How tables show a value. An empty title leaves it out of a table."""
-
-    title: str
-    """The title on the page, without unit."""
-    format: Format
-    row: str | None = None
-    """The title in the terminal's table by horizon; None: the same."""
-    column: str = ""
-    """The title in the terminal's other tables."""
-    wide: str = ""
-    """The same, on a wide terminal only."""
-    steps: tuple[int, ...] = ()
-    """The steps to the value inside a list."""
-
-    @property
-    def page_title(self) -> str:
-        return f"{self.title}, bps" if self.format in (bps, level) else self.title
-
-    @property
-    def row_title(self) -> str:
-        return self.title if self.row is None else self.row
+EDGE, PUBLISHED, OUTCOME, CONVERGENCE, MARKOUT, RESULT, AT_T0 = Topic
 
 
 class Horizon(BaseModel):
@@ -83,6 +35,9 @@ class Horizon(BaseModel):
 
     A markout is the move of the mid since T0, `hit` the share of markouts above 0, `net_bps` their mean after cost and
     `won` the share above 0 after cost. `markout_n` follow-ups have one: a one-sided book gives none.
+
+    The results of a taker who is in at the touch of T0: `taken_bps` marked at the mid after one fee, `round_trip_bps`
+    out at the other touch after two fees and slippage; `round_trip_won` is the share above 0. Nobody is in at T0.
     """
 
     offset_ms: int
@@ -108,14 +63,21 @@ class Horizon(BaseModel):
     unmoved: Annotated[float | None, OUTCOME, Ratio("unmoved", "n", has_band=False), Shown("unmoved", share)]
     widened: Annotated[float | None, OUTCOME, Ratio("widened", "n", has_band=False), Shown("widened", share)]
     markout_n: Annotated[int, MARKOUT, Count("markout_n"), Shown("with a markout", count, "")]
-    markout_bps: Annotated[Estimate, MARKOUT, Ratio("markout", "markout_n"), Shown("markout", bps, column="markout")]
+    markout_bps: Annotated[Estimate, MARKOUT, Ratio("markout", "markout_n"), Shown("markout", bps, wide="markout")]
     markout_quantiles_bps: Annotated[
         list[float | None], MARKOUT, Shown("median markout", bps, "  median", steps=(QUANTILES.index(0.5),))
     ]
     """The quantiles at QUANTILES."""
     hit: Annotated[Estimate, MARKOUT, Ratio("hit", "markout_n"), Shown("markout above 0", share, "  above 0")]
     net_bps: Annotated[Estimate, RESULT, Ratio("net", "net_n"), Shown("net of cost", bps, column="net")]
-    won: Annotated[Estimate, RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0", "won")]
+    won: Annotated[Estimate, RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0")]
+    taken_bps: Annotated[Estimate, AT_T0, Ratio("taken", "taken_n"), Shown("in at T0’s touch, marked at the mid", bps)]
+    round_trip_bps: Annotated[
+        Estimate, AT_T0, Ratio("round_trip", "round_trip_n"), Shown("round trip at T0, which nobody gets", bps)
+    ]
+    round_trip_won: Annotated[
+        Estimate, AT_T0, Ratio("round_trip_won", "round_trip_n"), Shown("round trip at T0 above 0", share, "  above 0")
+    ]
 
 
 class HalfLife(BaseModel):
@@ -127,22 +89,7 @@ class HalfLife(BaseModel):
     has_band: bool
 
 
-def _declared(kind: type[T]) -> dict[str, T]:
-    """The fields of `Horizon` that declare this kind of thing."""
-    fields = Horizon.model_fields.items()
-    return {name: item for name, field in fields for item in field.metadata if isinstance(item, kind)}
-
-
-COUNTS, RATIOS, SHOWN, TOPICS = _declared(Count), _declared(Ratio), _declared(Shown), _declared(Topic)
-
-
-def _sums(*, has_band: bool) -> list[str]:
-    return [name for ratio in RATIOS.values() if ratio.has_band is has_band for name in ratio[:2]]
-
-
-_BOOTSTRAPPED = tuple(dict.fromkeys(["n", *_sums(has_band=True)]))
-_OTHERS = dict.fromkeys(["bought", *(count.sum for count in COUNTS.values()), *_sums(has_band=False)])
-SUMS = SumSpec(bootstrapped=_BOOTSTRAPPED, plain=tuple(name for name in _OTHERS if name not in _BOOTSTRAPPED))
+SUMS = sums_of(Horizon, "bought")
 """The sums over clusters that a report needs: those of the measures, and `bought`, the number of buys."""
 
 
@@ -150,15 +97,12 @@ def horizon(
     offset_ms: int, totals: Totals, *, markout_quantiles_bps: list[float | None], retention_median: float | None
 ) -> Horizon:
     """Compute the measures from sums over clusters; quantiles of the rows are given, since sums cannot tell them."""
-    counts: dict[str, Any] = {name: round(totals[count.sum]) for name, count in COUNTS.items()}
-    ratios: dict[str, Any] = {name: ratio.value(totals) for name, ratio in RATIOS.items()}
     return Horizon(
         offset_ms=offset_ms,
         clusters=totals.clusters,
         markout_quantiles_bps=markout_quantiles_bps,
         retention_median=retention_median,
-        **counts,
-        **ratios,
+        **values_of(Horizon, totals),
     )
 
 

@@ -1,13 +1,13 @@
 """A search for thresholds that shows its own over-fit.
 
-For each market, the level of a grid with the greatest sum of net bps in the first part of the time is chosen, and
-validated on the rest, since a level validated on the data it was chosen from finds profit in noise. Both results stand
-side by side, so that the over-fit shows. Out of sample, too, the best of many markets looks good by chance. A claim
-must therefore beat the best that chance shows among all validated markets: the greatest t statistic of each replicate
-(Westfall & Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check for Data Snooping",
-Econometrica 68). Each replicate is divided by its own standard error: nets are skewed to losses, and of twenty clusters
-without any edge 13 % would be claimed at 5 % otherwise, and 6 % with it (Hall 1992, "The Bootstrap and Edgeworth
-Expansion", 3.10).
+For each market, the level of a grid is chosen whose round trips, where a taker had them, sum up to most in the first
+part of the time. It is validated on the rest, since a level validated on the data it was chosen from finds profit in
+noise. Both results stand side by side, so that the over-fit shows. Out of sample, too, the best of many markets looks
+good by chance. A claim must therefore beat the best that chance shows among all validated markets: the greatest t
+statistic of each replicate (Westfall & Young 1993, "Resampling-Based Multiple Testing"; White 2000, "A Reality Check
+for Data Snooping", Econometrica 68). Each replicate is divided by its own standard error: results are skewed to losses,
+and of twenty clusters without any edge 13 % would be claimed at 5 % otherwise, and 6 % with it (Hall 1992, "The
+Bootstrap and Edgeworth Expansion", 3.10).
 
 A standing offset is no signal: where the edge shrinks less than 60 % of the time and nearly all signals are on one
 side, oracle and book simply differ, and no threshold is recommended.
@@ -26,7 +26,8 @@ from pydantic import BaseModel
 from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.codes import ByCode
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
+from hip3_tasks.analysis.measure.trips import Trips
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, Integers, has_band
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
 GRID_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
@@ -41,7 +42,13 @@ STRUCTURAL_SIDE = 0.9
 
 IN_SAMPLE, OUT_OF_SAMPLE = 0, 1
 _SUMS = SumSpec(
-    bootstrapped=("net_n", "net"), products=(("net", "net"), ("net", "net_n"), ("net_n", "net_n")), plain=("won",)
+    bootstrapped=("round_trip_n", "round_trip", "net_n", "net"),
+    products=(
+        ("round_trip", "round_trip"),
+        ("round_trip", "round_trip_n"),
+        ("round_trip_n", "round_trip_n"),
+    ),
+    plain=("net_won", "round_trip_won"),
 )
 
 
@@ -64,9 +71,14 @@ class SampleResult(BaseModel):
     """The result of a threshold in one part of the time."""
 
     n: int
+    """Signals that were had, with a known way out."""
     clusters: int
-    won: float
+    won: float | None
     net_bps: Estimate
+    """Of all signals, had or not, at the longest offset: mid to mid."""
+    round_trip_bps: Estimate
+    """When had."""
+    round_trip_won: float
     p: float | None
     """The probability that chance alone does as well, among all thresholds tried in this part; None without a band."""
 
@@ -77,10 +89,16 @@ class MarketStats(BaseModel):
     market: str
     matched: int
     """Signals with a follow-up at the longest offset."""
+    clusters: int
+    """Clusters with such a follow-up."""
     edge_bps: float
     shrank: float
     won: float | None
     net_bps: Estimate
+    had: Estimate
+    """The share of its orders that were filled, of those whose entry is known."""
+    round_trip_bps: Estimate
+    """When had."""
     one_sided: float
     """The share of the more frequent side among its signals."""
     recorded_bps: float
@@ -88,16 +106,20 @@ class MarketStats(BaseModel):
     the least edges before and after the split."""
 
     @classmethod
-    def from_totals(cls, market: str, totals: Totals, *, recorded_bps: float) -> Self:
-        """Compute the numbers from the market's totals at the longest offset."""
+    def from_totals(cls, market: str, totals: Totals, trips: Totals | None, *, recorded_bps: float) -> Self:
+        """Compute the numbers from the market's totals at the longest offset, and from those of its trips."""
+        unknown = Estimate(value=None)
         n, bought = totals["n"], totals["bought"]
         return cls(
             market=market,
             matched=round(n),
+            clusters=totals.clusters,
             edge_bps=totals["edge_t0"] / n,
             shrank=totals["shrank"] / n,
             won=totals.share("won", "net_n"),
             net_bps=totals.ratio("net", "net_n"),
+            had=trips.ratio("had", "n") if trips else unknown,
+            round_trip_bps=trips.ratio("trip", "trip_n") if trips else unknown,
             one_sided=max(bought, n - bought) / n,
             recorded_bps=recorded_bps,
         )
@@ -111,6 +133,8 @@ class MarketChoice(MarketStats):
     in_sample: SampleResult | None = None
     out_of_sample: SampleResult | None = None
     verdict: ThresholdVerdict
+    too_few: str | None = None
+    """For `too few`: of what there are too few, how many there are, and how many it takes."""
 
 
 class ThresholdSearch(BaseModel):
@@ -141,26 +165,34 @@ def split_ms(first_ms: int, last_ms: int, *, cluster_ms: int) -> int:
     return -(-int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) // cluster_ms) * cluster_ms
 
 
-def level_sums(chunk: Chunk, *, recording_threshold_bps: ByCode, split_at_ms: int, cluster_ms: int) -> pl.DataFrame:
-    """Sums by market, sample, cluster and level (the number of grid thresholds reached), at the chunk's last offset.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelPlan:
+    """All that must be known before results are summed by level."""
 
-    A row counts if its net is known, its edge was recorded throughout, and its outcome falls into the part of its
-    signal: a follow-up due in the second part of a signal in the first is in neither.
-    """
-    last = len(chunk.offsets_ms) - 1
-    rows = np.flatnonzero(chunk.offset == last)
-    timestamp_ms, net_bps, edge_t0_bps = chunk.timestamp_ms[rows], chunk.net_bps[rows], chunk.edge_t0_bps[rows]
-    in_one_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + chunk.offsets_ms[last] < split_at_ms)
-    was_recorded = edge_t0_bps >= recording_threshold_bps[chunk.market_key[rows]]
-    counts = in_one_part & ~np.isnan(net_bps) & was_recorded
-    timestamp_ms, net_bps = timestamp_ms[counts], net_bps[counts]
-    keys = {
-        "market_key": chunk.market_key[rows[counts]],
-        "sample": np.where(timestamp_ms >= split_at_ms, OUT_OF_SAMPLE, IN_SAMPLE),
-        "level": np.searchsorted(GRID_BPS, edge_t0_bps[counts], side="right"),
-        "cluster": timestamp_ms // cluster_ms,
-    }
-    return sum_by(keys, {"net": net_bps, "won": net_bps > 0}).rename({"n": "net_n"})
+    recording_threshold_bps: ByCode
+    """The lowest edge that was recorded throughout, per market."""
+    split_at_ms: int
+    cluster_ms: int
+
+    def sums(self, rows: Chunk | Trips, selected: Integers, *, due_after_ms: int, result: str) -> pl.DataFrame:
+        """Sums of a result by market, sample, cluster and level (the number of grid thresholds reached).
+
+        A row counts if its result is known, its edge was recorded throughout, and its outcome falls into the part of
+        its signal: what is due in the second part of a signal in the first is in neither.
+        """
+        timestamp_ms, edge_t0_bps = rows.timestamp_ms[selected], rows.edge_t0_bps[selected]
+        result_bps, split_at_ms = getattr(rows, f"{result}_bps")[selected], self.split_at_ms
+        in_one_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + due_after_ms < split_at_ms)
+        was_recorded = edge_t0_bps >= self.recording_threshold_bps[rows.market_key[selected]]
+        counts = in_one_part & ~np.isnan(result_bps) & was_recorded
+        timestamp_ms, result_bps = timestamp_ms[counts], result_bps[counts]
+        keys = {
+            "market_key": rows.market_key[selected[counts]],
+            "sample": np.where(timestamp_ms >= split_at_ms, OUT_OF_SAMPLE, IN_SAMPLE),
+            "level": np.searchsorted(GRID_BPS, edge_t0_bps[counts], side="right"),
+            "cluster": timestamp_ms // self.cluster_ms,
+        }
+        return sum_by(keys, {result: result_bps, f"{result}_won": result_bps > 0}).rename({"n": f"{result}_n"})
 
 
 def search_thresholds(
@@ -187,6 +219,8 @@ def search_thresholds(
 class _Trial:
     """One market: the totals of each level in the first part, the chosen level, and its totals in the second part."""
 
+    first_clusters: int
+    """The clusters in the first part that have a round trip."""
     candidates: dict[int, Totals]
     """The levels that have enough clusters to be chosen."""
     chosen: int | None
@@ -199,41 +233,57 @@ class _Trial:
         first, rest = sums.filter(sample=IN_SAMPLE), sums.filter(sample=OUT_OF_SAMPLE)
         totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
         candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
-        chosen = max(candidates, key=lambda level: candidates[level]["net"], default=None)
+        chosen = max(candidates, key=lambda level: candidates[level]["round_trip"], default=None)
+        first_clusters = max((total.clusters for total in totals.values()), default=0)
         if chosen is None:
-            return cls(candidates, None, None)
+            return cls(first_clusters, candidates, None, None)
         validation = resampler.totals(rest, _SUMS, by="level", keys=[chosen], cumulative=True)
-        return cls(candidates, chosen, validation.get(chosen))
+        return cls(first_clusters, candidates, chosen, validation.get(chosen))
 
 
 def _choice(stats: MarketStats, trial: _Trial | None, first_null: Array, rest_null: Array) -> MarketChoice:
     if trial is None or trial.chosen is None:
-        return MarketChoice(**dict(stats), verdict=_structural(stats) or ThresholdVerdict.TOO_FEW)
+        first = trial.first_clusters if trial else 0
+        return MarketChoice(**dict(stats), **_claim(_structural(stats), first, MIN_CLUSTERS_TO_CHOOSE, "first part"))
     out_of_sample = None if trial.validation is None else _sample_result(trial.validation, rest_null)
     return MarketChoice(
         **dict(stats),
         threshold_bps=GRID_BPS[trial.chosen - 1] if trial.chosen else stats.recorded_bps,
         in_sample=_sample_result(trial.candidates[trial.chosen], first_null),
         out_of_sample=out_of_sample,
-        verdict=_structural(stats) or _verdict(out_of_sample),
+        **_claim(
+            _structural(stats) or _verdict(out_of_sample),
+            out_of_sample.clusters if out_of_sample else 0,
+            MIN_CLUSTERS,
+            "second part",
+        ),
     )
 
 
+def _claim(verdict: ThresholdVerdict | None, clusters: int, needed: int, part: str) -> dict[str, Any]:
+    """The verdict, or that there are too few clusters for any."""
+    if verdict is not None:
+        return {"verdict": verdict}
+    too_few = f"{clusters:,} of {needed} clusters with a round trip in the {part}"
+    return {"verdict": ThresholdVerdict.TOO_FEW, "too_few": too_few}
+
+
 def _pays(result: SampleResult | None) -> bool:
-    return result is not None and (result.net_bps.value or 0) > 0
+    return result is not None and (result.round_trip_bps.value or 0) > 0
 
 
 def _structural(stats: MarketStats) -> ThresholdVerdict | None:
     is_standing = stats.shrank < STRUCTURAL_SHRANK and stats.one_sided >= STRUCTURAL_SIDE
-    return ThresholdVerdict.STRUCTURAL if is_standing else None
+    return ThresholdVerdict.STRUCTURAL if is_standing and has_band(stats.clusters) else None
 
 
-def _verdict(result: SampleResult | None) -> ThresholdVerdict:
-    if result is None or result.p is None or result.net_bps.high is None:
-        return ThresholdVerdict.TOO_FEW
+def _verdict(result: SampleResult | None) -> ThresholdVerdict | None:
+    """None if the clusters are too few for a claim."""
+    if result is None or result.p is None or result.round_trip_bps.high is None:
+        return None
     if result.p <= CLAIM_P:
         return ThresholdVerdict.WORKS
-    return ThresholdVerdict.LOSES if result.net_bps.high < 0 else ThresholdVerdict.UNPROVEN
+    return ThresholdVerdict.LOSES if result.round_trip_bps.high < 0 else ThresholdVerdict.UNPROVEN
 
 
 def _sample_result(totals: Totals, null: Array) -> SampleResult:
@@ -241,16 +291,18 @@ def _sample_result(totals: Totals, null: Array) -> SampleResult:
     if has_band(totals.clusters):
         p = float(np.mean(~(null < _t_statistics(totals)[0])))  # counts NaN as not below
     return SampleResult(
-        n=round(totals["net_n"]),
+        n=round(totals["round_trip_n"]),
         clusters=totals.clusters,
-        won=totals["won"] / totals["net_n"],
+        won=totals.share("net_won", "net_n"),
         net_bps=totals.ratio("net", "net_n"),
+        round_trip_bps=totals.ratio("round_trip", "round_trip_n"),
+        round_trip_won=totals["round_trip_won"] / totals["round_trip_n"],
         p=p,
     )
 
 
 def _max_t_null(tried: Sequence[Totals]) -> Array:
-    """The greatest t statistic of each replicate if no market had any net; float64, (REPLICATES,)."""
+    """The greatest t statistic of each replicate if no market paid or lost; float64, (REPLICATES,)."""
     greatest = np.full(REPLICATES, -np.inf)
     for totals in tried:
         greatest = np.fmax(greatest, _t_statistics(totals)[1])
@@ -270,10 +322,11 @@ def _t_statistics(totals: Totals) -> tuple[float, Array]:
 
 
 def _mean_and_error(sums: Callable[[str], Any]) -> tuple[Any, Any]:
-    """The mean net and its standard error, that of a ratio of sums over clusters, linearised; 0 without variance."""
-    n, net = sums("net_n"), sums("net")
+    """The mean round trip and its standard error, of a ratio of sums over clusters, linearised; 0 without variance."""
+    n, net = sums("round_trip_n"), sums("round_trip")
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = net / n
-        squares = sums("net*net")
-        residuals = squares - 2 * mean * sums("net*net_n") + mean * mean * sums("net_n*net_n")
+        squares = sums("round_trip*round_trip")
+        cross, count_squares = sums("round_trip*round_trip_n"), sums("round_trip_n*round_trip_n")
+        residuals = squares - 2 * mean * cross + mean * mean * count_squares
         return mean, np.sqrt(np.where(residuals > ROUNDING * squares, residuals, 0.0)) / n

@@ -1,8 +1,9 @@
 """Build the report from loaded data: one pass over the follow-ups, then arithmetic on sums."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import Any
 
@@ -10,26 +11,58 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
-from hip3_tasks.analysis.loading.load import Data
+from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.codes import codes
-from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps
+from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps, with_costs
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
 from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.analysis.measure.threshold_search import MarketStats, ThresholdSearch, search_thresholds, split_ms
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report
+from hip3_tasks.analysis.measure.threshold_search import (
+    LevelPlan,
+    MarketStats,
+    ThresholdSearch,
+    search_thresholds,
+    split_ms,
+)
+from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
+from hip3_tasks.analysis.measure.trips import SignalIndex, TripPlan, usual_offsets_ms
+from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
+from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
+from hip3_tasks.domain.detector import SLIPPAGE_BPS
+from hip3_tasks.domain.fees import LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.stats.cluster_totals import Totals
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trader:
+    """What a report must know of the taker whose results it gives."""
+
+    fees: TakerFees = NO_DISCOUNTS
+    slippage_bps: float = SLIPPAGE_BPS
+    """For signals that do not record theirs."""
+    cost_bps: float | None = None
+    """The whole cost of a trade, in place of fees and slippage."""
+    min_notional_usd: float = LEAST_ORDER_USD
+
+
+ANYBODY = Trader()
+
+
 def build_report(
-    data: Data, *, by: By, cost_bps: float | None, at_ms: int, advance: Advance = lambda _: None
+    data: Data,
+    *,
+    by: By,
+    cost_bps: float | None = None,
+    trader: Trader = ANYBODY,
+    at_ms: int,
+    advance: Advance = lambda _: None,
 ) -> Report:
-    """Build the report on loaded data, made `at_ms`; `cost_bps` replaces the recorded costs.
+    """Build the report on loaded data, made `at_ms`; `cost_bps` is short for that of a trader.
 
     `advance` is called with the number of bytes of each part that is read. Raises Unavailable when there is nothing to
     report on or a file cannot be read.
@@ -37,17 +70,36 @@ def build_report(
     first_ms, last_ms = _span_ms(data)
     length_ms = cluster_ms(first_ms, last_ms)
     split_at_ms = split_ms(first_ms, last_ms, cluster_ms=length_ms)
+    if cost_bps is not None:
+        trader = replace(trader, cost_bps=cost_bps)
+    signals = with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps)
+    data = replace(data, signals=signals)
     plan = AggregationPlan(
         by=by,
-        costs=Costs.from_signals(data.signals) if cost_bps is None else Costs.from_constant(cost_bps),
-        recording_threshold_bps=recording_threshold_bps(data.signals, split_at_ms=split_at_ms),
+        costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
+        levels=LevelPlan(
+            recording_threshold_bps=recording_threshold_bps(signals, split_at_ms=split_at_ms),
+            split_at_ms=split_at_ms,
+            cluster_ms=length_ms,
+        ),
+        trips=TripPlan(
+            offsets_ms=usual_offsets_ms(_offset_counts(data.chunks)),
+            t0_usd=SignalIndex.from_columns(signals["market_key"], signals["timestamp_ms"], signals["touch_usd"]),
+            min_notional_usd=trader.min_notional_usd,
+        ),
         cluster_ms=length_ms,
-        split_at_ms=split_at_ms,
     )
     aggregates = aggregate(data.chunks, plan, advance)
     if aggregates is None:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
-    return ReportBuilder(data, cost_bps, first_ms, last_ms, plan, aggregates).report(at_ms)
+    return ReportBuilder(data, trader, first_ms, last_ms, plan, aggregates).report(at_ms)
+
+
+def _offset_counts(chunks: Sequence[LazyChunk]) -> Counter[int]:
+    counts = Counter[int]()
+    for rows in chunks:
+        counts.update(dict(rows.read(pl.col("offset_ms"))["offset_ms"].value_counts().iter_rows()))
+    return counts
 
 
 def _span_ms(data: Data) -> tuple[int, int]:
@@ -67,7 +119,7 @@ class ReportBuilder:
     """Computes the parts of a report from loaded data and the sums of the pass."""
 
     data: Data
-    cost_bps: float | None
+    trader: Trader
     first_ms: int
     last_ms: int
     plan: AggregationPlan
@@ -80,13 +132,17 @@ class ReportBuilder:
             retained = threads.submit(quantiles, self.aggregates.retained, (0.5,))
             thresholds = self._search(resampler)
             totals = self._totals(resampler)
-            groups = self._groups(totals, markouts.result(), retained.result())
+            trips = self._trips(resampler)
+            groups = self._groups(totals, trips, markouts.result(), retained.result())
         return Report(
             made_at_ms=at_ms,
             first_ms=self.first_ms,
             last_ms=self.last_ms,
             by=self.plan.by,
-            cost_bps=self.cost_bps,
+            cost_bps=self.trader.cost_bps,
+            fees=self.trader.fees,
+            fees_assumed=self.data.signals["taker_fee_bps"].null_count(),
+            taken=self._taken(),
             cluster_ms=self.plan.cluster_ms,
             notes=self.data.notes,
             coverage=self._coverage(),
@@ -102,8 +158,36 @@ class ReportBuilder:
         groups = {ALL: sums} | {key: rows for (key,), rows in sums.partition_by("group", as_dict=True).items()}
         return {key: resampler.totals(rows, SUMS, by="offset_ms", keys=offsets_ms) for key, rows in groups.items()}
 
+    def _trips(self, resampler: Resampler) -> dict[Any, list[Trip]]:
+        """The orders of all signals and of each group that has any, by latency and time held."""
+        sums, days = self.aggregates.trip_sums, max(self.last_ms - self.first_ms, MINUTE_MS) / DAY_MS
+        groups = {ALL: sums} | {key: rows for (key,), rows in sums.partition_by("group", as_dict=True).items()}
+        result: dict[Any, list[Trip]] = {}
+        for key, rows in groups.items():
+            for (latency_ms,), orders in sorted(rows.partition_by("latency_ms", as_dict=True).items()):
+                held = sorted(orders["held_ms"].unique())
+                totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
+                trips = [trip(latency_ms, held_ms, total, days=days) for held_ms, total in totals.items()]
+                result.setdefault(key, []).extend(trips)
+        return result
+
+    def _taken(self) -> Taken | None:
+        latency_ms, held_ms = self.plan.trips.longest
+        if self.aggregates.trip_sums.is_empty():
+            return None
+        return Taken(
+            latency_ms=latency_ms,
+            held_ms=held_ms,
+            min_notional_usd=self.trader.min_notional_usd,
+            too_small=self.aggregates.too_small,
+        )
+
     def _groups(
-        self, totals: Mapping[Any, dict[int, Totals]], markouts: Quantiles, retained: Quantiles
+        self,
+        totals: Mapping[Any, dict[int, Totals]],
+        trips: Mapping[Any, list[Trip]],
+        markouts: Quantiles,
+        retained: Quantiles,
     ) -> dict[Any, Group]:
         counts = self._counts()
         groups = {}
@@ -112,7 +196,7 @@ class ReportBuilder:
             captured, bought = (sum(total[name] for total in by_offset.values()) for name in ("n", "bought"))
             groups[key] = Group(
                 name="all" if key is ALL else str(key),
-                **counts.get(key, {"signals": 0, "expected": 0, "cost_bps": self.cost_bps}),
+                **counts.get(key, {"signals": 0, "expected": 0, "cost_bps": self.trader.cost_bps}),
                 captured=round(captured),
                 one_sided=max(bought, captured - bought) / captured if captured else None,
                 half_life=half_life(by_offset),
@@ -125,6 +209,7 @@ class ReportBuilder:
                     )
                     for offset_ms, total in by_offset.items()
                 ],
+                trips=trips.get(key, []),
             )
         return groups
 
@@ -137,7 +222,7 @@ class ReportBuilder:
         """The numbers of a group that its signals alone determine, of all signals and of each group."""
         signals = self.data.signals
         rows = signals.with_columns(self.plan.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
-        cost_bps = pl.col("cost_bps").mean() if self.cost_bps is None else pl.lit(self.cost_bps)
+        cost_bps = pl.col("cost_bps").mean() if self.trader.cost_bps is None else pl.lit(self.trader.cost_bps)
         counts = {"signals": pl.len(), "expected": self._expected, "cost_bps": cost_bps}
         total = rows.select(**counts).collect(engine="streaming")
         groups = rows.group_by("group").agg(**counts).collect(engine="streaming")
@@ -186,21 +271,25 @@ class ReportBuilder:
         )
 
     def _search(self, resampler: Resampler) -> ThresholdSearch | None:
-        """Search thresholds at the longest offset; None if no follow-up has a markout."""
+        """Search thresholds at the longest offset; None if no round trip is known."""
         aggregates = self.aggregates
-        if not aggregates.sums["markout_n"].sum():
+        if not aggregates.trip_sums["trip_n"].sum():
             return None
         offset_ms = aggregates.offsets_ms[-1]
         rows = aggregates.sums.filter(offset_ms=offset_ms)
         coins = rows["market_key"].unique().sort()
-        recorded = self.plan.recording_threshold_bps[codes(coins.cast(COIN))]
+        recorded = self.plan.levels.recording_threshold_bps[codes(coins.cast(COIN))]
         totals = resampler.totals(rows, SUMS, by="market_key", keys=coins.to_list())
+        latency_ms, held_ms = self.plan.trips.longest
+        is_judged = pl.col("market_key").is_in(coins.implode())
+        trip_rows = aggregates.trip_sums.filter(is_judged, latency_ms=latency_ms, held_ms=held_ms)
+        trips = resampler.totals(trip_rows, TRIP_SUMS, by="market_key", keys=coins.to_list())
         markets = [
             MarketStats.from_totals(
-                coin, totals[coin], recorded_bps=bps if bps > -inf else aggregates.min_edge_bps[coin]
+                coin, totals[coin], trips.get(coin), recorded_bps=bps if bps > -inf else aggregates.min_edge_bps[coin]
             )
             for coin, bps in zip(coins, recorded.tolist(), strict=True)
         ]
         return search_thresholds(
-            aggregates.level_sums, markets, resampler, offset_ms=offset_ms, split_at_ms=self.plan.split_at_ms
+            aggregates.level_sums, markets, resampler, offset_ms=offset_ms, split_at_ms=self.plan.levels.split_at_ms
         )

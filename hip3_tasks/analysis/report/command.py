@@ -18,7 +18,8 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
-from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.measure.trip_measures import Trip
+from hip3_tasks.analysis.report.build import Trader, build_report
 from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.clock import wall_ms
@@ -51,14 +52,14 @@ def report_command(
     selection: Selection,
     *,
     by: By,
-    cost_bps: float | None,
+    trader: Trader,
     outputs: ReportOutputs,
     json_only: bool = False,
 ) -> int:
     """Print the report, or with `json_only` only its JSON. Raises Unavailable when a file cannot be read or written."""
     for path, _ in outputs.wanted():
         check_writable(path)
-    report = _read_and_build(dirs, selection, by, cost_bps)
+    report = _read_and_build(dirs, selection, by, trader)
     if json_only:
         print(as_json(report), end="")
         for sentence in report.notes.absences():
@@ -71,7 +72,7 @@ def report_command(
     return 0
 
 
-def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, cost_bps: float | None) -> Report:
+def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, trader: Trader) -> Report:
     sources = list_sources(dirs, selection)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
@@ -79,7 +80,7 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, cost_bps
         task = progress.add_task("reading", total=sum(source.size_bytes for source in sources))
         advance = partial(progress.advance, task)
         data = read(sources, selection, advance=advance)
-        return build_report(data, by=by, cost_bps=cost_bps, at_ms=wall_ms(), advance=advance)
+        return build_report(data, by=by, trader=trader, at_ms=wall_ms(), advance=advance)
 
 
 def check_writable(path: Path) -> None:
@@ -122,7 +123,7 @@ def as_csv(report: Report) -> str:
     for group in (report.total, *report.groups):
         lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
     text = io.StringIO()
-    writer = csv.DictWriter(text, max(lines, key=len), lineterminator="\n")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
     return text.getvalue()
@@ -135,11 +136,21 @@ def as_thresholds(report: Report) -> str:
 
 def _line(group: Group, horizon: Horizon | None) -> dict[str, object]:
     counts = group.model_dump(include={"signals", "expected", "captured", "cost_bps"})
-    return {"group": group.name, **counts, **dict(_columns(horizon) if horizon else ())}
+    if horizon is None:
+        return {"group": group.name, **counts}
+    trips = [trip for trip in group.trips if trip.latency_ms + trip.held_ms == horizon.offset_ms]
+    results = {name: value for trip in trips for name, value in _trip_columns(trip)}
+    return {"group": group.name, **counts, **dict(_columns(horizon)), **results}
 
 
-def _columns(horizon: Horizon) -> Iterator[tuple[str, object]]:
-    for name, value in horizon:
+def _trip_columns(trip: Trip) -> Iterator[tuple[str, object]]:
+    for name, value in _columns(trip):
+        if name not in ("latency_ms", "held_ms"):
+            yield f"in_{trip.latency_ms}_{name}", value
+
+
+def _columns(measures: Horizon | Trip) -> Iterator[tuple[str, object]]:
+    for name, value in measures:
         if isinstance(value, Estimate):
             yield from ((name, value.value), (f"{name}_low", value.low), (f"{name}_high", value.high))
         elif name == "markout_quantiles_bps":

@@ -119,10 +119,10 @@ def _cost(seconds: Sequence[float], cost_bps: float | None) -> plot.Trace | None
     return plot.line([seconds[0], seconds[-1]], [cost_bps, cost_bps], plot.RED, "cost to beat", **style)
 
 
-def net(report: Report) -> plot.Figure:
-    """The mean net in bps of each group with its band; a hollow point has no band and makes no claim."""
+def round_trips(report: Report) -> plot.Figure:
+    """The mean round trip of each group with its band; a hollow point has no band and makes no claim."""
     groups = best_first(report)
-    bands = [_net(report, group) for group in groups]
+    bands = [_round_trip(report, group) for group in groups]
     values = [band.value for band in bands]
     known = [row for row, band in enumerate(bands) if band.low is not None]
     unknown = [row for row, band in enumerate(bands) if band.low is None]
@@ -136,7 +136,7 @@ def net(report: Report) -> plot.Figure:
             plot.points(unknown, values, labels, plot.GREY, "no band, no claim", marker=hollow, **hover),
         ],
         height=plot.category_height(len(groups)),
-        xaxis={"title": "net bps", "zerolinewidth": 2, "rangemode": "tozero"},
+        xaxis={"title": "bps, a round trip when had", "zerolinewidth": 2, "rangemode": "tozero"},
         yaxis=plot.category_axis([group.name for group in groups]),
     )
 
@@ -162,22 +162,22 @@ def outcomes(report: Report) -> plot.Figure:
 
 
 def best_first(report: Report) -> list[Group]:
-    """All signals together, then the groups by their mean net, the best first and those without one last."""
-    return [report.total, *sorted(report.groups, key=lambda group: plot.descending(_net(report, group).value))]
+    """All signals together, then the groups by their mean round trip, the best first and those without one last."""
+    return [report.total, *sorted(report.groups, key=lambda group: plot.descending(_round_trip(report, group).value))]
 
 
-def _net(report: Report, group: Group) -> Estimate:
-    horizon = report.at_longest(group)
-    return UNKNOWN if horizon is None else horizon.net_bps
+def _round_trip(report: Report, group: Group) -> Estimate:
+    judged = report.judged(group)
+    return UNKNOWN if judged is None else judged.round_trip_bps
 
 
 def thresholds(search: ThresholdSearch) -> plot.Figure:
     """A line from a ring, in sample, to the verdict's symbol, out of sample; markets with a chosen threshold only."""
     choices = [choice for choice in best_tuned(search) if choice.in_sample]
-    inside = [_tuned_net(choice.in_sample) for choice in choices]
-    outside = [_tuned_net(choice.out_of_sample) for choice in choices]
+    inside = [_tuned_trip(choice.in_sample) for choice in choices]
+    outside = [_tuned_trip(choice.out_of_sample) for choice in choices]
     labels = [f"{plot.axis_label(choice.market)} from {choice.threshold_bps:g} bps" for choice in choices]
-    hover = {"hovertemplate": "%{hovertext}: %{x:+.2f} bps net"}
+    hover = {"hovertemplate": "%{hovertext}: %{x:+.2f} bps"}
     ring = {"symbol": "circle-open", "color": plot.GREY, "size": 10, "line": {"width": 1.5}}
     traces = [
         plot.segments(range(len(choices)), list(zip(inside, outside, strict=True)), plot.GREY, "over-fit"),
@@ -191,15 +191,19 @@ def thresholds(search: ThresholdSearch) -> plot.Figure:
     return plot.figure(
         traces,
         height=plot.category_height(len(choices)),
-        xaxis={"title": "net bps at the chosen threshold", "zerolinewidth": 2, "rangemode": "tozero"},
+        xaxis={
+            "title": "bps a round trip, at the chosen threshold",
+            "zerolinewidth": 2,
+            "rangemode": "tozero",
+        },
         yaxis=plot.category_axis([choice.market for choice in choices]),
     )
 
 
 def best_tuned(search: ThresholdSearch) -> list[MarketChoice]:
-    """Markets by their mean net in sample, the best first and those without a chosen threshold last."""
-    return sorted(search.choices, key=lambda choice: plot.descending(_tuned_net(choice.in_sample)))
+    """Markets by their mean round trip in sample, the best first and those without a chosen threshold last."""
+    return sorted(search.choices, key=lambda choice: plot.descending(_tuned_trip(choice.in_sample)))
 
 
-def _tuned_net(part: SampleResult | None) -> plot.Number:
-    return None if part is None else part.net_bps.value
+def _tuned_trip(part: SampleResult | None) -> plot.Number:
+    return None if part is None else part.round_trip_bps.value

@@ -18,7 +18,7 @@ from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
 PACKAGE = "hip3_tasks.analysis.report"
-FORMATS = ("bps", "count", "duration", "horizon", "instant", "level", "percent", "share")
+FORMATS = ("bps", "count", "duration", "horizon", "instant", "level", "percent", "share", "usd")
 
 
 def as_html(report: Report) -> str:
@@ -37,6 +37,8 @@ def as_html(report: Report) -> str:
         warnings=report.warnings(),
         figures=_figures(report),
         groups=_groups(report, document),
+        costs=report.costs(),
+        report_row=group_row(report, document["total"]),
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
         columns=tables,
         min_clusters=MIN_CLUSTERS,
@@ -71,7 +73,7 @@ def _figures(report: Report) -> dict[str, Figure | None]:
     return {
         "decay": figures.decay(total.horizons),
         "markout": figures.markout(total.horizons, cost_bps=total.cost_bps),
-        "net": figures.net(report),
+        "round_trips": figures.round_trips(report),
         "outcomes": figures.outcomes(report),
         "thresholds": figures.thresholds(search) if search and has_thresholds else None,
         "lateness": figures.lateness(report.lateness),

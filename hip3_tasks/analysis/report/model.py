@@ -8,6 +8,9 @@ from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
+from hip3_tasks.analysis.measure.trip_measures import Trip
+from hip3_tasks.charts.number_format import level
+from hip3_tasks.domain.fees import NO_DISCOUNTS, TakerFees
 from hip3_tasks.stats.bootstrap import LEVEL, Estimate
 
 LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
@@ -70,6 +73,19 @@ class Group(BaseModel):
     """None if the retention is unknown at some offset."""
     horizons: list[Horizon]
     """Empty if none of its signals has a follow-up."""
+    trips: list[Trip] = []
+    """Empty if it is not known what a taker would have had."""
+
+
+class Taken(BaseModel):
+    """How it was found out what a taker had, and by which of the group's trips the report judges."""
+
+    latency_ms: int
+    held_ms: int
+    min_notional_usd: float
+    """Orders below it are left out ..."""
+    too_small: int
+    """... those of this many signals."""
 
 
 class Report(BaseModel):
@@ -83,6 +99,12 @@ class Report(BaseModel):
     by: By
     cost_bps: float | None
     """The cost asked for. None: taker fee + slippage as recorded with each signal."""
+    fees: TakerFees = NO_DISCOUNTS
+    """The taker's own fees, beside what each signal records of its market."""
+    fees_assumed: int = 0
+    """Signals that record no fee: it is what is left of their cost after slippage."""
+    taken: Taken | None = None
+    """None if it is not known what a taker would have had."""
     level: float = LEVEL
     cluster_ms: int
     quantiles: tuple[float, ...] = QUANTILES
@@ -97,11 +119,28 @@ class Report(BaseModel):
 
     @property
     def headline(self) -> Headline:
-        """Whether the signals paid: the sign of the mean net at the longest offset, if its band does not hold 0."""
-        net_bps = self.total.horizons[-1].net_bps if self.total.horizons else Estimate(value=None)
-        if net_bps.low is None or net_bps.high is None:
+        """Whether the signals paid: the sign of the mean round trip when had, if its band does not hold 0."""
+        judged = self.judged(self.total)
+        trip_bps = judged.round_trip_bps if judged else Estimate(value=None)
+        if trip_bps.low is None or trip_bps.high is None:
             return Headline.NO_CLAIM
-        return Headline.YES if net_bps.low > 0 else Headline.NO if net_bps.high < 0 else Headline.NOT_PROVEN
+        return Headline.YES if trip_bps.low > 0 else Headline.NO if trip_bps.high < 0 else Headline.NOT_PROVEN
+
+    def judged(self, group: Group) -> Trip | None:
+        """The trips of a group by which the report judges, if it has any."""
+        return next(filter(self.judges, group.trips), None)
+
+    def judges(self, trip: Trip) -> bool:
+        """Whether these are the trips by which the report judges."""
+        taken = self.taken
+        return taken is not None and (trip.latency_ms, trip.held_ms) == (taken.latency_ms, taken.held_ms)
+
+    def costs(self) -> str:
+        """One line that says which costs are counted."""
+        if self.cost_bps is not None:
+            return f"cost {level(self.cost_bps)} bps as asked for, of a round trip and of a markout alike"
+        assumed = f" (not recorded with {self.fees_assumed:,} signals: cost less slippage)" if self.fees_assumed else ""
+        return "; ".join([f"costs: each market's fee{assumed} and slippage as recorded", *self.fees.differences()])
 
     @property
     def longest_ms(self) -> int | None:

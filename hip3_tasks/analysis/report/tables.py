@@ -5,9 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from hip3_tasks.analysis.measure.horizons import SHOWN, TOPICS, Shown, Topic
+from hip3_tasks.analysis.measure.horizons import Horizon, Topic
+from hip3_tasks.analysis.measure.measures import Shown, declared
+from hip3_tasks.analysis.measure.trip_measures import Trip
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Report
-from hip3_tasks.charts.number_format import MISSING, Format, bps, chance, count, level, ms, seconds, share
+from hip3_tasks.charts.number_format import MISSING, Format, bps, chance, count, horizon, level, ms, seconds, share
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.terminal_text import printable
 
@@ -81,15 +83,23 @@ class Column:
 
 
 def group_row(report: Report, group: BoundValue) -> Row:
-    """A row for group columns: the group, and its follow-ups at the longest offset of all, if it has any."""
+    """A row for group columns: the group, its follow-ups at the longest offset, and the trips that are judged."""
     horizons = (horizon for horizon in group["horizons"] if horizon["offset_ms"].raw == report.longest_ms)
-    return {"group": group, "longest": next(horizons, None)}
+    trips = (trip for trip in group["trips"] if report.judges(Trip.model_validate(trip.raw)))
+    return {"group": group, "longest": next(horizons, None), "judged": next(trips, None)}
+
+
+def _trip_measures(*names: str, within: Path = ()) -> list[Column]:
+    """The measures of a `Trip` with these names, or all, in rows that hold the trip `within`."""
+    shown = declared(Trip, Shown)
+    return [Column((*within, name), shown[name]) for name in names or shown]
 
 
 def _measures(*topics: Topic, within: Path = ()) -> list[Column]:
     """The measures of these topics, in the order given, in rows that hold the horizon `within`."""
-    names = [name for topic in topics for name in SHOWN if TOPICS[name] is topic]
-    return [Column((*within, name, *SHOWN[name].steps), SHOWN[name]) for name in names]
+    topic_of, shown = declared(Horizon, Topic), declared(Horizon, Shown)
+    names = [name for topic in topics for name in shown if topic_of[name] is topic]
+    return [Column((*within, name, *shown[name].steps), shown[name]) for name in names]
 
 
 def _lateness(index: int, quantile: float) -> Column:
@@ -99,10 +109,13 @@ def _lateness(index: int, quantile: float) -> Column:
 
 MEASURES = _measures(*Topic)
 """Columns of a `Horizon`."""
+HELD = Column(("held_ms",), Shown("out, s later", horizon))
+TRIPS = _trip_measures()
+"""Columns of a `Trip`."""
 LATENESS = [_lateness(index, quantile) for index, quantile in enumerate(LATENESS_QUANTILES)]
 """Columns of a `LatenessQuantiles`."""
 
-NET = Column(("longest", "net_bps"), SHOWN["net_bps"])
+HAD, ROUND_TRIP = _trip_measures("had", "round_trip_bps", within=("judged",))
 SIGNALS = Column(("group", "signals"), Shown("signals", count, column="signals"))
 COST = Column(("group", "cost_bps"), Shown("cost", level, wide="cost"))
 HALF_LIFE = Column(
@@ -110,11 +123,12 @@ HALF_LIFE = Column(
     Shown("half-life", lambda s: "longer" if s is None else seconds(s), wide="half-life"),
 )
 TERMINAL_GROUPS = [
-    *(SIGNALS, COST, *_measures(Topic.EDGE, within=("longest",)), HALF_LIFE),
+    *(SIGNALS, HAD, ROUND_TRIP, *_measures(Topic.EDGE, within=("longest",)), HALF_LIFE),
     *_measures(Topic.OUTCOME, Topic.MARKOUT, Topic.RESULT, within=("longest",)),
 ]
 PAGE_GROUPS = [
-    *(SIGNALS, *_measures(Topic.RESULT, Topic.MARKOUT, within=("longest",)), COST, HALF_LIFE),
+    *(SIGNALS, *_trip_measures(within=("judged",))),
+    *(*_measures(Topic.AT_T0, Topic.RESULT, Topic.MARKOUT, within=("longest",)), COST, HALF_LIFE),
     Column(("group", "one_sided"), Shown("one-sided", share)),
     *_measures(Topic.EDGE, Topic.PUBLISHED, Topic.OUTCOME, Topic.CONVERGENCE, within=("longest",)),
     Column(("group", "expected"), Shown("expected", count)),
@@ -122,21 +136,28 @@ PAGE_GROUPS = [
 ]
 CHOICES = [
     Column(("verdict",), Shown("verdict", printable)),
+    Column(("too_few",), Shown("too few of what", lambda text: printable(text) if text else MISSING)),
     Column(("matched",), Shown("matched", count, column="matched")),
     Column(("edge_bps",), Shown("mean edge", level, wide="edge")),
     Column(("shrank",), Shown("edge shrank", share, wide="shrank")),
-    Column(("won",), Shown("won", share, wide="won")),
-    Column(("net_bps",), Shown("net", bps, column="net")),
+    Column(("won",), Shown("won, mid to mid", share)),
+    Column(("net_bps",), Shown("net, mid to mid", bps, wide="net")),
+    Column(("had",), Shown("had", share, wide="had")),
+    Column(("round_trip_bps",), Shown("round trip when had", bps, column="trip")),
     Column(("one_sided",), Shown("one-sided", share)),
     Column(("recorded_bps",), Shown("recorded at", level)),
     Column(("threshold_bps",), Shown("best threshold", level, column="best")),
-    Column(("in_sample", "n"), Shown("signals, in", count, wide="n in")),
-    Column(("in_sample", "won"), Shown("won, in", share, wide="won in")),
-    Column(("in_sample", "net_bps"), Shown("net, in", bps, column="net in")),
+    Column(("in_sample", "n"), Shown("round trips, in", count, wide="n in")),
+    Column(("in_sample", "round_trip_won"), Shown("round trip above 0, in", share)),
+    Column(("in_sample", "round_trip_bps"), Shown("round trip, in", bps, column="trip in")),
+    Column(("in_sample", "net_bps"), Shown("mid to mid, in", bps)),
+    Column(("in_sample", "won"), Shown("mid to mid above 0, in", share)),
     Column(("in_sample", "p"), Shown("p, in", chance)),
-    Column(("out_of_sample", "n"), Shown("signals, out", count, column="n out")),
-    Column(("out_of_sample", "won"), Shown("won, out", share, wide="won out")),
-    Column(("out_of_sample", "net_bps"), Shown("net, out", bps, column="net out")),
+    Column(("out_of_sample", "n"), Shown("round trips, out", count, wide="n out")),
+    Column(("out_of_sample", "round_trip_won"), Shown("round trip above 0, out", share)),
+    Column(("out_of_sample", "round_trip_bps"), Shown("round trip, out", bps, column="trip out")),
+    Column(("out_of_sample", "net_bps"), Shown("mid to mid, out", bps)),
+    Column(("out_of_sample", "won"), Shown("mid to mid above 0, out", share)),
     Column(("out_of_sample", "p"), Shown("p, out", chance, column="p")),
 ]
 """Columns of a `MarketChoice`: a market and its threshold."""

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch, ThresholdVerdict
+from hip3_tasks.analysis.measure.threshold_search import MIN_CLUSTERS_TO_CHOOSE, ThresholdSearch, ThresholdVerdict
 from hip3_tasks.analysis.report import tables
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
@@ -17,6 +17,7 @@ from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
 COLOURS = {ThresholdVerdict.WORKS: "green", ThresholdVerdict.LOSES: "red", ThresholdVerdict.STRUCTURAL: "yellow"}
+UNKNOWN = "What a taker had is not known: it takes follow-ups at two offsets, with both sides of the book."
 WIDE = 132
 """Columns of a terminal that the widest table needs."""
 
@@ -30,11 +31,14 @@ def show(report: Report, console: Console) -> None:
     for line in _head(report):
         console.print(line, soft_wrap=True)
     console.print(_horizons(report, document, is_wide=is_wide))
+    if report.total.trips:
+        console.print(_trips(report, document, is_wide=is_wide))
     if report.groups:
         console.print(_groups(report, document, is_wide=is_wide))
     if report.search is not None:
         console.print(_thresholds(report.search, document, is_wide=is_wide))
-        console.print(_tuned(report.search), soft_wrap=True)
+        if report.search.judged:
+            console.print(_tuned(report.search), soft_wrap=True)
     for warning in report.warnings():
         console.print(Text(printable(warning), "yellow"), soft_wrap=True)
 
@@ -56,7 +60,44 @@ def _head(report: Report) -> list[Text]:
             + (f" ({reasons})" if reasons else "")
             + f"; open {number_format.count(coverage.open)}"
         ),
+        Text(report.costs()),
+        Text(_answer(report), "bold"),
     ]
+
+
+def _answer(report: Report) -> str:
+    """Whether a taker would have earned from the signals, in a sentence."""
+    taken, judged = report.taken, report.judged(report.total)
+    if taken is None or judged is None:
+        return UNKNOWN
+    when = f"{number_format.horizon(taken.latency_ms)} after T0, out {number_format.horizon(taken.held_ms)} later"
+    trip_bps, had = judged.round_trip_bps, number_format.share(judged.had.value)
+    if trip_bps.value is None:
+        return f"{report.headline}: in {when}, a taker had {had} of them, and no round trip is known"
+    if trip_bps.low is None:
+        paid = (
+            f"{number_format.bps(trip_bps.value)} bps; {judged.clusters:,} of {MIN_CLUSTERS} clusters: too few to say"
+        )
+    else:
+        paid = f"{number_format.bps(trip_bps.value)} bps, {number_format.band(trip_bps, number_format.bps)}"
+    return f"{report.headline}: in {when}, a taker had {had} of them; a round trip paid {paid}"
+
+
+def _trips(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
+    trips = document["total"]["trips"]
+    headings = [
+        f"in {number_format.horizon(trip.latency_ms)}, out +{number_format.horizon(trip.held_ms)}"
+        for trip in report.total.trips
+    ]
+    rows: list[list[Text | str]] = []
+    for column in tables.TRIPS:
+        cells = [column.cell(trip) for trip in trips]
+        texts = [_with_band(cell) if is_wide else Text(cell.text) for cell in cells]
+        rows.append([column.shown.row_title, *texts])
+    taken = report.taken
+    small = f"; {taken.too_small:,} below {taken.min_notional_usd:g} USD left out" if taken and taken.too_small else ""
+    caption = f"worked out from follow-ups alone{small}"
+    return _table("What a taker had", ["at the touch of T0", *headings], rows, caption)
 
 
 def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
@@ -90,14 +131,14 @@ def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
 def _group_headings(columns: Sequence[Column]) -> Iterator[str]:
     for column in columns:
         yield _title(column)
-        if column == tables.NET:
+        if column == tables.ROUND_TRIP:
             yield "90 % band"
 
 
 def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
     for column in columns:
         cell = column.cell(row)
-        if column == tables.NET:
+        if column == tables.ROUND_TRIP:
             yield from (_coloured(cell), Text(number_format.band(cell.estimate, cell.format), "dim"))
         else:
             yield cell.text
@@ -113,8 +154,19 @@ def _thresholds(search: ThresholdSearch, document: BoundValue, *, is_wide: bool)
         f"Thresholds, after {number_format.horizon(search.offset_ms)}",
         ["market", *map(_title, columns), "verdict"],
         rows,
-        f"chosen before {number_format.instant(search.split_at_ms)}, judged on the rest; p: how often the best of"
-        f" {search.judged:,} markets does as well by chance",
+        _how_judged(search),
+    )
+
+
+def _how_judged(search: ThresholdSearch) -> str:
+    if not search.judged:
+        return (
+            f"no market has enough round trips to be judged: in {MIN_CLUSTERS_TO_CHOOSE} clusters before"
+            f" {number_format.instant(search.split_at_ms)}, and in {MIN_CLUSTERS} after that"
+        )
+    return (
+        f"chosen before {number_format.instant(search.split_at_ms)} by the round trip when had, judged on the rest;"
+        f" p: how often the best of {search.judged:,} markets does as well by chance"
     )
 
 

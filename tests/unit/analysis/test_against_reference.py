@@ -47,8 +47,8 @@ def two_days(path: Path) -> tuple[Path, ...]:
     path.mkdir()
     first, second = Directory(path / "one"), Directory(path / "other")
     for coin, directory, mid_bps, thresholds_bps in (
-        ("xyz:TSLA", first, 9.0, (6.9, 6.0, 6.5)),
-        ("xyz:NVDA", first, 3.0, (7.0, 7.0, 8.0)),
+        ("xyz:TSLA", first, 24.0, (6.9, 6.0, 6.5)),
+        ("xyz:NVDA", first, 15.0, (7.0, 7.0, 8.0)),
         ("para:BANKS", second, -6.0, (5.0, 5.5, 6.0)),
     ):
         for number, signal in enumerate(signals(chance, [coin], from_ms=MIDNIGHT_MS - 80 * MINUTE_MS, minutes=150)):

@@ -4,7 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hip3_tasks.domain.edge import Side, edge_bps, markout_bps, mid_px, moved_bps, reaches
+from hip3_tasks.domain.edge import (
+    Side,
+    edge_bps,
+    had,
+    markout_bps,
+    mid_move_bps,
+    mid_px,
+    moved_bps,
+    reaches,
+    round_trip_bps,
+    taken_bps,
+    trip_move_bps,
+)
 
 prices = st.floats(1e-4, 1e7)
 sides = st.sampled_from(Side)
@@ -73,3 +85,39 @@ def test_there_is_no_mid_and_no_markout_where_a_side_is_empty() -> None:
     assert markout_bps(Side.BUY, mid_t0_px=None, mid_t_px=1.0) is None
     assert markout_bps(Side.BUY, mid_t0_px=1.0, mid_t_px=None) is None
     assert mid_px(1.0, 2.0) == 1.5
+
+
+# What a taker pays. The book at T0 is 99.80/100.20 around an oracle of 100.30, and 99.86/100.26 five seconds later.
+
+
+def test_a_round_trip_on_a_wide_book_loses_by_hand() -> None:
+    result_bps = round_trip_bps(Side.BUY, entry_px=100.20, exit_px=99.86, fee_bps=0.9, slippage_bps=1.0)
+    assert result_bps == pytest.approx((99.86 - 100.20) / 100.20 * 1e4 - 2 * 0.9 - 1)
+    assert result_bps == pytest.approx(-36.7, abs=0.05)
+
+
+def test_a_taker_marked_at_the_mid_has_paid_half_the_spread_and_one_fee() -> None:
+    result_bps = taken_bps(Side.BUY, entry_px=100.20, mid_px=100.06, fee_bps=0.9)
+    assert result_bps == pytest.approx(-0.14 / 100.20 * 1e4 - 0.9)
+
+
+@given(side=sides, entry_px=prices, exit_px=prices)
+def test_a_seller_earns_where_a_buyer_loses(side: Side, entry_px: float, exit_px: float) -> None:
+    result_bps = round_trip_bps(side, entry_px=entry_px, exit_px=exit_px, fee_bps=0.0, slippage_bps=0.0)
+    assert (result_bps > 0) == (side.sign * exit_px > side.sign * entry_px)
+
+
+near = st.floats(90.0, 110.0)
+
+
+@given(side=sides, t0_px=near, entry_px=near, exit_px=near)
+def test_moves_from_the_touch_of_t0_give_the_results_that_prices_give(
+    side: Side, t0_px: float, entry_px: float, exit_px: float
+) -> None:
+    entry_bps, exit_bps = (side.sign * moved_bps(from_px=t0_px, to_px=px) for px in (entry_px, exit_px))
+    by_prices = round_trip_bps(side, entry_px=entry_px, exit_px=exit_px, fee_bps=0.0, slippage_bps=0.0)
+    by_moves = trip_move_bps(side.sign, entry_move_bps=entry_bps, exit_move_bps=exit_bps)
+    assert by_moves == pytest.approx(by_prices, abs=1e-7)
+    assert had(entry_bps) == (side.sign * entry_px <= side.sign * t0_px)
+    at_mid = taken_bps(side, entry_px=t0_px, mid_px=(entry_px + exit_px) / 2, fee_bps=0.0)
+    assert mid_move_bps(touch_move_bps=entry_bps, exit_move_bps=exit_bps) == pytest.approx(at_mid, abs=1e-7)

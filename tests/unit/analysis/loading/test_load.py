@@ -17,7 +17,7 @@ from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGN
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.edge import Side, moved_bps
 from hip3_tasks.domain.records import Dark, Followed, Followup, MissedReason, Record
 from hip3_tasks.errors import Unavailable
 from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
@@ -68,6 +68,8 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
             "cost_bps": 10.0,
             "threshold_bps": 15.0,
             "expected": 3,
+            "taker_fee_bps": 9.0,
+            "touch_usd": signal.best_px * signal.best_size,
         }
         for signal in (a_signal(), sell)
     ]
@@ -83,6 +85,9 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
         "market_part_bps": -expected.market_moved_bps,
         "oracle_part_bps": expected.oracle_moved_bps,
         "markout_bps": expected.markout_bps,
+        "exit_move_bps": -moved_bps(from_px=expected.t0_best_px, to_px=expected.ask_px or 0),
+        "touch_usd": expected.best_px * expected.best_size,
+        "exit_usd": (expected.ask_px or 0) * (expected.ask_sz or 0),
     }
     assert data.followups["market_part_bps"].to_list() == pytest.approx([10.02, 9.98], abs=0.01)
     assert data.missed.rows() == [("para:BANKS", "sell", T0_MS + 5, 5000, "feed_gap")]
@@ -219,6 +224,8 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
         "cost_bps",
         "threshold_bps",
         "expected",
+        "taker_fee_bps",
+        "touch_usd",
     ]
 
 

@@ -29,12 +29,16 @@ FIRST_MS = 1_795_392_000_000
 """The start of a minute."""
 MINUTE_MS = 60_000
 OFFSET_MS = 5000
-COST_BPS = 2.0
+ENTRY_MS = 1000
+COST_BPS, SLIPPAGE_BPS = 2.0, 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A market with one signal a minute from minute `begins`. A scalar value holds for all minutes; NaN: no markout."""
+    """A market with one signal a minute from minute `begins`. A scalar value holds for all minutes; NaN: no markout.
+
+    Each order is had at the touch of T0, and its round trip brings as much as the markout, net of cost.
+    """
 
     begins: int = 0
     minutes: int = 100
@@ -57,27 +61,35 @@ def rows(coin: str, planted: Planted) -> pl.DataFrame:
     sides = ["buy", "sell"] * (number // 2 + 1) if planted.side == "both" else [planted.side] * number
     edges_bps = np.broadcast_to(planted.edge_bps, number).astype(float)
     at_ms = FIRST_MS + (planted.begins + np.arange(number)) * MINUTE_MS + planted.at_ms
-    return pl.DataFrame(
+    markouts_bps = np.broadcast_to(planted.markout_bps, number).astype(float)
+    fees_bps = np.maximum(np.broadcast_to(planted.cost_bps, number) - SLIPPAGE_BPS, 0)
+    at_exit = pl.DataFrame(
         {
             "market_key": [coin] * number,
             "side": sides[:number],
             "signal_timestamp_ms": at_ms,
             "timestamp_ms": at_ms,
-            "offset_ms": OFFSET_MS,
+            "offset_ms": pl.Series([OFFSET_MS] * number, dtype=pl.Int32),
             "lateness_ms": 0,
             "t0_raw_edge_bps": edges_bps,
             "raw_edge_bps": edges_bps * (0.2 if planted.shrinks else 1.0),
             "market_part_bps": 1.0,
             "oracle_part_bps": 0.0,
-            "markout_bps": pl.Series(np.broadcast_to(planted.markout_bps, number).astype(float), nan_to_null=True),
+            "markout_bps": pl.Series(markouts_bps, nan_to_null=True),
+            "exit_move_bps": pl.Series(markouts_bps + fees_bps, nan_to_null=True),
             "cost_bps": np.broadcast_to(planted.cost_bps, number).astype(float),
             "threshold_bps": pl.Series(
                 [planted.threshold_bps] * number if np.ndim(planted.threshold_bps) == 0 else planted.threshold_bps,
                 dtype=pl.Float64,
             ),
-            "expected": 1,
+            "expected": 2,
+            "taker_fee_bps": None,
+            "touch_usd": 1000.0,
+            "exit_usd": 1000.0,
         }
     )
+    at_entry = at_exit.with_columns(offset_ms=pl.lit(ENTRY_MS, pl.Int32), market_part_bps=0.0)
+    return pl.concat([at_entry, at_exit])
 
 
 def search(**markets: Planted) -> ThresholdSearch:
@@ -85,7 +97,7 @@ def search(**markets: Planted) -> ThresholdSearch:
     coins = {name.replace("__", ":") if "__" in name else f"xyz:{name}": planted for name, planted in markets.items()}
     frame = pl.concat([rows(coin, planted) for coin, planted in coins.items()])
     signals, followups, missed = (kind.empty(all_fields=False).drop(KEY) for kind in (SIGNALS, FOLLOWUPS, MISSED))
-    edge_at_t0 = frame.with_columns(raw_edge_bps="t0_raw_edge_bps")
+    edge_at_t0 = frame.filter(offset_ms=OFFSET_MS).with_columns(raw_edge_bps="t0_raw_edge_bps")
     data = Data(
         signals=edge_at_t0.select(signals.columns).cast(dict(signals.schema)),
         chunks=[LazyChunk(frame.select(followups.columns).cast(dict(followups.schema)).lazy())],
@@ -279,7 +291,8 @@ def test_the_parts_meet_at_the_end_of_a_cluster() -> None:
 def test_a_follow_up_due_after_the_split_is_in_neither_part(before_split_ms: int, first: int, rest: int) -> None:
     """Its outcome is unknown when the first part ends."""
     extra = Planted(begins=60, minutes=1, at_ms=-before_split_ms)
-    frame = Planted(minutes=100, at_ms=np.where(np.arange(100) == 99, MINUTE_MS, 0))
+    minute = np.arange(100)
+    frame = Planted(minutes=100, at_ms=np.where(minute == 99, MINUTE_MS, np.where(minute == 60, 500, 0)))
     result = _joined(frame, extra)
     assert result.split_at_ms == FIRST_MS + 60 * MINUTE_MS
     (market,) = result.choices
@@ -289,7 +302,7 @@ def test_a_follow_up_due_after_the_split_is_in_neither_part(before_split_ms: int
 
 def _joined(*parts: Planted) -> ThresholdSearch:
     """Search over one market that is planted in parts."""
-    frame = pl.concat([rows("xyz:A", part) for part in parts])
+    frame = pl.concat([rows("xyz:A", part) for part in parts]).filter(offset_ms=OFFSET_MS)
     at_ms = (frame["signal_timestamp_ms"] - FIRST_MS).to_numpy()
     return search(A=Planted(minutes=frame.height, at_ms=at_ms - np.arange(frame.height) * MINUTE_MS))
 

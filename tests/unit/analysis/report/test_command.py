@@ -16,7 +16,7 @@ from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.grouping import By
-from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.report.build import ANYBODY, build_report
 from hip3_tasks.analysis.report.command import ReportOutputs, as_csv, report_command
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
@@ -41,7 +41,7 @@ def run(*arguments: object) -> int:
 
 def written_report(history: Path, tmp_path: Path) -> Report:
     path = tmp_path / "report.json"
-    assert report_command([history], Selection(), by=By.MARKET, cost_bps=None, outputs=ReportOutputs(json=path)) == 0
+    assert report_command([history], Selection(), by=By.MARKET, trader=ANYBODY, outputs=ReportOutputs(json=path)) == 0
     return Report.model_validate_json(path.read_bytes())
 
 
@@ -137,8 +137,8 @@ def test_missing_values_of_a_group_are_dashes_on_the_terminal(tmp_path: Path) ->
     show(build_report(load(tmp_path), by=By.MARKET, cost_bps=None, at_ms=0), console)
     assert isinstance(console.file, io.StringIO)
     rows = {line.split()[0]: line.split()[1:] for line in console.file.getvalue().splitlines() if "xyz:" in line}
-    assert rows["xyz:WITHOUT"][2:] == ["–"] * 9
-    assert rows["xyz:SHORT"][2:4] + rows["xyz:SHORT"][-6:] == ["–"] * 8
+    assert rows["xyz:WITHOUT"][1:] == ["–"] * 10
+    assert rows["xyz:SHORT"][3:7] + rows["xyz:SHORT"][-4:] == ["–"] * 8
 
 
 def test_control_characters_in_a_name_are_escaped_on_the_terminal(history: Path, tmp_path: Path) -> None:

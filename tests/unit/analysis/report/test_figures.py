@@ -22,7 +22,7 @@ def all_of(report: Report) -> dict[str, Figure]:
     drawn = {
         "decay": figures.decay(report.total.horizons),
         "markout": figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-        "net": figures.net(report),
+        "round_trips": figures.round_trips(report),
         "outcomes": figures.outcomes(report),
         "lateness": figures.lateness(report.lateness),
     }
@@ -65,14 +65,14 @@ def test_the_fan_of_markouts_has_the_quantiles() -> None:
 
 def test_groups_are_drawn_best_first_below_all_signals_and_hollow_without_a_band() -> None:
     report = a_report()
-    drawn = figures.net(report)
-    nets = [group.horizons[-1].net_bps.value for group in figures.best_first(report)]
-    assert nets[1:] == sorted(nets[1:], reverse=True)
-    assert trace(drawn, "mean, with its band")["x"] == nets
-    bands = [group.horizons[-1].net_bps for group in figures.best_first(report)]
+    drawn = figures.round_trips(report)
+    bands = [group.trips[-1].round_trip_bps for group in figures.best_first(report)]
+    values = [band.value for band in bands]
+    assert values[1:] == sorted(values[1:], reverse=True)
+    assert trace(drawn, "mean, with its band")["x"] == values
     assert trace(drawn, "band")["x"][::3] == [band.low for band in bands]
     assert trace(drawn, "band")["x"][1::3] == [band.high for band in bands]
-    minute = figures.net(a_report_of_a_minute())
+    minute = figures.round_trips(a_report_of_a_minute())
     assert trace(minute, "no band, no claim")["marker"]["symbol"] == "circle-open"
     assert trace(minute, "band")["x"] == []
 
@@ -93,18 +93,19 @@ def test_outcomes_of_a_group_add_up_to_1() -> None:
 
 def test_a_group_without_the_longest_horizon_is_a_gap() -> None:
     report = a_report()
-    short = report.groups[0].model_copy(update={"horizons": report.groups[0].horizons[:-1]})
+    changes = {"horizons": report.groups[0].horizons[:-1], "trips": report.groups[0].trips[:-1]}
+    short = report.groups[0].model_copy(update=changes)
     drawn = all_of(report.model_copy(update={"groups": [short, *report.groups[1:]]}))
     assert [bars["x"][-1] for bars in drawn["outcomes"]["data"]] == [None] * 4
-    assert trace(drawn["net"], "no band, no claim")["x"] == [None]
+    assert trace(drawn["round_trips"], "no band, no claim")["x"] == [None]
 
 
 def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     search = searched(a_report())
     drawn = figures.thresholds(search)
     chosen = [choice for choice in figures.best_tuned(search) if choice.in_sample]
-    inside = [choice.in_sample and choice.in_sample.net_bps.value for choice in chosen]
-    outside = [choice.out_of_sample and choice.out_of_sample.net_bps.value for choice in chosen]
+    inside = [choice.in_sample and choice.in_sample.round_trip_bps.value for choice in chosen]
+    outside = [choice.out_of_sample and choice.out_of_sample.round_trip_bps.value for choice in chosen]
     assert trace(drawn, "in sample")["x"] == inside
     assert (trace(drawn, "over-fit")["x"][::3], trace(drawn, "over-fit")["x"][1::3]) == (inside, outside)
     for verdict in {choice.verdict for choice in chosen}:
@@ -113,9 +114,9 @@ def test_thresholds_join_in_sample_and_out_of_sample_of_each_market() -> None:
     assert len({symbol for _, symbol in figures.STYLES.values()}) == len(figures.STYLES)
 
 
-def test_zero_is_visible_on_axes_of_net() -> None:
+def test_zero_is_visible_on_axes_of_results() -> None:
     drawn = all_of(a_report())
-    assert [drawn[name]["layout"]["xaxis"]["rangemode"] for name in ("net", "thresholds")] == ["tozero"] * 2
+    assert [drawn[name]["layout"]["xaxis"]["rangemode"] for name in ("round_trips", "thresholds")] == ["tozero"] * 2
 
 
 def test_the_axis_of_lateness_is_logarithmic_unless_some_is_zero() -> None:
@@ -126,7 +127,7 @@ def test_the_axis_of_lateness_is_logarithmic_unless_some_is_zero() -> None:
 
 
 def test_names_are_labels_that_plotly_shows_as_text() -> None:
-    axis = figures.net(a_hostile_report())["layout"]["yaxis"]
+    axis = figures.round_trips(a_hostile_report())["layout"]["yaxis"]
     assert axis["tickvals"] == list(range(len(HOSTILE) + 1))
     assert not any("<" in text or "\x1b" in text for text in axis["ticktext"])
     assert "10:00" in axis["ticktext"]

@@ -122,14 +122,14 @@ def test_numbers_derived_for_the_page_are_right() -> None:
 
 
 def pays(sample: Any) -> bool:
-    return bool(sample and sample["net_bps"]["value"] > 0)
+    return bool(sample and sample["round_trip_bps"]["value"] > 0)
 
 
 def test_every_measure_of_every_group_and_market_is_in_a_table() -> None:
     report = a_report()
     shown = {number.attributes["data-path"] for number in ParsedPage(as_html(report)).numbers()}
     choices = report.search.choices if report.search else []
-    unshown = r"markout_quantiles_bps\.[0134]|offset_ms|half_life\.(low_s|high_s|has_band)"
+    unshown = r"markout_quantiles_bps\.[0134]|offset_ms|half_life\.(low_s|high_s|has_band)|(in|out_of)_sample"
     for start, value in [
         *((f"total.horizons.{index}", horizon) for index, horizon in enumerate(report.total.horizons)),
         *((f"groups.{index}.horizons.2", group.horizons[2]) for index, group in enumerate(report.groups)),
@@ -158,7 +158,7 @@ def test_the_figures_on_the_page_are_those_of_the_report() -> None:
             [
                 figures.decay(report.total.horizons),
                 figures.markout(report.total.horizons, cost_bps=report.total.cost_bps),
-                figures.net(report),
+                figures.round_trips(report),
                 figures.outcomes(report),
                 figures.thresholds(report.search),
                 figures.lateness(report.lateness),
@@ -195,24 +195,26 @@ def test_nothing_is_fetched_and_only_the_pages_own_scripts_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("net", "text"),
+    ("paid", "claim", "text"),
     [
-        (Estimate(value=1.0, low=0.5, high=1.5), "Yes: a signal brought +1.00 bps on average, net of cost, after 5 s"),
-        (Estimate(value=-1.0, low=-1.5, high=-0.5), "No: a signal brought −1.00 bps"),
-        (Estimate(value=0.5, low=-0.5, high=1.5), "Not proven: a signal brought +0.50 bps"),
-        (Estimate(value=0.5), "No claim: "),
-        (Estimate(value=None), "No claim: what the signals brought is not known"),
+        (Estimate(value=1.0, low=0.5, high=1.5), "Yes", "A round trip paid +1.00 bps on average, out 4 s later"),
+        (Estimate(value=-1.0, low=-1.5, high=-0.5), "No", "A round trip paid −1.00 bps"),
+        (Estimate(value=0.5, low=-0.5, high=1.5), "Not proven", "which holds zero"),
+        (Estimate(value=0.5), "No claim", "are too few for a band"),
+        (Estimate(value=None), "No claim", "what a taker would have had is not known"),
     ],
 )
-def test_the_answer_claims_no_more_than_the_band(net: Estimate, text: str) -> None:
+def test_the_answer_claims_no_more_than_the_band(paid: Estimate, claim: str, text: str) -> None:
     report = a_report()
-    last = report.total.horizons[-1].model_copy(update={"net_bps": net})
-    changed = report.total.model_copy(update={"horizons": [*report.total.horizons[:-1], last]})
-    assert answer(report.model_copy(update={"total": changed})).startswith(text)
+    last = report.total.trips[-1].model_copy(update={"round_trip_bps": paid})
+    changed = report.total.model_copy(update={"trips": [*report.total.trips[:-1], last]})
+    given = answer(report.model_copy(update={"total": changed})).replace("\n", " ")
+    assert given.startswith(f"{claim}: ")
+    assert text in given
 
 
 def test_without_bands_or_follow_ups_there_is_a_page_and_no_claim() -> None:
-    assert answer(a_report_of_a_minute()).startswith("No claim: too few clusters for a band (1 of 20).")
+    assert answer(a_report_of_a_minute()).endswith("1 of 20 clusters are too few for a band.")
     assert answer(a_report_of_nothing()) == "No claim: no signal has a follow-up yet."
 
 

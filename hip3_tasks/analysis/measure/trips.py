@@ -1,0 +1,174 @@
+"""What a taker had: an order at the touch of T0 that arrives later, and his way out at the other touch after that.
+
+Nobody is in at T0. An order that arrives a latency after it is *had* if the touch then stands at the price of T0 or at
+a better one, and is filled there; otherwise it expires. The position is closed at the other touch, some time later.
+
+By follow-ups alone, the order arrives with the first one, and each later one is a way out: with follow-ups after 1, 3
+and 5 s the latency is 1 s, and a position is held for 2 and 4 s.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from hip3_tasks.analysis.loading.schemas import SIDE
+from hip3_tasks.analysis.measure.chunk import sum_by
+from hip3_tasks.analysis.measure.codes import codes
+from hip3_tasks.analysis.measure.costs import BySignal
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.domain.edge import Side, had, trip_move_bps
+from hip3_tasks.stats.bootstrap import Array, Integers
+
+SIGNAL = ("market_key", "signal_timestamp_ms")
+"""The columns that say of which signal a row is."""
+_OF_SIGNAL = (*SIGNAL, "side", "t0_raw_edge_bps")
+USUAL_SHARE = 0.5
+"""An offset with fewer follow-ups than this share of the most frequent one is none that signals usually have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TripPlan:
+    """All that must be known before follow-ups are paired."""
+
+    offsets_ms: Sequence[int]
+    """Those that signals usually have, ascending: of the entry, then of the ways out."""
+    t0_usd: "SignalIndex"
+    """The notional of each signal's touch."""
+    min_notional_usd: float
+
+    @property
+    def longest(self) -> tuple[int, int]:
+        """The latency and the longest time held; 0 if there is no way out."""
+        return self.offsets_ms[0], self.offsets_ms[-1] - self.offsets_ms[0]
+
+
+def usual_offsets_ms(counts: Mapping[int, int]) -> list[int]:
+    """The offsets that signals usually have, ascending, given the number of follow-ups of each."""
+    most = max(counts.values(), default=0)
+    return sorted(offset_ms for offset_ms, count in counts.items() if count >= USUAL_SHARE * most)
+
+
+def pair(rows: pl.DataFrame, offsets_ms: Sequence[int], *, is_last: bool) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Follow-ups as trips, one for each signal and way out; and the rows of signals that other chunks may have more of.
+
+    Without `is_last` only signals that have a follow-up at each offset are paired. Columns: those of the signal,
+    `latency_ms`, `held_ms`, and the moves from the touch of T0 and the notionals at entry and exit; null is unknown.
+    """
+    rows = rows.filter(pl.col("offset_ms").is_in(offsets_ms))
+    is_whole = pl.lit(True) if is_last else pl.len().over(SIGNAL) == len(offsets_ms)
+    rows = rows.with_columns(is_whole=is_whole)
+    aside = rows.filter(~pl.col("is_whole")).drop("is_whole")
+    latency_ms, *later_ms = offsets_ms
+    entries = rows.filter(pl.col("is_whole"), offset_ms=latency_ms).select(
+        *_OF_SIGNAL,
+        latency_ms=pl.lit(latency_ms, pl.Int32),
+        entry_move_bps="market_part_bps",
+        entry_usd="touch_usd",
+    )
+    exits = rows.select(*SIGNAL, "exit_move_bps", "exit_usd", held_ms=pl.col("offset_ms") - latency_ms)
+    held_ms = pl.DataFrame(
+        {"held_ms": [offset_ms - latency_ms for offset_ms in later_ms]}, schema={"held_ms": pl.Int32}
+    )
+    return entries.join(held_ms, how="cross").join(exits, on=[*SIGNAL, "held_ms"], how="left"), aside
+
+
+@dataclass(frozen=True, slots=True)
+class SignalIndex:
+    """Numbers of signals, found by market and time."""
+
+    keys: Integers
+    """Ascending; int64, (signals,)."""
+    values: Array
+
+    @classmethod
+    def from_columns(cls, market_key: pl.Series, timestamp_ms: pl.Series, values: pl.Series) -> Self:
+        keys = _keys(codes(market_key), timestamp_ms.to_numpy())
+        order = np.argsort(keys, kind="stable")
+        return cls(keys[order], values.to_numpy()[order])
+
+    def find(self, market_key: Integers, timestamp_ms: Integers) -> Array:
+        """The number of each row's signal, given its market's code; NaN for an unknown signal; (rows,)."""
+        if not len(self.keys):
+            return np.full(len(market_key), np.nan)
+        wanted = _keys(market_key, timestamp_ms)
+        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return np.where(self.keys[place] == wanted, self.values[place], np.nan)
+
+
+def _keys(market_key: Integers, timestamp_ms: Integers) -> Integers:
+    """A number for each market and instant; an instant in ms takes 44 bits."""
+    return (market_key.astype(np.int64) << 44) | timestamp_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """Orders as arrays, (orders,), each with one way out. NaN is unknown."""
+
+    market_key: Integers
+    group: Integers
+    timestamp_ms: Integers
+    latency_ms: Integers
+    held_ms: Integers
+    edge_t0_bps: Array
+    is_had: npt.NDArray[np.bool_]
+    round_trip_bps: Array
+    """After costs; NaN too for an order that was not had."""
+    usd: Array
+    """The least notional at T0, entry and exit."""
+
+    @classmethod
+    def from_rows(cls, rows: pl.DataFrame, *, by: By, cost_bps: BySignal, plan: TripPlan) -> tuple[Self, int]:
+        """The orders of `pair` whose entry is known; and the number of signals smaller than an order may be."""
+        rows = rows.filter(pl.col("entry_move_bps").is_not_null())
+        market_key, timestamp_ms = codes(rows["market_key"]), rows["signal_timestamp_ms"].to_numpy()
+        entry_usd, exit_usd = rows["entry_usd"].to_numpy(), rows["exit_usd"].to_numpy()
+        order_usd = np.fmin(plan.t0_usd.find(market_key, timestamp_ms), entry_usd)
+        entry_move_bps = rows["entry_move_bps"].to_numpy()
+        is_had = had(entry_move_bps)
+        sign = np.where(codes(rows["side"]) == SIDE.categories.index_of(Side.BUY.value), Side.BUY.sign, Side.SELL.sign)
+        move_bps = trip_move_bps(sign, entry_move_bps=entry_move_bps, exit_move_bps=rows["exit_move_bps"].to_numpy())
+        trips = cls(
+            market_key=market_key,
+            group=codes(by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")),
+            timestamp_ms=timestamp_ms,
+            latency_ms=rows["latency_ms"].to_numpy(),
+            held_ms=rows["held_ms"].to_numpy(),
+            edge_t0_bps=rows["t0_raw_edge_bps"].to_numpy(),
+            is_had=is_had,
+            round_trip_bps=np.where(is_had, move_bps - cost_bps.bps(market_key, timestamp_ms), np.nan),
+            usd=np.fmin(order_usd, exit_usd),
+        )
+        is_small = order_usd < plan.min_notional_usd
+        is_longest = (trips.latency_ms == plan.longest[0]) & (trips.held_ms == plan.longest[1])
+        return trips._where(~is_small), int(np.count_nonzero(is_small & is_longest))
+
+    def _where(self, selected: npt.NDArray[np.bool_]) -> Self:
+        return type(self)(*(getattr(self, name)[selected] for name in self.__slots__))
+
+    def sums(self, *, cluster_ms: int) -> pl.DataFrame:
+        """Sums by market, group, latency, time held and cluster: those of `trip_measures.TRIP_SUMS`."""
+        keys = {
+            "market_key": self.market_key,
+            "group": self.group,
+            "latency_ms": self.latency_ms,
+            "held_ms": self.held_ms,
+            "cluster": self.timestamp_ms // cluster_ms,
+        }
+        is_known = ~np.isnan(self.round_trip_bps)
+        trip_bps = np.where(is_known, self.round_trip_bps, 0)
+        has_size = is_known & ~np.isnan(self.usd)
+        usd = np.where(has_size, self.usd, 0)
+        terms = {
+            "had": self.is_had,
+            "trip_n": is_known,
+            "trip": trip_bps,
+            "trip_won": trip_bps > 0,
+            "usd_n": has_size,
+            "usd": usd,
+            "gain": trip_bps * usd,
+        }
+        return sum_by(keys, terms)

@@ -1,0 +1,46 @@
+"""What a taker pays the venue and others, in bps of the notional."""
+
+from dataclasses import dataclass
+
+from hip3_tasks.domain.edge import Bps
+
+LOWEST_TIER_BPS = 4.5
+"""The taker fee of the lowest volume tier, before a market's scale (Hyperliquid's fees page, 2026-09). The fee that
+signals record is that of such a taker, without discounts."""
+
+LEAST_ORDER_USD = 10.0
+"""The venue takes no order of less."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakerFees:
+    """What one taker pays besides, or instead of, the recorded fee of a market. The default is that fee."""
+
+    tier_bps: float = LOWEST_TIER_BPS
+    """The taker fee of his volume tier."""
+    staking_discount_pct: float = 0.0
+    referral_discount_pct: float = 0.0
+    builder_fee_bps: float = 0.0
+    """The fee of the front end that sends his orders."""
+    priority_fee_bps: float = 0.0
+    """The order priority fee of an IOC order on a HIP-3 market: he pays it twice a round trip."""
+
+    def fee_bps(self, recorded_bps: Bps) -> Bps:
+        """His fee for one order, given the recorded one; discounts are taken one after the other."""
+        discounted = (1 - self.staking_discount_pct / 100) * (1 - self.referral_discount_pct / 100)
+        share = self.tier_bps / LOWEST_TIER_BPS * discounted
+        return recorded_bps * share + self.builder_fee_bps + self.priority_fee_bps
+
+    def differences(self) -> list[str]:
+        """A phrase for each thing in which he differs from a taker without discounts."""
+        phrases = {
+            f"your tier {self.tier_bps:g} bps": self.tier_bps != LOWEST_TIER_BPS,
+            f"staking discount {self.staking_discount_pct:g} %": self.staking_discount_pct,
+            f"referral discount {self.referral_discount_pct:g} %": self.referral_discount_pct,
+            f"builder's fee {self.builder_fee_bps:g} bps an order": self.builder_fee_bps,
+            f"priority fee {self.priority_fee_bps:g} bps an order": self.priority_fee_bps,
+        }
+        return [phrase for phrase, differs in phrases.items() if differs]
+
+
+NO_DISCOUNTS = TakerFees()
