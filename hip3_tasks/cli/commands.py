@@ -310,7 +310,13 @@ def report(
     ] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
     coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
-    by: Annotated[str, typer.Option(metavar="WHAT", help="Group by market, side, session, edge or hour.")] = "market",
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="Group by market, side, session, edge, hour, oracle-age, spread, trigger, lag, size; or by two: A,B.",
+        ),
+    ] = "market",
     cost_bps: Annotated[
         float | None,
         typer.Option(metavar="BPS", help="Whole cost of a trade. Default: fees and slippage as recorded."),
@@ -329,13 +335,11 @@ def report(
     """Report whether the signals were right. Also works while the files are written."""
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
-    from hip3_tasks.analysis.measure.grouping import By
+    from hip3_tasks.analysis.measure.grouping import parse_by
     from hip3_tasks.analysis.report.build import Trader
     from hip3_tasks.analysis.report.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms
 
-    if by not in list(By):
-        raise typer.BadParameter(f"expected {', '.join(By)}, was {by}", param_hint="--by")
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {cost_bps:g}", param_hint="--cost-bps")
     chosen = Selection.from_options(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
@@ -344,7 +348,9 @@ def report(
     trader = Trader(
         fees=mine.taker_fees, slippage_bps=mine.slippage_bps, cost_bps=cost_bps, min_notional_usd=min_notional
     )
-    return report_command(dirs or [mine.data_dir], chosen, by=By(by), trader=trader, outputs=outputs, json_only=as_json)
+    return report_command(
+        dirs or [mine.data_dir], chosen, by=parse_by(by), trader=trader, outputs=outputs, json_only=as_json
+    )
 
 
 @app.command()

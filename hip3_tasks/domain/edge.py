@@ -35,7 +35,7 @@ def reaches(side: Side, *, touch_px: Any, oracle_px: Any, threshold_bps: Bps) ->
     return touch_px <= oracle_px * (1 - share) if side is Side.BUY else touch_px >= oracle_px * (1 + share)
 
 
-def moved_bps(*, from_px: float, to_px: float) -> float:
+def moved_bps(*, from_px: Any, to_px: Any) -> Any:
     """The unadjusted move from one price to another; not signed by side."""
     return (to_px - from_px) / from_px * BPS
 
@@ -45,22 +45,30 @@ def mid_px(bid_px: float | None, ask_px: float | None) -> float | None:
     return None if bid_px is None or ask_px is None else (bid_px + ask_px) / 2
 
 
+def spread_bps(bid_px: Any, ask_px: Any) -> Any:
+    """The spread of a two-sided book, as a share of its mid."""
+    return (ask_px - bid_px) / ((bid_px + ask_px) / 2) * BPS
+
+
 def markout_bps(side: Side, *, mid_t0_px: float | None, mid_t_px: float | None) -> float | None:
     """The side-signed move of the mid since T0; None when either book was one-sided."""
     if mid_t0_px is None or mid_t_px is None:
         return None
-    return side.sign * moved_bps(from_px=mid_t0_px, to_px=mid_t_px)
+    moved: float = moved_bps(from_px=mid_t0_px, to_px=mid_t_px)
+    return side.sign * moved
 
 
 def taken_bps(side: Side, *, entry_px: float, mid_px: float, fee_bps: float) -> float:
     """The result of a taker who entered at a touch and marks his position at the mid: one fee, no slippage."""
-    return side.sign * moved_bps(from_px=entry_px, to_px=mid_px) - fee_bps
+    moved: float = moved_bps(from_px=entry_px, to_px=mid_px)
+    return side.sign * moved - fee_bps
 
 
 def round_trip_bps(side: Side, *, entry_px: float, exit_px: float, fee_bps: float, slippage_bps: float) -> float:
     """The result of a taker who entered at a touch and left at the other one: two fees, slippage once."""
+    moved: float = moved_bps(from_px=entry_px, to_px=exit_px)
     cost_bps: float = round_trip_cost_bps(fee_bps, slippage_bps)
-    return side.sign * moved_bps(from_px=entry_px, to_px=exit_px) - cost_bps
+    return side.sign * moved - cost_bps
 
 
 def round_trip_cost_bps(fee_bps: Bps, slippage_bps: Bps) -> Bps:

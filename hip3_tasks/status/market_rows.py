@@ -8,7 +8,7 @@ from typing import NamedTuple
 import redis
 from pydantic import ValidationError
 
-from hip3_tasks.domain.edge import Side, edge_bps, mid_px, moved_bps
+from hip3_tasks.domain.edge import Side, edge_bps, spread_bps
 from hip3_tasks.domain.market import Gap, Market
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.errors import MalformedEntry
@@ -164,7 +164,7 @@ def _edge_bps(side: Side, market: Market) -> float | None:
 
 
 def _spread_bps(market: Market) -> float | None:
-    middle_px = mid_px(market.bid_px, market.ask_px)
-    if middle_px is None or market.bid_px is None or market.ask_px is None:
+    if market.bid_px is None or market.ask_px is None:
         return None
-    return round(moved_bps(from_px=market.bid_px, to_px=market.ask_px) * market.bid_px / middle_px, BPS_DIGITS)
+    spread: float = spread_bps(market.bid_px, market.ask_px)
+    return round(spread, BPS_DIGITS)

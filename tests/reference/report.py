@@ -13,7 +13,7 @@ from statistics import fmean, median
 from hip3_tasks.analysis.measure.horizons import QUANTILES
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES
 from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of, share_of
-from tests.reference.rows import BY, Files, Row, Tree, one_sided, shrank
+from tests.reference.rows import Files, Row, Tree, add_properties, grouping, one_sided, shrank
 from tests.reference.search import search
 from tests.reference.trips import add_results, taken, trip_measures, trips_of
 
@@ -25,6 +25,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
     times = [row["t0_ms"] for row in signals or followups]
     assumed = sum(row["fee_bps"] is None for row in signals)
     add_results(signals, followups, cost_bps)
+    add_properties(signals, followups)
     trips = trips_of(signals, followups)
     offsets_ms = sorted({row["offset_ms"] for row in followups})
     cluster_ms = cluster_ms_of(min(times), max(times))
@@ -36,7 +37,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         its_group = _group(name, its_signals, its_followups, offsets_ms, clusters, cost_bps)
         return its_group | {"trips": trip_measures(its_trips, clusters, days)}
 
-    label, order = BY[by]
+    label, order = grouping(by)
     labels = sorted({label(row) for row in [*signals, *followups]}, key=order)
     return {
         "made_at_ms": at_ms,

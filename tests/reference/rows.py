@@ -13,8 +13,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from hip3_tasks.analysis.measure.grouping import EDGE_BREAKS_BPS
-
 Row = dict[str, Any]
 Tree = dict[str, Any]
 
@@ -41,6 +39,10 @@ class Files:
                 "expected": None if line.get("offsets_ms") is None else len(line["offsets_ms"]),
                 "fee_bps": line.get("taker_fee_bps"),
                 "usd": product(line.get("best_px"), line.get("best_size")),
+                "oracle_age_ms": line.get("oracle_age_ms"),
+                "lag_ms": line.get("lag_ms"),
+                "spread_bps": _spread_bps(line.get("bid_px"), line.get("ask_px")),
+                "trigger": line.get("trigger"),
             }
             for line in self._lines("signals", lambda line: line["signal_id"])
         ]
@@ -119,6 +121,12 @@ class Files:
             self.duplicates[kind] = self.duplicates.get(kind, 0) + number
 
 
+def _spread_bps(bid_px: float | None, ask_px: float | None) -> float | None:
+    return (
+        None if bid_px is None or ask_px is None else float(np.float32((ask_px - bid_px) / (bid_px + ask_px) * 20_000))
+    )
+
+
 def product(px: float | None, sz: float | None) -> float | None:
     """A notional in dollars, to the 24 bits that the product keeps of it."""
     return None if px is None or sz is None else float(np.float32(px * sz))
@@ -164,16 +172,52 @@ def _session(row: Row) -> str:
     return "regular" if opens and there.weekday() < 5 else "extended"
 
 
-def _edge(row: Row) -> str:
-    low_high = [(-inf, EDGE_BREAKS_BPS[0]), *pairwise(EDGE_BREAKS_BPS), (EDGE_BREAKS_BPS[-1], inf)]
-    ((low, high),) = [(low, high) for low, high in low_high if low <= row["edge_t0_bps"] < high]
-    return f"< {high:g} bps" if low == -inf else f">= {low:g} bps" if high == inf else f"{low:g}-{high:g} bps"
+def _band(name: str, breaks: tuple[float, ...], unit: str) -> tuple[Callable[[Row], str], Callable[[str], Any]]:
+    low_high = [(-inf, breaks[0]), *pairwise(breaks), (breaks[-1], inf)]
+    names = [
+        f"< {high:g} {unit}" if low == -inf else f">= {low:g} {unit}" if high == inf else f"{low:g}-{high:g} {unit}"
+        for low, high in low_high
+    ]
+
+    def label(row: Row) -> str:
+        if row.get(name) is None:
+            return "unknown"
+        ((place, _),) = [(place, low) for place, (low, high) in enumerate(low_high) if low <= row[name] < high]
+        return names[place]
+
+    return label, [*names, "unknown"].index
 
 
 BY: dict[str, tuple[Callable[[Row], str], Callable[[str], Any]]] = {
     "market": (lambda row: row["market"], str),
     "side": (lambda row: row["side"], ["buy", "sell"].index),
     "session": (_session, SESSIONS.index),
-    "edge": (_edge, lambda name: (name[0] != "<", name[0] == ">", float(name.strip("<>= bps").split("-")[0]))),
+    "edge": _band("edge_t0_bps", (5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 50.0), "bps"),
+    "oracle-age": _band("oracle_age_ms", (100, 300, 700, 3000), "ms"),
+    "spread": _band("spread_bps", (1, 2, 5, 10, 20, 50), "bps"),
+    "lag": _band("lag_ms", (150, 250, 350, 500, 1000), "ms"),
+    "size": _band("usd", (10, 100, 1000, 10_000, 100_000), "USD"),
+    "trigger": (lambda row: row.get("trigger") or "unknown", ["bbo", "ctx", "unknown"].index),
     "hour": (lambda row: f"{datetime.fromtimestamp(row['t0_ms'] / 1000, UTC):%H}:00", str),
 }
+
+
+def grouping(by: str) -> tuple[Callable[[Row], str], Callable[[str], Any]]:
+    """The name of a row's group, and the place of a name."""
+    labels, orders = zip(*(BY[part] for part in by.split(",")), strict=True)
+
+    def label(row: Row) -> str:
+        return ", ".join(label(row) for label in labels)
+
+    def order(name: str) -> list[Any]:
+        return [order(part) for order, part in zip(orders, name.split(", "), strict=True)]
+
+    return label, order
+
+
+def add_properties(signals: list[Row], rows: list[Row]) -> None:
+    """Add what only signals tell to the rows of follow-ups."""
+    known = {(row["market"], row["t0_ms"]): row for row in signals}
+    for row in rows:
+        signal = known.get((row["market"], row["t0_ms"]), {})
+        row |= {name: signal.get(name) for name in ("oracle_age_ms", "lag_ms", "spread_bps", "usd", "trigger")}

@@ -7,6 +7,8 @@ from tests.reference.draws import Clusters, mean_of, share_of
 from tests.reference.rows import Row, Tree, costs_of, difference
 
 MIN_USD = 10.0
+PROPERTIES = ("market", "side", "t0_ms", "edge_t0_bps", "oracle_age_ms", "lag_ms", "spread_bps", "usd", "trigger")
+"""What a trip has of its signal, by which it may be grouped."""
 SLIPPAGE_BPS = 1.0
 
 
@@ -58,13 +60,13 @@ def trips_of(signals: list[Row], followups: list[Row]) -> list[Row]:
                 result = difference(move_bps, entry["trip_cost_bps"])
             trips.append(
                 {
-                    **{name: entry[name] for name in ("market", "side", "t0_ms", "edge_t0_bps")},
+                    **{name: entry[name] for name in PROPERTIES},
                     "latency_ms": latency_ms,
                     "held_ms": offset_ms - latency_ms,
                     "is_small": order_usd is not None and order_usd < MIN_USD,
                     "had": had,
                     "round_trip_bps": result,
-                    "usd": None if result is None else _least(order_usd, way_out["exit_usd"]),
+                    "size_usd": None if result is None else _least(order_usd, way_out["exit_usd"]),
                 }
             )
     return trips
@@ -98,8 +100,8 @@ def trip_measures(trips: list[Row], clusters: Clusters, days: float) -> list[Tre
     for latency_ms, held_ms in sorted({(row["latency_ms"], row["held_ms"]) for row in known}):
         rows = [row for row in known if row["held_ms"] == held_ms]
         done = [row for row in rows if row["round_trip_bps"] is not None]
-        sized = [row for row in done if row["usd"] is not None]
-        gain_usd = sum(row["round_trip_bps"] / 10_000 * row["usd"] for row in sized)
+        sized = [row for row in done if row["size_usd"] is not None]
+        gain_usd = sum(row["round_trip_bps"] / 10_000 * row["size_usd"] for row in sized)
         measures.append(
             {
                 "latency_ms": latency_ms,
@@ -111,9 +113,9 @@ def trip_measures(trips: list[Row], clusters: Clusters, days: float) -> list[Tre
                 "round_trip_bps": clusters.estimate(done, mean_of("round_trip_bps")),
                 "round_trip_won": clusters.estimate(done, share_of("round_trip_bps", lambda bps: bps > 0)),
                 "round_trip_sized_bps": clusters.estimate(
-                    sized, lambda row: (row["round_trip_bps"] * row["usd"], row["usd"])
+                    sized, lambda row: (row["round_trip_bps"] * row["size_usd"], row["size_usd"])
                 ),
-                "notional_usd": sum(row["usd"] for row in sized) / len(sized) if sized else None,
+                "notional_usd": sum(row["size_usd"] for row in sized) / len(sized) if sized else None,
                 "gain_usd": gain_usd if sized else None,
                 "gain_usd_a_day": gain_usd / days if sized else None,
             }

@@ -59,7 +59,7 @@ def outcomes(
         edge_bps = signal.raw_edge_bps * kept
         came_bps = chance.uniform(-1, 2) * (signal.raw_edge_bps - edge_bps)
         sign, is_one_sided = signal.side.sign, chance.random() < one_sided
-        touch_px = signal.best_px if chance.random() < 0.1 else signal.best_px * (1 + sign * came_bps / 1e4)
+        touch_px = signal.best_px if chance.random() < 0.4 else signal.best_px * (1 + sign * came_bps / 1e4)
         other_px = None if is_one_sided else signal.best_px * (1 + sign * chance.gauss(mid_bps - 4, 10) / 1e4)
         own, other = ("ask", "bid") if sign > 0 else ("bid", "ask")
         moves = {

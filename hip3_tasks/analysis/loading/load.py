@@ -86,6 +86,10 @@ def load(
         expected            the number of expected follow-ups; null if a foreign file lacks it
         taker_fee_bps       the fee in force; null in lines of version 0.1.0
         touch_usd           the notional of the touch, best_px x best_size; null if a foreign file lacks it
+        oracle_age_ms       time since the oracle changed; null as above
+        lag_ms              from the book's block to its receipt; null as above, and where it is not known
+        spread_bps          of the book, as a share of its mid; null as above, and where the book was one-sided
+        trigger             the channel that made the signal, bbo or ctx; null in lines of version 0.1.0
 
     followups, one row for each signal and offset
         market_key, side, signal_timestamp_ms

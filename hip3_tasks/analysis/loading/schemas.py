@@ -9,11 +9,13 @@ import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
-from hip3_tasks.domain.edge import Side, convergence_bps, moved_bps
+from hip3_tasks.domain.conditions import Trigger
+from hip3_tasks.domain.edge import Side, convergence_bps, moved_bps, spread_bps
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 
 COIN = pl.Categorical()
 SIDE = pl.Enum(Side)
+TRIGGER = pl.Enum(Trigger)
 KEY = "key"
 """The column that is equal for lines of the same signal, or of the same signal and offset; uint64."""
 ROW_GROUP_ROWS = 131_072
@@ -111,7 +113,7 @@ _MARKET_PART_BPS, _ORACLE_PART_BPS = convergence_bps(
 )
 _EXIT_PX = pl.when(_BUYS).then("bid_px").otherwise("ask_px")
 _EXIT_SZ = pl.when(_BUYS).then("bid_sz").otherwise("ask_sz")
-_EXIT_MOVE_BPS = _SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)  # type: ignore[arg-type]
+_EXIT_MOVE_BPS = _SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)
 
 
 def _possible(move_bps: pl.Expr) -> pl.Expr:
@@ -130,12 +132,14 @@ _LATENESS_MS = pl.col("captured_at_ms") - pl.col("signal_timestamp_ms") - pl.col
 _MARKET_AND_SIDE = (pl.col("market_key").cast(COIN), pl.col("side").cast(SIDE, strict=False))
 _TIME_AND_OFFSET = (pl.col("signal_timestamp_ms").cast(pl.Int64), pl.col("offset_ms").cast(pl.Int32))
 
+_AT_T0 = ("oracle_age_ms", "lag_ms", "bid_px", "ask_px", "trigger")
+
 SIGNALS = RecordSchema(
     name="signals",
     record=Signal,
     timestamp="timestamp_ms",
     required=("market_key", "side", "timestamp_ms", "raw_edge_bps", "net_edge_bps"),
-    optional=("threshold_bps", "offsets_ms", "best_px", "best_size", "taker_fee_bps"),
+    optional=("threshold_bps", "offsets_ms", "best_px", "best_size", "taker_fee_bps", *_AT_T0),
     columns=(
         *_MARKET_AND_SIDE,
         pl.col("timestamp_ms").cast(pl.Int64),
@@ -145,6 +149,10 @@ SIGNALS = RecordSchema(
         pl.col("offsets_ms").list.len().cast(pl.UInt32).alias("expected"),
         pl.col("taker_fee_bps"),
         _usd(pl.col("best_px"), pl.col("best_size")).alias("touch_usd"),
+        pl.col("oracle_age_ms").cast(pl.Int32, strict=False),
+        pl.col("lag_ms").cast(pl.Int32, strict=False),
+        _possible(spread_bps(pl.col("bid_px"), pl.col("ask_px"))).cast(pl.Float32).alias("spread_bps"),
+        pl.col("trigger").cast(TRIGGER, strict=False),
     ),
 )
 FOLLOWUPS = RecordSchema(

@@ -15,7 +15,7 @@ from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
 from hip3_tasks.analysis.measure.codes import labels
 from hip3_tasks.analysis.measure.costs import Costs
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.quantiles import Samples
 from hip3_tasks.analysis.measure.threshold_search import LevelPlan
 from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
@@ -30,7 +30,7 @@ faults: a third of the time. glibc does so only for blocks below 32 MiB."""
 class AggregationPlan:
     """All that must be known before the pass."""
 
-    by: By
+    by: Grouping
     costs: Costs
     levels: LevelPlan
     trips: TripPlan
@@ -44,7 +44,8 @@ class Aggregates:
     offsets_ms: list[int]
     """The distinct offsets, ascending."""
     sums: pl.DataFrame
-    """Sums per (market_key, dex, group, offset_ms, cluster). A cluster split over chunks has several rows."""
+    """Sums per (market_key, dex, group, offset_ms, cluster); groups by their codes. A cluster split over chunks has
+    several rows."""
     level_sums: pl.DataFrame
     """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above, and others for
     `round_trip` than for `net`."""
@@ -70,23 +71,23 @@ def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advan
     at_last = [part.level_sums for part in parts if part.offsets_ms[-1] == offsets_ms[-1]]
     last, _ = pair(pl.concat([part.aside for part in parts]), plan.trips.offsets_ms, is_last=True)
     trips = [*(part.trips for part in parts), _TripAggregates.from_pairs(last, plan)]
-    min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts]), plan.by).group_by("market_key").min()
+    min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts])).group_by("market_key").min()
     return Aggregates(
         offsets_ms=offsets_ms,
-        sums=_labelled(pl.concat([part.sums for part in parts]), plan.by),
-        level_sums=_labelled(_united([*at_last, *(part.level_sums for part in trips)]), plan.by),
-        trip_sums=_labelled(pl.concat([part.sums for part in trips]), plan.by),
+        sums=_labelled(pl.concat([part.sums for part in parts])),
+        level_sums=_labelled(_united([*at_last, *(part.level_sums for part in trips)])),
+        trip_sums=_labelled(pl.concat([part.sums for part in trips])),
         too_small=sum(part.too_small for part in trips),
         lateness=pl.concat([part.lateness for part in parts]).group_by("offset_ms", "lateness_ms").sum(),
         min_edge_bps=dict(min_edges.select("market_key", "edge_bps").iter_rows()),
-        markout_bps=_samples([part.markout_bps for part in parts], plan.by),
-        retained=_samples([part.retained for part in parts], plan.by),
+        markout_bps=_samples([part.markout_bps for part in parts]),
+        retained=_samples([part.retained for part in parts]),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ChunkAggregates:
-    """The aggregates of one chunk, with category codes in place of markets and groups."""
+    """The aggregates of one chunk, with category codes in place of markets."""
 
     offsets_ms: list[int]
     sums: pl.DataFrame
@@ -120,7 +121,7 @@ class _ChunkAggregates:
 
 @dataclass(frozen=True, slots=True)
 class _TripAggregates:
-    """The aggregates of some orders, with category codes in place of markets and groups."""
+    """The aggregates of some orders, with category codes in place of markets."""
 
     sums: pl.DataFrame
     level_sums: pl.DataFrame
@@ -169,22 +170,15 @@ def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Int
     return keys, order, starts[1:]
 
 
-def _samples(parts: Sequence[dict[tuple[int, int], Array]], by: By) -> Samples:
-    arrays = defaultdict(list)
+def _samples(parts: Sequence[dict[tuple[int, int], Array]]) -> Samples:
+    arrays: dict[tuple[int, int], list[Array]] = defaultdict(list)
     for part in parts:
         for key, array in part.items():
             arrays[key].append(array)
-    groups = _labelled(pl.DataFrame({"group": [group for group, _ in arrays]}), by)["group"]
-    keys = zip(groups, (offset_ms for _, offset_ms in arrays), strict=True)
-    return dict(zip(keys, arrays.values(), strict=True))
+    return arrays
 
 
-def _labelled(rows: pl.DataFrame, by: By) -> pl.DataFrame:
-    """The rows with names of markets and groups in place of category codes, and with the market's dex."""
-    names = []
-    if "market_key" in rows.columns:
-        market_key = labels("market_key", COIN).cast(pl.String)
-        names += [market_key, market_key.str.split(":").list.first().cast(COIN).alias("dex")]
-    if "group" in rows.columns:
-        names.append(labels("group", by.kind))
-    return rows.with_columns(names)
+def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with names of markets in place of category codes, and with the market's dex."""
+    market_key = labels("market_key", COIN).cast(pl.String)
+    return rows.with_columns(market_key, market_key.str.split(":").list.first().cast(COIN).alias("dex"))

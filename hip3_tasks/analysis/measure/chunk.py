@@ -12,7 +12,7 @@ import polars as pl
 from hip3_tasks.analysis.loading.schemas import SIDE
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import Costs
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.domain.edge import Side, mid_move_bps
 from hip3_tasks.stats.bootstrap import Array, Integers
 
@@ -22,7 +22,7 @@ MAX_CELLS = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Follow-ups as arrays, (rows,). `market_key` and `group` are category codes; NaN is unknown."""
+    """Follow-ups as arrays, (rows,). `market_key` is a category code, `group` that of a Grouping; NaN is unknown."""
 
     market_key: Integers
     group: Integers
@@ -57,7 +57,7 @@ class Chunk:
         return np.flatnonzero(self.offset == len(self.offsets_ms) - 1)
 
     @classmethod
-    def from_rows(cls, rows: pl.DataFrame, *, by: By, costs: Costs) -> Self:
+    def from_rows(cls, rows: pl.DataFrame, *, by: Grouping, costs: Costs) -> Self:
         """Convert at least one row with the columns that `hip3_tasks.analysis.load` documents."""
         offset_ms = rows["offset_ms"].to_numpy()
         offsets_ms = np.unique(offset_ms)
@@ -73,7 +73,7 @@ class Chunk:
         taken_move_bps = mid_move_bps(touch_move_bps=market_part_bps, exit_move_bps=exit_move_bps)
         return cls(
             market_key=market_key,
-            group=codes(by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")),
+            group=by.codes(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps"),
             timestamp_ms=timestamp_ms,
             offset=index[offset_ms - offsets_ms[0]],
             offsets_ms=offsets_ms,

@@ -19,7 +19,8 @@ from hip3_tasks.analysis.loading.schemas import SIDE
 from hip3_tasks.analysis.measure.chunk import sum_by
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import BySignal
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.grouping import Grouping
+from hip3_tasks.analysis.measure.signal_index import SignalIndex
 from hip3_tasks.domain.edge import Side, had, trip_move_bps
 from hip3_tasks.stats.bootstrap import Array, Integers
 
@@ -36,7 +37,7 @@ class TripPlan:
 
     offsets_ms: Sequence[int]
     """Those that signals usually have, ascending: of the entry, then of the ways out."""
-    t0_usd: "SignalIndex"
+    t0_usd: SignalIndex
     """The notional of each signal's touch."""
     min_notional_usd: float
 
@@ -77,34 +78,6 @@ def pair(rows: pl.DataFrame, offsets_ms: Sequence[int], *, is_last: bool) -> tup
 
 
 @dataclass(frozen=True, slots=True)
-class SignalIndex:
-    """Numbers of signals, found by market and time."""
-
-    keys: Integers
-    """Ascending; int64, (signals,)."""
-    values: Array
-
-    @classmethod
-    def from_columns(cls, market_key: pl.Series, timestamp_ms: pl.Series, values: pl.Series) -> Self:
-        keys = _keys(codes(market_key), timestamp_ms.to_numpy())
-        order = np.argsort(keys, kind="stable")
-        return cls(keys[order], values.to_numpy()[order])
-
-    def find(self, market_key: Integers, timestamp_ms: Integers) -> Array:
-        """The number of each row's signal, given its market's code; NaN for an unknown signal; (rows,)."""
-        if not len(self.keys):
-            return np.full(len(market_key), np.nan)
-        wanted = _keys(market_key, timestamp_ms)
-        place = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return np.where(self.keys[place] == wanted, self.values[place], np.nan)
-
-
-def _keys(market_key: Integers, timestamp_ms: Integers) -> Integers:
-    """A number for each market and instant; an instant in ms takes 44 bits."""
-    return (market_key.astype(np.int64) << 44) | timestamp_ms
-
-
-@dataclass(frozen=True, slots=True)
 class Trips:
     """Orders as arrays, (orders,), each with one way out. NaN is unknown."""
 
@@ -121,7 +94,7 @@ class Trips:
     """The least notional at T0, entry and exit."""
 
     @classmethod
-    def from_rows(cls, rows: pl.DataFrame, *, by: By, cost_bps: BySignal, plan: TripPlan) -> tuple[Self, int]:
+    def from_rows(cls, rows: pl.DataFrame, *, by: Grouping, cost_bps: BySignal, plan: TripPlan) -> tuple[Self, int]:
         """The orders of `pair` whose entry is known; and the number of signals smaller than an order may be."""
         rows = rows.filter(pl.col("entry_move_bps").is_not_null())
         market_key, timestamp_ms = codes(rows["market_key"]), rows["signal_timestamp_ms"].to_numpy()
@@ -133,7 +106,7 @@ class Trips:
         move_bps = trip_move_bps(sign, entry_move_bps=entry_move_bps, exit_move_bps=rows["exit_move_bps"].to_numpy())
         trips = cls(
             market_key=market_key,
-            group=codes(by.groups(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")),
+            group=by.codes(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps"),
             timestamp_ms=timestamp_ms,
             latency_ms=rows["latency_ms"].to_numpy(),
             held_ms=rows["held_ms"].to_numpy(),

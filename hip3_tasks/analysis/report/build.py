@@ -17,10 +17,11 @@ from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, a
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps, with_costs
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.grouping import By, Grouping
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
 from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
+from hip3_tasks.analysis.measure.signal_index import SignalIndex
 from hip3_tasks.analysis.measure.threshold_search import (
     LevelPlan,
     MarketStats,
@@ -29,7 +30,7 @@ from hip3_tasks.analysis.measure.threshold_search import (
     split_ms,
 )
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
-from hip3_tasks.analysis.measure.trips import SignalIndex, TripPlan, usual_offsets_ms
+from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
@@ -56,13 +57,15 @@ ANYBODY = Trader()
 def build_report(
     data: Data,
     *,
-    by: By,
+    by: By | Sequence[By],
     cost_bps: float | None = None,
     trader: Trader = ANYBODY,
     at_ms: int,
     advance: Advance = lambda _: None,
 ) -> Report:
-    """Build the report on loaded data, made `at_ms`; `cost_bps` is short for that of a trader.
+    """Build the report on loaded data, made `at_ms`, grouped by one or two properties.
+
+    `cost_bps` is short for that of a trader.
 
     `advance` is called with the number of bytes of each part that is read. Raises Unavailable when there is nothing to
     report on or a file cannot be read.
@@ -75,7 +78,7 @@ def build_report(
     signals = with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps)
     data = replace(data, signals=signals)
     plan = AggregationPlan(
-        by=by,
+        by=Grouping.of([by] if isinstance(by, By) else by, signals),
         costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
         levels=LevelPlan(
             recording_threshold_bps=recording_threshold_bps(signals, split_at_ms=split_at_ms),
@@ -84,7 +87,7 @@ def build_report(
         ),
         trips=TripPlan(
             offsets_ms=usual_offsets_ms(_offset_counts(data.chunks)),
-            t0_usd=SignalIndex.from_columns(signals["market_key"], signals["timestamp_ms"], signals["touch_usd"]),
+            t0_usd=SignalIndex.from_signals(signals, signals["touch_usd"]),
             min_notional_usd=trader.min_notional_usd,
         ),
         cluster_ms=length_ms,
@@ -138,7 +141,7 @@ class ReportBuilder:
             made_at_ms=at_ms,
             first_ms=self.first_ms,
             last_ms=self.last_ms,
-            by=self.plan.by,
+            by=str(self.plan.by),
             cost_bps=self.trader.cost_bps,
             fees=self.trader.fees,
             fees_assumed=self.data.signals["taker_fee_bps"].null_count(),
@@ -191,11 +194,11 @@ class ReportBuilder:
     ) -> dict[Any, Group]:
         counts = self._counts()
         groups = {}
-        for key in self._order(counts):
+        for key, name in self._names(counts).items():
             by_offset = totals.get(key, {})
             captured, bought = (sum(total[name] for total in by_offset.values()) for name in ("n", "bought"))
             groups[key] = Group(
-                name="all" if key is ALL else str(key),
+                name=name,
                 **counts.get(key, {"signals": 0, "expected": 0, "cost_bps": self.trader.cost_bps}),
                 captured=round(captured),
                 one_sided=max(bought, captured - bought) / captured if captured else None,
@@ -213,15 +216,16 @@ class ReportBuilder:
             )
         return groups
 
-    def _order(self, counts: Mapping[Any, Any]) -> list[Any]:
-        """All signals, then the groups that have signals or follow-ups, sorted."""
-        with_signals = pl.Series([key for key in counts if key is not ALL], dtype=pl.String).cast(self.plan.by.kind)
-        return [ALL, *pl.concat([self.aggregates.sums["group"], with_signals.alias("group")]).unique().sort()]
+    def _names(self, counts: Mapping[Any, Any]) -> dict[Any, str]:
+        """The names of all signals, then of the groups that have signals or follow-ups, in their order."""
+        present = {key for key in counts if key is not ALL}.union(self.aggregates.sums["group"].unique())
+        return {ALL: "all", **self.plan.by.names(present)}
 
     def _counts(self) -> dict[Any, dict[str, Any]]:
         """The numbers of a group that its signals alone determine, of all signals and of each group."""
         signals = self.data.signals
-        rows = signals.with_columns(self.plan.by.groups(signals, timestamp="timestamp_ms", edge="raw_edge_bps")).lazy()
+        group = self.plan.by.codes(signals, timestamp="timestamp_ms", edge="raw_edge_bps")
+        rows = signals.with_columns(group=group).lazy()
         cost_bps = pl.col("cost_bps").mean() if self.trader.cost_bps is None else pl.lit(self.trader.cost_bps)
         counts = {"signals": pl.len(), "expected": self._expected, "cost_bps": cost_bps}
         total = rows.select(**counts).collect(engine="streaming")

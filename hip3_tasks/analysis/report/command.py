@@ -51,7 +51,7 @@ def report_command(
     dirs: Sequence[Path],
     selection: Selection,
     *,
-    by: By,
+    by: Sequence[By],
     trader: Trader,
     outputs: ReportOutputs,
     json_only: bool = False,
@@ -72,7 +72,7 @@ def report_command(
     return 0
 
 
-def _read_and_build(dirs: Sequence[Path], selection: Selection, by: By, trader: Trader) -> Report:
+def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By], trader: Trader) -> Report:
     sources = list_sources(dirs, selection)
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()

@@ -5,7 +5,6 @@ from enum import StrEnum
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.loading.quality import DataQuality
-from hip3_tasks.analysis.measure.grouping import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.analysis.measure.trip_measures import Trip
@@ -96,7 +95,8 @@ class Report(BaseModel):
     """The time of the first signal."""
     last_ms: int
     """The time of the last signal."""
-    by: By
+    by: str
+    """The property of the groups, or two with a comma between them."""
     cost_bps: float | None
     """The cost asked for. None: taker fee + slippage as recorded with each signal."""
     fees: TakerFees = NO_DISCOUNTS
