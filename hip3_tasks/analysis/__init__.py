@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from hip3_tasks.analysis.compact.line_codec import lines_of
 from hip3_tasks.analysis.loading.load import Data, load
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 
 if TYPE_CHECKING:
     from hip3_tasks.analysis.report.build import build_report

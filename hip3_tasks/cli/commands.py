@@ -335,7 +335,7 @@ def report(
     """Report whether the signals were right. Also works while the files are written."""
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
-    from hip3_tasks.analysis.measure.grouping import parse_by
+    from hip3_tasks.analysis.measure.by import parse_by
     from hip3_tasks.analysis.report.build import Trader
     from hip3_tasks.analysis.report.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms

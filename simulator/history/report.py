@@ -5,7 +5,7 @@ import polars as pl
 from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Report
 

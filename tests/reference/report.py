@@ -13,8 +13,8 @@ from statistics import fmean, median
 from hip3_tasks.analysis.measure.horizons import QUANTILES
 from hip3_tasks.analysis.report.model import LATENESS_QUANTILES
 from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of, share_of
-from tests.reference.rows import Files, Row, Tree, add_properties, grouping, one_sided, shrank
-from tests.reference.search import search
+from tests.reference.rows import Files, Row, Tree, add_properties, difference, grouping, one_sided, shrank
+from tests.reference.search import add_priority_fees, search
 from tests.reference.trips import add_results, taken, trip_measures, trips_of
 
 
@@ -37,6 +37,14 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         its_group = _group(name, its_signals, its_followups, offsets_ms, clusters, cost_bps)
         return its_group | {"trips": trip_measures(its_trips, clusters, days)}
 
+    def search_for(more_bps: float) -> Tree | None:
+        dearer = [row | {"round_trip_bps": difference(row["round_trip_bps"], more_bps)} for row in trips]
+        when = {"first_ms": min(times), "last_ms": max(times), "cluster_ms": cluster_ms}
+        return search(signals, followups, dearer, clusters, **when)
+
+    found = search_for(0.0)
+    if found and cost_bps is None:
+        add_priority_fees(found, search_for)
     label, order = grouping(by)
     labels = sorted({label(row) for row in [*signals, *followups]}, key=order)
     return {
@@ -66,9 +74,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
             group(name, *([row for row in rows if label(row) == name] for rows in (signals, followups, trips)))
             for name in labels
         ],
-        "search": search(
-            signals, followups, trips, clusters, first_ms=min(times), last_ms=max(times), cluster_ms=cluster_ms
-        ),
+        "search": found,
     }
 
 

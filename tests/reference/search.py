@@ -1,12 +1,12 @@
 """The threshold search of the slow report."""
 
+from collections.abc import Callable
 from math import ceil, inf
 from statistics import fmean
 
+from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE_SHARE
 from hip3_tasks.analysis.measure.threshold_search import (
     CLAIM_P,
-    GRID_BPS,
-    IN_SAMPLE_SHARE,
     MIN_CLUSTERS_TO_CHOOSE,
     STRUCTURAL_SHRANK,
     STRUCTURAL_SIDE,
@@ -63,7 +63,20 @@ def search(
             _choice(_market(trial, at_offset, orders, clusters), trial, first_chance, rest_chance)
             for trial in trials.values()
         ],
+        "at_priority_fees": [],
     }
+
+
+def add_priority_fees(found: Tree, search_for: Callable[[float], Tree]) -> None:
+    """Add how many markets work if each round trip costs so much more, twice the fee."""
+    if _working(found):
+        found["at_priority_fees"] = [
+            {"priority_fee_bps": fee_bps, "works": _working(search_for(2 * fee_bps))} for fee_bps in (2.0, 4.0, 8.0)
+        ]
+
+
+def _working(found: Tree) -> int:
+    return sum(choice["verdict"] == "works" for choice in found["choices"])
 
 
 def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:

@@ -16,8 +16,8 @@ from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
 from hip3_tasks.analysis.measure.codes import labels
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import Grouping
+from hip3_tasks.analysis.measure.levels import LevelPlan
 from hip3_tasks.analysis.measure.quantiles import Samples
-from hip3_tasks.analysis.measure.threshold_search import LevelPlan
 from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
 from hip3_tasks.stats.bootstrap import Array, Integers
 

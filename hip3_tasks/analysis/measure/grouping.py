@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Self
 
@@ -10,37 +9,17 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.schemas import COIN, SIDE, TRIGGER
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.codes import codes, labels
 from hip3_tasks.analysis.measure.signal_index import SignalIndex
 from hip3_tasks.domain.capture import HOUR_MS
 from hip3_tasks.domain.sessions import Session, session_at
-from hip3_tasks.errors import BadSelection
 from hip3_tasks.stats.bootstrap import Integers
 
 SLOT_MS = HOUR_MS // 2
 """Sessions begin and end on half hours."""
-MAX_PARTS = 2
 MAX_COINS = 1 << 20
 UNKNOWN = "unknown"
-
-
-class By(StrEnum):
-    """A property by which a report groups signals; all are those at T0."""
-
-    MARKET = "market"
-    SIDE = "side"
-    SESSION = "session"
-    EDGE = "edge"
-    HOUR = "hour"
-    ORACLE_AGE = "oracle-age"
-    """The time since the oracle changed."""
-    SPREAD = "spread"
-    TRIGGER = "trigger"
-    """The channel that made the signal."""
-    LAG = "lag"
-    """The time from the book's block to its receipt."""
-    SIZE = "size"
-    """The notional of the touch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +117,6 @@ class Grouping:
             found = self.by_signal[by].find(codes(frame["market_key"]), frame[timestamp].to_numpy())
             return np.where(np.isnan(found), _width(by) - 1, found).astype(np.int64)
         return codes(frame["market_key" if by is By.MARKET else "side"])
-
-
-def parse_by(text: str) -> tuple[By, ...]:
-    """One property, or two with a comma between them. Raises BadSelection."""
-    words = text.split(",")
-    if not all(word in list(By) for word in words) or len(words) > MAX_PARTS or len(set(words)) < len(words):
-        raise BadSelection(f"--by: expected one or two of {', '.join(By)}, was {text!r}")
-    return tuple(map(By, words))
 
 
 def _width(by: By) -> int:

@@ -23,15 +23,11 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
-from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
-from hip3_tasks.analysis.measure.codes import ByCode
+from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE, OUT_OF_SAMPLE
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.analysis.measure.trips import Trips
-from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, Integers, has_band
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
-GRID_BPS = (6.0, 7.0, 8.0, 10.0, 12.0, 14.0, 16.0, 20.0, 25.0, 30.0, 40.0, 50.0, 75.0, 100.0)
-IN_SAMPLE_SHARE = 0.6
 MIN_CLUSTERS_TO_CHOOSE = 2 * MIN_CLUSTERS
 """Clusters in the first part, so that the shorter rest has enough of them for a band."""
 CLAIM_P = 0.05
@@ -40,7 +36,6 @@ ROUNDING = 1e-12
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
 
-IN_SAMPLE, OUT_OF_SAMPLE = 0, 1
 _SUMS = SumSpec(
     bootstrapped=("round_trip_n", "round_trip", "net_n", "net"),
     products=(
@@ -137,6 +132,13 @@ class MarketChoice(MarketStats):
     """For `too few`: of what there are too few, how many there are, and how many it takes."""
 
 
+class AtPriorityFee(BaseModel):
+    """How many markets would work if the taker paid this order priority fee, twice a round trip."""
+
+    priority_fee_bps: float
+    works: int
+
+
 class ThresholdSearch(BaseModel):
     """Thresholds for all markets, at one offset."""
 
@@ -147,6 +149,8 @@ class ThresholdSearch(BaseModel):
     judged: int
     """The number of markets validated in the second part."""
     choices: list[MarketChoice]
+    at_priority_fees: list[AtPriorityFee] = []
+    """Empty if no market works, and for a cost that was asked for."""
 
     def overfit_counts(self) -> tuple[int, int, int]:
         """The number of markets that pay in sample at their threshold, that pay out of sample too, and that work."""
@@ -158,41 +162,6 @@ class ThresholdSearch(BaseModel):
         """The thresholds of the markets that work, as the file of HIP3_THRESHOLDS holds them."""
         working = (choice for choice in self.choices if choice.verdict is ThresholdVerdict.WORKS)
         return {choice.market: choice.threshold_bps for choice in working if choice.threshold_bps is not None}
-
-
-def split_ms(first_ms: int, last_ms: int, *, cluster_ms: int) -> int:
-    """The start of the second part, at the end of a cluster."""
-    return -(-int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) // cluster_ms) * cluster_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelPlan:
-    """All that must be known before results are summed by level."""
-
-    recording_threshold_bps: ByCode
-    """The lowest edge that was recorded throughout, per market."""
-    split_at_ms: int
-    cluster_ms: int
-
-    def sums(self, rows: Chunk | Trips, selected: Integers, *, due_after_ms: int, result: str) -> pl.DataFrame:
-        """Sums of a result by market, sample, cluster and level (the number of grid thresholds reached).
-
-        A row counts if its result is known, its edge was recorded throughout, and its outcome falls into the part of
-        its signal: what is due in the second part of a signal in the first is in neither.
-        """
-        timestamp_ms, edge_t0_bps = rows.timestamp_ms[selected], rows.edge_t0_bps[selected]
-        result_bps, split_at_ms = getattr(rows, f"{result}_bps")[selected], self.split_at_ms
-        in_one_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + due_after_ms < split_at_ms)
-        was_recorded = edge_t0_bps >= self.recording_threshold_bps[rows.market_key[selected]]
-        counts = in_one_part & ~np.isnan(result_bps) & was_recorded
-        timestamp_ms, result_bps = timestamp_ms[counts], result_bps[counts]
-        keys = {
-            "market_key": rows.market_key[selected[counts]],
-            "sample": np.where(timestamp_ms >= split_at_ms, OUT_OF_SAMPLE, IN_SAMPLE),
-            "level": np.searchsorted(GRID_BPS, edge_t0_bps[counts], side="right"),
-            "cluster": timestamp_ms // self.cluster_ms,
-        }
-        return sum_by(keys, {result: result_bps, f"{result}_won": result_bps > 0}).rename({"n": f"{result}_n"})
 
 
 def search_thresholds(

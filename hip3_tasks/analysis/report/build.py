@@ -14,20 +14,21 @@ from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
 from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps, with_costs
-from hip3_tasks.analysis.measure.grouping import By, Grouping
+from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
+from hip3_tasks.analysis.measure.levels import LevelPlan, dearer, split_ms
 from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.analysis.measure.signal_index import SignalIndex
 from hip3_tasks.analysis.measure.threshold_search import (
-    LevelPlan,
+    AtPriorityFee,
     MarketStats,
     ThresholdSearch,
     search_thresholds,
-    split_ms,
 )
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
 from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
@@ -52,6 +53,8 @@ class Trader:
 
 
 ANYBODY = Trader()
+PRIORITY_FEES_BPS = (2.0, 4.0, 8.0)
+"""Up to the venue's most, 8 bps of the notional (November 2026)."""
 
 
 def build_report(
@@ -294,6 +297,17 @@ class ReportBuilder:
             )
             for coin, bps in zip(coins, recorded.tolist(), strict=True)
         ]
-        return search_thresholds(
-            aggregates.level_sums, markets, resampler, offset_ms=offset_ms, split_at_ms=self.plan.levels.split_at_ms
-        )
+        split_at_ms = self.plan.levels.split_at_ms
+
+        def search_for(more_bps: float = 0.0) -> ThresholdSearch:
+            sums = dearer(aggregates.level_sums, more_bps)
+            return search_thresholds(sums, markets, resampler, offset_ms=offset_ms, split_at_ms=split_at_ms)
+
+        search = search_for()
+        if self.trader.cost_bps is None and search.recommended_bps():
+            paid_bps = self.trader.fees.priority_fee_bps
+            works = {
+                fee_bps: len(search_for(2 * (fee_bps - paid_bps)).recommended_bps()) for fee_bps in PRIORITY_FEES_BPS
+            }
+            search.at_priority_fees = [AtPriorityFee(priority_fee_bps=bps, works=n) for bps, n in works.items()]
+        return search

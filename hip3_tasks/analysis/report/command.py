@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from hip3_tasks.analysis.loading.load import read
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.measure.trip_measures import Trip
 from hip3_tasks.analysis.report.build import Trader, build_report

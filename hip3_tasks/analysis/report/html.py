@@ -8,7 +8,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from hip3_tasks.analysis.measure.threshold_search import IN_SAMPLE_SHARE, ThresholdSearch
+from hip3_tasks.analysis.measure.levels import IN_SAMPLE_SHARE
+from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.analysis.report import figures, tables
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row

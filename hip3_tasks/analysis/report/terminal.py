@@ -39,6 +39,8 @@ def show(report: Report, console: Console) -> None:
         console.print(_thresholds(report.search, document, is_wide=is_wide))
         if report.search.judged:
             console.print(_tuned(report.search), soft_wrap=True)
+        if report.search.at_priority_fees:
+            console.print(_at_priority_fees(report.search), soft_wrap=True)
     for warning in report.warnings():
         console.print(Text(printable(warning), "yellow"), soft_wrap=True)
 
@@ -168,6 +170,12 @@ def _how_judged(search: ThresholdSearch) -> str:
         f"chosen before {number_format.instant(search.split_at_ms)} by the round trip when had, judged on the rest;"
         f" p: how often the best of {search.judged:,} markets does as well by chance"
     )
+
+
+def _at_priority_fees(search: ThresholdSearch) -> Text:
+    counts = [f"at {at.priority_fee_bps:g} bps {at.works:,}" for at in search.at_priority_fees]
+    works = len(search.recommended_bps())
+    return Text(f"Of {works:,} that work, {', '.join(counts)} would with an order priority fee, paid in and out.")
 
 
 def _tuned(search: ThresholdSearch) -> Text:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hip3_tasks.analysis.loading.load import load
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome

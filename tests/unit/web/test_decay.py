@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.analysis import load
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.model import Group
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS

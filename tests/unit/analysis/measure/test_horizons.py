@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hip3_tasks.analysis.loading.load import load
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.horizons import HalfLife, Horizon
 from hip3_tasks.analysis.report.build import build_report
 from hip3_tasks.analysis.report.command import as_csv

@@ -14,9 +14,9 @@ from hip3_tasks import settings
 from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
+from hip3_tasks.analysis.measure.levels import GRID_BPS
 from hip3_tasks.analysis.measure.threshold_search import (
-    GRID_BPS,
     MIN_CLUSTERS_TO_CHOOSE,
     MarketChoice,
     ThresholdSearch,
@@ -84,6 +84,7 @@ def rows(coin: str, planted: Planted) -> pl.DataFrame:
             ),
             "expected": 2,
             "taker_fee_bps": None,
+            **dict.fromkeys(("oracle_age_ms", "lag_ms", "spread_bps", "trigger")),
             "touch_usd": 1000.0,
             "exit_usd": 1000.0,
         }

@@ -15,7 +15,7 @@ from rich.console import Console
 from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.report.build import ANYBODY, build_report
 from hip3_tasks.analysis.report.command import ReportOutputs, as_csv, report_command
 from hip3_tasks.analysis.report.model import Report
@@ -165,7 +165,10 @@ def test_control_characters_in_a_name_are_escaped_on_the_terminal(history: Path,
             "hip3: xyz:NOSUCH: the selection has no signal of it: nothing to report on",
         ),
         (["DIR", "--coin", "xyz:NOSUCH", "--json"], "xyz:NOSUCH: the selection has no signal of it"),
-        (["DIR", "--by", "moon"], "expected market, side, session, edge, hour, was moon"),
+        (
+            ["DIR", "--by", "moon"],
+            "--by: expected one or two of market, side, session, edge, hour, oracle-age,",
+        ),
         (["DIR", "--cost-bps", "-1"], "expected a number from 0 up, was -1"),
         (["DIR", "--json-out", "/nowhere/r.json"], "/nowhere/r.json: there is no directory /nowhere"),
         (["DIR", "--csv", "DIR"], "a directory; expected the name of a file"),
