@@ -102,7 +102,7 @@ def test_a_run_leaves_a_tape_from_which_its_files_follow(start: Start) -> None:
     assert compared.signals + compared.not_covered == summary["signals"] > 0 < compared.signals
     tape = load_tape(system.data_dir).collect()
     assert tape["coin"].n_unique() > 10 and tape.filter(pl.col("gap").is_null()).height > 0
-    (block,) = [block for block in blocks_of("docs/tape.md") if block.language == "python"]
+    block = next(block for block in blocks_of("docs/tape.md") if block.language == "python")
     checkout = system.data_dir.with_name("checkout")
     (checkout / "data" / "sim").mkdir(parents=True)
     (checkout / "data" / "sim" / "signals").symlink_to(system.data_dir)

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", *PAGES)
 CODE = {"python", "sh", "console"}
-OTHER_LANGUAGES = {"", "json", "text", "yaml", "mermaid"}
+OTHER_LANGUAGES = {"", "json", "text", "yaml", "mermaid", "sql"}
 
 NEEDS_DOCKER = "needs a Docker engine; `make compose-test` does it"
 BY_HAND = "needs a Docker engine, or files of one; done by hand"
@@ -20,6 +20,7 @@ NOT_EXECUTED = {
     "pip wheel --no-deps .": "needs a package index; `make wheel-test` does it",
     "celery -A hip3_tasks worker --autoscale=8,2 -E -n one@%h": "runs until it is stopped",
     "from hip3_tasks.recording.load import load_tape": "needs a minute of tape; tests/acceptance/test_up.py does it",
+    "from pathlib import Path": "needs signals with a tape; tests/unit/recording/test_sql.py does it",
     "docker compose exec worker nice hip3 compact --delete": BY_HAND,
     "docker compose up -d                                # mainnet": NEEDS_DOCKER,
     "docker-compose --profile sim ps": NEEDS_DOCKER,
