@@ -1,13 +1,14 @@
 """Lines of files that others recorded: a venue frame each, bare or in an envelope, with or without a receive time."""
 
+import csv
 import gzip
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple, TypeVar
 
 import orjson
 
@@ -24,6 +25,7 @@ BOOKS = ("bbo", "l2Book")
 """The channels with the time of a block, which is that of its line if no receive time is."""
 
 Advance = Callable[[float], object]
+T = TypeVar("T")
 
 
 class Line(NamedTuple):
@@ -42,42 +44,47 @@ class Line(NamedTuple):
 
 def json_lines(path: Path, advance: Advance) -> Iterator[Line]:
     """The lines of a file. `advance` is called with the bytes that were read since its last call. Raises OSError."""
-    number = done = 0
     with path.open("rb") as raw, closing(unpacked(path, raw)) as file:
-        try:
-            for number, text in enumerate(file, 1):
-                if number % REPORT_LINES == 0:
-                    advance(raw.tell() - done)
-                    done = raw.tell()
-                if text := text.strip():
-                    yield read_line(number, text)
-        except UNREADABLE as error:
-            yield Line(number + 1, MalformedFrame(f"unreadable from here on, {error}", b""))
-        advance(raw.tell() - done)
+        for number, text in numbered(file, raw, advance):
+            if isinstance(text, MalformedFrame):
+                yield Line(number, text)
+            elif text := text.strip():
+                yield read_line(number, text)
 
 
 def raw_lines(path: Path, advance: Advance) -> Iterator[Line]:
     """The records of a file of this project's raw frames; its number is that of the record. Raises OSError."""
-    number = done = 0
     with path.open("rb") as raw:
-        try:
-            for number, record in enumerate(read_raw(raw), 1):
-                if number % REPORT_LINES == 0:
-                    advance(raw.tell() - done)
-                    done = raw.tell()
-                if record.kind is RawKind.FRAME:
-                    line = read_line(number, record.text)
-                else:
-                    event = f"connection {record.kind.name.lower()}"
-                    line = Line(number, (Other(event),), channel=event, is_end=True)
-                yield line._replace(at_ms=record.at_ms, is_received=True, socket=record.socket)
-        except DamagedPiece as error:
-            yield Line(number + 1, MalformedFrame(f"unreadable from here on, {error}", b""))
-        advance(raw.tell() - done)
+        for number, record in numbered(read_raw(raw), raw, advance):
+            if isinstance(record, MalformedFrame):
+                yield Line(number, record)
+                return
+            if record.kind is RawKind.FRAME:
+                line = read_line(number, record.text)
+            else:
+                event = f"connection {record.kind.name.lower()}"
+                line = Line(number, (Other(event),), channel=event, is_end=True)
+            yield line._replace(at_ms=record.at_ms, is_received=True, socket=record.socket)
 
 
-UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, RuntimeError, ValueError)
+UNREADABLE_FROM = "unreadable from here on"
+UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, RuntimeError, ValueError, DamagedPiece, csv.Error)
 """The errors of damaged files."""
+
+
+def numbered(items: Iterable[T], raw: BinaryIO, advance: Advance) -> Iterator[tuple[int, T | MalformedFrame]]:
+    """Number what is read from a file, from 1 on; the last one is an error if the file cannot be read to its end."""
+    number = done = 0
+    try:
+        for number, item in enumerate(items, 1):
+            if number % REPORT_LINES == 0 and raw.seekable():
+                advance(raw.tell() - done)
+                done = raw.tell()
+            yield number, item
+    except UNREADABLE as error:
+        yield number + 1, MalformedFrame(f"{UNREADABLE_FROM}, {error}", b"")
+    if raw.seekable():
+        advance(raw.tell() - done)
 
 
 def unpacked(path: Path, raw: BinaryIO) -> IO[bytes]:
