@@ -1,4 +1,4 @@
-"""The JSON file that HIP3_THRESHOLDS names: thresholds in bps per coin."""
+"""The JSON file that HIP3_THRESHOLDS names, thresholds in bps per coin; `hip3 import --fees` reads fees in its form."""
 
 import json
 import math

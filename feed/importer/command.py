@@ -14,13 +14,14 @@ from feed.importer.stream import Stream
 from feed.wire import Bbo, Ctx
 from hip3_tasks import settings as settings_file
 from hip3_tasks.domain.market import COIN
-from hip3_tasks.errors import MalformedFrame, Unavailable
+from hip3_tasks.errors import BadSelection, MalformedFrame, Unavailable
 from hip3_tasks.files.raw_file import ENDING
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.recording.command import new_directory, progress, require_new
 from hip3_tasks.recording.new_tape import NewTape
 from hip3_tasks.settings import Settings
 from hip3_tasks.terminal_text import counted, printable, utc_minute
+from hip3_tasks.thresholds_file import read_thresholds
 
 MAX_NAMED = 10
 FEE_BPS = 9.0
@@ -45,7 +46,7 @@ class Imported(BaseModel):
 class Importer:
     """Shows the lines of files to the streams of their sockets, and counts them."""
 
-    def __init__(self, tape: NewTape, chosen: Settings, *, taker_fee_bps: float) -> None:
+    def __init__(self, tape: NewTape, chosen: Settings, *, taker_fee_bps: Callable[[str], float]) -> None:
         self._tape = tape
         self.taken, self.left_out = Counter[str](), Counter[str]()
         self.lines = self.unusable = 0
@@ -105,12 +106,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fee-bps", type=float)
+    parser.add_argument("--fees", type=Path)
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
 def import_command() -> int:
-    """Import the files of the command line; 1 when a line was unusable. Raises Unavailable."""
+    """Import the files of the command line; 1 when a line was unusable. Raises Unavailable or BadSelection."""
     configure_logs("critical")
     options = _options()
     chosen = settings_file.load()
@@ -118,12 +120,14 @@ def import_command() -> int:
     for path in options.files:
         if not path.is_file():
             raise Unavailable(f"{path}: no such file")
+    fees_bps = _fees_bps(options.fees)
     if options.fee_bps is None:
-        print(f"taker fee {FEE_BPS:g} bps for every market; --fee-bps gives another", file=sys.stderr)
+        every = "every other market" if fees_bps else "every market"
+        print(f"taker fee {FEE_BPS:g} bps for {every}; --fee-bps gives another", file=sys.stderr)
     fee_bps = FEE_BPS if options.fee_bps is None else options.fee_bps
     size = sum(path.stat().st_size for path in options.files)
     with new_directory(options.out) as part, progress("importing", size) as advance:
-        importer = Importer(NewTape(part), chosen, taker_fee_bps=fee_bps)
+        importer = Importer(NewTape(part), chosen, taker_fee_bps=lambda coin: fees_bps.get(coin, fee_bps))
         for path in options.files:
             for line in _reader_of(path)(path, advance):
                 importer.take(path, line)
@@ -131,8 +135,22 @@ def import_command() -> int:
         if not result.markets:
             named = "".join(f"\n{text}" for text in result.first_unusable)
             raise Unavailable(f"no state of a market is in {counted(result.lines, 'line')}{named}")
+    for coin in fees_bps.keys() - result.markets:
+        print(f"{options.fees}: no market {coin} was imported", file=sys.stderr)
     _show(result, as_json=options.json)
     return int(result.unusable > 0)
+
+
+def _fees_bps(path: Path | None) -> dict[str, float]:
+    """The taker fees of a file in the form of HIP3_THRESHOLDS. Raises BadSelection."""
+    try:
+        fees_bps = read_thresholds(path) if path else {}
+    except ValueError as error:
+        raise BadSelection(f"--fees: {error}") from None
+    for coin, bps in fees_bps.items():
+        if bps < 0:
+            raise BadSelection(f"--fees: expected a number from 0 up in {path}, was {coin}: {bps:g}")
+    return fees_bps
 
 
 def _reader_of(path: Path) -> Callable[[Path, Advance], Iterator[Line]]:

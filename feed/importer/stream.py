@@ -4,7 +4,7 @@ Time is that of the recording. It begins anew after a pause of more than 10 s, a
 before is not joined with what comes after.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from feed.market_state import MarketState, keyframe_conditions
@@ -31,7 +31,13 @@ class Stream:
     """The frames of one socket, or of a file that does not tell sockets apart."""
 
     def __init__(
-        self, tape: Tape, *, rules: Rules, taker_fee_bps: float, stall_grace_ms: int, ctx_max_age_ms: int | None
+        self,
+        tape: Tape,
+        *,
+        rules: Rules,
+        taker_fee_bps: Callable[[str], float],
+        stall_grace_ms: int,
+        ctx_max_age_ms: int | None,
     ) -> None:
         self._tape, self._rules, self._taker_fee_bps = tape, rules, taker_fee_bps
         self._stall_grace_ms, self._ctx_max_age_ms = stall_grace_ms, ctx_max_age_ms
@@ -143,7 +149,7 @@ class Stream:
     def _follow(self, coin: str, at_ms: int) -> MarketState:
         state = self._states.get(coin)
         if state is None:
-            state = self._states[coin] = MarketState(coin, self._taker_fee_bps, unknown_since_ms=at_ms)
+            state = self._states[coin] = MarketState(coin, self._taker_fee_bps(coin), unknown_since_ms=at_ms)
             state.count_oracle_from(at_ms)
         if coin not in self._witness.markets:
             self._witness.follow(coin)

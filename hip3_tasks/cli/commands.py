@@ -156,15 +156,17 @@ def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Frames as JSON lines, or rows.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the tape.")],
     fee_bps: Annotated[
-        float | None, typer.Option(metavar="BPS", help="Taker fee of every market. [default: 9]")
+        float | None, typer.Option(metavar="BPS", help="Taker fee of a market that --fees does not name. [default: 9]")
     ] = None,
+    fees: Annotated[Path | None, typer.Option(metavar="FILE", help='Taker fees in bps: {"xyz:TSLA": 0.9}')] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn recordings by others into a kept tape, for: hip3 replay. It needs no Redis."""
     if fee_bps is not None and not 0 <= fee_bps < float("inf"):
         raise typer.BadParameter(f"expected a number from 0 up, was {fee_bps:g}", param_hint="--fee-bps")
-    words = [f"--out={out}", *([] if fee_bps is None else [f"--fee-bps={fee_bps}"]), *(["--json"] if as_json else [])]
-    _exec_service("feed.importer", *words, "--", *map(str, files), command="import")
+    options = {"--out": out, "--fee-bps": fee_bps, "--fees": fees}
+    words = [f"{name}={value}" for name, value in options.items() if value is not None]
+    _exec_service("feed.importer", *words, *(["--json"] if as_json else []), "--", *map(str, files), command="import")
 
 
 def _check_venue_options(words: Sequence[str]) -> None:

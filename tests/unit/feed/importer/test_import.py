@@ -139,6 +139,17 @@ def test_rows_of_two_clocks_become_a_tape(tmp_path: Path, kind: str) -> None:
     assert [(s.timestamp_ms - T0_MS, s.lag_ms, s.taker_fee_bps) for s in signals] == [(45_000, 300, 1.0)]
 
 
+def test_a_market_has_the_fee_that_a_file_gives_it(tmp_path: Path) -> None:
+    lines = [line for s in range(40) for coin in ("xyz:A", "xyz:B") for line in calm([s], coin)]
+    path, fees = written(tmp_path / "a.jsonl", lines), tmp_path / "fees.json"
+    fees.write_text('{"xyz:A": 0.9, "xyz:TYPO": 1}')
+    status, _, notice = imported(tmp_path / "out", path, "--fees", fees)
+    assert status == 0 and "9 bps for every other market" in notice and "no market xyz:TYPO" in notice
+    tape = load_tape(tmp_path / "out").filter(pl.col("gap").is_null())
+    fee_of = dict(tape.select("coin", "taker_fee_bps").unique().collect().iter_rows())
+    assert fee_of == {"xyz:A": 0.9, "xyz:B": 9.0}
+
+
 def row(s: int) -> dict[str, object]:
     has_ask = s % 10 != 0
     return {
@@ -157,6 +168,8 @@ def row(s: int) -> dict[str, object]:
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     path, out = written(tmp_path / "a.jsonl", [{"x": 1}]), tmp_path / "out"
     (tmp_path / "rows.csv").write_text("coin,oracle_px\nxyz:A,1\n")
+    fees = tmp_path / "fees.json"
+    fees.write_text('{"xyz:A": -1}')
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     assert imported(tmp_path / "full", path)[0] == 2
@@ -164,6 +177,8 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         ((tmp_path / "absent",), "no such file"),
         ((tmp_path / "rows.csv",), "no column block_time_ms"),
         ((path, "--fee-bps", "nan"), "--fee-bps"),
+        ((path, "--fees", tmp_path / "absent"), "--fees: expected a file"),
+        ((path, "--fees", fees), "--fees: expected a number from 0 up"),
         ((path,), "no state of a market"),
     ):
         status, shown, error = imported(out, *words)
