@@ -27,6 +27,8 @@ class RawFrames:
         self._data_dir, self._min_free_mb = data_dir, min_free_mb
         self.dropped = 0
         """Frames that were not written, because thread or disk fell behind."""
+        self.trouble: str | None = None
+        """The reason why nothing can be written at present."""
         self._waiting: deque[RawRecord] = deque()
         self._put_bytes = self._taken_bytes = 0  # each has one writer, so that no lock is needed
         self._incomplete: set[int] = set()
@@ -56,16 +58,16 @@ class RawFrames:
         self._thread.join(CLOSE_TIMEOUT_S)
 
     def _run(self) -> None:
-        is_failing = is_last = False
+        is_last = False
         while not is_last:
-            is_last = self._is_closing.wait(RETRY_INTERVAL_S if is_failing else INTERVAL_S)
+            is_last = self._is_closing.wait(RETRY_INTERVAL_S if self.trouble else INTERVAL_S)
             try:
                 self._write()
-                is_failing = False
+                self.trouble = None
             except OSError as error:
-                if not is_failing:
+                if self.trouble is None:
                     log.error("raw_frames_not_written", error=str(error))
-                is_failing = True
+                self.trouble = str(error)
                 self._forget_file()
         self._forget_file()
 

@@ -24,12 +24,15 @@ from hip3_tasks.cli.exit_status import exit_status
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.files.lock import lock_directory
+from hip3_tasks.health import write_health_file
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.settings import Settings
 
 log = structlog.get_logger()
 
-REPORT_INTERVAL_S = 60.0
+REPORT_INTERVAL_S, HEALTH_INTERVAL_S = 60.0, 5.0
+NO_DATA_RED_MS = 10_000
+"""Each market has a ctx a second, and a connection that was lost is back after a few."""
 
 
 class _NoTape:
@@ -45,6 +48,8 @@ class RawRecorder:
     def __init__(self, chosen: Settings) -> None:
         self._settings, self._clock, self._group = chosen, FeedClock(), asyncio.TaskGroup()
         self.frames = Counter[str]()
+        self._heard_at_ms = self._clock.now_ms()
+        self._trouble = "the venue has not answered yet"
         self.raw = RawFrames(chosen.data_dir, min_free_mb=chosen.min_free_mb)
         self.markets = FollowedMarkets(
             chosen,
@@ -63,7 +68,7 @@ class RawRecorder:
         try:
             async with aiohttp.ClientSession() as session, self._group as group:
                 info = InfoClient(session, chosen.base_url, proxy=proxy_of(chosen))
-                for work in (liveness.run(), self.markets.try_fresh_coins(), self._report()):
+                for work in (liveness.run(), self.markets.try_fresh_coins(), self._report(), self._keep_health()):
                     group.create_task(work)
                 await info.watch(
                     dexes=chosen.wanted_dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe
@@ -73,6 +78,7 @@ class RawRecorder:
 
     def _on_universe(self, universe: Universe) -> None:
         live = {coin: fee_bps for coin, fee_bps in universe.live.items() if self._settings.wants(coin)}
+        self._trouble = universe.trouble or self._trouble
         if universe.dexes_read:
             self.markets.follow(live, unread=universe.dexes - universe.dexes_read)
 
@@ -81,8 +87,21 @@ class RawRecorder:
             await asyncio.sleep(REPORT_INTERVAL_S)
             log.info("raw_frames_kept", **self.frames, dropped=self.raw.dropped, markets=len(self.markets.states))
 
+    async def _keep_health(self) -> None:
+        while self._settings.health_dir is not None:
+            path, problems = self._settings.health_dir / "raw-recorder", self.problems(self._clock.now_ms())
+            await asyncio.to_thread(write_health_file, path, problems)
+            await asyncio.sleep(HEALTH_INTERVAL_S)
+
+    def problems(self, at_ms: int) -> list[str]:
+        """The reasons why frames are not kept at present."""
+        silent_ms, disk = at_ms - self._heard_at_ms, self.raw.trouble
+        silence = [f"no data for {silent_ms / 1000:.0f} s: {self._trouble}"] if silent_ms > NO_DATA_RED_MS else []
+        return silence + ([f"raw frames not written: {disk}"] if disk else [])
+
     def on_data(self, frame: Bbo | Ctx, at_ms: int) -> None:
         self.frames["data"] += 1
+        self._heard_at_ms = at_ms
 
     def on_frame(self, kind: str) -> None:
         self.frames["others"] += 1
@@ -95,7 +114,9 @@ class RawRecorder:
 
     def on_stall(self, coins: Sequence[str], *, last_data_at_ms: int, at_ms: int) -> None: ...
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None: ...
-    def on_trouble(self, trouble: str) -> None: ...
+
+    def on_trouble(self, trouble: str) -> None:
+        self._trouble = trouble
 
     def on_rejected(self, coin: str) -> None:
         self.markets.reject(coin)

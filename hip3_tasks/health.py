@@ -1,4 +1,4 @@
-"""The limits of a healthy system, and the health files that feed and worker keep in HIP3_HEALTH_DIR.
+"""The limits of a healthy system, and the health files that the services keep in HIP3_HEALTH_DIR.
 
 `python -m hip3_tasks.health FILE` exits 1 when the file is old or names a problem. It takes no longer than the start
 of Python, because a container's health check runs it every few seconds.
