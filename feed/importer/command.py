@@ -118,8 +118,8 @@ def import_command() -> int:
     chosen = settings_file.load()
     require_new(options.out)
     for path in options.files:
-        if not path.is_file():
-            raise Unavailable(f"{path}: no such file")
+        if not path.exists() or path.is_dir():
+            raise Unavailable(f"{path}: {'is a directory' if path.is_dir() else 'no such file'}")
     fees_bps = _fees_bps(options.fees)
     if options.fee_bps is None:
         every = "every other market" if fees_bps else "every market"
@@ -132,9 +132,9 @@ def import_command() -> int:
             for line in _reader_of(path)(path, advance):
                 importer.take(path, line)
         result = importer.finish(chosen, options.out)
-        if not result.markets:
-            named = "".join(f"\n{text}" for text in result.first_unusable)
-            raise Unavailable(f"no state of a market is in {counted(result.lines, 'line')}{named}")
+        if not result.states:
+            none = f"no state of a market is in {counted(result.lines, 'line')}; `hip3 import` reads JSON lines or rows"
+            raise Unavailable("\n".join([none, *_notes(result)]))
     for coin in fees_bps.keys() - result.markets:
         print(f"{options.fees}: no market {coin} was imported", file=sys.stderr)
     _show(result, as_json=options.json)
@@ -154,9 +154,16 @@ def _fees_bps(path: Path | None) -> dict[str, float]:
 
 
 def _reader_of(path: Path) -> Callable[[Path, Advance], Iterator[Line]]:
-    if path.name.endswith(ENDING):
-        return raw_lines
-    return row_lines if path.name.endswith(ENDINGS) else json_lines
+    name = path.name.lower()
+    return raw_lines if name.endswith(ENDING) else row_lines if name.endswith(ENDINGS) else json_lines
+
+
+def _notes(result: Imported) -> Iterator[str]:
+    """A line for each kind of frames that was left out, and for the first lines that could not be used."""
+    yield from (f"left out: {count:,} {name}" for name, count in result.left_out.items())
+    yield from (f"unusable: {text}" for text in result.first_unusable)
+    if result.unusable > len(result.first_unusable):
+        yield f"unusable: {result.unusable - len(result.first_unusable):,} more"
 
 
 def _show(result: Imported, *, as_json: bool) -> None:
@@ -166,10 +173,6 @@ def _show(result: Imported, *, as_json: bool) -> None:
     span = f"{utc_minute(result.from_ms)} to {utc_minute(result.until_ms)}"
     what = f"{counted(result.states, 'state')} of {counted(len(result.markets), 'market')}, {span}"
     print(f"{result.out}: {what}, from {counted(result.lines, 'line')}")
-    for name, count in result.left_out.items():
-        print(f"left out: {count:,} {printable(name)}")
-    for text in result.first_unusable:
-        print(f"unusable: {printable(text)}")
-    if result.unusable > len(result.first_unusable):
-        print(f"unusable: {result.unusable - len(result.first_unusable):,} more")
+    for note in _notes(result):
+        print(printable(note))
     print(f"next: hip3 replay {result.out} --out NEW")

@@ -4,6 +4,7 @@ import csv
 import gzip
 import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -68,8 +69,13 @@ def raw_lines(path: Path, advance: Advance) -> Iterator[Line]:
 
 
 UNREADABLE_FROM = "unreadable from here on"
-UNREADABLE = (EOFError, zlib.error, gzip.BadGzipFile, RuntimeError, ValueError, DamagedPiece, csv.Error)
-"""The errors of damaged files."""
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
+    """The errors of damaged files."""
+    from backports import zstd
+
+    return EOFError, zlib.error, gzip.BadGzipFile, zstd.ZstdError, RuntimeError, ValueError, DamagedPiece, csv.Error
 
 
 def numbered(items: Iterable[T], raw: BinaryIO, advance: Advance) -> Iterator[tuple[int, T | MalformedFrame]]:
@@ -81,7 +87,7 @@ def numbered(items: Iterable[T], raw: BinaryIO, advance: Advance) -> Iterator[tu
                 advance(raw.tell() - done)
                 done = raw.tell()
             yield number, item
-    except UNREADABLE as error:
+    except _unreadable() as error:
         yield number + 1, MalformedFrame(f"{UNREADABLE_FROM}, {error}", b"")
     if raw.seekable():
         advance(raw.tell() - done)
@@ -89,13 +95,14 @@ def numbered(items: Iterable[T], raw: BinaryIO, advance: Advance) -> Iterator[tu
 
 def unpacked(path: Path, raw: BinaryIO) -> IO[bytes]:
     """The content of a file by the end of its name."""
-    if path.suffix == ".gz":
+    ending = path.suffix.lower()
+    if ending == ".gz":
         return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
-    if path.suffix in (".zst", ".zstd"):
+    if ending in (".zst", ".zstd"):
         from backports import zstd
 
         return zstd.ZstdFile(raw)  # type: ignore[return-value]
-    if path.suffix == ".lz4":
+    if ending == ".lz4":
         from lz4.frame import LZ4FrameFile
 
         return LZ4FrameFile(raw)  # type: ignore[no-any-return]
@@ -105,6 +112,7 @@ def unpacked(path: Path, raw: BinaryIO) -> IO[bytes]:
 def read_line(number: int, text: bytes) -> Line:
     at_ms, json = None, text
     if text[:1] not in b'{["':  # an instant before the frame, as some archives have it
+        text = text.removeprefix(BOM_UTF8)
         head, _, rest = text.replace(b"\t", b" ", 1).partition(b" ")
         at_ms = instant_ms(head.decode(errors="replace"))
         json = text if at_ms is None else rest.strip()
@@ -114,6 +122,8 @@ def read_line(number: int, text: bytes) -> Line:
         frame, received_ms = _unwrapped(orjson.loads(json))
     except ValueError:
         return Line(number, MalformedFrame("not_json", text), at_ms)
+    except MalformedFrame as error:
+        return Line(number, error, at_ms)
     at_ms = at_ms or received_ms
     is_received, channel = at_ms is not None, ""
     try:
@@ -159,10 +169,12 @@ def _is_frame(value: Any) -> bool:
 
 
 def _unwrapped(value: Any) -> tuple[Any, int | None]:
-    """The frame in an envelope, which is an object or a list, and its receive time."""
+    """The frame in an envelope, an object or a list, and its receive time. Raises MalformedFrame for several frames."""
     if _is_frame(value):
         return value, _receive_time({key: other for key, other in value.items() if key not in ("channel", "data")})
     if isinstance(value, list):
+        if sum(map(_is_frame, value)) > 1:
+            raise MalformedFrame("several_frames in one line", value)
         members = {f"t{number}ts": other for number, other in enumerate(value)}
     else:
         members = value if isinstance(value, dict) else {}

@@ -23,7 +23,7 @@ Row = dict[str, Any] | MalformedFrame
 
 def row_lines(path: Path, advance: Advance) -> Iterator[Line]:
     """The rows of a file. Raises Unavailable for one that cannot be read, or lacks a column."""
-    for number, row in (_parquet_rows if path.suffix == ".parquet" else _csv_rows)(path, advance):
+    for number, row in (_parquet_rows if path.suffix.lower() == ".parquet" else _csv_rows)(path, advance):
         if isinstance(row, MalformedFrame):
             yield Line(number, row)
             continue

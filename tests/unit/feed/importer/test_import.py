@@ -165,6 +165,16 @@ def row(s: int) -> dict[str, object]:
     }
 
 
+def test_frames_come_through_a_pipe(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.jsonl", calm(range(30)))
+    words = ("import", "/dev/stdin", "--out", str(tmp_path / "out"), "--fee-bps", "9")
+    command = [sys.executable, "-m", "hip3_tasks", *words]
+    with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+        done = subprocess.run(command, stdin=cat.stdout, capture_output=True, text=True, timeout=START_S, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert load_tape(tmp_path / "out").filter(pl.col("gap").is_null()).collect().height > 30
+
+
 def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     path, out = written(tmp_path / "a.jsonl", [{"x": 1}]), tmp_path / "out"
     (tmp_path / "rows.csv").write_text("coin,oracle_px\nxyz:A,1\n")
@@ -180,6 +190,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
         ((path, "--fees", tmp_path / "absent"), "--fees: expected a file"),
         ((path, "--fees", fees), "--fees: expected a number from 0 up"),
         ((path,), "no state of a market"),
+        ((tmp_path,), "is a directory"),
     ):
         status, shown, error = imported(out, *words)
         assert (status, shown) == (2, "") and text in error and "Traceback" not in error

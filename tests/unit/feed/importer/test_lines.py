@@ -60,6 +60,22 @@ def test_a_line_without_a_frame_is_unusable(line: bytes) -> None:
     assert isinstance(read_line(1, line).frames, MalformedFrame)
 
 
+def test_a_list_of_several_frames_is_unusable_and_not_the_first_of_them() -> None:
+    read = read_line(1, orjson.dumps([FRAME, FRAME]))
+    assert isinstance(read.frames, MalformedFrame) and read.frames.kind == "several_frames in one line"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line() -> None:
+    assert read_line(1, b"\xef\xbb\xbf" + orjson.dumps([AT_MS, FRAME])).frames == (BBO,)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.ZST", "a.lz4"])
+def test_a_file_that_is_not_what_its_name_says_is_unusable(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(TEXT.encode())
+    (line,) = json_lines(tmp_path / name, lambda _: None)
+    assert isinstance(line.frames, MalformedFrame) and line.frames.kind.startswith("unreadable")
+
+
 def test_the_greeting_is_a_frame() -> None:
     assert read_line(1, b"Websocket connection established.").frames == (Other("greeting"),)
 
