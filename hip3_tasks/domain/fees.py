@@ -1,4 +1,4 @@
-"""What a taker pays the venue and others, in bps of the notional."""
+"""Fees that a taker pays to the venue and to others, in bps of the notional."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ LEAST_ORDER_USD = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TakerFees:
-    """What one taker pays besides, or instead of, the recorded fee of a market. The default is that fee."""
+    """The fees of one taker, given the recorded fee of a market. By default he pays that."""
 
     tier_bps: float = LOWEST_TIER_BPS
     """The taker fee of his volume tier."""

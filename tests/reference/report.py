@@ -42,9 +42,9 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         when = {"first_ms": min(times), "last_ms": max(times), "cluster_ms": cluster_ms}
         return search(signals, followups, dearer, clusters, **when)
 
-    found = search_for(0.0)
-    if found and cost_bps is None:
-        add_priority_fees(found, search_for)
+    thresholds = search_for(0.0)
+    if thresholds and cost_bps is None:
+        add_priority_fees(thresholds, search_for)
     label, order = grouping(by)
     labels = sorted({label(row) for row in [*signals, *followups]}, key=order)
     return {
@@ -74,7 +74,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
             group(name, *([row for row in rows if label(row) == name] for rows in (signals, followups, trips)))
             for name in labels
         ],
-        "search": found,
+        "search": thresholds,
     }
 
 

@@ -67,16 +67,16 @@ def search(
     }
 
 
-def add_priority_fees(found: Tree, search_for: Callable[[float], Tree]) -> None:
+def add_priority_fees(result: Tree, search_for: Callable[[float], Tree]) -> None:
     """Add how many markets work if each round trip costs so much more, twice the fee."""
-    if _working(found):
-        found["at_priority_fees"] = [
+    if _working(result):
+        result["at_priority_fees"] = [
             {"priority_fee_bps": fee_bps, "works": _working(search_for(2 * fee_bps))} for fee_bps in (2.0, 4.0, 8.0)
         ]
 
 
-def _working(found: Tree) -> int:
-    return sum(choice["verdict"] == "works" for choice in found["choices"])
+def _working(result: Tree) -> int:
+    return sum(choice["verdict"] == "works" for choice in result["choices"])
 
 
 def _recorded_bps(signals: list[Row], split_at_ms: int) -> float | None:

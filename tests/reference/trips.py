@@ -1,4 +1,4 @@
-"""What a taker had, for the slow report: prices in, prices out, costs, dollars."""
+"""Round trips for the slow report: prices in, prices out, costs, dollars."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -8,7 +8,7 @@ from tests.reference.rows import Row, Tree, costs_of, difference
 
 MIN_USD = 10.0
 PROPERTIES = ("market", "side", "t0_ms", "edge_t0_bps", "oracle_age_ms", "lag_ms", "spread_bps", "usd", "trigger")
-"""What a trip has of its signal, by which it may be grouped."""
+"""The properties of its signal by which a trip may be grouped."""
 SLIPPAGE_BPS = 1.0
 
 
@@ -43,11 +43,11 @@ def trips_of(signals: list[Row], followups: list[Row]) -> list[Row]:
     """An order for each signal with a first follow-up and for each later offset, also those that are too small."""
     latency_ms, *later_ms = usual_offsets(followups)
     usd_at_t0 = {(row["market"], row["t0_ms"]): row["usd"] for row in signals}
-    at: dict[Any, dict[int, Row]] = defaultdict(dict)
+    by_signal: dict[Any, dict[int, Row]] = defaultdict(dict)
     for row in followups:
-        at[row["market"], row["t0_ms"]][row["offset_ms"]] = row
+        by_signal[row["market"], row["t0_ms"]][row["offset_ms"]] = row
     trips = []
-    for key, its_followups in at.items():
+    for key, its_followups in by_signal.items():
         entry = its_followups.get(latency_ms)
         for offset_ms in later_ms if entry else ():
             assert entry is not None

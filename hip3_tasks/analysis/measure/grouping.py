@@ -65,7 +65,7 @@ class Grouping:
     """The codes of the properties that follow-ups do not tell."""
 
     @classmethod
-    def of(cls, parts: Sequence[By], signals: pl.DataFrame) -> Self:
+    def from_signals(cls, parts: Sequence[By], signals: pl.DataFrame) -> Self:
         codes_of = {by: bands.codes(pl.col(bands.column)) for by, bands in BANDS.items() if by is not By.EDGE}
         codes_of[By.TRIGGER] = pl.col("trigger").to_physical().fill_null(len(TRIGGER.categories))
         own = {by: signals.select(codes_of[by]).to_series() for by in parts if by in codes_of}
@@ -114,8 +114,8 @@ class Grouping:
         if by is By.EDGE:
             return frame.select(BANDS[by].codes(pl.col(edge))).to_series().to_numpy()
         if by in self.by_signal:
-            found = self.by_signal[by].find(codes(frame["market_key"]), frame[timestamp].to_numpy())
-            return np.where(np.isnan(found), _width(by) - 1, found).astype(np.int64)
+            values = self.by_signal[by].find(codes(frame["market_key"]), frame[timestamp].to_numpy())
+            return np.where(np.isnan(values), _width(by) - 1, values).astype(np.int64)
         return codes(frame["market_key" if by is By.MARKET else "side"])
 
 

@@ -37,7 +37,7 @@ class Horizon(BaseModel):
     `won` the share above 0 after cost. `markout_n` follow-ups have one: a one-sided book gives none.
 
     The results of a taker who is in at the touch of T0: `taken_bps` marked at the mid after one fee, `round_trip_bps`
-    out at the other touch after two fees and slippage; `round_trip_won` is the share above 0. Nobody is in at T0.
+    out at the other touch after two fees and slippage; `round_trip_won` is the share above 0. No taker is in at T0.
     """
 
     offset_ms: int
@@ -71,12 +71,23 @@ class Horizon(BaseModel):
     hit: Annotated[Estimate, MARKOUT, Ratio("hit", "markout_n"), Shown("markout above 0", share, "  above 0")]
     net_bps: Annotated[Estimate, RESULT, Ratio("net", "net_n"), Shown("net of cost", bps, column="net")]
     won: Annotated[Estimate, RESULT, Ratio("won", "net_n"), Shown("net above 0", share, "  above 0")]
-    taken_bps: Annotated[Estimate, AT_T0, Ratio("taken", "taken_n"), Shown("in at T0’s touch, marked at the mid", bps)]
+    taken_bps: Annotated[
+        Estimate,
+        AT_T0,
+        Ratio("taken", "taken_n"),
+        Shown("in at T0’s touch, marked at the mid", bps, "in at T0, at the mid"),
+    ]
     round_trip_bps: Annotated[
-        Estimate, AT_T0, Ratio("round_trip", "round_trip_n"), Shown("round trip at T0, which nobody gets", bps)
+        Estimate,
+        AT_T0,
+        Ratio("round_trip", "round_trip_n"),
+        Shown("round trip from T0, which no taker gets", bps, "in at T0, round trip"),
     ]
     round_trip_won: Annotated[
-        Estimate, AT_T0, Ratio("round_trip_won", "round_trip_n"), Shown("round trip at T0 above 0", share, "  above 0")
+        Estimate,
+        AT_T0,
+        Ratio("round_trip_won", "round_trip_n"),
+        Shown("round trip from T0 above 0", share, "  above 0"),
     ]
 
 

@@ -70,7 +70,7 @@ class SampleResult(BaseModel):
     clusters: int
     won: float | None
     net_bps: Estimate
-    """Of all signals, had or not, at the longest offset: mid to mid."""
+    """Mid to mid at the longest offset, had or not."""
     round_trip_bps: Estimate
     """When had."""
     round_trip_won: float

@@ -1,6 +1,6 @@
-"""What a taker had: an order at the touch of T0 that arrives later, and his way out at the other touch after that.
+"""Orders of a taker at the touch of T0, which arrive later, and his way out at the other touch after that.
 
-Nobody is in at T0. An order that arrives a latency after it is *had* if the touch then stands at the price of T0 or at
+An order that arrives a latency after it is *had* if the touch then stands at the price of T0 or at
 a better one, and is filled there; otherwise it expires. The position is closed at the other touch, some time later.
 
 By follow-ups alone, the order arrives with the first one, and each later one is a way out: with follow-ups after 1, 3
@@ -36,7 +36,7 @@ class TripPlan:
     """All that must be known before follow-ups are paired."""
 
     offsets_ms: Sequence[int]
-    """Those that signals usually have, ascending: of the entry, then of the ways out."""
+    """The usual offsets of signals, ascending: that of the entry, then those of the ways out."""
     t0_usd: SignalIndex
     """The notional of each signal's touch."""
     min_notional_usd: float

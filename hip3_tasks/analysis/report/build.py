@@ -42,7 +42,7 @@ from hip3_tasks.stats.cluster_totals import Totals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trader:
-    """What a report must know of the taker whose results it gives."""
+    """The taker whose results a report gives."""
 
     fees: TakerFees = NO_DISCOUNTS
     slippage_bps: float = SLIPPAGE_BPS
@@ -81,7 +81,7 @@ def build_report(
     signals = with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps)
     data = replace(data, signals=signals)
     plan = AggregationPlan(
-        by=Grouping.of([by] if isinstance(by, By) else by, signals),
+        by=Grouping.from_signals([by] if isinstance(by, By) else by, signals),
         costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
         levels=LevelPlan(
             recording_threshold_bps=recording_threshold_bps(signals, split_at_ms=split_at_ms),

@@ -173,7 +173,7 @@ def _how_judged(search: ThresholdSearch) -> str:
 
 
 def _at_priority_fees(search: ThresholdSearch) -> Text:
-    counts = [f"at {at.priority_fee_bps:g} bps {at.works:,}" for at in search.at_priority_fees]
+    counts = [f"at {given.priority_fee_bps:g} bps {given.works:,}" for given in search.at_priority_fees]
     works = len(search.recommended_bps())
     return Text(f"Of {works:,} that work, {', '.join(counts)} would with an order priority fee, paid in and out.")
 

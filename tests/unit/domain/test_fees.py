@@ -1,4 +1,4 @@
-"""What a taker pays, against a market's recorded fee."""
+"""The fees of a taker, given the recorded fee of a market."""
 
 import pytest
 from hypothesis import given

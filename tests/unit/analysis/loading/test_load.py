@@ -70,8 +70,12 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
             "expected": 3,
             "taker_fee_bps": 9.0,
             "touch_usd": signal.best_px * signal.best_size,
+            "oracle_age_ms": 900,
+            "lag_ms": 250,
+            "spread_bps": pytest.approx(signal_spread_bps, abs=1e-4),
+            "trigger": "bbo",
         }
-        for signal in (a_signal(), sell)
+        for signal, signal_spread_bps in ((a_signal(), 0.5 / 249.25 * 1e4), (sell, 0.5 / 250.75 * 1e4))
     ]
     expected = a_followup(sell, 3000)
     assert data.followups.row(1, named=True) == {
@@ -226,6 +230,10 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
         "expected",
         "taker_fee_bps",
         "touch_usd",
+        "oracle_age_ms",
+        "lag_ms",
+        "spread_bps",
+        "trigger",
     ]
 
 

@@ -37,7 +37,7 @@ def groups(
     frame = pl.DataFrame({"market_key": "xyz:A", "side": "buy", "at": at_ms, "edge": edges_bps}).cast(
         {"at": pl.Int64, "edge": pl.Float64, "market_key": pl.Categorical(), "side": pl.Enum(["buy", "sell"])}
     )
-    grouping = Grouping.of(by, signals(timestamp_ms=at_ms) if known is None else known)
+    grouping = Grouping.from_signals(by, signals(timestamp_ms=at_ms) if known is None else known)
     group_codes = grouping.codes(frame, timestamp="at", edge="edge").tolist()
     names = grouping.names(group_codes)
     return [names[code] for code in group_codes]
@@ -157,7 +157,7 @@ def test_a_property_of_the_signal_alone_is_found_by_market_and_time(
 def test_two_properties_make_one_group_in_the_order_of_both() -> None:
     known = signals(timestamp_ms=[1, 2], oracle_age_ms=[500, 50])
     assert groups(By.MARKET, By.ORACLE_AGE, at_ms=[1, 2], known=known) == ["xyz:A, 300-700 ms", "xyz:A, < 100 ms"]
-    grouping = Grouping.of((By.ORACLE_AGE, By.SIDE), known)
+    grouping = Grouping.from_signals((By.ORACLE_AGE, By.SIDE), known)
     assert list(grouping.names([5, 0, 3, 2])) == [0, 2, 3, 5]
 
 
