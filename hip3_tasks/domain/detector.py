@@ -99,7 +99,7 @@ class Detector:
         last = memory.fired.get(side)
         if last is not None and (_is_spent(last, market) or at_ms - last.at_ms < self.rules.cooldown_ms):
             return False
-        if at_ms <= max(map(memory.last_at_ms, Side)):
+        if at_ms <= max(map(memory.last_at_ms, SIDES)):
             self.dropped_same_ms += 1
             return False
         return True

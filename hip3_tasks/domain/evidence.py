@@ -22,6 +22,5 @@ def evidence(entry: Entry, *, at_ms: int) -> dict[str, Any]:
     }
 
 
-def _sum(*durations: int | None) -> int | None:
-    known = [ms for ms in durations if ms is not None]
-    return sum(known) if len(known) == len(durations) else None
+def _sum(one_ms: int | None, other_ms: int | None) -> int | None:
+    return None if one_ms is None or other_ms is None else one_ms + other_ms
