@@ -294,7 +294,7 @@ def replay(
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.clock import wall_ms
     from hip3_tasks.recording.command import replay_command
-    from hip3_tasks.recording.replay import other_rules
+    from hip3_tasks.recording.other_rules import other_rules
 
     if min_edge is not None and thresholds is not None:
         raise typer.BadParameter("expected either --min-edge or --thresholds", param_hint="--thresholds")

@@ -1,6 +1,6 @@
 """The columns of the kept tape: one row is one entry, and the entry is found in it again to the last bit."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
@@ -49,6 +49,9 @@ SCHEMA: dict[str, pl.DataType] = {
 }
 """In the order of the files. A file of an earlier version may lack the last ones."""
 KEY = ("coin", "at_ms", "seq")
+HOLE_SEQ = -2
+"""The place of a gap in the recording, before every entry of its millisecond."""
+_TRIGGERS = {None: None} | {trigger.value: trigger for trigger in Trigger}
 _NO_STATE, _NO_CONDITIONS, _NOT_FIRED = (None,) * 10, (None,) * 14, (None, None)
 
 Row = tuple[Any, ...]
@@ -106,54 +109,77 @@ def frame_of(rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(list(rows), schema=SCHEMA, orient="row")
 
 
-def entry_of(row: Mapping[str, Any]) -> Entry:
+def is_hole(row: Row) -> bool:
+    """Whether the recording has nothing from a row on."""
+    return bool(row[2] == HOLE_SEQ)
+
+
+def entry_of(row: Row) -> Entry:
     """The entry of a row: the inverse of `row_of`."""
-    at_ms = row["at_ms"]
-    return Entry(at_ms, _value(row, at_ms), _conditions_of(row))
+    _, at_ms, _, gap, *state = row[:14]
+    return Entry(at_ms, _market(at_ms, *state) if gap is None else Gap(gap), _conditions_of(*row[14:]))
 
 
-def _value(row: Mapping[str, Any], at_ms: int) -> Market | Gap:
-    if row["gap"] is not None:
-        return Gap(row["gap"])
-    bbo_at_ms = at_ms - row["bbo_age_ms"]
+def _market(
+    at_ms: int,
+    bid_px: float | None,
+    bid_sz: float | None,
+    ask_px: float | None,
+    ask_sz: float | None,
+    oracle_px: float | None,
+    mark_px: float | None,
+    bbo_lag_ms: int,
+    bbo_age_ms: int,
+    oracle_at_ms: int,
+    oracle_updates: int,
+) -> Market:
+    bbo_at_ms = at_ms - bbo_age_ms
     return Market(
-        bid_px=row["bid_px"],
-        bid_sz=row["bid_sz"],
-        ask_px=row["ask_px"],
-        ask_sz=row["ask_sz"],
-        oracle_px=row["oracle_px"],
-        mark_px=row["mark_px"],
-        bbo_time_ms=bbo_at_ms - row["bbo_lag_ms"],
+        bid_px=bid_px,
+        bid_sz=bid_sz,
+        ask_px=ask_px,
+        ask_sz=ask_sz,
+        oracle_px=oracle_px,
+        mark_px=mark_px,
+        bbo_time_ms=bbo_at_ms - bbo_lag_ms,
         bbo_at_ms=bbo_at_ms,
-        oracle_at_ms=row["oracle_at_ms"],
-        oracle_updates=row["oracle_updates"],
+        oracle_at_ms=oracle_at_ms,
+        oracle_updates=oracle_updates,
     )
 
 
-def _conditions_of(row: Mapping[str, Any]) -> Conditions | None:
-    if row["is_news"] is None:
+def _conditions_of(
+    is_news: bool | None,
+    is_judged: bool,
+    is_doubted: bool,
+    trigger: str | None,
+    has_lag: bool,
+    ctx_age_ms: int | None,
+    taker_fee_bps: float | None,
+    threshold_bps: float | None,
+    *more: Any,
+) -> Conditions | None:
+    if is_news is None:
         return None
-    witness = CtxWitness(
-        row["ctx_mid_px"], row["impact_bid_px"], row["impact_ask_px"], row["ctx_period_ms"], row["ctx_limit_ms"]
-    )
+    witness, is_keyframe, fired = more[:5], more[5], more[6:]
     return Conditions(
-        is_news=row["is_news"],
-        is_judged=row["is_judged"],
-        is_doubted=row["is_doubted"],
-        trigger=row["trigger"] and Trigger(row["trigger"]),
-        has_lag=row["has_lag"],
-        ctx_age_ms=row["ctx_age_ms"],
-        taker_fee_bps=row["taker_fee_bps"],
-        threshold_bps=row["threshold_bps"],
-        memory=_memory(row) if row["is_keyframe"] else None,
-        witness=NO_WITNESS if witness == NO_WITNESS else witness,
+        is_news=is_news,
+        is_judged=is_judged,
+        is_doubted=is_doubted,
+        trigger=_TRIGGERS[trigger],
+        has_lag=has_lag,
+        ctx_age_ms=ctx_age_ms,
+        taker_fee_bps=taker_fee_bps,
+        threshold_bps=threshold_bps,
+        memory=_memory(*fired) if is_keyframe else None,
+        witness=NO_WITNESS if witness == NO_WITNESS else CtxWitness._make(witness),
     )
 
 
-def _memory(row: Mapping[str, Any]) -> Memory:
+def _memory(buy_at_ms: int | None, buy_oracle_px: Any, sell_at_ms: int | None, sell_oracle_px: Any) -> Memory:
     memory = Memory()
-    for side in Side:
-        at_ms = row[f"fired_{side}_at_ms"]
-        if at_ms is not None:
-            memory.fired[side] = Fired(at_ms, row[f"fired_{side}_oracle_px"])
+    if buy_at_ms is not None:
+        memory.fired[Side.BUY] = Fired(buy_at_ms, buy_oracle_px)
+    if sell_at_ms is not None:
+        memory.fired[Side.SELL] = Fired(sell_at_ms, sell_oracle_px)
     return memory

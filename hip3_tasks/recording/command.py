@@ -1,11 +1,10 @@
 """`hip3 replay` and `hip3 audit --replay`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import BinaryIO
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -13,13 +12,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.text import Text
 
 from hip3_tasks.analysis.loading.selection import Selection
-from hip3_tasks.domain.capture import MAX_OFFSET_MS, MINUTE_MS, utc_day
-from hip3_tasks.domain.records import Followup, Record, Signal
+from hip3_tasks.domain.capture import MAX_OFFSET_MS, MINUTE_MS
 from hip3_tasks.errors import BadSelection, Unavailable
-from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.recording.compare import Comparison, compare
 from hip3_tasks.recording.load import Recording
-from hip3_tasks.recording.replay import OtherRules, Replay
+from hip3_tasks.recording.other_rules import OtherRules
+from hip3_tasks.recording.replay import Replay
+from hip3_tasks.recording.replay_files import REPLAYED, ReplayFiles, lines_by_file
 from hip3_tasks.terminal_text import counted, print_results, printable
 
 MAX_NAMED = 20
@@ -60,13 +59,14 @@ def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRul
         until_ms=recording.covered_until_ms,
         damaged=recording.damaged,
     )
-    with new_directory(out) as part, progress("replaying", len(recording.parts)) as advance, _Files(part) as files:
-        for step in replay.run(advance):
-            for record in [*step.signals, *step.outcomes]:
-                files.write(record)
-            counts.signals += len(step.signals)
-            counts.followups += sum(isinstance(outcome, Followup) for outcome in step.outcomes)
-            counts.missed += sum(not isinstance(outcome, Followup) for outcome in step.outcomes)
+    with (
+        new_directory(out) as part,
+        progress("replaying", len(recording.parts)) as advance,
+        ReplayFiles(part) as files,
+    ):
+        for step in replay.steps(lines_by_file, advance=advance):
+            files.write(step)
+    counts.signals, counts.followups, counts.missed = (files.counts[kind] for kind in REPLAYED)
     _show_replay(counts, as_json=as_json)
     return 1 if counts.damaged else 0
 
@@ -102,31 +102,6 @@ def new_directory(out: Path) -> Iterator[Path]:
         part.rename(out)
     finally:
         rmtree(part, ignore_errors=True)
-
-
-class _Files:
-    """The data files of a new directory, each opened when its first line comes."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._files = folder, dict[Path, BinaryIO]()
-        self._opened = ExitStack()
-
-    def __enter__(self) -> "_Files":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._opened.close()
-
-    def write(self, record: Record) -> None:
-        if isinstance(record, Signal):
-            kind, day = "signals", utc_day(record.timestamp_ms)
-        else:
-            kind = "followups" if isinstance(record, Followup) else "missed"
-            day = utc_day(record.signal_timestamp_ms)  # type: ignore[attr-defined]
-        path = jsonl_path(self._folder, kind, day)
-        if path not in self._files:
-            self._files[path] = self._opened.enter_context(path.open("ab"))
-        self._files[path].write(record.line())
 
 
 @contextmanager

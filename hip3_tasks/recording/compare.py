@@ -13,9 +13,10 @@ from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
+from hip3_tasks.recording.coin_replay import Outcome, due_at_ms
 from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.recorder import NOT_THERE
-from hip3_tasks.recording.replay import Outcome, Replay, due_at_ms
+from hip3_tasks.recording.replay import Replay
 
 R = TypeVar("R", bound=Record)
 LOST = "lost:", NOT_THERE, "the feed was away"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
@@ -10,11 +11,9 @@ import polars as pl
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import DamagedPiece, Unavailable
-from hip3_tasks.recording.columns import KEY, frame_of, row_of
+from hip3_tasks.recording.columns import HOLE_SEQ, KEY, frame_of, row_of
 from hip3_tasks.recording.pieces import Piece, PieceInfo, merged_rules, pieces_of
 
-HOLE_SEQ = -2
-"""The place of a gap in the recording, before every entry of its millisecond."""
 NOT_RECORDED = "not recorded"
 
 
@@ -26,6 +25,26 @@ class Part:
     info: PieceInfo
     hole_ms: int | None = None
     cause: str = NOT_RECORDED
+
+
+@dataclass(frozen=True, slots=True)
+class CoinRows:
+    """The rows of a coin in a piece."""
+
+    part: Part
+    coin: str
+    place: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self) -> pl.DataFrame:
+        """The rows in their order, without reading those of other coins. Raises DamagedPiece."""
+        rows = self.part.piece.scan().slice(self.place, self.count).collect()
+        if not ((rows["coin"] == self.coin).all() and rows["at_ms"].is_sorted()):
+            raise DamagedPiece(f"{self.part.piece.path}: its rows are not sorted by coin and time")
+        return rows
 
 
 class Recording:
@@ -48,9 +67,20 @@ class Recording:
         return self.parts[-1].info.until_ms
 
     @cached_property
+    def row_counts(self) -> list[dict[str, int]]:
+        """The number of rows of each coin, for each part."""
+        return [rows_by_coin([part]) for part in self.parts]
+
+    @cached_property
     def coins(self) -> list[str]:
         """Every coin that has a row."""
-        return list(rows_by_coin(self.parts))
+        return sorted(set().union(*self.row_counts))
+
+    def rows(self, coins: Iterable[str]) -> Iterator[dict[str, CoinRows]]:
+        """The rows of coins in each part, by time."""
+        for part, counts in zip(self.parts, self.row_counts, strict=True):
+            places = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
+            yield {coin: CoinRows(part, coin, places.get(coin, 0), counts.get(coin, 0)) for coin in coins}
 
     def last_rows(self, coin: str, at_ms: int) -> pl.DataFrame:
         """The entry of a market that is in force at an instant, and the one before it; fewer at the beginning."""

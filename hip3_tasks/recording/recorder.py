@@ -15,8 +15,8 @@ from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.market import Entry, Gap, decode_entry
 from hip3_tasks.errors import DamagedPiece, MalformedEntry
 from hip3_tasks.files.rules_log import read_rules
-from hip3_tasks.recording.columns import KEY, UNREADABLE, Row, frame_of, row_of
-from hip3_tasks.recording.load import HOLE_SEQ, NOT_RECORDED
+from hip3_tasks.recording.columns import HOLE_SEQ, KEY, UNREADABLE, Row, frame_of, row_of
+from hip3_tasks.recording.load import NOT_RECORDED
 from hip3_tasks.recording.pieces import (
     Piece,
     PieceInfo,

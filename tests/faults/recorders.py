@@ -10,7 +10,8 @@ from itertools import cycle
 from pathlib import Path
 
 from hip3_tasks.domain.records import Followup
-from hip3_tasks.recording.load import HOLE_SEQ, NOT_RECORDED, load_tape
+from hip3_tasks.recording.columns import HOLE_SEQ
+from hip3_tasks.recording.load import NOT_RECORDED, load_tape
 from hip3_tasks.recording.pieces import PART, TAPE
 from hip3_tasks.store.store import Store
 from tests.faults.disks import mounted

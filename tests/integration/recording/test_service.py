@@ -11,8 +11,8 @@ import pytest
 
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.health import read_health_file
-from hip3_tasks.recording.columns import Row, row_of
-from hip3_tasks.recording.load import HOLE_SEQ, NOT_RECORDED, load_tape
+from hip3_tasks.recording.columns import HOLE_SEQ, Row, row_of
+from hip3_tasks.recording.load import NOT_RECORDED, load_tape
 from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.recorder_status import RecorderStatus

@@ -17,7 +17,7 @@ entries = st.builds(Entry, instants, markets | st.builds(Gap, st.text()), st.non
 def test_entries_survive_as_rows(written: list[Entry]) -> None:
     frame = frame_of(row_of("xyz:TSLA", seq, entry) for seq, entry in enumerate(written))
     assert dict(frame.schema) == SCHEMA
-    assert [entry_of(row) for row in frame.iter_rows(named=True)] == written
+    assert [entry_of(row) for row in frame.iter_rows()] == written
     assert frame["seq"].to_list() == [*range(len(written))]
 
 
@@ -26,5 +26,5 @@ def test_an_entry_whose_numbers_do_not_fit_is_a_gap() -> None:
         Entry(T0_MS, a_market(bbo_time_ms=4 * MAX_INTEGER)),
         Entry(T0_MS, a_market(), Conditions(ctx_age_ms=4 * MAX_INTEGER)),
     ):
-        (row,) = frame_of([row_of("xyz:TSLA", 0, nonsense)]).iter_rows(named=True)
+        (row,) = frame_of([row_of("xyz:TSLA", 0, nonsense)]).rows()
         assert entry_of(row) == Entry(T0_MS, Gap(UNREADABLE))

@@ -12,9 +12,9 @@ from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Signal, line_of
 from hip3_tasks.files.day_files import jsonl_path
+from hip3_tasks.recording.coin_replay import Outcome
 from hip3_tasks.recording.compare import compare
 from hip3_tasks.recording.pieces import minute_path
-from hip3_tasks.recording.replay import Outcome
 from tests.support.factories import T0_MS, a_calm_market, a_market
 from tests.support.kept_tapes import keep
 from tests.support.tapes import COIN, news
