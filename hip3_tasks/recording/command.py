@@ -19,6 +19,7 @@ from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.other_rules import OtherRules
 from hip3_tasks.recording.replay import Replay
 from hip3_tasks.recording.replay_files import REPLAYED, ReplayFiles, lines_by_file
+from hip3_tasks.recording.workers import processes_for, workers
 from hip3_tasks.terminal_text import counted, print_results, printable
 
 MAX_NAMED = 20
@@ -59,12 +60,14 @@ def replay_command(data_dir: Path, out: Path, chosen: Selection, other: OtherRul
         until_ms=recording.covered_until_ms,
         damaged=recording.damaged,
     )
+    rows = sum(sum(some.values()) for some in recording.row_counts)
     with (
         new_directory(out) as part,
         progress("replaying", len(recording.parts)) as advance,
         ReplayFiles(part) as files,
+        workers(processes_for(rows)) as mapped,
     ):
-        for step in replay.steps(lines_by_file, advance=advance):
+        for step in replay.steps(lines_by_file, mapped=mapped, advance=advance):
             files.write(step)
     counts.signals, counts.followups, counts.missed = (files.counts[kind] for kind in REPLAYED)
     _show_replay(counts, as_json=as_json)
