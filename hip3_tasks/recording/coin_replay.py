@@ -73,7 +73,7 @@ class CoinReplay:
         if part.hole_ms is not None:
             state.last = None
             state.arm(False, part.hole_ms)
-        shown = rows.filter(self._is_to_be_shown(coin))
+        shown = rows.filter(self.is_to_be_shown(coin))
         signals = [signal for signal in self._signals(coin, state, shown) if self._is_wanted(signal)]
         states = entries_as_of(rows, [signal.timestamp_ms for signal in signals], before=state.last)
         for signal, t0 in zip(signals, states, strict=True):
@@ -88,6 +88,21 @@ class CoinReplay:
     def rest(self, state: CoinState) -> Replayed:
         """The outcomes of the captures that the tape ends before."""
         return Replayed([], [_outcome(*opened, None) for opened in state.open])
+
+    def is_to_be_shown(self, coin: str) -> pl.Expr:
+        """Whether a row may make a signal, or change what the detector remembers."""
+        bid_px, ask_px, oracle_px = map(pl.col, ("bid_px", "ask_px", "oracle_px"))
+        threshold_bps = self._threshold_bps(coin)
+        is_through = reaches(Side.BUY, touch_px=ask_px, oracle_px=oracle_px, threshold_bps=threshold_bps) | reaches(
+            Side.SELL, touch_px=bid_px, oracle_px=oracle_px, threshold_bps=threshold_bps
+        )
+        may_fire: pl.Expr = (
+            pl.col("is_news") & pl.col("is_judged") & ~pl.col("is_doubted") & (bid_px < ask_px) & is_through
+        )
+        has_no_conditions = pl.col("gap").is_null() & pl.col("is_news").is_null()  # version 0.1.0 wrote it
+        is_turn = pl.col("is_keyframe") | (pl.col("gap") == NO_DATA) | (pl.col("seq") == HOLE_SEQ) | has_no_conditions
+        is_enough: pl.Expr = (may_fire & is_through) | is_turn
+        return is_enough
 
     def _is_wanted(self, signal: Signal) -> bool:
         since_ms, until_ms = self.since_ms or 0, self.until_ms
@@ -112,21 +127,6 @@ class CoinReplay:
 
     def _rules_at(self, at_ms: int) -> Rules:
         return self.rules[max(0, bisect_right(self.rules, at_ms, key=lambda rule: rule[0]) - 1)][1]
-
-    def _is_to_be_shown(self, coin: str) -> pl.Expr:
-        """Whether a row may make a signal, or change what the detector remembers."""
-        bid_px, ask_px, oracle_px = map(pl.col, ("bid_px", "ask_px", "oracle_px"))
-        threshold_bps = self._threshold_bps(coin)
-        is_through = reaches(Side.BUY, touch_px=ask_px, oracle_px=oracle_px, threshold_bps=threshold_bps) | reaches(
-            Side.SELL, touch_px=bid_px, oracle_px=oracle_px, threshold_bps=threshold_bps
-        )
-        may_fire: pl.Expr = (
-            pl.col("is_news") & pl.col("is_judged") & ~pl.col("is_doubted") & (bid_px < ask_px) & is_through
-        )
-        has_no_conditions = pl.col("gap").is_null() & pl.col("is_news").is_null()  # version 0.1.0 wrote it
-        is_turn = pl.col("is_keyframe") | (pl.col("gap") == NO_DATA) | (pl.col("seq") == HOLE_SEQ) | has_no_conditions
-        is_to_be_shown: pl.Expr = (may_fire & is_through) | is_turn
-        return is_to_be_shown
 
     def _threshold_bps(self, coin: str) -> pl.Expr:
         """The threshold of each row, under other rules if there are any."""

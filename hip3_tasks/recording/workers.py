@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 
 from hip3_tasks.errors import Unavailable
@@ -29,6 +29,7 @@ def workers(processes: int) -> Iterator[Map]:
     if processes < 2:
         yield map
         return
+    others = set(active_children())
     pool = ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=_begin)
     # A Ctrl-C reaches all processes of a terminal; blocked here, it is blocked in those that are started meanwhile.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -41,6 +42,10 @@ def workers(processes: int) -> Iterator[Map]:
         yield pool.map
     except BrokenProcessPool:
         raise Unavailable("a process of the replay was killed, perhaps for want of memory; choose a part") from None
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.terminate()  # what it does is no longer wanted, and may take seconds
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -14,7 +14,9 @@ from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.recording.coin_replay import Outcome
+from hip3_tasks.recording.as_of import entries_as_of
+from hip3_tasks.recording.coin_replay import CoinReplay, Outcome
+from hip3_tasks.recording.columns import HOLE_SEQ, frame_of, row_of
 from hip3_tasks.recording.load import NOT_RECORDED, Recording, load_tape
 from hip3_tasks.recording.other_rules import OtherRules
 from hip3_tasks.recording.pieces import minute_path
@@ -85,6 +87,38 @@ def test_a_replay_gives_what_a_loop_over_all_entries_gives(
     assert sorted(outcomes, key=lambda outcome: outcome.key) == sorted(
         expected_outcomes, key=lambda outcome: outcome.key
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), rules, st.just(OtherRules()) | OTHERS)
+def test_a_row_that_is_not_shown_makes_no_signal_and_changes_no_memory(
+    data: st.DataObject, given: Rules, other: OtherRules
+) -> None:
+    in_force = other.over(given)
+    detector, replay = Detector(in_force), CoinReplay([(0, in_force)], other)
+    entries = [BEGINNING, *written_by_a_feed(data.draw(steps(given)), given)[0]]
+    frame = frame_of(row_of(COIN, seq, entry) for seq, entry in enumerate(entries))
+    is_shown = frame.select(replay.is_to_be_shown(COIN)).to_series().fill_null(False)
+    for shown, entry in zip(is_shown, entries, strict=True):
+        memory = detector.memory(COIN)
+        signal = detector.observe(COIN, other.conditioned(entry, COIN, in_force))
+        assert shown or (signal is None and detector.memory(COIN) == memory)
+
+
+@settings(max_examples=200)
+@given(st.lists(st.integers(0, 30)), st.lists(st.integers(-1, 31)), st.sets(st.integers(0, 9)))
+def test_the_entry_as_of_an_instant_is_the_newest_one_at_or_before_it(
+    times: list[int], instants: list[int], holes: set[int]
+) -> None:
+    before = Entry(T0_MS - 9, Gap("before"))
+    entries = [news(a_market(at_ms=T0_MS, bid_px=1.0 + n), at_ms=T0_MS + time) for n, time in enumerate(sorted(times))]
+    seqs = [HOLE_SEQ if number in holes else number for number in range(len(entries))]
+    rows = frame_of(row_of(COIN, seq, entry) for seq, entry in zip(seqs, entries, strict=True))
+    expected = []
+    for instant in instants:
+        known = [number for number, entry in enumerate(entries) if entry.at_ms <= T0_MS + instant]
+        expected.append(before if not known else None if known[-1] in holes else entries[known[-1]])
+    assert [*entries_as_of(rows, [T0_MS + instant for instant in instants], before=before)] == expected
 
 
 def a_dislocation(at_ms: int) -> Entry:
