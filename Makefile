@@ -100,6 +100,10 @@ bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks
 bench-page: $(VENV)/.dev ## Measure the live page with many markets and viewers: benchmarks/page.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.page $(ARGS)
 
+.PHONY: bench-replay
+bench-replay: $(VENV)/.dev ## Measure hip3 replay on a tape of live size: benchmarks/replay.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.replay $(ARGS)
+
 .PHONY: bench-product
 bench-product: $(VENV)/.dev ## Measure the whole product against its budget: benchmarks/product.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.product $(ARGS)

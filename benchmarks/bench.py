@@ -22,7 +22,7 @@ from benchmarks.peers import PEERS, Peer
 from benchmarks.plot import plot
 from benchmarks.results import markdown
 from benchmarks.schedule import EVERYDAY, KINDS, QUICK, Extent, max_runs, steps
-from benchmarks.sections import LIVE_PAGE, REPORT, section_of, with_section
+from benchmarks.sections import LIVE_PAGE, REPLAY, REPORT, section_of, with_section
 from benchmarks.trial import QUIET_CORES, Trial
 from benchmarks.workload import Workload
 
@@ -69,7 +69,7 @@ def main(
         plot(runs, folder / "results.svg")
         page = folder / "RESULTS.md"
         before, text = page.read_text() if page.exists() else "", markdown(runs, json.loads(about.read_text()))
-        for heading in (REPORT, LIVE_PAGE):
+        for heading in (REPORT, LIVE_PAGE, REPLAY):
             text = with_section(text, section_of(before, heading))
         page.write_text(text)
         print(f"{len(runs)} runs: {page}")
