@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
-from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
+from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, key_of, line_of
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.recording.coin_replay import Outcome, due_at_ms
@@ -23,6 +23,9 @@ LOST = "lost:", NOT_THERE, "the feed was away"
 """The causes of gaps in place of what a server lost."""
 RESTATED = {"state_at_ms", "ctx_age_ms", "oracle_age_max_ms", "oracle_updates"}
 """The fields of a follow-up that tell when its state was put down: a feed does so again after a loss."""
+
+
+CAPTURED_AT = b'"captured_at_ms":'
 
 
 class Comparison(BaseModel):
@@ -57,6 +60,27 @@ class Comparison(BaseModel):
     @property
     def ok(self) -> bool:
         return not (self.damaged or self.lost or self.invented or self.twice or self.differing or self.open)
+
+
+class _Line(NamedTuple):
+    """The line of an outcome on file. It is kept as text: a record takes several times as much memory."""
+
+    record: type[Outcome]
+    text: bytes
+
+    def is_of(self, replayed: Outcome) -> bool:
+        """Whether it is the line of a replayed outcome, but for the instant of the capture."""
+        text = replayed.line().rstrip()
+        begin = text.index(CAPTURED_AT) + len(CAPTURED_AT)
+        end = begin + len(str(replayed.captured_at_ms))
+        return len(text) == len(self.text) and (text[:begin], text[end:]) == (self.text[:begin], self.text[end:])
+
+    def outcome(self) -> Outcome | None:
+        """Its record; None when it is malformed."""
+        try:
+            return self.record.from_line(self.text)
+        except MalformedRecord:
+            return None
 
 
 def compare(data_dir: Path, *, advance: Callable[[float], object] = lambda _: None) -> Comparison:
@@ -111,8 +135,12 @@ def _compare_signal(result: Comparison, on_file: Signal | None, signal: Signal) 
         result.signals += 1
 
 
-def _compare_outcome(result: Comparison, on_file: Outcome | None, outcome: Outcome) -> None:
+def _compare_outcome(result: Comparison, line: _Line | None, outcome: Outcome) -> None:
     name = f"{outcome.signal_id}|{outcome.offset_ms}"
+    if line is not None and line.is_of(outcome):
+        result.outcomes += 1
+        return
+    on_file = None if line is None else line.outcome()
     if on_file is None:
         result.open.append(name)
         return
@@ -150,9 +178,9 @@ def _differences(on_file: Record, replayed: Record) -> list[str]:
     return [name for name in names if line_of({"": mine[name]}) != line_of({"": other[name]})]
 
 
-def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], Outcome], list[str]]:
+def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], _Line], list[str]]:
     signals: dict[str, Signal] = {}
-    outcomes: dict[tuple[str, int], Outcome] = {}
+    outcomes: dict[tuple[str, int], _Line] = {}
     twice: list[str] = []
     days: dict[str, DayFiles] = {}
     with suppress(Unavailable):  # a tape without a signal is quiet, and has no files
@@ -163,9 +191,16 @@ def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], O
                 twice.append(signal.signal_id)
         kinds: tuple[tuple[str, type[Outcome]], ...] = (("followups", Followup), ("missed", Missed))
         for kind, record in kinds:
-            for outcome in _records(files, kind, record):
-                if outcomes.setdefault(outcome.key, outcome) is not outcome:
-                    twice.append(f"{outcome.signal_id}|{outcome.offset_ms}")
+            for line in (_Line(record, text) for text in _lines(files, kind)):
+                with suppress(MalformedRecord):  # the audit names it
+                    key = key_of(line.text)
+                    other = outcomes.setdefault(key, line)
+                    if other is line or line.outcome() is None:
+                        continue
+                    if other.outcome() is None:
+                        outcomes[key] = line
+                    else:
+                        twice.append(f"{key[0]}|{key[1]}")
     return signals, outcomes, twice
 
 
