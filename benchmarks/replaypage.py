@@ -15,11 +15,11 @@ import psutil
 from benchmarks.sections import REPLAY
 
 LIMIT_S, LIMIT_MB = 60, 2 * 2**30 / 1e6
-SAMPLE_S = 0.2
+SAMPLE_S = 1.0
 NOTES = """\
 By `make bench-replay`, in `.venv`. Each row is a whole command in a process of its own, with the processes that it
 starts; minimum and median over the rounds. CPU is user and system time of all of them; memory is the peak of their
-proportional set sizes, summed, looked at five times a second. The plain loop shows the detector every entry of the
+proportional set sizes, summed, looked at once a second. The plain loop shows the detector every entry of the
 sample, and gives the same lines.
 """
 
