@@ -34,7 +34,7 @@ WILD_SHARE, SPELL_CTX = 0.25, 40
 QUIET_BPS, WILD_BPS = 0.25, 10.0
 """Standard deviation of an oracle's move from one ctx to the next."""
 WILD_BOOKS = 4
-"""So many times more books come in a wild spell."""
+"""Books come this many times more often in a wild spell."""
 TAKER_FEE_BPS, RULES = 9.0, Rules()
 
 

@@ -54,7 +54,7 @@ def main(
     for _ in range(repeat):
         for name, command in _steps(directory, out, figures.sample, with_audit=audit):
             figures.stray_cores.append(stray_cores(STRAY_CORES_S))
-            figures.runs.append(Run.of(name, command, log=out / "command.log"))
+            figures.runs.append(Run.measured(name, command, log=out / "command.log"))
             console.print(str(figures.runs[-1]), markup=False, soft_wrap=True)
         figures.lines = {kind: _count_lines(out / "all", kind) for kind in ("signals", "followups", "missed")}
         figures.is_same &= _sorted_lines(out / "some") == _sorted_lines(out / "plain")

@@ -36,7 +36,7 @@ class Run:
     exit_code: int
 
     @classmethod
-    def of(cls, name: str, command: Sequence[str], *, log: Path) -> Self:
+    def measured(cls, name: str, command: Sequence[str], *, log: Path) -> Self:
         """Run a command to its end, with its output in `log`."""
         cpu_s, began_s, peak = _children_cpu_s(), time.monotonic(), 0
         with log.open("wb") as output:

@@ -89,8 +89,8 @@ def replaying(data_dir: Path, out: Path) -> Iterator[tuple[subprocess.Popen[str]
     root = psutil.Process(process.pid)
 
     def children() -> list[psutil.Process]:
-        found = [child for child in root.children() if "spawn_main" in " ".join(child.cmdline())]
-        return found if len(found) > 1 else []
+        spawned = [child for child in root.children() if "spawn_main" in " ".join(child.cmdline())]
+        return spawned if len(spawned) > 1 else []
 
     started = eventually("the processes of the replay run", children)
     try:
