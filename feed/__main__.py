@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 import aiohttp
 import structlog
@@ -30,8 +31,9 @@ from feed.universe import InfoClient
 from hip3_tasks import settings as settings_file
 from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.domain.detector import Detector
+from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import Hip3Error, JournalError
-from hip3_tasks.files.rules_log import note_rules
+from hip3_tasks.files.rules_log import note_rules, read_rules
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
@@ -71,7 +73,8 @@ async def _run(settings: Settings) -> int:
     writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=directory.owner)
     tape = await take_tape(writer)
     at_ms = max(wall_ms(), tape.marks.watermark_ms or 0)
-    past = resume(Detector(settings.rules), tape, signals_on_file(settings.data_dir, at_ms=at_ms))
+    on_file, noted = signals_on_file(settings.data_dir, at_ms=at_ms), rules_noted(settings.data_dir)
+    past = resume(Detector(settings.rules), tape, on_file, noted=noted)
     clock = FeedClock(not_before_ms=past.last_ms + 1)
     publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
     sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
@@ -104,6 +107,15 @@ async def _run(settings: Settings) -> int:
     if left_open < 0:
         os._exit(1)  # Python would wait for a thread that waits for a disk, a lock or Redis
     return 1 if left_open else 0
+
+
+def rules_noted(data_dir: Path) -> list[RulesInForce]:
+    """The rules of the feeds before; none when they cannot be read."""
+    try:
+        return read_rules(data_dir)
+    except OSError as error:
+        log.warning("rules_not_read", error=str(error))
+        return []
 
 
 def note_rules_in_force(settings: Settings, *, from_ms: int) -> None:

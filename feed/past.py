@@ -13,8 +13,9 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.market import Entry
-from hip3_tasks.domain.records import Signal
+from hip3_tasks.domain.records import RulesInForce, Signal
 from hip3_tasks.errors import Fenced, JournalError
+from hip3_tasks.files.rules_log import rules_at
 from hip3_tasks.files.signal_files import SignalWriter, signals_since
 from hip3_tasks.store.tape_writer import LEASE_MS, Marks, TapeEnd, TapeWriter
 
@@ -90,19 +91,24 @@ def signals_on_file(data_dir: Path, *, at_ms: int) -> list[Signal]:
     return signals_since(data_dir, at_ms - DAY_MS, until_ms=at_ms, limit=MAX_RESUMED)
 
 
-def resume(detector: Detector, tape: TapeFound, on_file: Sequence[Signal]) -> Past:
+def resume(
+    detector: Detector, tape: TapeFound, on_file: Sequence[Signal], *, noted: Sequence[RulesInForce] = ()
+) -> Past:
     """Detect again what the feed before did not bring to its file; `on_file` has its signals, oldest first.
 
-    The entries have the stamps and conditions of then, so they make the same signals with the same ids.
+    The entries have the stamps and conditions of then, and `noted` the rules, so they make the same signals with the
+    same ids.
     """
+    own_rules = detector.rules
     of_coin: dict[str, list[Signal]] = {}
     for signal in sorted(on_file, key=BY_TIME):
         of_coin.setdefault(signal.market_key, []).append(signal)
     absent = [
         signal
         for coin, entries in tape.undetected.items()
-        for signal in _detected_again(detector, coin, entries, of_coin.get(coin, []))
+        for signal in _detected_again(detector, coin, entries, of_coin.get(coin, []), noted)
     ]
+    detector.rules = own_rules
     absent.sort(key=BY_TIME)
     detector.resume(on_file)
     if absent:
@@ -118,7 +124,7 @@ def resume(detector: Detector, tape: TapeFound, on_file: Sequence[Signal]) -> Pa
 
 
 def _detected_again(
-    detector: Detector, coin: str, entries: Sequence[Entry], on_file: Sequence[Signal]
+    detector: Detector, coin: str, entries: Sequence[Entry], on_file: Sequence[Signal], noted: Sequence[RulesInForce]
 ) -> Iterator[Signal]:
     """The signals of a market's entries that are not among those on file, which the detector is told in their turn."""
     known, next_on_file = {signal.signal_id for signal in on_file}, 0
@@ -126,6 +132,7 @@ def _detected_again(
         while next_on_file < len(on_file) and on_file[next_on_file].timestamp_ms < entry.at_ms:
             detector.resume([on_file[next_on_file]])
             next_on_file += 1
+        detector.rules = rules_at(noted, entry.at_ms, default=detector.rules)
         signal = detector.observe(coin, entry)
         if signal is not None and signal.signal_id not in known:
             yield signal

@@ -1,5 +1,7 @@
 """The file of the detector's rules: a line for each start of a feed with rules that are not those before."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -33,6 +35,12 @@ def read_rules(data_dir: Path) -> list[RulesInForce]:
         with suppress(MalformedRecord):
             rules.append(RulesInForce.from_line(line))
     return sorted(rules, key=lambda line: line.from_ms)
+
+
+def rules_at(lines: Sequence[RulesInForce], at_ms: int, *, default: Rules) -> Rules:
+    """The rules in force at an instant, by `lines` in order of time; `default` without a line."""
+    number = bisect_right(lines, at_ms, key=lambda line: line.from_ms)
+    return rules_of(lines[max(0, number - 1)]) if lines else default
 
 
 def rules_of(line: RulesInForce) -> Rules:

@@ -1,7 +1,7 @@
 """A feed that starts makes the signals that the one before did not bring to its file, and none of the others."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from feed.past import Past, TapeFound, resume
 from hip3_tasks.domain.capture import signal_id_of
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Entry
-from hip3_tasks.domain.records import Signal
+from hip3_tasks.domain.records import RulesInForce, Signal
 from hip3_tasks.store.tape_writer import Marks, TapeEnd
 from tests.support.factories import T0_MS, a_market
 from tests.support.tapes import COIN, Step, news, rules, steps, written_by_a_feed
@@ -60,6 +60,16 @@ def test_what_is_on_file_is_not_made_again_even_after_the_second_mark() -> None:
     assert past.signals_not_on_file == [SIGNALS[1], SIGNALS[3], SIGNALS[5]]
     past = resumed(TAPE, SIGNALS, detected_ms=T0_MS, watermark_ms=T0_MS + 5000)
     assert past.signals_not_on_file == []
+
+
+def test_what_is_made_again_has_the_rules_of_its_time() -> None:
+    then = [(T0_MS, RULES), (T0_MS + 4000, replace(RULES, offsets_ms=(200,)))]
+    noted = [RulesInForce(from_ms=from_ms, **asdict(rules)) for from_ms, rules in then]
+    own = replace(RULES, offsets_ms=(700,))
+    tape = tape_found({COIN: TAPE}, detected_ms=T0_MS + 1000, watermark_ms=T0_MS + 5000)
+    past = resume(Detector(own), tape, SIGNALS[:2], noted=noted)
+    assert [signal.offsets_ms for signal in past.signals_not_on_file] == [RULES.offsets_ms] * 2 + [(200,)] * 2
+    assert past.detector.rules == own
 
 
 def test_what_is_beyond_the_marks_is_made_by_neither() -> None:

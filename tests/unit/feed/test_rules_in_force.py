@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from feed.__main__ import note_rules_in_force
+from feed.__main__ import note_rules_in_force, rules_noted
 from hip3_tasks.files.rules_log import NAME, read_rules, rules_of
 from hip3_tasks.settings import Settings
 from tests.support.factories import T0_MS
@@ -26,5 +26,7 @@ def test_a_disk_that_refuses_is_a_warning(is_file: bool, tmp_path: Path) -> None
         (tmp_path / NAME).mkdir()
     settings = Settings(data_dir=tmp_path if is_file else tmp_path / "absent")
     with capture_logs() as logs:
+        assert rules_noted(settings.data_dir) == []
         note_rules_in_force(settings, from_ms=T0_MS)
-    assert [(log["event"], log["log_level"]) for log in logs] == [("rules_not_noted", "warning")]
+    events = [(log["event"], log["log_level"]) for log in logs]
+    assert events == [("rules_not_read", "warning")] * is_file + [("rules_not_noted", "warning")]
