@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from hip3_tasks.recording.pieces import day_path
+from hip3_tasks.recording.service import UPKEEP_INTERVAL_S
 from tests.faults.lines import KINDS
 from tests.faults.row import Result, Setting
 from tests.faults.system import System
@@ -20,6 +22,7 @@ OVERDUE_S = 5.0
 SLEW_MS = 500
 """Allowed difference between the feed's clock and the true time; the feed's clock follows by at most one percent."""
 BEFORE_MIDNIGHT_S = 15.0
+MERGE_TIMEOUT_S = 2 * UPKEEP_INTERVAL_S
 DAY_S = 86_400
 
 
@@ -86,15 +89,20 @@ def _expect_red(system: System, result: Result, ahead_s: int) -> None:
 
 
 def midnight(setting: Setting) -> Result:
-    """Midnight UTC comes between signals and their captures; each line is in the day of its signal."""
+    """Midnight UTC comes between signals and their captures; each line is in the day of its signal.
+
+    The tape of the day that is over becomes one piece meanwhile.
+    """
     result, clock = Result(injected=1), Clock(setting.folder / "clock")
     now_s = time.time()
     ahead_s = (DAY_S - now_s % DAY_S) - BEFORE_MIDNIGHT_S
     clock.set(ahead_s)
-    environments = dict.fromkeys(("feed", "worker"), clock.environment)
-    with System(setting.folder / "midnight", environments=environments, ahead_ms=int(ahead_s * 1000)) as system:
+    began_ms = int((now_s + ahead_s) * 1000)
+    environments = dict.fromkeys(("feed", "worker", "recorder"), clock.environment)
+    ahead_ms = int(ahead_s * 1000)
+    with System(setting.folder / "midnight", environments=environments, ahead_ms=ahead_ms, recorded=True) as system:
         eventually("a new day has signals", lambda: len(list(system.data_dir.glob("followups_*.jsonl"))) == 2)
-        time.sleep(6)
+        eventually("the day before is one piece", day_path(system.data_dir, began_ms).exists, within_s=MERGE_TIMEOUT_S)
         system.judge(result, when="midnight")
         for path in (path for kind in ("signals", *KINDS) for path in system.data_dir.glob(f"{kind}_*.jsonl")):
             day = path.stem.rpartition("_")[2]

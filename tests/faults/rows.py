@@ -77,6 +77,7 @@ ROWS = (
         feed_deaths.at_calls,
         0,
     ),
+    Row("16f", "feed's rules changed", "SIGTERM, or SIGKILL in a burst, twelve times", feeds.rules_changed, 0),
     Row("17a", "venue closes sockets", "five times", venues.connections_dropped, 0),
     Row("17b", "venue expires sockets", "and acknowledges a second late", venues.connections_expired, 0),
     Row("17c", "venue silent", "open sockets, no frame, no pong, 6 s", venues.silence, 0),

@@ -14,6 +14,8 @@ from tests.faults.venue import Move
 
 BRIEF_MS = 300
 """An oracle that stays away for less may be seen in the millisecond of another, which then has the signal."""
+MOVE_BPS = 25.0
+"""Every move goes through the book by more; a market with a higher threshold has no signal."""
 LOST_DATA = "lost:"
 """The cause of a gap after which the tape lacks entries that a feed had detected signals on."""
 
@@ -158,7 +160,9 @@ def _is_wanted(move: Move, first: Entry | None, fired: Sequence[Signal], known: 
 
 def _may_fire(entry: Entry) -> bool:
     conditions = entry.conditions
-    return bool(conditions and conditions.is_news and conditions.is_judged and not conditions.is_doubted)
+    if conditions is None or conditions.threshold_bps is None or conditions.threshold_bps > MOVE_BPS:
+        return False
+    return bool(conditions.is_news and conditions.is_judged and not conditions.is_doubted)
 
 
 def _is_certain(move: Move, known: Known) -> bool:
