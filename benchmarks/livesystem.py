@@ -35,8 +35,12 @@ class LiveSystem(DataFiles):
     client: redis.Redis
 
     def bytes(self) -> dict[str, int]:
-        """The bytes of the growing files: records and logs."""
-        paths = {"records": self.data_dir.glob("*_*.jsonl"), "logs": self.data_dir.glob("logs/*")}
+        """The bytes of the growing files: records, logs and tape."""
+        paths = {
+            "records": self.data_dir.glob("*_*.jsonl"),
+            "logs": self.data_dir.glob("logs/*"),
+            "tape": self.data_dir.glob("tape/**/*.parquet"),
+        }
         return {name: sum(path.stat().st_size for path in some) for name, some in paths.items()}
 
     def frames(self) -> int:
@@ -48,10 +52,12 @@ class LiveSystem(DataFiles):
 
 
 @asynccontextmanager
-async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[LiveSystem]:
+async def running(
+    checkout: Checkout, load: str, folder: Path, *, is_recorded: bool = True
+) -> AsyncIterator[LiveSystem]:
     """Start `hip3 up` and a venue; ready when a follow-up is on disk and the pages accept connections.
 
-    Raises RuntimeError when they are not ready in time.
+    Without `is_recorded`, no recorder runs. Raises RuntimeError when they are not ready in time.
     """
     data_dir, log = folder / "data", folder / "venue.log"
     with ExitStack() as opened:
@@ -59,7 +65,8 @@ async def running(checkout: Checkout, load: str, folder: Path) -> AsyncIterator[
         url = await until(lambda: log.read_text().strip(), venue, "the venue accepts connections")
         command = checkout.hip3("up", "--venue", url, "--data-dir", str(data_dir))
         # Celery looks for its app in the working directory first, so the working directory must not be a checkout.
-        tree = started(command, env=checkout.environment, log=folder / "up.log", cwd=folder)
+        environment = checkout.environment | ({} if is_recorded else {"HIP3_TAPE_DAYS": "0"})
+        tree = started(command, env=environment, log=folder / "up.log", cwd=folder)
         up = opened.enter_context(tree)
         await until(lambda: list(data_dir.glob("followups_*")), up, "a follow-up is on disk")
         run = RunFile.read(data_dir)

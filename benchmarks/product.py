@@ -3,12 +3,16 @@
 Runs `hip3 up` and a venue twice: 150 markets with 450 frames and 3 signals per second, then also with 100 markets that
 move within 50 ms every 6 s. With --label, the figures are added to benchmarks/product.jsonl, and benchmarks/PRODUCT.md
 shows all labels side by side; without, they are only printed. Ctrl-C ends all processes.
+
+With --pairs, each load is run so often with the tape kept and without, in turn, which shows what the recorder costs.
+The load `dense`, of 5,100 states per second, is only run on request.
 """
 
 import asyncio
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated
@@ -25,7 +29,8 @@ from benchmarks.footprint import ALL
 from benchmarks.productfigures import Stretch
 from benchmarks.productpage import markdown
 from benchmarks.productrun import Options, measured
-from benchmarks.venue import LOADS
+from benchmarks.recordercost import without_recorder
+from benchmarks.venue import BUDGETED, LOADS
 from hip3_tasks.settings import PREFIX
 
 KEPT = Path(__file__).with_name("product.jsonl")
@@ -43,6 +48,9 @@ def main(
     ] = 20,
     rounds: Annotated[int, typer.Option(min=1, help="runs of each load; the table has medians")] = 1,
     viewers: Annotated[int, typer.Option(min=0, help="number of viewers of the page")] = 3,
+    pairs: Annotated[
+        int, typer.Option(min=0, help="instead of rounds: pairs of a run without a recorder and one with it")
+    ] = 0,
     load: Annotated[str, typer.Option(help=f"only one of {', '.join(LOADS)}")] = "",
     checkout: Annotated[
         Path | None, typer.Option(metavar="DIR", help="measure the product of this directory, which has a .venv")
@@ -53,11 +61,12 @@ def main(
     if load and load not in LOADS:
         raise typer.BadParameter(f"expected {' or '.join(LOADS)}, was {load}", param_hint="--load")
     options = Options(label=label or "now", seconds=seconds, settling_s=settle, viewers=viewers)
+    plan = list(in_pairs(options, pairs)) if pairs else [options] * rounds
     source = _checkout(checkout)
     _prepare(cores)
     stretches = []
     try:
-        for stretch in _measured(source, [load] if load else list(LOADS), rounds, options):
+        for stretch in _measured(source, [load] if load else BUDGETED, plan):
             stretches.append(stretch)
             if label:
                 add_kept(stretch, keep)
@@ -82,13 +91,20 @@ def all_kept(keep: Path) -> list[Stretch]:
     return [adapter.validate_json(line) for line in keep.read_bytes().splitlines()]
 
 
-def _measured(source: Checkout, loads: Sequence[str], rounds: int, options: Options) -> Iterator[Stretch]:
+def in_pairs(options: Options, pairs: int) -> Iterator[Options]:
+    """Each pair with and without the recorder; which comes first changes from pair to pair."""
+    unrecorded = replace(options, label=without_recorder(options.label), is_recorded=False)
+    for number in range(pairs):
+        yield from (options, unrecorded) if number % 2 else (unrecorded, options)
+
+
+def _measured(source: Checkout, loads: Sequence[str], plan: Sequence[Options]) -> Iterator[Stretch]:
     """Run each load in turn, with progress on stderr."""
     console = Console(stderr=True)
     with Progress(TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True) as progress:
         task = progress.add_task("")
-        for number, load in product(range(1, rounds + 1), loads):
-            name = f"{load}, round {number} of {rounds}"
+        for (number, options), load in product(enumerate(plan, 1), loads):
+            name = f"{load}, {options.label}, run {number} of {len(plan)}"
 
             def show(step: str, name: str = name) -> None:
                 progress.update(task, description=f"{name}: {step}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import NamedTuple
 
 from benchmarks.departures import Sightings
@@ -42,6 +43,8 @@ class Delays:
     """Until the signal's tasks were in the queue, which follows the sync of its line."""
     looks_ms: Quantiles
     """The pauses between looks of the watcher, which are its error."""
+    read_mean_ms: float | None = None
+    """The mean of `read_ms`; None in figures of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +80,14 @@ def delays(
     left_ms = [(_left_at_ms(record, sightings), record.due_at_ms) for record in due]
     written_ms = [(sightings.written_at_ms.get(signal.signal_id), signal.timestamp_ms) for signal in fresh]
     queued_ms = [(sightings.queued_at_ms.get(signal.signal_id), signal.timestamp_ms) for signal in fresh]
+    late_ms = [record.captured_at_ms - record.due_at_ms for record in due]
     return Delays(
         signals=len(fresh),
         captures=len(due),
         missed=sum(isinstance(record, Missed) for record in due),
         unseen=sum(at_ms is None for at_ms, _ in [*left_ms, *written_ms, *queued_ms]),
-        read_ms=Quantiles.from_values(record.captured_at_ms - record.due_at_ms for record in due),
+        read_ms=Quantiles.from_values(late_ms),
+        read_mean_ms=fmean(late_ms) if late_ms else None,
         durable_ms=Quantiles.from_values(_differences_ms(left_ms)),
         written_ms=Quantiles.from_values(_differences_ms(written_ms)),
         queued_ms=Quantiles.from_values(_differences_ms(queued_ms)),

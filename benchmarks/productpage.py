@@ -8,6 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Quantiles
 from benchmarks.footprint import ALL
 from benchmarks.productfigures import Stretch
+from benchmarks.recordercost import section
 
 MAX_CPU_SHARE = 0.10
 MAX_MB = 150.0
@@ -58,6 +59,7 @@ def _page(stretches: Sequence[Stretch]) -> Iterator[str]:
         yield f"## {load.capitalize()}\n"
         yield from table([stretch for stretch in stretches if stretch.load == load])
         yield ""
+    yield from section(stretches)
     yield "## What was measured\n"
     yield from map(_origin, stretches)
     yield "\nOn " + "; ".join(f"{name}: {value}" for name, value in stretches[-1].machine.items()) + "."

@@ -38,6 +38,8 @@ class Options:
     seconds: int
     settling_s: int
     viewers: int
+    is_recorded: bool = True
+    """Whether the tape is kept."""
 
 
 Show = Callable[[str], object]
@@ -49,7 +51,7 @@ async def measured(checkout: Checkout, load: str, options: Options, *, show: Sho
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         show("starting")
-        async with running(checkout, load, folder) as system:
+        async with running(checkout, load, folder, is_recorded=options.is_recorded) as system:
             async with watched(port_of(system.run.page_url), options.viewers):
                 await _wait(options.settling_s, lambda left_s: show(f"settles for {left_s} s"))
                 counted = await _counted(system, folder / OUT, options, show)

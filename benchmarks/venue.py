@@ -1,6 +1,6 @@
 """A venue of 150 markets whose load is the same in each run: books, contexts, single signals, and bursts of them.
 
-    python -m benchmarks.venue live|bursts
+    python -m benchmarks.venue live|bursts|dense
 
 prints its URL and runs until it is terminated.
 """
@@ -61,7 +61,10 @@ class Load:
 PAGE = Load(books_per_s=2.5, burst_interval_s=10)
 LIVE = Load(books_per_s=2.0)
 """450 frames a second: 300 books, 150 contexts."""
-LOADS = {"live": LIVE, "bursts": replace(LIVE, burst_interval_s=6, burst_within_s=0.05)}
+DENSE = Load(books_per_s=34.0)
+"""5,100 states a second, eleven times live size."""
+LOADS = {"live": LIVE, "bursts": replace(LIVE, burst_interval_s=6, burst_within_s=0.05), "dense": DENSE}
+BUDGETED = "live", "bursts"
 
 
 @asynccontextmanager

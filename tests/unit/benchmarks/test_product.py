@@ -1,5 +1,6 @@
 """The benchmark of the whole product: its delays from sightings and records, and its comparison of two runs."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from benchmarks.checkout import Checkout
 from benchmarks.departures import Sightings
 from benchmarks.figures import Quantiles
 from benchmarks.footprint import ALL, Footprint, ProcessTime, Usage, role_of
-from benchmarks.product import add_kept, all_kept
+from benchmarks.product import add_kept, all_kept, in_pairs
 from benchmarks.productfigures import Delays, Span, Stretch, delays, mb_a_day
 from benchmarks.productpage import markdown, table
+from benchmarks.productrun import Options
+from benchmarks.recordercost import FIGURES, pairs_of, ratio, without_recorder
 from benchmarks.venue import BURST, COINS, LIVE, LOADS, PAGE
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
@@ -213,3 +216,38 @@ def test_another_checkout_needs_an_environment_of_its_own(tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError, match="run `make setup` there first"):
         Checkout.from_root(tmp_path)
     assert Checkout.from_root(None).commit() != "unknown"
+
+
+def paired(shares: Sequence[tuple[float, float]]) -> list[Stretch]:
+    """Pairs of runs with these shares of CPU of the feed, without a recorder and with it."""
+
+    def with_feed(label: str, share: float) -> Stretch:
+        stretch = a_stretch(label)
+        return replace(stretch, usages=stretch.usages | {"feed": a_usage(share, 60.0), "server": a_usage(0.1, 10.0)})
+
+    arms = [(with_feed(without_recorder("now"), other), with_feed("now", mine)) for other, mine in shares]
+    return [stretch for arm in arms for stretch in arm]
+
+
+OF_FEED = next(figure for figure in FIGURES if figure.name == "CPU of the feed")
+
+
+def test_the_recorders_cost_is_the_mean_ratio_of_pairs_with_an_interval() -> None:
+    pairs = pairs_of(paired([(0.20, 0.22), (0.10, 0.11), (0.40, 0.44)]), "live")
+    assert [(mine.label, other.label) for mine, other in pairs] == [("now", "now, no tape")] * 3
+    assert ratio(pairs, OF_FEED) == pytest.approx((1.1, 1.1, 1.1))
+    uneven = ratio(pairs_of(paired([(0.20, 0.22), (0.10, 0.09), (0.40, 0.44)]), "live"), OF_FEED)
+    assert uneven is not None and uneven.low < 1 < uneven.value < 1.1 == pytest.approx(uneven.high)
+
+
+def test_the_page_has_the_recorders_cost_only_where_pairs_were_measured() -> None:
+    assert "recorder" not in markdown([a_stretch("before"), a_stretch("now")])
+    page = markdown(paired([(0.20, 0.22), (0.10, 0.11)]))
+    assert "| | live, 2 pairs |" in page and "| CPU of the feed | 1.100 (1.100 to 1.100) |" in page
+    assert "| lateness, state read, mean |  |" in page
+
+
+def test_each_arm_of_a_pair_comes_first_in_turn() -> None:
+    options = Options(label="now", seconds=60, settling_s=20, viewers=3)
+    assert [plan.is_recorded for plan in in_pairs(options, 2)] == [False, True, True, False]
+    assert [plan.label for plan in in_pairs(options, 1)] == ["now, no tape", "now"]
