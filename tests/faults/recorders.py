@@ -30,8 +30,8 @@ RETENTION_S = 60
 HELD_TIMEOUT_S = 330.0
 TRIMMED_MS = 10_000
 """The length of the tape that is trimmed unread in row 29b."""
-COINS = 150
-"""Markets that make some 1,800 states per second."""
+COINS, BOOKS_PER_S, MIN_STATES_PER_S = 150, 34.0, 5_000
+"""A frame that changes nothing, or comes in the millisecond of another, makes no state of its own."""
 FULL_S = 200.0
 """Longer than the three minutes that a recorder keeps in memory."""
 DISK = "16m"
@@ -62,7 +62,8 @@ def killed(setting: Setting) -> Result:
 def stopped(setting: Setting) -> Result:
     """SIGSTOP until the tape is trimmed unread; in a short run the server is half full, and waits for less."""
     result = Result(injected=1)
-    with System(setting.folder / "stopped", coins=COINS, retention_s=RETENTION_S, recorded=True) as system:
+    rates = {"coins": COINS, "books_per_s": BOOKS_PER_S}
+    with System(setting.folder / "stopped", **rates, retention_s=RETENTION_S, recorded=True) as system:
         recorder, store = system.recorder, Store(system.client, system.keys)
         assert recorder is not None
         _write_first_piece(recorder, store)
@@ -87,6 +88,8 @@ def stopped(setting: Setting) -> Result:
         states = len(load_tape(system.data_dir, since=ended_ms - 10_000, until=ended_ms).collect()) / 10
     stopped_s = (ended_ms - began_ms) / 1000
     result.note = f"stopped {stopped_s:.0f} s at {states:,.0f} states/s; {gap}; p99 {late_ms} ms late meanwhile"
+    if setting.effort == 1 and states < MIN_STATES_PER_S:
+        result.add_broken(f"{states:,.0f} states/s are fewer than {MIN_STATES_PER_S:,}: the machine was too busy")
     if result.missed:
         result.add_broken(f"{result.missed} captures are missed, though the market was known")
     if (result.lateness_s or 0.0) > MAX_LATE_S:

@@ -79,6 +79,7 @@ class System(DataFiles):
         coins: int = 20,
         others: int = 0,
         signals_per_s: float = 10.0,
+        books_per_s: float = 10.0,
         workers: int = 1,
         worker_arguments: Sequence[str] = ("--concurrency=2",),
         data_dir: Path | None = None,
@@ -90,7 +91,7 @@ class System(DataFiles):
         **settings: Any,
     ) -> None:
         self.data_dir = data_dir or folder / "data"
-        self.venue = Venue(coins=coins, others=others, signals_per_s=signals_per_s)
+        self.venue = Venue(coins=coins, others=others, signals_per_s=signals_per_s, books_per_s=books_per_s)
         self.venue.ahead_ms = self._ahead_ms = ahead_ms
         self._environments = environments or {}
         self.keys = Keys(NAME)

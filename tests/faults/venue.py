@@ -22,6 +22,8 @@ from tests.support.feed import LAG_MS, LOOSE, universe
 T = TypeVar("T")
 
 TICK_S = 0.02
+MAX_CATCH_UP_S = 0.1
+"""After a longer stop of this process, what it did not send in the rest of that time is left out."""
 CALM_PX, AWAY_PX, DIGIT_PX = 100.0, 0.3, 1e-6
 IMPACT_PX = 0.005
 """How much worse than the touch an order of the venue's impact notional is filled."""
@@ -45,15 +47,17 @@ class Move(NamedTuple):
 
 
 class Venue:
-    """Moves each book some ten times per second, and oracles at the rate of signals; runs on its own thread."""
+    """Moves each book `books_per_s` times per second, oracles at the rate of signals; runs on its own thread."""
 
-    def __init__(self, *, coins: int = 20, others: int = 0, signals_per_s: float = 10.0) -> None:
+    def __init__(
+        self, *, coins: int = 20, others: int = 0, signals_per_s: float = 10.0, books_per_s: float = 10.0
+    ) -> None:
         self.coins = [f"xyz:C{number:03}" for number in range(coins)]
         self.coins += [f"para:P{number:03}" for number in range(others)]
         self.repeat_interval_s = REPEAT_INTERVAL_S
         self.still: set[str] = set()
         """The coins whose books do not change."""
-        self.signals_per_s = signals_per_s
+        self.signals_per_s, self._books_per_s = signals_per_s, books_per_s
         self.server = VenueServer(universe(*self.coins), limits=LOOSE)
         self.clock_ms = CLOCK_MS
         self.ahead_ms = 0
@@ -149,19 +153,22 @@ class Venue:
         await self.server.stop()
 
     async def _script(self) -> None:
-        signals, books, oracles = 0.0, 0, 0
+        signals, books, oracles = 0.0, 0.0, 0
+        done, last_s = 0, time.monotonic()
         while not self._ends.is_set():
-            began_s = time.monotonic()
-            for _ in range(max(1, len(self.coins) // 5)):
-                books += 1
-                if (coin := self.coins[books % len(self.coins)]) not in self.still:
+            now_s = time.monotonic()
+            passed_s, last_s = min(now_s - last_s, MAX_CATCH_UP_S), now_s
+            books += self._books_per_s * len(self.coins) * passed_s
+            while done < int(books):
+                done += 1
+                if (coin := self.coins[done % len(self.coins)]) not in self.still:
                     self._move_book(coin)
-            signals += self.signals_per_s * TICK_S * 2  # every second move of an oracle is back to calm
+            signals += self.signals_per_s * passed_s * 2  # every second move of an oracle is back to calm
             while signals >= 1:
                 signals -= 1
                 oracles += 1
                 self._move_oracle(self.coins[oracles % len(self.coins)])
-            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - began_s)))
+            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - now_s)))
 
     async def _repeat_oracles(self) -> None:
         while True:
