@@ -14,6 +14,7 @@ import polars as pl
 import structlog
 
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
+from hip3_tasks.errors import DamagedPiece
 from hip3_tasks.recording.columns import KEY
 from hip3_tasks.recording.load import batches, parts_of, rows_by_coin, scan_parts
 from hip3_tasks.recording.pieces import (
@@ -37,25 +38,32 @@ MAX_ROWS = 1_000_000
 GROUP_ROWS = 1 << 18
 
 
-def merge_pieces(data_dir: Path, *, until_ms: int) -> int:
+def merge_pieces(data_dir: Path, *, until_ms: int, given_up: set[Path] | None = None) -> int:
     """Merge the pieces of each hour and day that ends before an instant; return how many pieces came of it.
 
-    A time with a damaged piece stays as it is. Raises OSError or PolarsError.
+    A time with a damaged piece stays as it is, and its path is added to `given_up`, which is not tried again. Raises
+    OSError or PolarsError.
     """
-    merged = 0
+    merged, given_up = 0, set() if given_up is None else given_up
     for length_ms, path_of in ((HOUR_MS, hour_path), (DAY_MS, day_path)):
         shorter = [piece for piece in pieces_of(data_dir) if piece.length_ms < length_ms]
         for start_ms, some in groupby(shorter, key=lambda piece: piece.start_ms // length_ms * length_ms):
-            if start_ms + length_ms <= until_ms:
-                merged += _merge(list(some), path_of(data_dir, start_ms), data_dir)
+            path = path_of(data_dir, start_ms)
+            if start_ms + length_ms <= until_ms and path not in given_up:
+                try:
+                    _merge(list(some), path, data_dir)
+                    merged += 1
+                except DamagedPiece as error:
+                    log.error("piece_damaged", error=str(error))
+                    given_up.add(path)
     _remove_covered(data_dir)
     return merged
 
 
-def _merge(pieces: Sequence[Piece], path: Path, data_dir: Path) -> bool:
+def _merge(pieces: Sequence[Piece], path: Path, data_dir: Path) -> None:
     parts, damaged = parts_of(pieces)
-    if damaged or not parts:
-        return False
+    if damaged:
+        raise DamagedPiece(damaged[0])
     folder = Path(mkdtemp(prefix="merge", suffix=PART, dir=data_dir / TAPE))
     try:
         sorted_files = []
@@ -74,7 +82,6 @@ def _merge(pieces: Sequence[Piece], path: Path, data_dir: Path) -> bool:
     finally:
         rmtree(folder, ignore_errors=True)
     log.info("tape_merged", piece=str(path.relative_to(data_dir)), pieces=len(parts))
-    return True
 
 
 def _remove_covered(data_dir: Path) -> None:

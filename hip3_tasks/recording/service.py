@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from threading import Thread
 from types import FrameType
 from typing import TypeVar
@@ -84,6 +85,8 @@ class RecorderService:
         self._hole_until_s = 0.0
         self._report_at_s = self._upkeep_at_s = 0.0
         self._merging = Thread(target=self._merge, daemon=True)
+        self._unmerged: set[Path] = set()
+        """Pieces that are not made, because a part of them is damaged."""
 
     def run(self, is_stopped: Callable[[], bool]) -> None:
         """Record until stopped, then up to the last watermark."""
@@ -152,9 +155,10 @@ class RecorderService:
 
     def _merge(self) -> None:
         """Merge pieces, for which a day takes minutes; a process that ends meanwhile leaves the shorter ones."""
-        written_ms = self._recorder.written_ms
+        data_dir, written_ms = self._settings.data_dir, self._recorder.written_ms
         if written_ms is not None:
-            self._attempt("tape_not_merged", partial(merge_pieces, self._settings.data_dir, until_ms=written_ms + 1))
+            merge = partial(merge_pieces, data_dir, until_ms=written_ms + 1, given_up=self._unmerged)
+            self._attempt("tape_not_merged", merge)
 
     def _report(self) -> None:
         """Write health file, status and mark; a Redis that is away is a fault of reading already."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from polars.testing import assert_frame_equal
+from structlog.testing import capture_logs
 
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.detector import Rules
@@ -11,7 +12,7 @@ from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.recording import merge, pieces
 from hip3_tasks.recording.load import Recording, load_tape
 from hip3_tasks.recording.merge import merge_pieces
-from hip3_tasks.recording.pieces import minute_path, pieces_of
+from hip3_tasks.recording.pieces import hour_path, minute_path, pieces_of
 from tests.support.factories import T0_MS, a_market
 from tests.support.kept_tapes import keep
 from tests.support.tapes import COIN, news
@@ -53,7 +54,12 @@ def test_a_hole_stays_a_hole_and_a_damaged_piece_keeps_its_hour(tmp_path: Path) 
     minute_path(tmp_path, START_MS + HOUR_MS).write_bytes(b"PAR1")
     before = load_tape(tmp_path).collect()
     assert before["gap"].drop_nulls().sort().unique(maintain_order=True).len() == 3
-    assert merge_pieces(tmp_path, until_ms=START_MS + 2 * HOUR_MS) == 1
+    given_up: set[Path] = set()
+    with capture_logs() as logs:
+        for merged in (1, 0):
+            assert merge_pieces(tmp_path, until_ms=START_MS + 2 * HOUR_MS, given_up=given_up) == merged
+    assert given_up == {hour_path(tmp_path, START_MS + HOUR_MS)}
+    assert [log["event"] for log in logs] == ["tape_merged", "piece_damaged"]
     assert names(tmp_path)[:2] == ["2026-11-22/00.parquet", "2026-11-22/0100.parquet"]
     assert_frame_equal(load_tape(tmp_path).collect(), before)
 
