@@ -1,5 +1,7 @@
 """Compare the kept tape of a data directory with the tape in Redis, and its replay with the files."""
 
+import json
+import subprocess
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +10,12 @@ from pathlib import Path
 from hip3_tasks.domain.market import decode_entry
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.recording.columns import Row, row_of
-from hip3_tasks.recording.compare import Comparison, compare
+from hip3_tasks.recording.compare import Comparison
 from hip3_tasks.recording.load import load_tape
 from hip3_tasks.recording.recorder import TAKEN_OVER_SEQ
 from hip3_tasks.store.tape_log import FIRST_MS
 from tests.faults.row import Result
+from tests.support.process import HIP3, environment
 
 RawTape = Sequence[tuple[bytes, dict[bytes, bytes]]]
 """The ids and fields of a market's entries, as the server has them."""
@@ -22,7 +25,7 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
     """Count entries that are lost and doubled, and what a replay gives otherwise; `tapes` are read after the end."""
     try:
         rows = load_tape(data_dir).collect().rows()
-        compared = compare(data_dir)
+        compared = audited(data_dir)
     except Unavailable as error:
         result.wrong += 1
         result.add_broken(f"{when}: {error}")
@@ -41,6 +44,18 @@ def judge_recording(data_dir: Path, tapes: Mapping[str, RawTape], result: Result
     for kind, names in _differences(compared):
         result.wrong += len(names)
         result.add_broken(f"{when}: replay: {kind}: {names[:3]}")
+
+
+def audited(data_dir: Path) -> Comparison:
+    """The result of `hip3 audit --replay`. Raises Unavailable with its error when it has none."""
+    command = [*HIP3, "audit", "--replay", "--json", str(data_dir)]
+    run = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if not run.stdout:
+        raise Unavailable(run.stderr)
+    (directory,) = json.loads(run.stdout)["directories"]
+    compared = Comparison.model_validate(directory)
+    assert compared.ok == (run.returncode == 0), f"{run.args} ended with {run.returncode}: {run.stdout}"
+    return compared
 
 
 def judge_entries(rows: Sequence[Row], tapes: Mapping[str, RawTape], until_ms: int, result: Result, when: str) -> None:
