@@ -19,7 +19,7 @@ import typer
 
 from benchmarks.measured import Measured
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
-from hip3_tasks.recording.columns import KEY, SCHEMA
+from hip3_tasks.recording.columns import KEY, SCHEMA, frame_of
 from hip3_tasks.recording.merge import GROUP_ROWS as DAY_GROUP_ROWS
 from hip3_tasks.recording.merge import LEVEL as DAY_LEVEL
 from hip3_tasks.recording.pieces import Piece, PieceInfo, minute_path, pieces_of, write_piece
@@ -66,7 +66,7 @@ def write_minutes(day: Piece, folder: Path) -> int:
         rows_of_hour = day.scan().filter(in_hour).with_columns(minute=pl.col("at_ms") // MINUTE_MS).collect()
         minutes = rows_of_hour.partition_by("minute", as_dict=True, include_key=False)
         for from_ms in range(hour_ms, hour_ms + HOUR_MS, MINUTE_MS):
-            rows = minutes[(from_ms // MINUTE_MS,)].sort(KEY)
+            rows = minutes.get((from_ms // MINUTE_MS,), frame_of([])).sort(KEY)
             info = PieceInfo(from_ms=from_ms, until_ms=from_ms + MINUTE_MS - 1, rules=rules)
             write_piece(minute_path(folder, from_ms), rows, info, level=LEVEL, group_rows=GROUP_ROWS)
             states += len(rows)

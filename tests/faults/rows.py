@@ -107,7 +107,7 @@ ROWS = (
     Row(
         "29b",
         "recorder stopped",
-        "SIGSTOP, for longer than the tape waits for it: 4 x its retention",
+        "SIGSTOP at 5,000 states/s, for longer than the tape waits for it: 4 x its retention",
         recorders.stopped,
         0,
     ),
