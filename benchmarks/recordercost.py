@@ -1,4 +1,4 @@
-"""What the recorder costs the rest of the product: ratios of paired runs, with the tape kept and without."""
+"""The recorder's cost to the rest of the product: ratios of paired runs, with the tape kept and without."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
