@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Quantiles
 from benchmarks.footprint import ALL
 from benchmarks.productfigures import Stretch
-from benchmarks.recordercost import section
+from benchmarks.recordercost import is_of_pair, section
 
 MAX_CPU_SHARE = 0.10
 MAX_MB = 150.0
@@ -55,9 +55,10 @@ def markdown(stretches: Sequence[Stretch]) -> str:
 def _page(stretches: Sequence[Stretch]) -> Iterator[str]:
     yield "# The budget of the whole product\n"
     yield NOTES
-    for load in dict.fromkeys(stretch.load for stretch in stretches):
+    single = [stretch for stretch in stretches if not is_of_pair(stretch, stretches)]
+    for load in dict.fromkeys(stretch.load for stretch in single):
         yield f"## {load.capitalize()}\n"
-        yield from table([stretch for stretch in stretches if stretch.load == load])
+        yield from table([stretch for stretch in single if stretch.load == load])
         yield ""
     yield from section(stretches)
     yield "## What was measured\n"

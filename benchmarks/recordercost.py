@@ -1,6 +1,7 @@
 """The recorder's cost to the rest of the product: ratios of paired runs, with the tape kept and without."""
 
 from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from benchmarks.productfigures import Stretch
 from hip3_tasks.stats.bootstrap import widened_level
 
+RECORDER = "recorder"
+"""The role of its process."""
 MAX_RATIO = 1.05
 DRAWS = 10_000
 LEVEL = 0.95
@@ -35,6 +38,15 @@ FIGURES = (
     Figure("CPU of the feed", lambda stretch: stretch.usages["feed"].cpu_share),
     Figure("CPU of the server", lambda stretch: stretch.usages["server"].cpu_share),
 )
+
+
+ITSELF: tuple[tuple[str, str, Callable[[Stretch], float]], ...] = (
+    ("the recorder itself, CPU, % of a core", "{:.1f}", lambda stretch: stretch.usages[RECORDER].cpu_share * 100),
+    ("the recorder itself, memory, MB", "{:.0f}", lambda stretch: stretch.usages[RECORDER].pss_mb),
+    ("frames a second", "{:,.0f}", lambda stretch: stretch.frames_per_s),
+    ("cores used by others before", "{:.2f}", lambda stretch: stretch.stray_cores),
+)
+"""Medians over the runs with the tape kept."""
 
 
 class Ratio(NamedTuple):
@@ -80,6 +92,11 @@ def ratio(pairs: Sequence[tuple[Stretch, Stretch]], figure: Figure) -> Ratio | N
     return Ratio(*(float(np.exp(log)) for log in (logs.mean(), low, high)))
 
 
+def is_of_pair(stretch: Stretch, stretches: Sequence[Stretch]) -> bool:
+    """Whether a run is an arm of pairs, which have a section of their own."""
+    return any(stretch in pair for pair in pairs_of(stretches, stretch.load))
+
+
 def section(stretches: Sequence[Stretch]) -> Iterator[str]:
     """Lines of the page: a row for each load and figure; none without pairs."""
     by_load = {load: pairs_of(stretches, load) for load in dict.fromkeys(stretch.load for stretch in stretches)}
@@ -93,4 +110,7 @@ def section(stretches: Sequence[Stretch]) -> Iterator[str]:
     for figure in FIGURES:
         ratios = (ratio(pairs, figure) for pairs in by_load.values())
         yield f"| {figure.name} | " + " | ".join(str(some or "") for some in ratios) + " |"
+    for name, form, value in ITSELF:
+        medians = (median(value(recorded) for recorded, _ in pairs) for pairs in by_load.values())
+        yield f"| {name} | " + " | ".join(map(form.format, medians)) + " |"
     yield ""

@@ -223,7 +223,9 @@ def paired(shares: Sequence[tuple[float, float]]) -> list[Stretch]:
 
     def with_feed(label: str, share: float) -> Stretch:
         stretch = a_stretch(label)
-        return replace(stretch, usages=stretch.usages | {"feed": a_usage(share, 60.0), "server": a_usage(0.1, 10.0)})
+        return replace(
+            stretch, usages=stretch.usages | {role: a_usage(share, 60.0) for role in ("feed", "server", "recorder")}
+        )
 
     arms = [(with_feed(without_recorder("now"), other), with_feed("now", mine)) for other, mine in shares]
     return [stretch for arm in arms for stretch in arm]
@@ -245,6 +247,8 @@ def test_the_page_has_the_recorders_cost_only_where_pairs_were_measured() -> Non
     page = markdown(paired([(0.20, 0.22), (0.10, 0.11)]))
     assert "| | live, 2 pairs |" in page and "| CPU of the feed | 1.100 (1.100 to 1.100) |" in page
     assert "| lateness, state read, mean |  |" in page
+    assert "| the recorder itself, CPU, % of a core | 16.5 |" in page
+    assert "## Live" not in page and "## Live" in markdown([a_stretch("before"), *paired([(0.20, 0.22)])])
 
 
 def test_each_arm_of_a_pair_comes_first_in_turn() -> None:
