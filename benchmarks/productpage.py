@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.figures import Quantiles
 from benchmarks.footprint import ALL
 from benchmarks.productfigures import Stretch
-from benchmarks.recordercost import is_of_pair, section
+from benchmarks.recordercost import section, single
 
 MAX_CPU_SHARE = 0.10
 MAX_MB = 150.0
@@ -55,10 +55,9 @@ def markdown(stretches: Sequence[Stretch]) -> str:
 def _page(stretches: Sequence[Stretch]) -> Iterator[str]:
     yield "# The budget of the whole product\n"
     yield NOTES
-    single = [stretch for stretch in stretches if not is_of_pair(stretch, stretches)]
-    for load in dict.fromkeys(stretch.load for stretch in single):
+    for load in dict.fromkeys(stretch.load for stretch in single(stretches)):
         yield f"## {load.capitalize()}\n"
-        yield from table([stretch for stretch in single if stretch.load == load])
+        yield from table([stretch for stretch in single(stretches) if stretch.load == load])
         yield ""
     yield from section(stretches)
     yield "## What was measured\n"

@@ -66,18 +66,14 @@ def without_recorder(label: str) -> str:
 
 
 def pairs_of(stretches: Sequence[Stretch], load: str) -> list[tuple[Stretch, Stretch]]:
-    """The pairs of a load, with the recorder first, in the order in which they were measured."""
+    """The pairs of the newest label of a load, with the recorder first, in the order in which they were measured."""
     of_load = [stretch for stretch in stretches if stretch.load == load]
-    labels = dict.fromkeys(stretch.label for stretch in of_load)
-    return [
-        pair
-        for label in labels
-        for pair in zip(
-            (stretch for stretch in of_load if stretch.label == label),
-            (stretch for stretch in of_load if stretch.label == without_recorder(label)),
-            strict=False,
-        )
-    ]
+    for label in reversed(dict.fromkeys(stretch.label for stretch in of_load)):
+        recorded = (stretch for stretch in of_load if stretch.label == label)
+        others = (stretch for stretch in of_load if stretch.label == without_recorder(label))
+        if pairs := list(zip(recorded, others, strict=False)):
+            return pairs
+    return []
 
 
 def ratio(pairs: Sequence[tuple[Stretch, Stretch]], figure: Figure) -> Ratio | None:
@@ -92,9 +88,11 @@ def ratio(pairs: Sequence[tuple[Stretch, Stretch]], figure: Figure) -> Ratio | N
     return Ratio(*(float(np.exp(log)) for log in (logs.mean(), low, high)))
 
 
-def is_of_pair(stretch: Stretch, stretches: Sequence[Stretch]) -> bool:
-    """Whether a run is an arm of pairs, which have a section of their own."""
-    return any(stretch in pair for pair in pairs_of(stretches, stretch.load))
+def single(stretches: Sequence[Stretch]) -> list[Stretch]:
+    """The runs that are no arm of pairs, which have a section of their own."""
+    labels = {stretch.label for stretch in stretches}
+    paired = {label for label in labels if without_recorder(label) in labels}
+    return [stretch for stretch in stretches if stretch.label not in paired | set(map(without_recorder, paired))]
 
 
 def section(stretches: Sequence[Stretch]) -> Iterator[str]:
