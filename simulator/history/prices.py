@@ -1,4 +1,4 @@
-"""Prices of the market at T0 and at T+N: integer ticks, half ticks for mids.
+"""Prices of the market at T0 and at T+N: integer ticks.
 
 A price is rounded up or down to a tick at random, with the probability that preserves its expectation, so that the
 planted effects hold for the rounded prices too.
@@ -12,15 +12,19 @@ from numpy.typing import NDArray
 
 from hip3_tasks.domain.edge import BPS
 from simulator.history.arrivals import Arrivals, Floats, Ints
+from simulator.history.effects import MOVED_PATH
 from simulator.history.markets import MIN_MARGIN_BPS, THRESHOLD_BPS, PlantedMarket
 from simulator.history.plan import OFFSETS_MS
-from simulator.history.shocks import shocks_bps
+from simulator.history.shocks import first_z, shocks_bps
 
 COPY_BPS = 0.5
-"""Standard deviation between the outcomes of one event's copies."""
+"""Standard deviation between the outcomes of one event's copies after T+1 s."""
 SAME_SIDE = 0.8
 """Share of markets that a tick moves in the direction of the dex."""
-SPREAD_TICKS = 4, 13
+FIRST_SIZES = 0.2, 1.8
+"""Range of the sizes of events' first moves; their mean is 1."""
+SPREAD_RANGE = 0.5, 1.5
+"""The least and the greatest width of a book, as a share of its market's mean."""
 HOUR_MS = 3_600_000
 
 
@@ -71,7 +75,7 @@ class _Venue:
         last = np.searchsorted(arrivals.ticks_ms, venue_due_ms, side="right") - 1
         updates = last - arrivals.tick[arrivals.event][:, None]
         t0 = self._books_at_t0()
-        due = self._books_at_due(t0, self._mid2_at_due(t0), has_ticked=updates > 0)
+        due = self._books_at_due(t0, has_ticked=updates > 0)
         return Prices(self._sign, t0, due, updates, venue_due_ms - arrivals.ticks_ms[last])
 
     def _signs(self) -> Ints:
@@ -86,23 +90,39 @@ class _Venue:
         price_ticks = self._trait("base_ticks") * np.exp(wander + self._rng.normal(0, 5e-4, self._events))
         oracle = np.rint(price_ticks).astype(np.int64)[self._arrivals.event]
         touch = oracle - self._sign * self._rounded(oracle * self._edge_bps[self._arrivals.event] / BPS)
-        return Books(oracle, touch, touch - self._sign * self._spreads(touch.shape))
+        return Books(oracle, touch, touch - self._sign * self._spreads(touch, 1)[:, 0])
 
-    def _mid2_at_due(self, t0: Books) -> Ints:
-        """Bid + ask at each offset: the planted move plus shocks with mean zero."""
+    def _books_at_due(self, t0: Books, *, has_ticked: NDArray[np.bool_]) -> Books:
+        """The books at each offset. The oracle stays until it ticks, then moves to give the drawn edge."""
+        sign, spread, mid = self._sign, self._spreads(t0.touch, len(OFFSETS_MS)), (t0.touch + t0.other) / 2
+        first_mid = t0.touch + sign * (self._first_ticks(mid) - spread[:, 0] / 2)
+        later_mid = first_mid[:, None] + (sign * mid / BPS)[:, None] * self._later_bps(t0)
+        touch = self._rounded(np.column_stack([first_mid, later_mid]) + sign[:, None] * spread / 2)
+        oracle = touch + sign[:, None] * self._edge_ticks_at_due(sign * (t0.oracle - t0.touch))
+        return Books(np.where(has_ticked, oracle, t0.oracle[:, None]), touch, touch - sign[:, None] * spread)
+
+    def _first_ticks(self, mid: Floats) -> Ints:
+        """The touch's move until T+1 s, signed by side: 0 or less where an order is had, a tick or more where not.
+
+        What the tick adds where it is not had is taken off where it is, so that rounding keeps the expected move.
+        """
+        rng, event = self._rng, self._arrivals.event
+        had_z, had_share = self._trait("had_z")[event], self._trait("had_share")[event]
+        z = first_z(self._arrivals, rng)
+        scale_bps = self._effect("first_shock") * self._edge_bps * rng.uniform(*FIRST_SIZES, self._events)
+        ticks = scale_bps[event] * (z - had_z) * mid / BPS
+        is_had = z <= had_z
+        return self._rounded(np.where(is_had, ticks - (1 - had_share) / had_share, ticks)) + ~is_had
+
+    def _later_bps(self, t0: Books) -> Floats:
+        """The mid's move since T+1 s at each later offset: the planted one plus shocks with mean zero."""
+        event = self._arrivals.event
         edge_bps = self._sign * (t0.oracle - t0.touch) / t0.oracle * BPS
-        slope = np.array([market.slopes for market in self._markets])[self._arrivals.market][self._arrivals.event]
-        planted_bps = slope * (edge_bps - self._trait("zero_bps")[self._arrivals.event])[:, None]
-        shocks = shocks_bps(self._arrivals, self._trait("shock") * self._edge_bps, self._rng)[self._arrivals.event]
-        moved_bps = planted_bps + shocks + self._rng.normal(0, COPY_BPS, shocks.shape)
-        return self._rounded((t0.touch + t0.other)[:, None] * (1 + self._sign[:, None] * moved_bps / BPS))
-
-    def _books_at_due(self, t0: Books, mid2: Ints, *, has_ticked: NDArray[np.bool_]) -> Books:
-        """The books around the drawn mids. The oracle stays until it ticks, then moves to give the drawn edge."""
-        sign, spread = self._sign[:, None], self._spreads(mid2.shape)
-        touch = (mid2 + sign * (spread + (mid2 + spread) % 2)) // 2
-        oracle = touch + sign * self._edge_ticks_at_due(self._sign * (t0.oracle - t0.touch))
-        return Books(np.where(has_ticked, oracle, t0.oracle[:, None]), touch, mid2 - touch)
+        planted_bps = self._trait("later_bps")[event] + self._effect("slope")[event] * edge_bps
+        shocks = shocks_bps(self._arrivals, self._effect("shock") * self._edge_bps, self._rng)[event]
+        noise = self._rng.normal(0, COPY_BPS, shocks.shape)
+        moved_bps: Floats = planted_bps[:, None] * np.array(MOVED_PATH[1:]) + shocks + noise
+        return moved_bps
 
     def _edge_ticks_at_due(self, edge_ticks: Ints) -> Ints:
         """Edge in ticks: closed, or equally likely grown or shrunk, by at least a tick so that rounding keeps it."""
@@ -119,8 +139,14 @@ class _Venue:
         """The attribute `name` of each event's market, float64, (events,)."""
         return np.array([getattr(market, name) for market in self._markets], dtype=float)[self._arrivals.market]
 
-    def _spreads(self, shape: tuple[int, ...]) -> Ints:
-        return self._rng.integers(*SPREAD_TICKS, shape)
+    def _effect(self, name: str) -> Floats:
+        """The number `name` of the effect of each event's market, float64, (events,)."""
+        return np.array([getattr(market.effect, name) for market in self._markets])[self._arrivals.market]
+
+    def _spreads(self, touch: Ints, count: int) -> Ints:
+        """Widths of books in ticks, int64, (signals, count); their mean is the market's."""
+        mean = self._trait("spread_bps")[self._arrivals.event] * touch / BPS
+        return self._rounded(mean[:, None] * self._rng.uniform(*SPREAD_RANGE, (len(touch), count)))
 
     def _rounded(self, value: Floats) -> Ints:
         return np.floor(value + self._rng.random(value.shape)).astype(np.int64)

@@ -2,6 +2,8 @@
 
 from functools import cache
 
+import pytest
+
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, ThresholdVerdict
 from simulator.history import HistoryPlan, frames, truths
 from simulator.history.report import report_on
@@ -34,8 +36,14 @@ def test_a_standing_offset_is_flagged() -> None:
     assert {choice.verdict for choice in of_kind("structural")} == {ThresholdVerdict.STRUCTURAL}
 
 
+@pytest.mark.parametrize("kind", ["costly", "fleeting"])
+def test_a_market_that_pays_only_at_the_mid_or_at_t0_is_not_recommended(kind: str) -> None:
+    choices = of_kind(kind)
+    assert not any(choice.verdict is ThresholdVerdict.WORKS for choice in choices)
+    assert all(choice.net_bps.low is not None and choice.net_bps.low > 0 for choice in choices)
+
+
 def test_noise_is_not_recommended_though_tuning_in_sample_would_have() -> None:
-    noise = of_kind("noise") + of_kind("led")
+    noise = of_kind("noise") + of_kind("led") + of_kind("even")
     assert not any(choice.verdict is ThresholdVerdict.WORKS for choice in noise)
-    tuned = [choice for choice in noise if choice.in_sample and (choice.in_sample.net_bps.value or 0) > 0]
-    assert tuned
+    assert any(choice.in_sample and (choice.in_sample.round_trip_bps.value or 0) > 0 for choice in noise)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.coverage import Band, coverage, report_bands, table, verdicts
 from hip3_tasks.analysis.measure.threshold_search import ThresholdVerdict
-from simulator.history import SMALL
+from simulator.history import SMALL, MarketKind
 
 PLANS = [replace(SMALL, seed=seed) for seed in range(30)]
 RESAMPLES = 400
@@ -74,7 +74,7 @@ def test_a_band_holds_or_lies_above_or_below(shift: float, held: float, side: st
 
 def test_the_table_has_a_row_for_each_kind_and_offset_and_one_for_all() -> None:
     rows = list(table(coverage(of_signals, PLANS[:2])))
-    assert len(rows) == 2 + 1 + 4 * 3
+    assert len(rows) == 2 + 1 + len(MarketKind) * 3
     assert rows[2].startswith("| all | 48 |")
 
 
@@ -82,12 +82,8 @@ def test_verdicts_are_counted_by_kind() -> None:
     head, _, *rows = verdicts(PLANS[:2])
     names = [name.strip() for name in head.split("|")[2:-1]]
     counts = {cells[0]: dict(zip(names, map(int, cells[1:]), strict=True)) for cells in map(_cells, rows)}
-    assert {kind: of_kind["markets"] for kind, of_kind in counts.items()} == {
-        "real": 2,
-        "structural": 2,
-        "led": 2,
-        "noise": 10,
-    }
+    markets = {kind: of_kind["markets"] for kind, of_kind in counts.items()}
+    assert markets == {kind: 4 if kind is MarketKind.NOISE else 2 for kind in MarketKind}
     for of_kind in counts.values():
         assert (
             sum(of_kind[verdict.value] for verdict in ThresholdVerdict)

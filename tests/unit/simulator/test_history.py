@@ -12,8 +12,9 @@ from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal
 from hip3_tasks.files.line_reader import read_from
-from simulator.history import SMALL, Frames, HistoryPlan, MarketKind, frames, truths, write
+from simulator.history import SMALL, Frames, HistoryPlan, MarketKind, PlantedMarket, frames, truths, write
 from simulator.history.files import lines
+from simulator.history.markets import SLIPPAGE_BPS
 
 DAYS = HistoryPlan(signals=6000, hours=26, markets=16, copies=8, missed_share=0.02, seed=3)
 """A small history over a midnight, in several chunks."""
@@ -45,6 +46,20 @@ def mean_and_error(rows: pl.DataFrame, value: pl.Expr) -> tuple[float, float]:
     total, count = minutes["total"].to_numpy(), minutes["count"].to_numpy()
     mean = total.sum() / count.sum()
     return mean, float(np.sqrt(np.sum((total - mean * count) ** 2))) / count.sum()
+
+
+def orders_of(made: Frames, market: PlantedMarket) -> pl.DataFrame:
+    """A market's orders that arrive at T+1 s, with each way out."""
+    is_buy = pl.col("side") == "buy"
+    sign = pl.when(is_buy).then(1).otherwise(-1)
+    followups = made.followups.filter(market_key=market.market_key)
+    entries = followups.filter(offset_ms=1000).select(
+        "signal_id", entry_px="best_px", is_had=sign * (pl.col("best_px") - pl.col("t0_best_px")) <= 0
+    )
+    exit_px = pl.when(is_buy).then("bid_px").otherwise("ask_px")
+    moved_bps = sign * (exit_px - pl.col("entry_px")) / pl.col("entry_px") * 1e4
+    orders = followups.filter(pl.col("offset_ms") > 1000).join(entries, on="signal_id")
+    return orders.with_columns(round_trip_bps=moved_bps - 2 * market.fee_bps - SLIPPAGE_BPS)
 
 
 def test_an_audit_finds_all_well(data_dir: Path) -> None:
@@ -172,13 +187,13 @@ def test_edges_shrink_as_often_as_was_planted(large: Frames) -> None:
 
 
 def test_a_real_market_pays_above_its_break_even_and_not_below(large: Frames) -> None:
-    for market_key, market in truths(LARGE).items():
-        if market.kind is MarketKind.REAL:
-            rows = large.followups.filter(market_key=market_key, offset_ms=5000)
+    for market in truths(LARGE).values():
+        if market.break_even_bps is not None:
+            rows = orders_of(large, market).filter("is_had", offset_ms=5000)
             wide = pl.col("t0_raw_edge_bps") > market.break_even_bps + 2
             narrow = pl.col("t0_raw_edge_bps") < market.break_even_bps - 1
-            assert rows.filter(wide)["markout_bps"].mean() > market.cost_bps
-            assert rows.filter(narrow)["markout_bps"].mean() < market.cost_bps
+            assert rows.filter(wide)["round_trip_bps"].mean() > 0
+            assert rows.filter(narrow)["round_trip_bps"].mean() < 0
 
 
 def test_the_markout_of_a_real_market_grows_with_the_edge_as_planted(large: Frames) -> None:
@@ -188,6 +203,35 @@ def test_the_markout_of_a_real_market_grows_with_the_edge_as_planted(large: Fram
         mean, error = mean_and_error(wide, pl.col("markout_bps"))
         expected = market.markout_bps_at(wide["t0_raw_edge_bps"].mean(), 5000)
         assert abs(mean - expected) < MAX_Z * error, (market_key, mean, error)
+
+
+def test_as_many_orders_are_had_as_planted_and_their_round_trips_pay_as_planted(large: Frames) -> None:
+    for market_key, market in truths(LARGE).items():
+        orders = orders_of(large, market)
+        mean, error = mean_and_error(orders, pl.col("is_had"))
+        assert abs(mean - market.had_share) < MAX_Z * error, (market_key, mean, error)
+        for offset_ms, round_trip_bps in market.round_trip_bps.items():
+            rows = orders.filter("is_had", offset_ms=offset_ms)
+            mean, error = mean_and_error(rows, pl.col("round_trip_bps"))
+            assert abs(mean - round_trip_bps) < MAX_Z * error, (market_key, offset_ms, mean, error)
+
+
+def test_the_markets_that_look_good_and_are_not_are_planted_so() -> None:
+    for market in truths(LARGE).values():
+        net_bps, trip_bps = market.markout_bps[5000] - market.cost_bps, market.round_trip_bps[5000]
+        if market.kind is MarketKind.COSTLY:
+            assert net_bps > 3
+            assert trip_bps == pytest.approx(-5)
+        elif market.kind is MarketKind.FLEETING:
+            assert market.round_trip_at_t0_bps > 1
+            assert trip_bps < -5
+
+
+def test_a_fleeting_market_has_left_after_one_second(large: Frames) -> None:
+    for market_key, market in truths(LARGE).items():
+        if market.kind is MarketKind.FLEETING:
+            rows = large.followups.filter(market_key=market_key, offset_ms=1000)
+            assert rows["raw_edge_bps"].mean() < 0.2 * rows["t0_raw_edge_bps"].mean()
 
 
 def test_a_structural_market_is_always_on_one_side(large: Frames) -> None:
