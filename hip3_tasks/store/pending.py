@@ -22,17 +22,19 @@ MAX_QUEUE = 100_000
 SIGNAL_TTL_S = 900
 
 # KEYS: pending, due, queue, added, then one signal key each.
-# ARGV: signal TTL in s, number of signals, their lines, then member, next try, due, message of each capture; an empty
-# message leaves the capture to the sweeper.  Returns {captures added, calls so far}.
+# ARGV: signal TTL in s, the count known to the caller, his time, number of signals, their lines, then member, next try,
+# due, message of each capture; an empty message leaves the capture to the sweeper.  Returns {captures added, count}.
+# The count of calls is never behind the time, or calls after a loss could make it what it was. A server that has lost a
+# call counts none until the feed has asked, or a call without a reply could hide it.
 # A command costs more than a value, so each adds 1,000 captures; Lua cannot unpack 8,000 values.
 ADD = """
-local signals = tonumber(ARGV[2])
+local signals = tonumber(ARGV[4])
 for i = 1, signals do
-  redis.call('HSET', KEYS[4 + i], 'record', ARGV[2 + i])
+  redis.call('HSET', KEYS[4 + i], 'record', ARGV[4 + i])
   redis.call('EXPIRE', KEYS[4 + i], ARGV[1])
 end
 local added, seen = 0, {}
-for from = 3 + signals, #ARGV, 4000 do
+for from = 5 + signals, #ARGV, 4000 do
   local members, tries, dues, messages = {}, {}, {}, {}
   for i = from, math.min(from + 3999, #ARGV), 4 do members[#members + 1] = ARGV[i] end
   local known = redis.call('ZMSCORE', KEYS[1], unpack(members))
@@ -52,7 +54,8 @@ for from = 3 + signals, #ARGV, 4000 do
   end
   if #messages > 0 and redis.call('LLEN', KEYS[3]) < MAX_QUEUE then redis.call('LPUSH', KEYS[3], unpack(messages)) end
 end
-local calls = (redis.call('GET', KEYS[4]) or 0) + 1
+local calls = tonumber(redis.call('GET', KEYS[4]) or 0)
+if calls < tonumber(ARGV[2]) then calls = 0 else calls = math.max(calls + 1, tonumber(ARGV[3])) end
 redis.call('SET', KEYS[4], string.format('%d', calls))
 return {added, calls}
 """.replace("MAX_QUEUE", str(MAX_QUEUE))
@@ -88,20 +91,24 @@ class Pending:
     def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = SIGNAL_TTL_S) -> None:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
         self._calls = 0
-        """How many calls the server has counted, as far as is known here."""
+        """The server's count of calls, as far as it is known here."""
         self._is_set_back = False
         """Whether the server counted a call as one that it had counted before."""
         self._add = client.register_script(ADD)
         self._again = client.register_script(AGAIN)
 
-    def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture]) -> int:
-        """Add signals, their captures and tasks atomically, by due time; return how many captures were new."""
+    def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture], *, at_ms: int = 0) -> int:
+        """Add signals, their captures and tasks atomically, by due time; return how many captures were new.
+
+        `at_ms` is the time of a feed that will ask for lost calls.
+        """
         keys = [self._keys.pending, self._keys.due, self._keys.queue, self._keys.added]
-        argv: list[str | bytes | int] = [self._signal_ttl_s, len(signals), *(signal.line() for signal in signals)]
+        known = self._calls
+        argv: list[str | bytes | int] = [self._signal_ttl_s, known, at_ms, len(signals)]
+        argv += [signal.line() for signal in signals]
         for new in sorted(captures, key=lambda new: new.capture.due_at_ms):
             argv += [new.capture.member, new.next_try_at_ms(), new.capture.due_at_ms, new.message or b""]
         keys += [self._keys.signal(signal.signal_id) for signal in signals]
-        known = self._calls
         added, calls = self._add(keys=keys, args=argv)
         self._is_set_back |= int(calls) <= known
         self._calls = max(self._calls, int(calls))

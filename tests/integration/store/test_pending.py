@@ -75,6 +75,31 @@ def test_a_lost_call_is_noticed_though_others_were_counted_since(
     assert not pending.has_lost_calls()
 
 
+def test_a_call_without_a_reply_does_not_hide_a_lost_one(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL), at_ms=T0_MS)
+    older = client.get(keys.added)
+    pending.add([OTHER], wanted(OTHER), at_ms=T0_MS + 5)
+    known = pending._calls
+    client.set(keys.added, older or b"")
+    pending.add([OTHER], wanted(OTHER), at_ms=T0_MS + 6)
+    pending._calls, pending._is_set_back = known, False  # as if its reply had been lost
+    pending.add([OTHER], wanted(OTHER), at_ms=T0_MS + 7)
+    assert pending.has_lost_calls()
+    pending.add([OTHER], wanted(OTHER), at_ms=T0_MS + 8)
+    assert not pending.has_lost_calls()
+
+
+def test_an_older_server_with_as_many_calls_is_noticed(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL), at_ms=T0_MS)
+    older = client.get(keys.added)
+    client.delete(keys.added)
+    assert pending.has_lost_calls()
+    pending.add([OTHER], wanted(OTHER), at_ms=T0_MS + 5)
+    assert not pending.has_lost_calls()
+    client.set(keys.added, older or b"")
+    assert pending.has_lost_calls()
+
+
 def test_a_process_that_starts_takes_the_count_of_the_server_as_it_is(
     pending: Pending, client: redis.Redis, keys: Keys
 ) -> None:
