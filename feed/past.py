@@ -14,7 +14,7 @@ from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.market import Entry
 from hip3_tasks.domain.records import RulesInForce, Signal
-from hip3_tasks.errors import Fenced, JournalError
+from hip3_tasks.errors import Fenced
 from hip3_tasks.files.rules_log import rules_at
 from hip3_tasks.files.signal_files import SignalWriter, signals_since
 from hip3_tasks.store.tape_writer import LEASE_MS, Marks, TapeEnd, TapeWriter
@@ -83,11 +83,9 @@ async def _undetected(writer: TapeWriter, marks: Marks, coins: Sequence[str]) ->
 
 
 def signals_on_file(data_dir: Path, *, at_ms: int) -> list[Signal]:
-    """The signals of the day before `at_ms`, in the file's order, durable on return if the disk lets them be."""
-    try:
-        SignalWriter(data_dir).repair_tails()
-    except JournalError as error:
-        log.warning("signals_not_repaired", error=str(error))
+    """The signals of the day before `at_ms`, in the file's order, durable on return. Raises JournalError if not."""
+    if refused := SignalWriter(data_dir).repair_tails():
+        log.warning("signals_not_repaired", error=str(refused))
     return signals_since(data_dir, at_ms - DAY_MS, until_ms=at_ms, limit=MAX_RESUMED)
 
 

@@ -50,23 +50,23 @@ class SignalWriter:
                     return
         log.error("signals_of_a_closed_day", day=day, signals=[signal.signal_id for signal in signals])
 
-    def repair_tails(self) -> None:
+    def repair_tails(self) -> JournalError | None:
         """Repair the files of every day after a feed has died, and make durable what it may have written last.
 
         Called before anything relies on a line: a power cut could take one that was never synced. What a disk refuses
-        to complete is cut off, or a line that this feed does not see would be completed later. Raises JournalError.
+        to complete is cut off, or a line that this feed does not see would be completed later; the error is the value.
+        Raises JournalError when lines cannot be synced.
         """
         refused: JournalError | None = None
         for path in self._data_dir.glob("signals_*.jsonl"):
             with suppress(FileNotFoundError), closing(AppendFile(path, Signal, create=False)) as file:
+                file.sync()  # first: the lines before a tail are relied on, whether or not it is repaired
                 try:
-                    file.sync()  # first: the lines before a tail are relied on, whether or not it is repaired
                     file.repair_tail()
                 except JournalError as error:
                     file.cut_tail()
                     refused = error
-        if refused is not None:
-            raise refused
+        return refused
 
     def close(self) -> None:
         if self._file is not None:

@@ -13,7 +13,7 @@ from feed.past import resume, signals_on_file, take_tape
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Entry, Gap
-from hip3_tasks.errors import Fenced
+from hip3_tasks.errors import Fenced, JournalError
 from hip3_tasks.files.signal_files import SignalWriter, signals_path
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.tape import Stamped, stamp
@@ -169,14 +169,24 @@ def test_signals_on_file_are_those_of_the_last_day_after_the_tails_are_repaired(
     assert (today.read_bytes(), past.read_bytes()) == (whole, b"")
 
 
+def refuse(*_: object) -> None:
+    raise OSError(5, "Input/output error")
+
+
 def test_a_disk_that_refuses_the_repair_does_not_keep_a_feed_from_its_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: int) -> None:
-        raise OSError(5, "Input/output error")
-
-    signals_path(tmp_path, DAY).write_bytes(SIGNALS[0].line())
-    monkeypatch.setattr("hip3_tasks.files.append_file._sync", refuse)
+    signals_path(tmp_path, DAY).write_bytes(SIGNALS[0].line() + SIGNALS[0].line()[:-1])
+    monkeypatch.setattr("hip3_tasks.files.append_file.os.write", refuse)
     with capture_logs() as logs:
         assert signals_on_file(tmp_path, at_ms=T0_MS + 5) == [SIGNALS[0]]
-    assert [log["event"] for log in logs] == ["signals_not_repaired"]
+    assert [log["event"] for log in logs] == ["torn_tail_cut", "signals_not_repaired"]
+
+
+def test_a_feed_does_not_rely_on_lines_that_the_disk_cannot_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals_path(tmp_path, DAY).write_bytes(SIGNALS[0].line())
+    monkeypatch.setattr("hip3_tasks.files.append_file._sync", refuse)
+    with pytest.raises(JournalError, match="Input/output error"):
+        signals_on_file(tmp_path, at_ms=T0_MS + 5)
