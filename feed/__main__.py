@@ -33,7 +33,7 @@ from hip3_tasks.clock import FeedClock, wall_ms
 from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import Hip3Error, JournalError
-from hip3_tasks.files.rules_log import note_rules, read_rules
+from hip3_tasks.files.rules_log import RulesNote, read_rules
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
@@ -76,9 +76,11 @@ async def _run(settings: Settings) -> int:
     on_file, noted = signals_on_file(settings.data_dir, at_ms=at_ms), rules_noted(settings.data_dir)
     past = resume(Detector(settings.rules), tape, on_file, noted=noted)
     clock = FeedClock(not_before_ms=past.last_ms + 1)
-    publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)
+    from_ms = past.last_ms + 1 if past.last_ms else clock.now_ms()
+    rules = RulesNote(settings.data_dir, settings.rules, from_ms=from_ms)
+    write_now(rules)
+    publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock, rules=rules)
     sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=publisher.on_lost_data)
-    note_rules_in_force(settings, from_ms=past.last_ms + 1 if past.last_ms else clock.now_ms())
     raw = RawFrames(settings.data_dir, min_free_mb=settings.min_free_mb) if settings.raw else None
     feed = Feed(settings, clock=clock, writer=writer, publisher=publisher, past=past, raw=raw)
     feed.start()
@@ -118,11 +120,11 @@ def rules_noted(data_dir: Path) -> list[RulesInForce]:
         return []
 
 
-def note_rules_in_force(settings: Settings, *, from_ms: int) -> None:
-    """Write the rules down for a replay; a feed that cannot do so still runs."""
+def write_now(rules: RulesNote) -> None:
+    """Write the rules down; a feed that cannot do so yet runs, and does it before its first signal is written."""
     try:
-        note_rules(settings.data_dir, settings.rules, from_ms=from_ms)
-    except (JournalError, OSError) as error:
+        rules.write()
+    except JournalError as error:
         log.warning("rules_not_noted", error=str(error))
 
 

@@ -15,6 +15,7 @@ from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import Capture, utc_day
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.errors import JournalError
+from hip3_tasks.files.rules_log import RulesNote
 from hip3_tasks.files.signal_files import SignalWriter
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.pending import FIRST_TRY_MS, PendingCapture
@@ -35,10 +36,12 @@ MAX_ADDED = 50
 class SignalPublisher:
     """Owns the signals files of one feed."""
 
-    def __init__(self, settings: Settings, *, store: Store, threads: Threads, clock: FeedClock) -> None:
+    def __init__(
+        self, settings: Settings, *, store: Store, threads: Threads, clock: FeedClock, rules: RulesNote
+    ) -> None:
         self._pending, self._queue = store.pending, store.keys.queue
         self._threads, self._clock = threads, clock
-        self._writer = SignalWriter(settings.data_dir)
+        self._rules, self._writer = rules, SignalWriter(settings.data_dir)
         self._held: list[Signal] = []
         """Signals whose state is not sealed yet."""
         self._unwritten: list[Signal] = []
@@ -105,7 +108,7 @@ class SignalPublisher:
                 day = utc_day(self._unwritten[0].timestamp_ms)
                 batch = [s for s in self._unwritten[:MAX_WRITTEN] if utc_day(s.timestamp_ms) == day]
                 try:
-                    await self._threads.on_disk(self._writer.append, batch)
+                    await self._threads.on_disk(self._write, batch)
                 except JournalError as error:
                     self._log_error("signals_not_written", len(self._unwritten), error)
                     await asyncio.sleep(RETRY_INTERVAL_S)
@@ -113,6 +116,10 @@ class SignalPublisher:
                 del self._unwritten[: len(batch)]
                 self._unpublished += batch
                 self._written.set()
+
+    def _write(self, batch: Sequence[Signal]) -> None:
+        self._rules.write()
+        self._writer.append(batch)
 
     async def publish_signals(self) -> None:
         """Add signals, captures and tasks in atomic calls, each repeated until it succeeds."""
@@ -143,7 +150,7 @@ class SignalPublisher:
         # Workers wait by the wall clock; the due time itself stays on the feed's.
         behind_ms = self._clock.behind_wall_ms()
         pending = [PendingCapture(capture, self._message(capture, at_ms, behind_ms)) for capture in captures]
-        return self._pending.add(signals, pending)
+        return self._pending.add(signals, pending, at_ms=at_ms)
 
     def _publish(self, signals: Sequence[Signal], at_ms: int) -> None:
         self.add(signals, [capture for signal in signals for capture in signal.captures()], at_ms)

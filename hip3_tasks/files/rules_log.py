@@ -9,7 +9,7 @@ from pathlib import Path
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.append_file import AppendFile
+from hip3_tasks.files.append_file import AppendFile, as_journal_error
 
 NAME = "rules.jsonl"
 
@@ -24,8 +24,26 @@ def note_rules(data_dir: Path, rules: Rules, *, from_ms: int) -> None:
             file.append(line.line())
 
 
+class RulesNote:
+    """The line of one feed's rules. No signal is written before it, or a replay would not know its rules."""
+
+    def __init__(self, data_dir: Path, rules: Rules, *, from_ms: int) -> None:
+        self._data_dir, self._rules, self._from_ms = data_dir, rules, from_ms
+        self._is_written = False
+
+    def write(self) -> None:
+        """Write it unless that is done. Raises JournalError."""
+        if not self._is_written:
+            with as_journal_error(self._data_dir / NAME):
+                note_rules(self._data_dir, self._rules, from_ms=self._from_ms)
+            self._is_written = True
+
+
 def read_rules(data_dir: Path) -> list[RulesInForce]:
-    """All rules that were in force, by time; a line that cannot be read is left out. Raises OSError."""
+    """All rules that were in force, by time; a line that cannot be read is left out. Raises OSError.
+
+    A feed that follows a server set back begins before the rules of a feed that is forgotten; they never held then.
+    """
     try:
         lines = (data_dir / NAME).read_bytes().splitlines()
     except FileNotFoundError:
@@ -33,8 +51,9 @@ def read_rules(data_dir: Path) -> list[RulesInForce]:
     rules: list[RulesInForce] = []
     for line in lines:
         with suppress(MalformedRecord):
-            rules.append(RulesInForce.from_line(line))
-    return sorted(rules, key=lambda line: line.from_ms)
+            latest = RulesInForce.from_line(line)
+            rules = [*(earlier for earlier in rules if earlier.from_ms < latest.from_ms), latest]
+    return rules
 
 
 def rules_at(lines: Sequence[RulesInForce], at_ms: int, *, default: Rules) -> Rules:

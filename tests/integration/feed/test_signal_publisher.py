@@ -17,11 +17,12 @@ from feed.threads import Threads
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.records import Signal
+from hip3_tasks.files.rules_log import RulesNote
 from hip3_tasks.files.signal_files import signals_since
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.store import Store
-from tests.support.factories import a_signal
+from tests.support.factories import T0_MS, a_signal
 from tests.support.waiting import eventually_async as eventually
 
 
@@ -34,7 +35,8 @@ def settings(tmp_path: Path, name: str) -> Settings:
 async def publishing(settings: Settings, client: redis.Redis, keys: Keys) -> AsyncIterator[SignalPublisher]:
     """A publisher that writes and publishes."""
     threads = Threads()
-    publisher = SignalPublisher(settings, store=Store(client, keys), threads=threads, clock=FeedClock())
+    rules = RulesNote(settings.data_dir, settings.rules, from_ms=T0_MS)
+    publisher = SignalPublisher(settings, store=Store(client, keys), threads=threads, clock=FeedClock(), rules=rules)
     works = [asyncio.create_task(work()) for work in (publisher.write_signals, publisher.publish_signals)]
     try:
         yield publisher
