@@ -27,6 +27,8 @@ from tests.universe.seeds import ONCE_FAILED
 from tests.universe.world import STEPS_EACH, TRACE_LINES, Result, run_shortened, run_universe
 
 CHUNK = 8
+CHUNKS = 250
+"""A process ends after so many: one that is killed in a universe leaves a file open now and then."""
 COVERED = ("feed/*", "hip3_tasks/store/*", "hip3_tasks/files/*", "hip3_tasks/domain/*", "workers/capturer.py")
 
 NAMES = ", ".join(filter(None, CONTROLS))
@@ -103,7 +105,7 @@ def _results(seeds: list[int], steps: int, jobs: int, control: str) -> Iterator[
         yield from map(partial(run_shortened, steps=steps, control=control), seeds)
         return
     leave_to_parent = signal.signal, (signal.SIGINT, signal.SIG_IGN)
-    with multiprocessing.get_context("spawn").Pool(jobs, *leave_to_parent) as pool:
+    with multiprocessing.get_context("spawn").Pool(jobs, *leave_to_parent, maxtasksperchild=CHUNKS) as pool:
         yield from pool.imap_unordered(partial(run_shortened, steps=steps, control=control), seeds, chunksize=CHUNK)
 
 

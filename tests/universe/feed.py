@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from feed.__main__ import rules_noted, write_now
 from feed.directory_lock import DirectoryLock
 from feed.feed import Feed
 from feed.past import resume, signals_on_file, take_tape
@@ -16,7 +17,8 @@ from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.market import Entry, Gap, Market, dex_of
-from hip3_tasks.errors import Fenced
+from hip3_tasks.errors import Fenced, JournalError
+from hip3_tasks.files.rules_log import RulesNote
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.store import Store
@@ -62,6 +64,11 @@ class _Info:
         """No answer: every subscription brings its first frames."""
 
 
+class _NoRules:
+    def write(self) -> None:
+        """Nothing: every feed of this universe has the rules that stand there from its beginning."""
+
+
 class FeedProcess:
     """One life of the feed. `on_entry` is told each state and gap that it puts down for the tape.
 
@@ -79,9 +86,11 @@ class FeedProcess:
         coins: tuple[str, ...],
         on_entry: OnEntry,
         on_stop: Callable[[], None],
+        notes_rules: bool,
     ) -> None:
         self._loop, self._chance, self._settings = loop, chance, settings
         self._server, self._disk, self._coins, self._on_entry = server, disk, coins, on_entry
+        self._notes_rules = notes_rules
         self.life = Life("feed", chance, on_stop)
         self.feed: Feed | None = None
         self.publisher: SignalPublisher | None = None
@@ -101,11 +110,17 @@ class FeedProcess:
         tape = await take_tape(writer, wall_ms=self._loop.wall_ms)
         at_ms = max(self._loop.wall_ms(), tape.marks.watermark_ms or 0)
         on_file = self._disk.run(self.life, lambda: signals_on_file(settings.data_dir, at_ms=at_ms))
-        past = resume(Detector(settings.rules), tape, on_file)
+        noted = self._disk.run(self.life, lambda: rules_noted(settings.data_dir)) if self._notes_rules else []
+        past = resume(Detector(settings.rules), tape, on_file, noted=noted)
         clock = self.clock = FeedClock(
             not_before_ms=past.last_ms + 1, wall_ns=self._loop.wall_ns, monotonic_ns=self._loop.monotonic_ns
         )
-        self.publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock)  # type: ignore[arg-type]
+        rules: Any = _NoRules()
+        if self._notes_rules:
+            from_ms = past.last_ms + 1 if past.last_ms else clock.now_ms()
+            rules = RulesNote(settings.data_dir, settings.rules, from_ms=from_ms)
+            self._disk.run(self.life, lambda: write_now(rules))
+        self.publisher = SignalPublisher(settings, store=store, threads=threads, clock=clock, rules=rules)  # type: ignore[arg-type]
         on_lost = self.publisher.on_lost_data
         self.sweeper = Sweeper(store, threads=threads, clock=clock, on_lost_data=on_lost)  # type: ignore[arg-type]
         self.publisher.rebuilder._recapture_open = _nothing_older  # type: ignore[method-assign]
@@ -152,9 +167,11 @@ class FeedProcess:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether the feed ended itself, because the server has what it never wrote; it is then started again."""
+        """Whether the feed ended itself, and is then started again: the server has what it never wrote, or the disk
+        does not sync the lines of the feed before."""
         error = self.task.exception() if self.task.done() and not self.task.cancelled() else None
-        return isinstance(error, BaseExceptionGroup) and error.subgroup(Fenced) is not None
+        has_strange = isinstance(error, BaseExceptionGroup) and error.subgroup(Fenced) is not None
+        return has_strange or isinstance(error, JournalError)
 
     def failure(self) -> BaseException | None:
         """The error that ended the feed, when it was neither killed nor fenced."""

@@ -23,4 +23,9 @@ ONCE_FAILED = {
     1021817: "the same, but the state was not on the tape: the captures of the signal were never published",
     1022961: "the same",
     1023091: "the same",
+    7301431: "a server was set back to a time at which it had counted as many calls; the captures since were lost",
+    9007167: "a feed relied on a line of the feed before that the disk had refused to sync; a power cut took it",
+    7300024: "a feed detected the signals of the feed before again under its own rules",
+    7301144: "rules that a full disk refused at the start were never written down",
+    7300616: "rules that began at the same instant as forgotten ones were sorted behind them",
 }

@@ -47,6 +47,9 @@ TRACE_LINES = 40
 STEPS_EACH = 50
 RECORDED = 4
 """Every fourth universe has a recorder, which takes as long as all the rest."""
+CHANGED = 8
+"""In every eighth, feeds also have other rules than those before them."""
+OTHER_OFFSETS_MS = (1000, 3000)
 CALM_S = 1.0
 
 STEPS = {
@@ -111,8 +114,10 @@ class World:
         """The number of effects after which each next feed dies; those after the last do not."""
         self.recorder: RecorderProcess | None = None
         if seed % RECORDED == 0:
-            note_rules(data_dir, self.settings.rules, from_ms=loop.wall_ms())
+            if seed % CHANGED:
+                note_rules(data_dir, self.settings.rules, from_ms=loop.wall_ms())
             self.recorder = RecorderProcess(seed, server=self.server, keys=keys, data_dir=data_dir)
+        self._changes_rules = seed % CHANGED == 0
         self.reached_live: list[bool] = []
         """Whether each dead feed had become live."""
         self._feed: FeedProcess | None = None
@@ -368,18 +373,25 @@ class World:
             await asyncio.sleep(PERIOD_S)
             self.recorder.run(self.loop.time())
 
+    def _feed_settings(self) -> Settings:
+        if not self._changes_rules:
+            return self.settings
+        offsets_ms = self.chance.choice([OFFSETS_MS, OTHER_OFFSETS_MS])
+        return Settings(**(self.settings.model_dump() | {"offsets_ms": offsets_ms}))
+
     async def _keep_feed(self) -> None:
         """Start a feed, and another one when it has died."""
         while True:
             self._feed = FeedProcess(
                 self.loop,
                 self.chance,
-                settings=self.settings,
+                settings=self._feed_settings(),
                 server=self.server,
                 disk=self.disk,
                 coins=COINS,
                 on_entry=self._on_entry,
                 on_stop=self._stop_within_call,
+                notes_rules=self._changes_rules,
             )
             self._feed.life.ends_after = next(self.deaths, None)
             self.tell("a feed starts")
