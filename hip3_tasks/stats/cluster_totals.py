@@ -1,13 +1,13 @@
 """Sums over clusters, observed and in each bootstrap replicate, from which every ratio and its band are computed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from hip3_tasks.stats.bootstrap import REPLICATES, Array, Estimate, estimate
+from hip3_tasks.stats.bootstrap import REPLICATES, Array, Estimate, Integers, estimate, has_band
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Totals:
     observed: Array
     """float64, (names,)."""
     bootstrapped: Array
-    """float64, (REPLICATES, names with replicates), which are the first names."""
+    """float64, (REPLICATES, names with replicates), which are the first names; NaN if too few clusters for a band."""
     nonzero: npt.NDArray[np.int64]
     """The number of clusters in which each sum is not 0; int64, (names,)."""
 
@@ -66,8 +66,11 @@ class Totals:
 
     def ratio(self, top: str, bottom: str) -> Estimate:
         """One sum divided by another, with its band by the clusters in which the divisor is not 0."""
+        clusters = self.nonzero_of(bottom)
+        if not has_band(clusters):
+            return Estimate(value=self.share(top, bottom))
         value, replicates = self.ratios(top, bottom)
-        return estimate(value, replicates, clusters=self.nonzero_of(bottom))
+        return estimate(value, replicates, clusters=clusters)
 
     def ratios(self, top: str, bottom: str) -> tuple[float, Array]:
         """One sum divided by another: the observed value, and float64, (REPLICATES,). Over 0 it is NaN."""
@@ -75,23 +78,39 @@ class Totals:
         return float(observed), _divide(self.replicates(top), self.replicates(bottom))
 
 
-def totals_by_key(dexes: Iterable[tuple[Array, Array]], spec: SumSpec, keys: Sequence[Any]) -> dict[Any, Totals]:
-    """The totals of each key that has rows.
+class ClusterSums(NamedTuple):
+    """Sums over the clusters of one dex, for some of the keys."""
 
-    Each dex gives its weights, float64, (REPLICATES, clusters), and its sums, float64, (clusters, keys, spec.summed).
-    """
+    weights: Callable[[], Array]
+    """Draws the clusters: float64, (REPLICATES, clusters)."""
+    keys: Integers
+    """The indices of the keys; (keys,)."""
+    sums: Array
+    """float64, (clusters, keys, spec.summed)."""
+
+
+def totals_by_key(
+    dexes: Iterable[ClusterSums], spec: SumSpec, keys: Sequence[Any], *, is_drawn: npt.NDArray[np.bool_] | None = None
+) -> dict[Any, Totals]:
+    """The totals of each key that has rows; with replicates for those keys only that are `is_drawn`, by default all."""
     names, width = spec.names, len(spec.bootstrapped) + len(spec.products)
+    if is_drawn is None:
+        is_drawn = np.ones(len(keys), dtype=np.bool_)
+    place = np.cumsum(is_drawn) - 1
     observed, nonzero = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
-    bootstrapped = np.zeros((REPLICATES, len(keys), width))
-    for weights, sums in dexes:
+    bootstrapped = np.zeros((REPLICATES, np.count_nonzero(is_drawn), width))
+    for weights, indices, sums in dexes:
         by_name = {name: sums[:, :, index] for index, name in enumerate(spec.summed)}
         by_name |= {f"{first}*{second}": by_name[first] * by_name[second] for first, second in spec.products}
         columns = np.stack([by_name[name] for name in names], axis=-1)
-        observed += columns.sum(axis=0)
-        nonzero += (columns != 0).sum(axis=0)
-        bootstrapped += (weights @ columns[:, :, :width].reshape(len(sums), -1)).reshape(bootstrapped.shape)
+        observed[indices] += columns.sum(axis=0)
+        nonzero[indices] += (columns != 0).sum(axis=0)
+        if (drawn := is_drawn[indices]).any():
+            drawn_sums = columns[:, drawn, :width].reshape(len(sums), -1)
+            bootstrapped[:, place[indices[drawn]]] += (weights() @ drawn_sums).reshape(REPLICATES, -1, width)
+    unknown = np.broadcast_to(np.nan, (REPLICATES, width))
     return {
-        key: Totals(names, observed[index], bootstrapped[:, index], nonzero[index])
+        key: Totals(names, observed[index], bootstrapped[:, place[index]] if is_drawn[index] else unknown, nonzero[index])
         for index, key in enumerate(keys)
         if nonzero[index, 0]
     }

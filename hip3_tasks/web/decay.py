@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import dex_of
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
-from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
+from hip3_tasks.stats.cluster_totals import ClusterSums, SumSpec, Totals, totals_by_key
 from hip3_tasks.status.line_counts import NO_RECORD
 
 SUMS = ("n", "edge_t0", "edge", "markout_n", "markout")
@@ -128,7 +128,8 @@ def decay_table(decay: DecaySums, *, coin: str | None, side: Side | None) -> lis
     sums = decay.sums(coin, side)
     offsets_ms = sorted({offset_ms for dex in sums for offset_ms, _, _ in dex.series})
     indices = {offset_ms: index for index, offset_ms in enumerate(offsets_ms)}
-    dexes = ((_draws(dex.dex, len(dex.minutes)).astype(np.float64), _cells(dex, indices)) for dex in sums)
+    every = np.arange(len(offsets_ms))
+    dexes = (ClusterSums(partial(_weights, dex), every, _cells(dex, indices)) for dex in sums)
     totals = totals_by_key(dexes, SumSpec(SUMS), offsets_ms)
     table = [_row(ms, total, "edge", total.ratio("markout", "markout_n")) for ms, total in totals.items()]
     signal = [_row(0, total, "edge_t0", UNMOVED) for total in totals.values()][:1]
@@ -161,6 +162,10 @@ def _row(offset_ms: int, total: Totals, edge: str, markout_bps: Estimate) -> Dec
 def _draws(dex: str, clusters: int) -> npt.NDArray[np.uint8]:
     """The report's bootstrap weights in an eighth of the space: a day has 1,440 clusters, each drawn a few times."""
     return weights(dex, clusters).astype(np.uint8)
+
+
+def _weights(dex: DexSums) -> Array:
+    return _draws(dex.dex, len(dex.minutes)).astype(np.float64)
 
 
 def _cells(dex: DexSums, indices: Mapping[int, int]) -> Array:

@@ -1,7 +1,7 @@
 """The same draws of clusters for every sum of a report."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
@@ -9,8 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.stats.bootstrap import Array, Integers, weights
-from hip3_tasks.stats.cluster_totals import SumSpec, Totals, totals_by_key
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Array, Integers, weights
+from hip3_tasks.stats.cluster_totals import ClusterSums, SumSpec, Totals, totals_by_key
+
+MAX_CELLS = 1 << 18
+"""Clusters times keys that are summed at once: some 50 MB for twenty sums."""
 
 
 class Resampler:
@@ -30,26 +33,57 @@ class Resampler:
 
         With `cumulative`, keys are ascending, and the totals of a key include the rows of all values above it.
         """
-        return totals_by_key(self._dexes(sums, spec, by, keys, cumulative=cumulative), spec, keys)
+        key = (_floor_index if cumulative else _index_of)(sums[by], keys)
+        rows = np.bincount(key[key >= 0], minlength=len(keys))
+        # There are no more clusters than rows: with fewer there is no band, which is all that replicates are for.
+        is_drawn = (rows[::-1].cumsum()[::-1] if cumulative else rows) >= MIN_CLUSTERS
+        parts = self._parts(sums, key, spec, len(keys), cumulative=cumulative)
+        return totals_by_key(parts, spec, keys, is_drawn=is_drawn)
 
-    def _dexes(
-        self, sums: pl.DataFrame, spec: SumSpec, by: str, keys: Sequence[Any], *, cumulative: bool
-    ) -> Iterator[tuple[Array, Array]]:
-        for (dex,), rows in sums.partition_by("dex", as_dict=True).items():
-            cluster = np.searchsorted(self._clusters[dex], rows["cluster"].to_numpy())
-            first, last = int(np.min(cluster)), int(np.max(cluster)) + 1
-            key = (_floor_index if cumulative else _index_of)(rows[by], keys)
-            cell, shape = (cluster - first) * len(keys) + key, (last - first, len(keys))
-            has_key = key >= 0
-            columns = (rows[name].to_numpy()[has_key] for name in spec.summed)
-            cells = [np.bincount(cell[has_key], column, prod(shape)).reshape(shape) for column in columns]
+    def _parts(
+        self, sums: pl.DataFrame, key: Integers, spec: SumSpec, keys: int, *, cumulative: bool
+    ) -> Iterator[ClusterSums]:
+        """The sums of each dex, in parts of at most MAX_CELLS unless keys are cumulative."""
+        dex, cluster = sums["dex"], sums["cluster"].to_numpy()
+        columns = [sums[name].to_numpy() for name in spec.summed]
+        for name in [dex[0]] if dex.n_unique() == 1 else dex.unique(maintain_order=True):
+            known = self._clusters[name]
+            selected = np.flatnonzero((key >= 0) & (dex == name).to_numpy())
             if cumulative:
-                cells = [values[:, ::-1].cumsum(axis=1)[:, ::-1] for values in cells]
-            yield self._weights(dex)[:, first:last], np.stack(cells, axis=-1)
+                blocks = [(selected, np.arange(keys))]
+            else:
+                blocks = _blocks(selected, key[selected], size=max(1, MAX_CELLS // len(known)))
+            for rows, present in blocks:
+                place = np.searchsorted(known, cluster[rows])
+                first, last = (int(np.min(place)), int(np.max(place)) + 1) if len(rows) else (0, 0)
+                cell = (place - first) * len(present) + np.searchsorted(present, key[rows])
+                shape = last - first, len(present)
+                cells = [np.bincount(cell, column[rows], prod(shape)).reshape(shape) for column in columns]
+                if cumulative:
+                    cells = [values[:, ::-1].cumsum(axis=1)[:, ::-1] for values in cells]
+                yield ClusterSums(partial(self._drawn, name, first, last), present, np.stack(cells, axis=-1))
+
+    def _drawn(self, dex: str, first: int, last: int) -> Array:
+        return self._weights(dex)[:, first:last]
+
+
+def _blocks(rows: Integers, key: Integers, *, size: int) -> Iterator[tuple[Integers, Integers]]:
+    """The rows of at most `size` keys at a time, and these keys, ascending."""
+    present = np.unique(key)
+    if len(present) <= size:
+        yield rows, present
+        return
+    order = np.argsort(key, kind="stable")
+    for start in range(0, len(present), size):
+        some = present[start : start + size]
+        begin, end = np.searchsorted(key[order], [some[0], some[-1] + 1])
+        yield rows[order[begin:end]], some
 
 
 def _index_of(values: pl.Series, keys: Sequence[Any]) -> Integers:
-    """The index of each value among the keys."""
+    """The index of each value among the keys, which are ascending if they are numbers."""
+    if values.dtype.is_numeric():
+        return np.searchsorted(keys, values.to_numpy())
     return values.replace_strict(keys, range(len(keys)), return_dtype=pl.Int64).to_numpy()
 
 

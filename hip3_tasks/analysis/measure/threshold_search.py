@@ -168,11 +168,15 @@ def search_thresholds(
     sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler, *, offset_ms: int, split_at_ms: int
 ) -> ThresholdSearch:
     """Choose and validate a threshold for each market, given the `level_sums` of all chunks."""
-    sums_by_market = sums.partition_by("market_key", as_dict=True)
+    parts, none = sums.partition_by("market_key", "sample", as_dict=True), sums.clear()
     trials = {
-        stats.market: _Trial.from_sums(sums_by_market[stats.market,], stats.recorded_bps, resampler)
+        stats.market: _Trial.from_sums(
+            *(parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE)),
+            stats.recorded_bps,
+            resampler,
+        )
         for stats in markets
-        if (stats.market,) in sums_by_market
+        if not parts.keys().isdisjoint(((stats.market, IN_SAMPLE), (stats.market, OUT_OF_SAMPLE)))
     }
     tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
     validated = [trial.validation for trial in trials.values() if trial.validation is not None]
@@ -196,10 +200,9 @@ class _Trial:
     validation: Totals | None
 
     @classmethod
-    def from_sums(cls, sums: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
+    def from_sums(cls, first: pl.DataFrame, rest: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
         # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
         levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
-        first, rest = sums.filter(sample=IN_SAMPLE), sums.filter(sample=OUT_OF_SAMPLE)
         totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
         candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
         chosen = max(candidates, key=lambda level: candidates[level]["round_trip"], default=None)

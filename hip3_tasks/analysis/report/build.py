@@ -167,14 +167,14 @@ class ReportBuilder:
     def _trips(self, resampler: Resampler) -> dict[Any, list[Trip]]:
         """The orders of all signals and of each group that has any, by latency and time held."""
         sums, days = self.aggregates.trip_sums, max(self.last_ms - self.first_ms, MINUTE_MS) / DAY_MS
-        groups = {ALL: sums} | {key: rows for (key,), rows in sums.partition_by("group", as_dict=True).items()}
+        every, held = sums.partition_by("latency_ms", as_dict=True), sums["held_ms"].unique().sort().to_list()
+        rows_of = {(ALL, latency_ms): rows for (latency_ms,), rows in every.items()}
+        rows_of |= sums.partition_by("group", "latency_ms", as_dict=True)
         result: dict[Any, list[Trip]] = {}
-        for key, rows in groups.items():
-            for (latency_ms,), orders in sorted(rows.partition_by("latency_ms", as_dict=True).items()):
-                held = sorted(orders["held_ms"].unique())
-                totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
-                trips = [trip(latency_ms, held_ms, total, days=days) for held_ms, total in totals.items()]
-                result.setdefault(key, []).extend(trips)
+        for (key, latency_ms), orders in sorted(rows_of.items(), key=lambda item: item[0][1]):
+            totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
+            trips = [trip(latency_ms, held_ms, total, days=days) for held_ms, total in totals.items()]
+            result.setdefault(key, []).extend(trips)
         return result
 
     def _taken(self) -> Taken | None:
