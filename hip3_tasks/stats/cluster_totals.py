@@ -109,8 +109,9 @@ def totals_by_key(
             drawn_sums = columns[:, drawn, :width].reshape(len(sums), -1)
             bootstrapped[:, place[indices[drawn]]] += (weights() @ drawn_sums).reshape(REPLICATES, -1, width)
     unknown = np.broadcast_to(np.nan, (REPLICATES, width))
+    replicates = [bootstrapped[:, place[index]] if is_drawn[index] else unknown for index in range(len(keys))]
     return {
-        key: Totals(names, observed[index], bootstrapped[:, place[index]] if is_drawn[index] else unknown, nonzero[index])
+        key: Totals(names, observed[index], replicates[index], nonzero[index])
         for index, key in enumerate(keys)
         if nonzero[index, 0]
     }

@@ -49,11 +49,9 @@ class Resampler:
         for name in [dex[0]] if dex.n_unique() == 1 else dex.unique(maintain_order=True):
             known = self._clusters[name]
             selected = np.flatnonzero((key >= 0) & (dex == name).to_numpy())
-            if cumulative:
-                blocks = [(selected, np.arange(keys))]
-            else:
-                blocks = _blocks(selected, key[selected], size=max(1, MAX_CELLS // len(known)))
-            for rows, present in blocks:
+            size = keys if cumulative else max(1, MAX_CELLS // len(known))
+            every = np.arange(keys) if cumulative else np.unique(key[selected])
+            for rows, present in _blocks(selected, key[selected], every, size=size):
                 place = np.searchsorted(known, cluster[rows])
                 first, last = (int(np.min(place)), int(np.max(place)) + 1) if len(rows) else (0, 0)
                 cell = (place - first) * len(present) + np.searchsorted(present, key[rows])
@@ -67,9 +65,8 @@ class Resampler:
         return self._weights(dex)[:, first:last]
 
 
-def _blocks(rows: Integers, key: Integers, *, size: int) -> Iterator[tuple[Integers, Integers]]:
-    """The rows of at most `size` keys at a time, and these keys, ascending."""
-    present = np.unique(key)
+def _blocks(rows: Integers, key: Integers, present: Integers, *, size: int) -> Iterator[tuple[Integers, Integers]]:
+    """The rows of at most `size` of the keys that are present at a time, and these keys, ascending."""
     if len(present) <= size:
         yield rows, present
         return

@@ -169,15 +169,11 @@ def search_thresholds(
 ) -> ThresholdSearch:
     """Choose and validate a threshold for each market, given the `level_sums` of all chunks."""
     parts, none = sums.partition_by("market_key", "sample", as_dict=True), sums.clear()
-    trials = {
-        stats.market: _Trial.from_sums(
-            *(parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE)),
-            stats.recorded_bps,
-            resampler,
-        )
-        for stats in markets
-        if not parts.keys().isdisjoint(((stats.market, IN_SAMPLE), (stats.market, OUT_OF_SAMPLE)))
-    }
+    trials = {}
+    for stats in markets:
+        first, rest = (parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE))
+        if first.height + rest.height:
+            trials[stats.market] = _Trial.from_sums(first, rest, stats.recorded_bps, resampler)
     tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
     validated = [trial.validation for trial in trials.values() if trial.validation is not None]
     judged = [totals for totals in validated if has_band(totals.clusters)]

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, SampleResult, ThresholdSearch, ThresholdVerdict
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Group, LatenessQuantiles, Report
+from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Group, LatenessQuantiles, Report, largest
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.stats.bootstrap import Estimate
@@ -162,8 +162,9 @@ def outcomes(report: Report) -> plot.Figure:
 
 
 def best_first(report: Report) -> list[Group]:
-    """All signals together, then the groups by their mean round trip, the best first and those without one last."""
-    return [report.total, *sorted(report.groups, key=lambda group: plot.descending(_round_trip(report, group).value))]
+    """All signals together, then the largest groups by mean round trip: the best first, those without one last."""
+    groups = largest(report.groups, lambda group: group.signals)
+    return [report.total, *sorted(groups, key=lambda group: plot.descending(_round_trip(report, group).value))]
 
 
 def _round_trip(report: Report, group: Group) -> Estimate:
@@ -201,8 +202,9 @@ def thresholds(search: ThresholdSearch) -> plot.Figure:
 
 
 def best_tuned(search: ThresholdSearch) -> list[MarketChoice]:
-    """Markets by their mean round trip in sample, the best first and those without a chosen threshold last."""
-    return sorted(search.choices, key=lambda choice: plot.descending(_tuned_trip(choice.in_sample)))
+    """The largest markets by their mean round trip in sample: the best first, those without a chosen threshold last."""
+    choices = largest(search.choices, lambda choice: choice.matched)
+    return sorted(choices, key=lambda choice: plot.descending(_tuned_trip(choice.in_sample)))
 
 
 def _tuned_trip(part: SampleResult | None) -> plot.Number:

@@ -11,7 +11,7 @@ from plotly.offline import get_plotlyjs
 from hip3_tasks.analysis.measure.levels import IN_SAMPLE_SHARE
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.analysis.report import figures, tables
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.report.model import Report, left_out
 from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts.plotly_parts import CONFIG, Figure
@@ -38,6 +38,7 @@ def as_html(report: Report) -> str:
         warnings=report.warnings(),
         figures=_figures(report),
         groups=_groups(report, document),
+        left_out=left_out,
         costs=report.costs(),
         report_row=group_row(report, document["total"]),
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
@@ -83,13 +84,15 @@ def _figures(report: Report) -> dict[str, Figure | None]:
 
 def _groups(report: Report, document: BoundValue) -> list[Row]:
     """All signals and each group, in the order of the figures."""
-    groups = [document["groups"][report.groups.index(group)] for group in figures.best_first(report)[1:]]
+    place = {id(group): place for place, group in enumerate(report.groups)}
+    groups = (document["groups"][place[id(group)]] for group in figures.best_first(report)[1:])
     return [group_row(report, group) for group in (document["total"], *groups)]
 
 
 def _choices(search: ThresholdSearch, choices: BoundValue) -> list[BoundValue]:
     """The markets in the order of the figure."""
-    return [choices[search.choices.index(choice)] for choice in figures.best_tuned(search)]
+    place = {id(choice): place for place, choice in enumerate(search.choices)}
+    return [choices[place[id(choice)]] for choice in figures.best_tuned(search)]
 
 
 def _policy(scripts: Sequence[str]) -> str:

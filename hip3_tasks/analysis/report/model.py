@@ -1,6 +1,8 @@
 """The models of a report, whose fields are its JSON. `hip3_tasks.analysis.report.build` fills them in."""
 
+from collections.abc import Callable, Sequence
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -13,6 +15,23 @@ from hip3_tasks.domain.fees import NO_DISCOUNTS, TakerFees
 from hip3_tasks.stats.bootstrap import LEVEL, Estimate
 
 LATENESS_QUANTILES = (0.5, 0.9, 0.99, 0.999, 1.0)
+
+T = TypeVar("T")
+
+MAX_ROWS = 250
+"""Rows that a reader still looks through in a table or figure; the files of JSON and CSV have all of them."""
+
+
+def largest(items: Sequence[T], size: Callable[[T], int]) -> list[T]:
+    """MAX_ROWS of the items at most, the largest ones, in their order."""
+    places = sorted(range(len(items)), key=lambda place: size(items[place]), reverse=True)[:MAX_ROWS]
+    return [items[place] for place in sorted(places)]
+
+
+def left_out(items: Sequence[Any]) -> str:
+    """Which of the items `largest` leaves out; empty if none."""
+    more = len(items) - MAX_ROWS
+    return f"Shown: the {MAX_ROWS} with the most signals; {more:,} more are in the files." if more > 0 else ""
 
 
 class Headline(StrEnum):

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from hip3_tasks.analysis.measure.threshold_search import MIN_CLUSTERS_TO_CHOOSE, ThresholdSearch, ThresholdVerdict
 from hip3_tasks.analysis.report import tables
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.report.model import Report, largest, left_out
 from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.domain.capture import MINUTE_MS
@@ -123,11 +123,11 @@ def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
 
 def _groups(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
     columns = _visible(tables.TERMINAL_GROUPS, is_wide=is_wide)
-    rows = [
-        [printable(group["name"].raw), *_group_texts(columns, group_row(report, group))] for group in document["groups"]
-    ]
+    groups = largest(list(document["groups"]), lambda group: int(group["signals"].raw))
+    rows = [[printable(group["name"].raw), *_group_texts(columns, group_row(report, group))] for group in groups]
     after = number_format.horizon(report.total.horizons[-1].offset_ms)
-    return _table(f"By {report.by}, after {after}", [report.by, *_group_headings(columns)], rows)
+    title, headings = f"By {report.by}, after {after}", [report.by, *_group_headings(columns)]
+    return _table(title, headings, rows, left_out(report.groups))
 
 
 def _group_headings(columns: Sequence[Column]) -> Iterator[str]:
@@ -149,14 +149,15 @@ def _group_texts(columns: Sequence[Column], row: Row) -> Iterator[Text | str]:
 def _thresholds(search: ThresholdSearch, document: BoundValue, *, is_wide: bool) -> Table:
     columns = _visible(tables.CHOICES, is_wide=is_wide)
     rows: list[list[Text | str]] = []
-    for choice, row in zip(search.choices, document["search"]["choices"], strict=True):
+    choices = list(zip(search.choices, document["search"]["choices"], strict=True))
+    for choice, row in largest(choices, lambda pair: pair[0].matched):
         verdict = Text(choice.verdict, COLOURS.get(choice.verdict, ""))
         rows.append([printable(choice.market), *(column.cell(row).text for column in columns), verdict])
     return _table(
         f"Thresholds, after {number_format.horizon(search.offset_ms)}",
         ["market", *map(_title, columns), "verdict"],
         rows,
-        _how_judged(search),
+        "\n".join(filter(None, [_how_judged(search), left_out(choices)])),
     )
 
 

@@ -16,8 +16,10 @@ from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.by import By
+from hip3_tasks.analysis.report import model
 from hip3_tasks.analysis.report.build import ANYBODY, build_report
 from hip3_tasks.analysis.report.command import ReportOutputs, as_csv, report_command
+from hip3_tasks.analysis.report.html import as_html
 from hip3_tasks.analysis.report.model import Report
 from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.cli import app, exit_status
@@ -218,3 +220,22 @@ def test_reading_files_alone_imports_no_numpy() -> None:
 def test_csv_has_a_line_for_each_group_and_horizon(history: Path, tmp_path: Path) -> None:
     report = written_report(history, tmp_path)
     assert as_csv(report).count("\n") == 1 + 3 * (1 + len(report.groups))
+
+
+def test_of_many_groups_the_largest_are_shown_and_the_files_have_all(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "MAX_ROWS", 3)
+    report = written_report(history, tmp_path)
+    assert len(report.groups) == 8
+    largest = sorted(report.groups, key=lambda group: group.signals)[-3:]
+    console = Console(width=132, file=io.StringIO())
+    show(report, console)
+    assert isinstance(console.file, io.StringIO)
+    shown, page = console.file.getvalue(), as_html(report)
+    assert {group.name for group in report.groups if f" {group.name} " in shown} == {group.name for group in largest}
+    assert "Shown: the 3 with the most signals; 5 more are in the files." in shown
+    assert page.count("Shown: the 3 with the most signals; 5 more are in the files.") == 2
+    for index, group in enumerate(report.groups):
+        assert (f'data-path="groups.{index}.name"' in page) == (group in largest)
+    assert as_csv(report).count("\n") == 1 + 3 * (1 + 8)
