@@ -23,7 +23,10 @@ class JsonCommand(TyperCommand):
 
 
 def with_json_out(words: Sequence[str], *, is_dir: Callable[[str], bool]) -> tuple[list[str], str | None]:
-    """Replace `--json FILE` by `--json-out FILE`; return the words and the file. A directory is no such file."""
+    """Replace `--json FILE` by `--json-out FILE`; return the words and the file. A directory is no such file.
+
+    `--json -` is `--json`.
+    """
     result: list[str] = []
     file = None
     rest = iter(words)
@@ -34,6 +37,8 @@ def with_json_out(words: Sequence[str], *, is_dir: Callable[[str], bool]) -> tup
         if word.startswith(f"{FLAG}="):
             file = word.removeprefix(f"{FLAG}=")
             result[-1:] = [OPTION, file]
+        elif result[-2:] == [FLAG, "-"]:
+            result.pop()
         elif result[-2:-1] == [FLAG] and not word.startswith("-") and not is_dir(word):
             file = word
             result[-2:] = [OPTION, file]

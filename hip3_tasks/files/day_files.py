@@ -13,10 +13,48 @@ from hip3_tasks.domain.capture import day_start_ms
 from hip3_tasks.errors import Unavailable
 
 KINDS = ("signals", "followups", "missed")
+MAX_NAMED = 5
 WATCHED = "watched"
 """Kind of the files that list the markets which the feed followed; deleted with their day."""
 
 _NAME = re.compile(rf"({'|'.join((*KINDS, WATCHED))})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
+
+
+_READ_ELSEWHERE = {"rules.jsonl"}
+_OWN = re.compile(
+    rf"(?:{'|'.join((*KINDS, WATCHED, 'taken'))})_[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\..*"
+    r"|rules\.jsonl|run\.json|\.feed|\.recorder|.*\.lock|.*\.raw\.gz"
+    r"|[0-9]{2}(?:[0-9]{2})?\.parquet|[0-9]{4}-[0-9]{2}-[0-9]{2}\.parquet",
+    re.ASCII,
+)
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file's name, or that of the file it links to, is one of those that a system keeps in its directory."""
+    return any(_OWN.fullmatch(name) for name in (path.name, path.resolve().name))
+
+
+_DATA = re.compile(
+    rf"(?:{'|'.join((*KINDS, WATCHED))}).*|.*\.(?:jsonl|ndjson|parquet|csv|arrow|gz|zst|bz2|xz|lz4|zip)", re.IGNORECASE
+)
+
+
+def unread(data_dir: Path) -> list[str]:
+    """The names of files that look like data and are read by nothing: compressed, renamed, or of another program."""
+    try:
+        names = sorted(path.name for path in data_dir.iterdir() if not path.is_dir())
+    except OSError:
+        return []
+    return [name for name in names if _DATA.fullmatch(name) and day_of(name) is None and name not in _READ_ELSEWHERE]
+
+
+def unread_sentence(data_dir: Path) -> str | None:
+    """A sentence that names them; None without any."""
+    names = unread(data_dir)
+    if not names:
+        return None
+    more = ", ..." if len(names) > MAX_NAMED else ""
+    return f"not read: {', '.join(names[:MAX_NAMED])}{more}; only KIND_DAY.jsonl and KIND_DAY.parquet are"
 
 
 def jsonl_path(data_dir: Path, kind: str, day: str) -> Path:
@@ -79,5 +117,8 @@ def days_of(data_dir: Path) -> dict[str, DayFiles]:
             files.parquet.clear()
     days = {day: files for day, files in sorted(days.items()) if files.jsonl or files.parquet}
     if not days:
-        raise Unavailable(f"{data_dir}: no signals_, followups_ or missed_YYYY-MM-DD.jsonl: nothing to read")
+        raise Unavailable(
+            f"{data_dir}: no signals_, followups_ or missed_YYYY-MM-DD.jsonl: nothing to read"
+            + (f"; {sentence}" if (sentence := unread_sentence(data_dir)) else "")
+        )
     return days

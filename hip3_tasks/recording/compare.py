@@ -17,6 +17,7 @@ from hip3_tasks.recording.coin_replay import Outcome, due_at_ms
 from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.recording.replay import Replay
+from hip3_tasks.terminal_text import PathText
 
 R = TypeVar("R", bound=Record)
 LOST = "lost:", NOT_THERE, "the feed was away"
@@ -31,7 +32,7 @@ CAPTURED_AT = b'"captured_at_ms":'
 class Comparison(BaseModel):
     """The result of one directory. Captures are `SIGNAL_ID|OFFSET_MS`."""
 
-    data_dir: Path
+    data_dir: PathText
     from_ms: int
     until_ms: int
     """Compared were signals from the first instant on whose captures were due before the second one."""

@@ -5,6 +5,7 @@ closed, if its files have not changed since. Only after that may lines be delete
 back byte for byte.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
@@ -79,6 +80,8 @@ def compact_day(
             return result
         if not is_closed(data_dir, day) and at_ms < _ready_at_ms(day):
             raise _TooEarly(f"left alone until 01:00 UTC of {utc_day(_ready_at_ms(day))}")
+        if os.fsencode(data_dir).decode(errors="replace") != str(data_dir):
+            raise NotCompacted("Parquet cannot be written to a directory whose name is not UTF-8; rename it")
         with work_dir(data_dir, day) as folder:
             files = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
             _measure_files(result, data_dir)

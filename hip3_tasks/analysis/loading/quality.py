@@ -1,9 +1,10 @@
 """The quality of the data: which files were read, and which of their lines were left out, for which reason."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from pydantic import BaseModel
+
+from hip3_tasks.terminal_text import PathText
 
 MAX_NAMED_LINES = MAX_NAMED_COINS = 5
 
@@ -11,7 +12,7 @@ MAX_NAMED_LINES = MAX_NAMED_COINS = 5
 class FileQuality(BaseModel):
     """The quality of one file."""
 
-    file: Path
+    file: PathText
     kind: str
     rows: int
     """Valid rows within the selection."""
@@ -38,8 +39,10 @@ class FileQuality(BaseModel):
 class DataQuality(BaseModel):
     """The quality of all files that were read."""
 
-    dirs: list[Path]
+    dirs: list[PathText]
     files: list[FileQuality] = []
+    unread: list[str] = []
+    """A sentence for each directory with files that look like data and are not read."""
     duplicates: dict[str, int] = {}
     """Lines left out by kind: further ones of the same signal, or of the same signal and offset."""
     watched: list[str] | None = None
@@ -60,7 +63,7 @@ class DataQuality(BaseModel):
         """All that a reader of the numbers must know about the data."""
         warnings = [text for file in self.files for text in file.warnings()]
         repeated = [f"{number:,} repeated lines of {kind} left out" for kind, number in self.duplicates.items()]
-        return [*warnings, *repeated, *self.absences(), *self._silences()]
+        return [*self.unread, *warnings, *repeated, *self.absences(), *self._silences()]
 
     def absences(self) -> list[str]:
         """A sentence for each selected coin that has no record."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,13 +25,16 @@ from hip3_tasks.analysis.report.model import Group, Report
 from hip3_tasks.analysis.report.terminal import show
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.files.day_files import is_own
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.terminal_text import printable
+
+STDOUT = Path("-")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOutputs:
-    """The files to write; None: no such file."""
+    """The files to write; None: no such file, `-`: standard output."""
 
     html: Path | None = None
     json: Path | None = None
@@ -56,20 +60,39 @@ def report_command(
     outputs: ReportOutputs,
     json_only: bool = False,
 ) -> int:
-    """Print the report, or with `json_only` only its JSON. Raises Unavailable when a file cannot be read or written."""
-    for path, _ in outputs.wanted():
+    """Write the files asked for, then print the report; with `json_only`, or with an output to `-`, only that.
+
+    Raises Unavailable when a file cannot be read or written.
+    """
+    wanted = [*outputs.wanted(), *([(STDOUT, as_json)] if json_only else [])]
+    files = [(path, render) for path, render in wanted if not _is_stdout(path)]
+    printed = [render for path, render in wanted if _is_stdout(path)]
+    if len(printed) > 1:
+        raise Unavailable("standard output has room for one output: name a file for the others")
+    for path, count in Counter(path.resolve() for path, _ in files).items():
         check_writable(path)
+        if count > 1 and not _is_special(path):
+            raise Unavailable(f"{path}: asked for as {count} outputs; name a file for each")
     report = _read_and_build(dirs, selection, by, trader)
-    if json_only:
-        print(as_json(report), end="")
+    for path, render in files:
+        write(path, render(report))
+        print(f"{printable(str(path))} written", file=sys.stderr)
+    if printed:
+        print(printed[0](report), end="")
         for sentence in report.notes.absences():
             print(f"hip3: {printable(sentence)}", file=sys.stderr)
     else:
         show(report, Console())
-    for path, render in outputs.wanted():
-        write(path, render(report))
-        Console(stderr=True).print(f"{path} written", style="dim", markup=False, highlight=False, soft_wrap=True)
     return 0
+
+
+def _is_stdout(path: Path) -> bool:
+    return path in (STDOUT, Path("/dev/stdout"), Path("/dev/fd/1"))
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a pipe or a device, which is written to and never replaced."""
+    return path.exists() and not path.is_file()
 
 
 def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By], trader: Trader) -> Report:
@@ -84,7 +107,9 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By]
 
 
 def check_writable(path: Path) -> None:
-    """Check, before any work, that a file can be written. Raises Unavailable if not."""
+    """Check, before any work, that a file can be written, and is none of recorded data. Raises Unavailable if not."""
+    if is_own(path):
+        raise Unavailable(f"{path}: a name of recorded data or of a running system; name another file")
     if path.is_dir():
         raise Unavailable(f"{path}: a directory; expected the name of a file")
     if not path.parent.is_dir():
@@ -96,7 +121,7 @@ def check_writable(path: Path) -> None:
 def write(path: Path, text: str) -> None:
     """Write a file completely or not at all; a pipe or device is written to. Raises Unavailable if that fails."""
     try:
-        if path.exists() and not path.is_file():
+        if _is_special(path):
             path.write_text(text, encoding="utf-8")
         else:
             _replace(path.resolve(), text)
@@ -118,15 +143,26 @@ def as_json(report: Report) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """A line for each group and offset, all signals first, and one for a group without follow-ups. Unknown is empty."""
-    lines = []
-    for group in (report.total, *report.groups):
-        lines += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
+    """A line for each row of `rows_of`. Unknown is empty."""
+    lines = rows_of(report)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(dict.fromkeys(name for line in lines for name in line)), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(line | {"group": _harmless(str(line["group"]))} for line in lines)
     return text.getvalue()
+
+
+def rows_of(report: Report) -> list[dict[str, object]]:
+    """A row for each group and offset, all signals first, and one for a group without follow-ups."""
+    rows = []
+    for group in (report.total, *report.groups):
+        rows += [_line(group, horizon) for horizon in group.horizons] or [_line(group, None)]
+    return rows
+
+
+def _harmless(text: str) -> str:
+    """The text, quoted if it begins as a formula does, which a spreadsheet would execute."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def as_thresholds(report: Report) -> str:
