@@ -17,12 +17,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from hip3_tasks.audit.findings import MAX_NAMED, Audit, Counts, Fault, Problem, counts_of, show
 from hip3_tasks.audit.ledger import Ledger
-from hip3_tasks.audit.recompute import faults_of_followup, faults_of_ids, faults_of_signal
+from hip3_tasks.audit.recompute import faults_of_followup, faults_of_ids, faults_of_signal, is_too_large
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms
-from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.domain.records import MAX_BPS, Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedRecord
-from hip3_tasks.files.day_files import DayFiles, days_of, is_closed, jsonl_path
+from hip3_tasks.files.day_files import DayFiles, days_of, is_closed, jsonl_path, unread_sentence
 from hip3_tasks.files.line_reader import complete_length, forwards
 from hip3_tasks.terminal_text import print_results
 
@@ -53,13 +53,18 @@ def audit(data_dir: Path, *, at_ms: int, advance: Advance = lambda _: None) -> A
 
     `advance` is called with the number of bytes read since its last call.
     """
-    result = Audit(data_dir=data_dir, at_ms=at_ms)
+    result = Audit(data_dir=data_dir, at_ms=at_ms, notes=[text for text in [unread_sentence(data_dir)] if text])
     for day, files in days_of(data_dir).items():
-        counts = _DayAudit(result, day, advance).run() if _has_lines(files) else None
-        if counts is not None:
-            result.days[day] = counts
-        else:
+        lines = Audit(data_dir=data_dir, at_ms=at_ms, problems=result.problems)
+        counts = _DayAudit(lines, day, advance).run() if _has_lines(files) else None
+        if counts is None or files.is_closed:
             _count_rows(result, day)
+        rows = result.days.get(day)
+        if counts is not None and (rows is None or rows.is_as_many_as(counts)):
+            result.days[day], result.problems = counts, lines.problems
+            result.notes += lines.notes
+        elif counts is not None and rows is not None and not rows.faults:
+            result.notes.append(f"{day}: its lines are no copy of its Parquet, which is what counts and is read")
         if is_closed(data_dir, day):
             result.closed_days.append(day)
     return result
@@ -106,6 +111,8 @@ class _DayAudit:
         self._start_ms = day_start_ms(day)
         self._counts = Counts()
         self._ledger = Ledger()
+        self._too_large = 0
+        self._early = self._most_early_ms = 0
         self._named: Counter[Fault] = Counter(problem.fault for problem in result.problems)
 
     def run(self) -> Counts | None:
@@ -119,7 +126,15 @@ class _DayAudit:
             self._take_outcomes(followups, Followup)
             self._take_outcomes(missed, Missed)
         self._take_open()
+        self._result.notes += self._notes()
         return self._counts
+
+    def _notes(self) -> Iterator[str]:
+        if self._too_large:
+            yield f"{self._day}: {self._too_large:,} records beyond {MAX_BPS:g} bps, which the report leaves out"
+        if self._early:
+            early = f"{self._early:,} outcomes captured before they were due, {self._most_early_ms:,} ms at most"
+            yield f"{self._day}: {early}: a worker's clock is behind the feed's"
 
     def _take_signals(self, file: "_File | None") -> None:
         for place, signal in self._records(file, Signal):
@@ -128,12 +143,17 @@ class _DayAudit:
                 continue
             self._counts.signals += 1
             self._counts.expected += len(signal.offsets_ms)
+            self._too_large += is_too_large(signal)
             self._check_day(signal.timestamp_ms, place, signal.signal_id)
             self._check_numbers(faults_of_signal(signal), place, signal.signal_id)
 
     def _take_outcomes(self, file: "_File | None", kind: type[Followup] | type[Missed]) -> None:
         for place, record in self._records(file, kind):
             name = f"{record.signal_id}|{record.offset_ms}"
+            self._too_large += is_too_large(record)
+            if record.captured_at_ms < record.due_at_ms:
+                self._early += 1
+                self._most_early_ms = max(self._most_early_ms, record.due_at_ms - record.captured_at_ms)
             self._check_day(record.signal_timestamp_ms, place, name)
             signal = self._ledger.find(record.signal_id)
             if signal is None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import reduce
-from pathlib import Path
 
 from pydantic import BaseModel, computed_field
 from rich.console import Console
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from hip3_tasks.domain.records import MissedReason
 from hip3_tasks.files.day_files import DayFiles
-from hip3_tasks.terminal_text import printable
+from hip3_tasks.terminal_text import PathText, printable
 
 MAX_NAMED = 20
 """The number of problems of one kind that are named one by one."""
@@ -59,6 +58,11 @@ class Counts(BaseModel):
     """Open captures that are not due yet, or were due less than 30 s ago."""
     faults: Counter[Fault] = Counter()
 
+    def is_as_many_as(self, other: "Counts") -> bool:
+        """Whether both have the same records, as far as their numbers tell."""
+        names = ("signals", "expected", "followups", "missed")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
 
@@ -66,11 +70,13 @@ class Counts(BaseModel):
 class Audit(BaseModel):
     """The result for one directory."""
 
-    data_dir: Path
+    data_dir: PathText
     at_ms: int
     days: dict[str, Counts] = {}
     closed_days: list[str] = []
     """Compacted days. If their lines are deleted, Parquet rows are counted instead, where polars is installed."""
+    notes: list[str] = []
+    """Sentences that a reader of the counts must know, and that are no fault."""
     problems: list[Problem] = []
     """MAX_NAMED of each fault at most; `total.faults` counts them all."""
 
@@ -111,6 +117,8 @@ def show(audits: Sequence[Audit], console: Console) -> None:
     """Print a table of each directory, its problems and one sentence that sums them up."""
     for audit in audits:
         console.print(_table(audit))
+        for note in audit.notes:
+            console.print(Text(printable(note), "yellow"), soft_wrap=True)
         for line in _problems(audit):
             console.print(line, soft_wrap=True)
     console.print(_summary(audits), soft_wrap=True)

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 from hip3_tasks.audit.ledger import LedgerSignal
 from hip3_tasks.domain.edge import Side, change_bps, edge_bps, markout_bps, mid_px, moved_bps
-from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.domain.records import MAX_BPS, Followup, Missed, Signal
 
 TOLERANCE = 1e-6
 """Relative tolerance, and absolute tolerance near zero."""
+_BPS = {kind: [name for name in kind.model_fields if name.endswith("_bps")] for kind in (Signal, Followup, Missed)}
 
 
 def faults_of_signal(signal: Signal) -> Iterator[str]:
@@ -55,6 +56,11 @@ def faults_of_ids(record: Followup | Missed, basis: LedgerSignal) -> Iterator[st
     due_at_ms = record.signal_timestamp_ms + record.offset_ms
     if record.due_at_ms != due_at_ms:
         yield f"due_at_ms is {record.due_at_ms}, expected {due_at_ms}"
+
+
+def is_too_large(record: Signal | Followup | Missed) -> bool:
+    """Whether a number follows from prices, but from ones so odd that the report does not use it."""
+    return any(abs(getattr(record, name) or 0) > MAX_BPS for name in _BPS[type(record)])
 
 
 def _touch(record: Signal | Followup) -> Iterator[str]:

@@ -18,6 +18,8 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import COIN
 from hip3_tasks.errors import MalformedRecord
 
+MAX_BPS = 1e9
+"""A price a hundred thousand times the oracle's. Larger values are no prices, and their squares would overflow."""
 Px = Annotated[float, Field(gt=0)]
 Sz = Annotated[float, Field(gt=0)]
 Ms = Annotated[int, Field(ge=0)]

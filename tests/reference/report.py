@@ -105,9 +105,10 @@ def _lateness(offset_ms: int, followups: list[Row]) -> Tree:
     """Replayed rows, which are 0 ms late, do not count."""
     late_ms = sorted(row["late_ms"] for row in followups if row["offset_ms"] == offset_ms and row["late_ms"] != 0)
     if not late_ms:
-        return {"offset_ms": offset_ms, "n": 0, "quantiles_ms": [None for _ in LATENESS_QUANTILES]}
+        return {"offset_ms": offset_ms, "n": 0, "quantiles_ms": [None for _ in LATENESS_QUANTILES], "early": 0}
     quantiles = [late_ms[ceil(share * len(late_ms) - 1e-9) - 1] for share in LATENESS_QUANTILES]
-    return {"offset_ms": offset_ms, "n": len(late_ms), "quantiles_ms": quantiles}
+    early = sum(ms < 0 for ms in late_ms)
+    return {"offset_ms": offset_ms, "n": len(late_ms), "quantiles_ms": quantiles, "early": early}
 
 
 def _book_came(row: Row) -> bool:

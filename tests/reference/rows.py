@@ -82,7 +82,7 @@ class Files:
 
     def notes(self) -> Tree:
         dirs = sorted({str(Path(note["file"]).parent) for note in self.read})
-        absent = {"watched": None, "never_heard": [], "absent_coins": {}}
+        absent = {"unread": [], "watched": None, "never_heard": [], "absent_coins": {}}
         return {"dirs": dirs, "files": self.read, "duplicates": self.duplicates, **absent}
 
     def _lines(self, kind: str, key: Callable[[Any], Any]) -> list[Any]:

@@ -11,7 +11,8 @@ from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.edge import Side, convergence_bps, moved_bps, spread_bps
-from hip3_tasks.domain.records import Followup, Missed, Record, Signal
+from hip3_tasks.domain.market import COIN as COIN_NAME
+from hip3_tasks.domain.records import MAX_BPS, Followup, Missed, Record, Signal
 
 COIN = pl.Categorical()
 SIDE = pl.Enum(Side)
@@ -27,8 +28,6 @@ _OFFSET_FACTOR = 0x9E3779B97F4A7C15
 _MIN_MS, _MAX_MS = 10**12, 10**13 - 1
 _MAX_USD = 1e15
 """More than all the money that there is."""
-_MAX_BPS = 1e9
-"""A price a hundred thousand times the oracle's. Larger values are no prices, and their squares would overflow."""
 
 
 @cache
@@ -88,14 +87,23 @@ class RecordSchema:
         return self.project(pl.DataFrame(schema=self.fields(all_fields=all_fields)), all_fields=all_fields)
 
     def is_valid(self) -> pl.Expr:
-        """Whether a row has all required fields, and each value is possible."""
+        """Whether a row has all required fields, and each value is one that `Record` and the audit take for possible.
+
+        Fields that no column needs are not read, and so not judged; those of foreign files may be absent.
+        """
         required = (pl.col("signal_id", *self.required)).is_not_null()
         integers = [pl.col(name) == pl.col(name).floor() for name in self.required if name.endswith("_ms")]
-        bps = [name for name in (*self.required, *self.optional) if name.endswith("_bps")]
+        names = (*self.required, *self.optional)
+        bps = [name for name in names if name.endswith("_bps")]
+        names_read = pl.col("market_key").unique(maintain_order=True)
+        above_0 = [name for name in names if name.endswith(("_px", "_sz", "_size"))]
         ranges = [
+            # Each name is matched once, in half of the time.
+            pl.col("market_key").is_in(names_read.filter(names_read.str.contains(f"^{COIN_NAME.pattern}$")).implode()),
+            *([(pl.min_horizontal(above_0) > 0).fill_null(value=True)] if above_0 else []),
             pl.col("side").is_in(list(Side)),
             pl.col(self.timestamp).is_between(_MIN_MS, _MAX_MS),
-            pl.col(bps).is_between(-_MAX_BPS, _MAX_BPS).fill_null(value=True),
+            *([pl.min_horizontal(bps) >= -MAX_BPS, pl.max_horizontal(bps) <= MAX_BPS] if bps else []),
         ]
         if self.record is not Signal:
             ranges.append(pl.col("offset_ms").is_between(1, MAX_OFFSET_MS))
@@ -118,7 +126,7 @@ _EXIT_MOVE_BPS = _SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)
 
 def _possible(move_bps: pl.Expr) -> pl.Expr:
     """The move where it is known and possible; else null."""
-    return pl.when(move_bps.is_between(-_MAX_BPS, _MAX_BPS)).then(move_bps)
+    return pl.when(move_bps.is_between(-MAX_BPS, MAX_BPS)).then(move_bps)
 
 
 def _usd(px: pl.Expr, sz: pl.Expr) -> pl.Expr:
@@ -139,7 +147,7 @@ SIGNALS = RecordSchema(
     record=Signal,
     timestamp="timestamp_ms",
     required=("market_key", "side", "timestamp_ms", "raw_edge_bps", "net_edge_bps"),
-    optional=("threshold_bps", "offsets_ms", "best_px", "best_size", "taker_fee_bps", *_AT_T0),
+    optional=("threshold_bps", "offsets_ms", "oracle_px", "best_px", "best_size", "taker_fee_bps", *_AT_T0),
     columns=(
         *_MARKET_AND_SIDE,
         pl.col("timestamp_ms").cast(pl.Int64),
@@ -163,7 +171,10 @@ FOLLOWUPS = RecordSchema(
         *_CAPTURE,
         *("captured_at_ms", "t0_raw_edge_bps", "raw_edge_bps", "oracle_moved_bps", "market_moved_bps"),
     ),
-    optional=("markout_bps", "t0_best_px", "best_px", "best_size", "bid_px", "bid_sz", "ask_px", "ask_sz"),
+    optional=(
+        *("markout_bps", "t0_oracle_px", "t0_best_px", "oracle_px", "best_px", "best_size"),
+        *("bid_px", "bid_sz", "ask_px", "ask_sz"),
+    ),
     columns=(
         *_MARKET_AND_SIDE,
         *_TIME_AND_OFFSET,

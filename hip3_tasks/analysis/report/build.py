@@ -274,7 +274,10 @@ class ReportBuilder:
             return LatenessQuantiles(offset_ms=offset_ms, n=0, quantiles_ms=[None] * len(LATENESS_QUANTILES))
         indices = np.searchsorted(up_to, [ceil(share * up_to[-1]) for share in LATENESS_QUANTILES])
         return LatenessQuantiles(
-            offset_ms=offset_ms, n=up_to[-1], quantiles_ms=rows["lateness_ms"].gather(indices).to_list()
+            offset_ms=offset_ms,
+            n=up_to[-1],
+            quantiles_ms=rows["lateness_ms"].gather(indices).to_list(),
+            early=round(rows.filter(pl.col("lateness_ms") < 0)["n"].sum()),
         )
 
     def _search(self, resampler: Resampler) -> ThresholdSearch | None:

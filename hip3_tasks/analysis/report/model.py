@@ -29,7 +29,7 @@ def largest(items: Sequence[T], size: Callable[[T], int]) -> list[T]:
 
 
 def left_out(items: Sequence[Any]) -> str:
-    """Which of the items `largest` leaves out; empty if none."""
+    """A sentence for items that `largest` leaves out; empty if there are none."""
     more = len(items) - MAX_ROWS
     return f"Shown: the {MAX_ROWS} with the most signals; {more:,} more are in the files." if more > 0 else ""
 
@@ -74,6 +74,8 @@ class LatenessQuantiles(BaseModel):
     n: int
     quantiles_ms: list[int | None]
     """The least lateness that a share of LATENESS_QUANTILES does not exceed, as in the live figures; None without n."""
+    early: int = 0
+    """The number that a worker captured before it was due, by its own clock."""
 
 
 class Group(BaseModel):
@@ -174,4 +176,9 @@ class Report(BaseModel):
         """Faults of the data that a reader of the numbers must know."""
         unowed = self.coverage.unowed
         text = f"the signals of at least {unowed:,} follow-ups are missing: the number of open ones is unknown"
-        return [*self.notes.sentences(), *([text] if unowed else [])]
+        return [*self.notes.sentences(), *([text] if unowed else []), *self._early()]
+
+    def _early(self) -> list[str]:
+        early = sum(row.early for row in self.lateness)
+        text = f"{early:,} follow-ups were captured before they were due: a worker's clock is behind the feed's"
+        return [text] if early else []

@@ -1,12 +1,14 @@
 """An audit names each fault and its place, and no other."""
 
 import os
+import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hip3_tasks.analysis import load
 from hip3_tasks.audit import audit as auditing
 from hip3_tasks.audit.audit import audit, audit_command
 from hip3_tasks.audit.findings import Fault
@@ -250,3 +252,30 @@ def test_a_live_directory_has_no_fault_at_any_moment(tmp_path: Path) -> None:
     feed.join()
     result = audited(tmp_path)
     assert (result.total.followups, result.total.missed.total(), result.total.open) == (60, 60, 0)
+
+
+def test_captures_before_they_were_due_are_told(tmp_path: Path) -> None:
+    first, *rest = outcomes()
+    assert isinstance(first, Followup)
+    write(tmp_path, "signals", [SIGNAL])
+    write(tmp_path, "followups", [first.model_copy(update={"captured_at_ms": first.due_at_ms - 4994}), *rest])
+    result = audited(tmp_path)
+    early = "1 outcomes captured before they were due, 4,994 ms at most: a worker's clock is behind the feed's"
+    assert result.ok and result.notes == [f"{DAY}: {early}"]
+
+
+@pytest.mark.parametrize(
+    "name", ["signals_2026-11-27.jsonl.gz", "followups_2026-11-27.jsonl.zst", "Missed_2026-11-27.jsonl", "x.ndjson"]
+)
+def test_files_that_look_like_data_and_are_not_read_are_named(tmp_path: Path, name: str) -> None:
+    write(tmp_path, "signals", [SIGNAL])
+    for own in ("rules.jsonl", "run.json", ".feed", f"watched_{DAY}.jsonl", name):
+        (tmp_path / own).touch()
+    for folder in ("tape", "logs", "signals_old"):
+        (tmp_path / folder).mkdir()
+    expected = f"not read: {name}; only KIND_DAY.jsonl and KIND_DAY.parquet are"
+    assert audited(tmp_path, at_ms=T0_MS).notes == load(tmp_path).notes.unread == [expected]
+    assert expected in load(tmp_path).notes.sentences()
+    (tmp_path / f"signals_{DAY}.jsonl").unlink()
+    with pytest.raises(Unavailable, match=re.escape(expected)):
+        audited(tmp_path)

@@ -15,7 +15,7 @@ from hip3_tasks.audit.audit import audit_command
 from hip3_tasks.audit.findings import Counts, Fault
 from hip3_tasks.domain.records import MissedReason, Record
 from tests.support.audits import SIGNAL, audited, only_fault, outcomes, write
-from tests.support.factories import DAY, a_missed
+from tests.support.factories import DAY, a_followup, a_missed
 
 
 def compacted(data_dir: Path, day: str = DAY) -> None:
@@ -35,13 +35,25 @@ def test_rows_of_a_compacted_day_are_counted(tmp_path: Path, capsys: pytest.Capt
     assert "compacted" in capsys.readouterr().out
 
 
-def test_a_compacted_day_with_all_its_lines_is_read_from_the_lines(tmp_path: Path) -> None:
+def test_the_lines_of_a_compacted_day_are_audited(tmp_path: Path) -> None:
     compacted(tmp_path)
     write(tmp_path, "signals", [SIGNAL])
-    write(tmp_path, "followups", outcomes()[:2])
+    write(tmp_path, "followups", [a_followup(SIGNAL, 1000, raw_edge_bps=7.0), outcomes()[1]])
+    write(tmp_path, "missed", [a_missed(SIGNAL, 5000)])
     result = audited(tmp_path)
-    assert result.closed_days == [DAY]
-    assert f"{SIGNAL.signal_id}|5000: it was due" in only_fault(result, Fault.OVERDUE)
+    assert result.closed_days == [DAY] and not result.notes
+    assert "raw_edge_bps is 7.0" in only_fault(result, Fault.WRONG_NUMBER)
+
+
+def test_lines_that_are_no_copy_of_a_compacted_day_do_not_count(tmp_path: Path) -> None:
+    """An older back-up of the lines was put back."""
+    compacted(tmp_path)
+    write(tmp_path, "signals", [SIGNAL])
+    write(tmp_path, "followups", outcomes()[:1])
+    result = audited(tmp_path)
+    assert result.ok and not result.problems
+    assert result.days == {DAY: Counts(signals=1, expected=3, followups=2, missed=Counter([MissedReason.FEED_GAP]))}
+    assert result.notes == [f"{DAY}: its lines are no copy of its Parquet, which is what counts and is read"]
 
 
 def test_rows_of_a_compacted_day_with_partly_deleted_lines_are_counted(tmp_path: Path) -> None:
