@@ -1,5 +1,6 @@
-"""The public functions of the analysis: load a feed's files, build a report on them, write rows as lines again."""
+"""The public functions of the analysis: load a feed's files, report on them, write rows as lines again."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from hip3_tasks.analysis.compact.line_codec import lines_of
@@ -7,15 +8,18 @@ from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By
 
 if TYPE_CHECKING:
-    from hip3_tasks.analysis.report.build import build_report
+    from hip3_tasks.analysis.report.build import Trader, build_report
+    from hip3_tasks.analysis.report.model import Report
+    from hip3_tasks.analysis.report.notebook import ReportView, report
 
-__all__ = ["By", "Data", "build_report", "lines_of", "load"]
+__all__ = ["By", "Data", "Report", "ReportView", "Trader", "build_report", "lines_of", "load", "report"]
+
+_LATER = {"Report": ".model", "ReportView": ".notebook", "Trader": ".build", "build_report": ".build", "report": ""}
 
 
 def __getattr__(name: str) -> Any:
-    """Import `build_report` on first use: it needs numpy, which takes 0.2 s that `load` alone does without."""
-    if name != "build_report":
+    """Import on first use what needs numpy, which takes 0.2 s that `load` alone does without."""
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from hip3_tasks.analysis.report.build import build_report
-
-    return build_report
+    module = import_module(f"hip3_tasks.analysis.report{_LATER[name]}")
+    return getattr(module, name, module)

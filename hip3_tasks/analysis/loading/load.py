@@ -1,8 +1,10 @@
 """Data directories as three frames: days that are being written, compacted days, and files of other programs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
+from html import escape
 from pathlib import Path
 
 import polars as pl
@@ -14,13 +16,14 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import SourceFile, followed_coins, list_sources
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.terminal_text import nearest
+from hip3_tasks.files.day_files import unread_sentence
+from hip3_tasks.terminal_text import nearest, printable, utc_minute
 
 MERGE_ROWS = 250_000
 CHUNK_ROWS = 2 * ROW_GROUP_ROWS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Data:
     """The records of data directories; `load` documents the columns."""
 
@@ -33,7 +36,22 @@ class Data:
     @cached_property
     def followups(self) -> pl.DataFrame:
         """All follow-ups in one frame. Raises Unavailable when a file cannot be read."""
-        return pl.concat(list(read_all(self.chunks)), rechunk=False)
+        return _with_id_and_time(pl.concat(list(read_all(self.chunks)), rechunk=False), "signal_timestamp_ms")
+
+    def __repr__(self) -> str:
+        return f"Data({', '.join(self._contents())})"
+
+    def _repr_html_(self) -> str:
+        """The same for a notebook, and what was left out."""
+        lines = [f"<b>{', '.join(self._contents())}</b>", *map(escape, map(printable, self.notes.sentences()))]
+        return "<br>".join(lines)
+
+    def _contents(self) -> list[str]:
+        sizes = {"signals": self.signals, "follow-ups": self.followups, "missed": self.missed}
+        first_ms, last_ms = self.signals["timestamp_ms"].min(), self.signals["timestamp_ms"].max()
+        span = [f"{utc_minute(first_ms)} to {utc_minute(last_ms)}"] if isinstance(last_ms, int) else []  # type: ignore[arg-type]
+        markets = f"{self.signals['market_key'].n_unique():,} markets"
+        return [*(f"{frame.height:,} {name}" for name, frame in sizes.items()), markets, *span]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +73,21 @@ class LazyChunk:
 
 
 def load(
-    *dirs: str | Path,
-    date: str | None = None,
-    since: str | None = None,
-    until: str | None = None,
+    *dirs: str | Path | Sequence[str | Path],
+    date: str | date | None = None,
+    since: str | date | None = None,
+    until: str | date | None = None,
     coins: str | Sequence[str] = (),
     all_fields: bool = False,
     whole: bool = False,
 ) -> Data:
     """Load the signals, follow-ups and missed captures of data directories, each record once.
 
-    dirs        data directories, with JSON lines, Parquet, or both
-    date        signals of this UTC day, as in `2026-01-20`
-    since       signals at or after this instant: ISO 8601, in UTC by default (`2026-01-20T14:30`), or `90m`, `3d` ago
+    dirs        data directories, or lists of them, with JSON lines, Parquet, or both; `~` is the home directory. None:
+                HIP3_DATA_DIR, as with the command
+    date        signals of this UTC day, as in `2026-01-20`, or a `date`
+    since       signals at or after this instant: ISO 8601, in UTC by default (`2026-01-20T14:30`), `90m`, `3d` ago, or
+                a `datetime`
     until       signals before this instant
     coins       signals of these markets, as in `xyz:TSLA`
     all_fields  add all other fields of the records to the columns below
@@ -75,6 +95,10 @@ def load(
 
     Invalid lines and repeated ones are left out and counted in `notes`. Raises BadSelection; Unavailable when no file
     holds the selection, or one cannot be read.
+
+    signals, followups and missed
+        signal_id           market_key-timestamp_ms, the same in all frames
+        timestamp, signal_timestamp    T0 as a time in UTC, beside the same in ms
 
     signals
         market_key          the coin
@@ -110,9 +134,26 @@ def load(
     """
     words = [coins] if isinstance(coins, str) else coins
     selection = Selection.from_options(date=date, since=since, until=until, coins=words, at_ms=wall_ms())
-    data = read(list_sources(list(map(Path, dirs)), selection), selection, all_fields=all_fields or whole)
+    paths = [
+        Path(item).expanduser() for group in dirs for item in ([group] if isinstance(group, str | Path) else group)
+    ]
+    if not paths:
+        from hip3_tasks import settings  # needed by no other path through the analysis
+
+        paths = [settings.load().data_dir]
+    data = read(list_sources(paths, selection), selection, all_fields=all_fields or whole)
     _ = data.followups  # read here, so that `load` raises what reading raises
-    return data
+    signals = _with_id_and_time(data.signals, "timestamp_ms")
+    loaded = replace(data, signals=signals, missed=_with_id_and_time(data.missed, "signal_timestamp_ms"))
+    loaded.__dict__["followups"] = data.followups
+    return loaded
+
+
+def _with_id_and_time(frame: pl.DataFrame, time_ms: str) -> pl.DataFrame:
+    """Rows for a notebook: T0 as a time, and the signal's id, which takes more memory than all else in a row."""
+    time = pl.col(time_ms).cast(pl.Datetime("ms", "UTC")).alias(time_ms.removesuffix("_ms"))
+    signal_id = pl.format("{}-{}", pl.col("market_key").cast(pl.String), pl.col(time_ms)).alias("signal_id")
+    return frame.with_columns(time, *([] if "signal_id" in frame.columns else [signal_id]))
 
 
 def read(
@@ -123,7 +164,8 @@ def read(
     Raises Unavailable.
     """
     followed, heard = followed_coins(sources)
-    quality = DataQuality(dirs=sorted({source.path.parent for source in sources}))
+    dirs = sorted({source.path.parent for source in sources})
+    quality = DataQuality(dirs=dirs, unread=[text for path in dirs if (text := unread_sentence(path))])
     loader = _Loader(selection, all_fields, advance, quality)
     signals, followups, missed = (loader.load(schema, sources) for schema in SCHEMAS)
     both = followups.may_repeat.filter(pl.col(KEY).is_in(missed.may_repeat[KEY].implode()))[KEY]

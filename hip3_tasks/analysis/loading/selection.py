@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Self
 
 import polars as pl
@@ -28,13 +28,13 @@ class Selection:
     def from_options(
         cls,
         *,
-        date: str | None = None,
-        since: str | None = None,
-        until: str | None = None,
+        date: str | date | None = None,
+        since: str | date | None = None,
+        until: str | date | None = None,
         coins: Sequence[str] = (),
         at_ms: int,
     ) -> Self:
-        """Parse the user's words: ISO 8601, in UTC by default, or `90m`, `12h`, `3d` before `at_ms`.
+        """Parse the user's words: ISO 8601, in UTC by default, or `90m`, `12h`, `3d` before `at_ms`; or take times.
 
         Raises BadSelection.
         """
@@ -73,21 +73,25 @@ def _coins(words: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(dict.fromkeys(coins)) or None
 
 
-def _day_ms(text: str) -> int:
+def _day_ms(text: str | date) -> int:
+    if isinstance(text, date):
+        return _ms(datetime(text.year, text.month, text.day, tzinfo=UTC))
     try:
         return _ms(datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC))
-    except ValueError:
+    except (ValueError, TypeError):
         raise BadSelection(f"--date: expected a day like 2026-01-20, was {text!r}") from None
 
 
-def _instant_ms(text: str | None, option: str, at_ms: int) -> int | None:
+def _instant_ms(text: str | date | None, option: str, at_ms: int) -> int | None:
     if text is None:
         return None
-    if ago := _AGO.fullmatch(text):
-        return at_ms - int(ago[1]) * _UNIT_MS[ago[2]]
+    if isinstance(text, date) and not isinstance(text, datetime):
+        return _day_ms(text)
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
+        if not isinstance(text, datetime) and (ago := _AGO.fullmatch(text)):
+            return at_ms - int(ago[1]) * _UNIT_MS[ago[2]]
+        instant = text if isinstance(text, datetime) else datetime.fromisoformat(text)
+    except (ValueError, TypeError):
         raise BadSelection(f"{option}: expected 2026-01-20, 2026-01-20T14:30 or 90m, 12h, 3d, was {text!r}") from None
     return _ms(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 

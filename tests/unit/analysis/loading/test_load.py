@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,13 @@ from hip3_tasks.analysis.loading.load import Data, load, read
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS, columns_of
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
+from hip3_tasks.audit.audit import audit
+from hip3_tasks.audit.findings import Fault
+from hip3_tasks.audit.recompute import is_too_large
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side, moved_bps
 from hip3_tasks.domain.records import Dark, Followed, Followup, MissedReason, Record
-from hip3_tasks.errors import Unavailable
+from hip3_tasks.errors import BadSelection, MalformedRecord, Unavailable
 from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import Directory
 
@@ -74,6 +78,8 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
             "lag_ms": 250,
             "spread_bps": pytest.approx(signal_spread_bps, abs=1e-4),
             "trigger": "bbo",
+            "timestamp": datetime.fromtimestamp(signal.timestamp_ms / 1000, UTC),
+            "signal_id": signal.signal_id,
         }
         for signal, signal_spread_bps in ((a_signal(), 0.5 / 249.25 * 1e4), (sell, 0.5 / 250.75 * 1e4))
     ]
@@ -92,9 +98,13 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
         "exit_move_bps": -moved_bps(from_px=expected.t0_best_px, to_px=expected.ask_px or 0),
         "touch_usd": expected.best_px * expected.best_size,
         "exit_usd": (expected.ask_px or 0) * (expected.ask_sz or 0),
+        "signal_timestamp": datetime.fromtimestamp(sell.timestamp_ms / 1000, UTC),
+        "signal_id": sell.signal_id,
     }
     assert data.followups["market_part_bps"].to_list() == pytest.approx([10.02, 9.98], abs=0.01)
-    assert data.missed.rows() == [("para:BANKS", "sell", T0_MS + 5, 5000, "feed_gap")]
+    instant = datetime.fromtimestamp(sell.timestamp_ms / 1000, UTC)
+    assert data.missed.rows() == [("para:BANKS", "sell", T0_MS + 5, 5000, "feed_gap", instant, sell.signal_id)]
+    assert data.followups.join(data.signals, on="signal_id").height == 2
     assert data.notes.sentences() == []
 
 
@@ -234,6 +244,8 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
         "lag_ms",
         "spread_bps",
         "trigger",
+        "timestamp",
+        "signal_id",
     ]
 
 
@@ -554,3 +566,83 @@ def test_the_signal_of_each_listed_follow_up_is_listed(tmp_path: Path, monkeypat
     signals = data.signals["timestamp_ms"].implode()
     assert data.followups["signal_timestamp_ms"].is_in(signals).all()
     assert data.missed["signal_timestamp_ms"].is_in(signals).all()
+
+
+def test_a_notebook_may_give_dates_times_lists_and_its_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Directory(tmp_path / "data").add(a_signal(), a_followup())
+    instant = datetime.fromtimestamp(T0_MS / 1000, UTC)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    whole = load(tmp_path / "data")
+    assert whole.signals.height == 1
+    assert same(load("~/data"), whole)
+    assert same(load([tmp_path / "data", "~/data"]), whole)
+    assert same(load("~/data", date=instant.date()), whole)
+    assert same(load("~/data", since=instant, until=instant + timedelta(milliseconds=1)), whole)
+    assert same(load("~/data", since=instant.replace(tzinfo=None)), whole)
+    assert load("~/data", until=instant).signals.is_empty()
+    monkeypatch.setenv("HIP3_DATA_DIR", str(tmp_path / "data"))
+    assert same(load(), whole)
+    monkeypatch.setenv("HIP3_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(Unavailable, match="nowhere: No such file"):
+        load()
+
+
+@pytest.mark.parametrize("option", ["date", "since", "until"])
+@pytest.mark.parametrize("value", [7, 1.5, [], "noon"])
+def test_no_date_is_one_clear_error(option: str, value: Any, tmp_path: Path) -> None:
+    with pytest.raises(BadSelection, match=f"--{option}: expected "):
+        load(tmp_path, **{option: value})
+
+
+def test_data_show_themselves_shortly(tmp_path: Path) -> None:
+    Directory(tmp_path).add(a_signal(), a_followup())
+    write(tmp_path, "missed", b"<b>\n")
+    (tmp_path / "signals_<x>.jsonl.gz").touch()
+    data = load(tmp_path)
+    assert repr(data).startswith("Data(1 signals, 1 follow-ups, 0 missed, 1 markets, 2026-11-22 ")
+    assert "1 broken lines left out" in data._repr_html_()
+    assert "signals_&lt;x&gt;.jsonl.gz" in data._repr_html_()
+
+
+PRICES = [(a_signal, "best_size"), (a_signal, "oracle_px"), (a_followup, "t0_oracle_px"), (a_followup, "ask_sz")]
+
+
+@pytest.mark.parametrize("value", [-5.0, 0.0, -81.7])
+@pytest.mark.parametrize(("make", "name"), PRICES)
+def test_a_price_or_size_that_is_none_breaks_a_line_for_report_and_audit(
+    make: Any, name: str, value: float, tmp_path: Path
+) -> None:
+    assert_broken(tmp_path, changed(make(), **{name: value}), make().line())
+
+
+@pytest.mark.parametrize("make", [a_signal, a_followup, a_missed])
+@pytest.mark.parametrize("coin", ['=HYPERLINK("http://x")', "TSLA", "xyz:", "xyz:A B"])
+def test_a_name_that_no_market_has_breaks_a_line_for_report_and_audit(make: Any, coin: str, tmp_path: Path) -> None:
+    assert_broken(tmp_path, changed(make(), market_key=coin), make().line())
+
+
+def assert_broken(data_dir: Path, line: bytes, whole: bytes) -> None:
+    Directory(data_dir).add(a_signal("io:BESIDE"))
+    kind = "signals" if b'"timestamp_ms"' in whole else "missed" if b'"reason"' in whole else "followups"
+    write(data_dir, kind, whole, line)
+    (quality,) = [file for file in load(data_dir).notes.files if file.kind == kind]
+    assert (quality.broken, quality.broken_lines) == (1, [2])
+    broken = [problem for problem in audit(data_dir, at_ms=T0_MS).problems if problem.fault is Fault.BROKEN]
+    assert [problem.line for problem in broken] == [2]
+
+
+@given(st.sampled_from(sorted(name for name in FOLLOWUPS.fields(all_fields=False))), st.floats(-1e10, 1e10) | st.text())
+def test_no_line_that_the_report_leaves_out_is_whole_to_the_audit(name: str, value: Any) -> None:
+    """But for numbers that follow from prices no market has: of these the audit tells how many there are."""
+    line = changed(a_followup(), **{name: value})
+    rows = pl.read_ndjson(a_followup().line(), schema=FOLLOWUPS.fields(all_fields=False))
+    kind = rows.schema[name]
+    if isinstance(value, str) != (kind == pl.String):
+        return
+    row = rows.with_columns(pl.lit(value, kind).alias(name))
+    is_used = row.select(FOLLOWUPS.is_valid()).item()
+    try:
+        record = Followup.from_line(line)
+    except MalformedRecord:
+        return  # stricter: an integer has no point, a signal's id has its form
+    assert is_used or is_too_large(record), (name, value)

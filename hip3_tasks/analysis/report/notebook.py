@@ -1,0 +1,113 @@
+"""A report for a notebook: its groups as frames and figures, and the same data grouped otherwise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hip3_tasks.analysis.loading.load import Data, load
+from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.report import figures
+from hip3_tasks.analysis.report.build import ANYBODY, Trader, build_report
+from hip3_tasks.analysis.report.command import rows_of
+from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.charts.plotly_parts import Figure
+from hip3_tasks.clock import wall_ms
+from hip3_tasks.errors import BadSelection
+from hip3_tasks.terminal_text import printable
+
+FIGURES = ("round_trips", "outcomes", "decay", "markout", "thresholds", "lateness")
+
+
+@dataclass(frozen=True, repr=False)
+class ReportView:
+    """A report on loaded data, and the questions that a notebook asks of it."""
+
+    data: Data
+    model: Report
+    """Every number, as `hip3 report --json` prints them."""
+    trader: Trader
+
+    def by(self, by: str) -> "ReportView":
+        """The same data, grouped by `market`, `side`, `session`, `edge` or `hour`."""
+        return _view(self.data, by, self.trader)
+
+    def table(self) -> pl.DataFrame:
+        """A row for each group and offset, all signals first: the numbers and columns of `hip3 report --csv`."""
+        return pl.DataFrame(rows_of(self.model), infer_schema_length=None)
+
+    def curve(self, by: str | None = None) -> pl.DataFrame:
+        """The mean edge, what is left of it, and the markout, each with its band, by group and offset."""
+        view = self if by is None else self.by(by)
+        names = ("edge_bps", "retention", "markout_bps")
+        bands = [name + end for name in names for end in ("", "_low", "_high")]
+        return view.table().select("group", "offset_ms", "n", *bands)
+
+    def plot(self, figure: str = "round_trips") -> Any:
+        """A plotly figure: `round_trips`, `outcomes`, `decay`, `markout`, `thresholds` or `lateness`.
+
+        Raises BadSelection for another name, and for `thresholds` without any.
+        """
+        import plotly.graph_objects as go  # takes 0.5 s that only a figure needs
+
+        return go.Figure(_figure(self.model, figure))
+
+    def __repr__(self) -> str:
+        return f"ReportView({self._sentence()})"
+
+    def _repr_html_(self) -> str:
+        """The answer and the groups, for a notebook."""
+        warnings = "".join(f"<br>{escape(printable(text))}" for text in self.model.warnings())
+        return f"<b>{escape(self._sentence())}</b>{warnings}{self.table()._repr_html_()}"
+
+    def _sentence(self) -> str:
+        coverage, groups = self.model.coverage, len(self.model.groups)
+        return f"{self.model.headline}: {coverage.signals:,} signals in {groups:,} groups by {self.model.by}"
+
+
+def report(
+    *dirs: Data | str | Path | Sequence[str | Path],
+    by: str = By.MARKET,
+    cost_bps: float | None = None,
+    date: str | date | None = None,
+    since: str | date | None = None,
+    until: str | date | None = None,
+    coins: str | Sequence[str] = (),
+) -> ReportView:
+    """Build the report of `hip3 report` on data directories, or on what `load` returned; options as there.
+
+    Raises BadSelection; Unavailable when there is nothing to report on or a file cannot be read.
+    """
+    first, *others = dirs or (None,)
+    if isinstance(first, Data):
+        if others or (date, since, until) != (None, None, None) or coins:
+            raise BadSelection("expected loaded data alone: select with load(...)")
+        data = first
+    else:
+        data = load(*dirs, date=date, since=since, until=until, coins=coins)  # type: ignore[arg-type]
+    return _view(data, by, Trader(cost_bps=cost_bps) if cost_bps is not None else ANYBODY)
+
+
+def _view(data: Data, by: str, trader: Trader) -> ReportView:
+    if by not in list(By):
+        raise BadSelection(f"by: expected {', '.join(By)}, was {by}")
+    return ReportView(data, build_report(data, by=By(by), trader=trader, at_ms=wall_ms()), trader)
+
+
+def _figure(model: Report, name: str) -> Figure:
+    if name == "thresholds" and model.search is not None:
+        return figures.thresholds(model.search)
+    horizons, drawn = model.total.horizons, {"round_trips": figures.round_trips, "outcomes": figures.outcomes}
+    if name in drawn:
+        return drawn[name](model)
+    if name == "decay":
+        return figures.decay(horizons)
+    if name == "markout":
+        return figures.markout(horizons, cost_bps=model.total.cost_bps)
+    if name == "lateness":
+        return figures.lateness(model.lateness)
+    raise BadSelection(f"plot: expected {', '.join(FIGURES)}, was {name}; thresholds need round trips")
