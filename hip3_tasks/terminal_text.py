@@ -3,21 +3,10 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any, Protocol
-
-from pydantic import PlainSerializer
+from typing import Any, Protocol
 
 CUTOFF = 0.8
 """The similarity, of 1, below which a name was not meant."""
-
-
-def _json_text(path: Path) -> str:
-    return str(path).encode(errors="backslashreplace").decode()
-
-
-PathText = Annotated[Path, PlainSerializer(_json_text, return_type=str)]
-"""A path in a model; in JSON, bytes of a name that are not UTF-8 are escaped as in Python."""
 
 
 def printable(text: str) -> str:

@@ -12,7 +12,8 @@ from rich.text import Text
 
 from hip3_tasks.domain.records import MissedReason
 from hip3_tasks.files.day_files import DayFiles
-from hip3_tasks.terminal_text import PathText, printable
+from hip3_tasks.files.path_text import PathText
+from hip3_tasks.terminal_text import printable
 
 MAX_NAMED = 20
 """The number of problems of one kind that are named one by one."""

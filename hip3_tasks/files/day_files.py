@@ -20,7 +20,7 @@ WATCHED = "watched"
 _NAME = re.compile(rf"({'|'.join((*KINDS, WATCHED))})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
 
 
-_READ_ELSEWHERE = {"rules.jsonl"}
+_READ_ELSEWHERE = re.compile(r"rules\.jsonl|taken_[0-9]{4}-[0-9]{2}-[0-9]{2}\.parquet", re.ASCII)
 _OWN = re.compile(
     rf"(?:{'|'.join((*KINDS, WATCHED, 'taken'))})_[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\..*"
     r"|rules\.jsonl|run\.json|\.feed|\.recorder|.*\.lock|.*\.raw\.gz"
@@ -45,7 +45,9 @@ def unread(data_dir: Path) -> list[str]:
         names = sorted(path.name for path in data_dir.iterdir() if not path.is_dir())
     except OSError:
         return []
-    return [name for name in names if _DATA.fullmatch(name) and day_of(name) is None and name not in _READ_ELSEWHERE]
+    return [
+        name for name in names if _DATA.fullmatch(name) and day_of(name) is None and not _READ_ELSEWHERE.fullmatch(name)
+    ]
 
 
 def unread_sentence(data_dir: Path) -> str | None:

@@ -13,11 +13,11 @@ from hip3_tasks.analysis.compact.line_codec import lines_of, read_slices
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, key_of, line_of
 from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
+from hip3_tasks.files.path_text import PathText
 from hip3_tasks.recording.coin_replay import Outcome, due_at_ms
 from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.recording.replay import Replay
-from hip3_tasks.terminal_text import PathText
 
 R = TypeVar("R", bound=Record)
 LOST = "lost:", NOT_THERE, "the feed was away"

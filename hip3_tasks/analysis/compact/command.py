@@ -15,7 +15,8 @@ from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
-from hip3_tasks.terminal_text import PathText, print_results, printable
+from hip3_tasks.files.path_text import PathText
+from hip3_tasks.terminal_text import print_results, printable
 
 STYLES = {
     CompactionState.COMPACTED: "green",

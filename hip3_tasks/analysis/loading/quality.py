@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
-from hip3_tasks.terminal_text import PathText
+from hip3_tasks.files.path_text import PathText
 
 MAX_NAMED_LINES = MAX_NAMED_COINS = 5
 

@@ -269,7 +269,7 @@ def test_captures_before_they_were_due_are_told(tmp_path: Path) -> None:
 )
 def test_files_that_look_like_data_and_are_not_read_are_named(tmp_path: Path, name: str) -> None:
     write(tmp_path, "signals", [SIGNAL])
-    for own in ("rules.jsonl", "run.json", ".feed", f"watched_{DAY}.jsonl", name):
+    for own in ("rules.jsonl", f"taken_{DAY}.parquet", "run.json", ".feed", f"watched_{DAY}.jsonl", name):
         (tmp_path / own).touch()
     for folder in ("tape", "logs", "signals_old"):
         (tmp_path / folder).mkdir()
