@@ -18,8 +18,6 @@ WATCHED = "watched"
 """Kind of the files that list the markets which the feed followed; deleted with their day."""
 
 _NAME = re.compile(rf"({'|'.join((*KINDS, WATCHED))})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
-
-
 _READ_ELSEWHERE = re.compile(r"rules\.jsonl|taken_[0-9]{4}-[0-9]{2}-[0-9]{2}\.parquet", re.ASCII)
 _OWN = re.compile(
     rf"(?:{'|'.join((*KINDS, WATCHED, 'taken'))})_[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\..*"
@@ -35,7 +33,7 @@ def is_own(path: Path) -> bool:
 
 
 _DATA = re.compile(
-    rf"(?:{'|'.join((*KINDS, WATCHED))}).*|.*\.(?:jsonl|ndjson|parquet|csv|arrow|gz|zst|bz2|xz|lz4|zip)", re.IGNORECASE
+    rf"(?:{'|'.join((*KINDS, WATCHED))}).*|.*\.(?:jsonl|ndjson|parquet|arrow|gz|zst|bz2|xz|lz4)", re.IGNORECASE
 )
 
 

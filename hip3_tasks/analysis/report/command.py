@@ -69,10 +69,11 @@ def report_command(
     printed = [render for path, render in wanted if _is_stdout(path)]
     if len(printed) > 1:
         raise Unavailable("standard output has room for one output: name a file for the others")
-    for path, count in Counter(path.resolve() for path, _ in files).items():
+    places = Counter(path.resolve() for path, _ in files)
+    for path, _ in files:
         check_writable(path)
-        if count > 1 and not _is_special(path):
-            raise Unavailable(f"{path}: asked for as {count} outputs; name a file for each")
+        if places[path.resolve()] > 1 and not _is_special(path):
+            raise Unavailable(f"{path}: asked for by {places[path.resolve()]} outputs; name a file for each")
     report = _read_and_build(dirs, selection, by, trader)
     for path, render in files:
         write(path, render(report))

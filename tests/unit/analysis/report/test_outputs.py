@@ -61,6 +61,12 @@ def test_json_alone_goes_to_standard_output(history: Path, words: list[str], tmp
     assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
 
 
+def test_a_pipe_of_the_shell_is_written_to(history: Path) -> None:
+    command = f"{sys.executable} -m hip3_tasks report '{history}' --json-out >(wc -c >&2) >/dev/null; wait"
+    done = subprocess.run(["bash", "-c", command], stderr=subprocess.PIPE, check=True)
+    assert any(line.isdigit() and int(line) > 1000 for line in done.stderr.split())
+
+
 def test_standard_output_has_room_for_one(history: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(history, "--json", "--csv", "-") == 2
     assert "standard output has room for one output" in capsys.readouterr().err
@@ -93,7 +99,7 @@ def test_no_output_replaces_recorded_data(
 def test_two_outputs_do_not_share_a_file(history: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "sub").mkdir()
     assert run(history, "--json-out", tmp_path / "x", "--csv", tmp_path / "sub" / ".." / "x") == 2
-    assert "x: asked for as 2 outputs; name a file for each" in capsys.readouterr().err
+    assert "x: asked for by 2 outputs; name a file for each" in capsys.readouterr().err
     assert run(history, "--json-out", "/dev/null", "--csv", "/dev/null") == 0
 
 
