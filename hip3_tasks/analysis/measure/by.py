@@ -26,9 +26,9 @@ class By(StrEnum):
     """The notional of the touch."""
 
 
-def parse_by(text: str) -> tuple[By, ...]:
+def parse_by(text: str, name: str = "--by") -> tuple[By, ...]:
     """One property, or two with a comma between them. Raises BadSelection."""
     words = text.split(",")
     if not all(word in list(By) for word in words) or len(words) > MAX_PARTS or len(set(words)) < len(words):
-        raise BadSelection(f"--by: expected one or two of {', '.join(By)}, was {text!r}")
+        raise BadSelection(f"{name}: expected one or two of {', '.join(By)}, was {text!r}")
     return tuple(map(By, words))

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from hip3_tasks.analysis.loading.load import Data, load
-from hip3_tasks.analysis.measure.grouping import By
+from hip3_tasks.analysis.measure.by import By, parse_by
 from hip3_tasks.analysis.report import figures
 from hip3_tasks.analysis.report.build import ANYBODY, Trader, build_report
 from hip3_tasks.analysis.report.command import rows_of
@@ -33,7 +33,7 @@ class ReportView:
     trader: Trader
 
     def by(self, by: str) -> "ReportView":
-        """The same data, grouped by `market`, `side`, `session`, `edge` or `hour`."""
+        """The same data, grouped by one property, or by two with a comma between them, as `hip3 report --by`."""
         return _view(self.data, by, self.trader)
 
     def table(self) -> pl.DataFrame:
@@ -93,9 +93,7 @@ def report(
 
 
 def _view(data: Data, by: str, trader: Trader) -> ReportView:
-    if by not in list(By):
-        raise BadSelection(f"by: expected {', '.join(By)}, was {by}")
-    return ReportView(data, build_report(data, by=By(by), trader=trader, at_ms=wall_ms()), trader)
+    return ReportView(data, build_report(data, by=parse_by(by, "by"), trader=trader, at_ms=wall_ms()), trader)
 
 
 def _figure(model: Report, name: str) -> Figure:

@@ -22,7 +22,7 @@ LAYOUTS = {
 
 
 def query() -> str:
-    (block,) = (block for block in blocks_of("docs/files.md") if "pl.read_ndjson" in block.text)
+    (block,) = (block for block in blocks_of("docs/files.md") if "retention =" in block.text)
     return block.text
 
 

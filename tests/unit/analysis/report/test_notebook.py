@@ -44,7 +44,7 @@ def test_the_table_has_the_numbers_of_the_model(view: ReportView) -> None:
 def test_the_same_data_are_grouped_otherwise(view: ReportView, by: By) -> None:
     other = view.by(by)
     assert other.data is view.data
-    assert other.model.by is by
+    assert other.model.by == by
     assert other.model.coverage == view.model.coverage
     curve = view.curve(by=by)
     assert set(curve["group"]) == {"all", *(group.name for group in other.model.groups)}
@@ -56,7 +56,7 @@ def test_loaded_data_and_their_directory_have_the_same_report(history: Path, vie
     assert report([history], cost_bps=2.0).model.cost_bps == 2.0
     with pytest.raises(BadSelection, match="select with load"):
         report(load(history), since="1h")
-    with pytest.raises(BadSelection, match="by: expected market, side, session, edge, hour, was moon"):
+    with pytest.raises(BadSelection, match=r"^by: expected one or two of market, side, "):
         report(history, by="moon")
 
 
