@@ -22,7 +22,7 @@ import typer
 from rich.progress import track
 
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, ThresholdVerdict
-from hip3_tasks.analysis.report.model import Group
+from hip3_tasks.analysis.reporting.model import Group
 from hip3_tasks.stats.bootstrap import Estimate
 from simulator.history import SMALL, HistoryPlan, MarketKind, PlantedMarket, frames, truths
 from simulator.history.report import report_on

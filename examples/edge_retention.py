@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from hip3_tasks.analysis import By, build_report, load
-from hip3_tasks.analysis.report.figures import decay
+from hip3_tasks.analysis.reporting.figures import decay
 
 directory, page = sys.argv[1:]
 data = load(directory)

@@ -8,18 +8,23 @@ from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By
 
 if TYPE_CHECKING:
-    from hip3_tasks.analysis.report.build import Trader, build_report
-    from hip3_tasks.analysis.report.model import Report
-    from hip3_tasks.analysis.report.notebook import ReportView, report
+    from hip3_tasks.analysis.reporting.build import Trader, build_report
+    from hip3_tasks.analysis.reporting.model import Report
+    from hip3_tasks.analysis.reporting.notebook import ReportView, report
 
 __all__ = ["By", "Data", "Report", "ReportView", "Trader", "build_report", "lines_of", "load", "report"]
 
-_LATER = {"Report": ".model", "ReportView": ".notebook", "Trader": ".build", "build_report": ".build", "report": ""}
+_PLACES = {
+    "Report": "model",
+    "ReportView": "notebook",
+    "Trader": "build",
+    "build_report": "build",
+    "report": "notebook",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use what needs numpy, which takes 0.2 s that `load` alone does without."""
-    if name not in _LATER:
+    if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"hip3_tasks.analysis.report{_LATER[name]}")
-    return getattr(module, name, module)
+    return getattr(import_module(f"hip3_tasks.analysis.reporting.{_PLACES[name]}"), name)

@@ -338,8 +338,8 @@ def report(
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.analysis.measure.by import parse_by
-    from hip3_tasks.analysis.report.build import Trader
-    from hip3_tasks.analysis.report.command import ReportOutputs, report_command
+    from hip3_tasks.analysis.reporting.build import Trader
+    from hip3_tasks.analysis.reporting.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms
 
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):

@@ -6,8 +6,8 @@ from hip3_tasks.analysis.loading.load import Data, LazyChunk
 from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.model import Report
 
 
 def report_on(signals: pl.DataFrame, followups: pl.DataFrame) -> Report:

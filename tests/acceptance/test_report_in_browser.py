@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hip3_tasks.analysis.report.html import as_html
+from hip3_tasks.analysis.reporting.html import as_html
 from tests.support.report_samples import a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 from tools.browser import PROGRAM, Tab, browser
 

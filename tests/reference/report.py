@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean, median
 
 from hip3_tasks.analysis.measure.horizons import QUANTILES
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES
+from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES
 from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of, share_of
 from tests.reference.rows import Files, Row, Tree, add_properties, difference, grouping, one_sided, shrank
 from tests.reference.search import add_priority_fees, search

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from hip3_tasks.analysis.loading.quality import DataQuality, FileQuality
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.reporting.model import Report
 from simulator.history import HistoryPlan, frames
 from simulator.history.report import report_on
 

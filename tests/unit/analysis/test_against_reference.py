@@ -11,8 +11,8 @@ import pytest
 from hip3_tasks.analysis.loading import load as loading
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.model import Coverage
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.model import Coverage
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import Unavailable
 from tests.reference.report import slow_report

@@ -8,7 +8,7 @@ import pytest
 
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.records import Record

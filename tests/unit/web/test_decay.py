@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hip3_tasks.analysis import load
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.model import Group
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.model import Group
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.records import Record

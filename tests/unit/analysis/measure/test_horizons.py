@@ -8,9 +8,9 @@ import pytest
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.horizons import HalfLife, Horizon
-from hip3_tasks.analysis.report.build import build_report
-from hip3_tasks.analysis.report.command import as_csv
-from hip3_tasks.analysis.report.model import Group, Report
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.command import as_csv
+from hip3_tasks.analysis.reporting.model import Group, Report
 from hip3_tasks.domain.edge import Side
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import MINUTE_MS, Directory

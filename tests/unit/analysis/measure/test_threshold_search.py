@@ -22,7 +22,7 @@ from hip3_tasks.analysis.measure.threshold_search import (
     ThresholdSearch,
     ThresholdVerdict,
 )
-from hip3_tasks.analysis.report.build import build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 
 FIRST_MS = 1_795_392_000_000

@@ -1,4 +1,4 @@
-"""The models of a report, whose fields are its JSON. `hip3_tasks.analysis.report.build` fills them in."""
+"""The models of a report, whose fields are its JSON. `hip3_tasks.analysis.reporting.build` fills them in."""
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.report import figures
-from hip3_tasks.analysis.report.html import as_html
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.reporting import figures
+from hip3_tasks.analysis.reporting.html import as_html
+from hip3_tasks.analysis.reporting.model import Report
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.support.report_samples import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing
 

@@ -11,10 +11,10 @@ import polars as pl
 
 from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By, parse_by
-from hip3_tasks.analysis.report import figures
-from hip3_tasks.analysis.report.build import ANYBODY, Trader, build_report
-from hip3_tasks.analysis.report.command import rows_of
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.reporting import figures
+from hip3_tasks.analysis.reporting.build import ANYBODY, Trader, build_report
+from hip3_tasks.analysis.reporting.command import rows_of
+from hip3_tasks.analysis.reporting.model import Report
 from hip3_tasks.charts.plotly_parts import Figure
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import BadSelection

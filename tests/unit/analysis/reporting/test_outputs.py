@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.analysis.report.model import Report
+from hip3_tasks.analysis.reporting.model import Report
 from simulator.history import HistoryPlan, write
-from tests.unit.analysis.report.test_command import run
+from tests.unit.analysis.reporting.test_command import run
 
 HIP3 = (sys.executable, "-m", "hip3_tasks")
 
@@ -120,7 +120,7 @@ def test_a_name_that_is_not_utf_8_is_shown_escaped(tmp_path: Path) -> None:
 
 
 def test_a_formula_in_a_name_is_quoted_in_the_csv(history: Path, tmp_path: Path) -> None:
-    from hip3_tasks.analysis.report.command import as_csv
+    from hip3_tasks.analysis.reporting.command import as_csv
 
     assert run(history, "--json-out", tmp_path / "r.json") == 0
     report = Report.model_validate_json((tmp_path / "r.json").read_bytes())

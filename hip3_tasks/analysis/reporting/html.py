@@ -10,15 +10,15 @@ from plotly.offline import get_plotlyjs
 
 from hip3_tasks.analysis.measure.levels import IN_SAMPLE_SHARE
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
-from hip3_tasks.analysis.report import figures, tables
-from hip3_tasks.analysis.report.model import Report, left_out
-from hip3_tasks.analysis.report.tables import BoundValue, Row, group_row
+from hip3_tasks.analysis.reporting import figures, tables
+from hip3_tasks.analysis.reporting.model import Report, left_out
+from hip3_tasks.analysis.reporting.tables import BoundValue, Row, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts.plotly_parts import CONFIG, Figure
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.terminal_text import printable
 
-PACKAGE = "hip3_tasks.analysis.report"
+PACKAGE = "hip3_tasks.analysis.reporting"
 FORMATS = ("bps", "count", "duration", "horizon", "instant", "level", "percent", "share", "usd")
 
 

@@ -20,9 +20,9 @@ from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.measure.trip_measures import Trip
-from hip3_tasks.analysis.report.build import Trader, build_report
-from hip3_tasks.analysis.report.model import Group, Report
-from hip3_tasks.analysis.report.terminal import show
+from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.model import Group, Report
+from hip3_tasks.analysis.reporting.terminal import show
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import is_own
@@ -45,7 +45,7 @@ class ReportOutputs:
         """Each file's path, and the function that renders the report for it."""
         outputs = [(self.json, as_json), (self.csv, as_csv), (self.thresholds, as_thresholds)]
         if self.html is not None:
-            from hip3_tasks.analysis.report.html import as_html  # imports Jinja2: 0.06 s that only a page needs
+            from hip3_tasks.analysis.reporting.html import as_html  # imports Jinja2: 0.06 s that only a page needs
 
             outputs = [(self.html, as_html), *outputs]
         return [(path, render) for path, render in outputs if path is not None]

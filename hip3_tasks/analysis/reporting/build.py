@@ -32,7 +32,7 @@ from hip3_tasks.analysis.measure.threshold_search import (
 )
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
 from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
+from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
 from hip3_tasks.domain.fees import LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees

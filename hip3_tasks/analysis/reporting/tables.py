@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from hip3_tasks.analysis.measure.horizons import Horizon, Topic
 from hip3_tasks.analysis.measure.measures import Shown, declared
 from hip3_tasks.analysis.measure.trip_measures import Trip
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Report
+from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Report
 from hip3_tasks.charts.number_format import MISSING, Format, bps, chance, count, horizon, level, ms, seconds, share
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.terminal_text import printable

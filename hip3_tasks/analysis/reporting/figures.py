@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, SampleResult, ThresholdSearch, ThresholdVerdict
-from hip3_tasks.analysis.report.model import LATENESS_QUANTILES, Group, LatenessQuantiles, Report, largest
+from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Group, LatenessQuantiles, Report, largest
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.stats.bootstrap import Estimate

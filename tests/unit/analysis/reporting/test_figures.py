@@ -6,8 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
-from hip3_tasks.analysis.report import figures
-from hip3_tasks.analysis.report.model import LatenessQuantiles, Report
+from hip3_tasks.analysis.reporting import figures
+from hip3_tasks.analysis.reporting.model import LatenessQuantiles, Report
 from hip3_tasks.charts.plotly_parts import Figure, band, whiskers
 from hip3_tasks.stats.bootstrap import Estimate
 from tests.support.report_samples import HOSTILE, a_hostile_report, a_report, a_report_of_a_minute, a_report_of_nothing

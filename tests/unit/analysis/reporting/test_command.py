@@ -16,12 +16,12 @@ from hip3_tasks import analysis, settings
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.report import model
-from hip3_tasks.analysis.report.build import ANYBODY, build_report
-from hip3_tasks.analysis.report.command import ReportOutputs, as_csv, report_command
-from hip3_tasks.analysis.report.html import as_html
-from hip3_tasks.analysis.report.model import Report
-from hip3_tasks.analysis.report.terminal import show
+from hip3_tasks.analysis.reporting import model
+from hip3_tasks.analysis.reporting.build import ANYBODY, build_report
+from hip3_tasks.analysis.reporting.command import ReportOutputs, as_csv, report_command
+from hip3_tasks.analysis.reporting.html import as_html
+from hip3_tasks.analysis.reporting.model import Report
+from hip3_tasks.analysis.reporting.terminal import show
 from hip3_tasks.cli import app, exit_status
 from simulator.history import HistoryPlan, write
 from tests.support.factories import a_followup, a_signal
@@ -202,7 +202,7 @@ def test_a_coin_without_data_is_named_and_the_others_are_reported(
 def test_a_page_without_its_package_is_refused_before_any_work(
     history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "hip3_tasks.analysis.report.html", raising=False)
+    monkeypatch.delitem(sys.modules, "hip3_tasks.analysis.reporting.html", raising=False)
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert run(history, "--html", tmp_path / "report.html") == 2
     captured = capsys.readouterr()

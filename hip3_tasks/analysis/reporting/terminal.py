@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hip3_tasks.analysis.measure.threshold_search import MIN_CLUSTERS_TO_CHOOSE, ThresholdSearch, ThresholdVerdict
-from hip3_tasks.analysis.report import tables
-from hip3_tasks.analysis.report.model import Report, largest, left_out
-from hip3_tasks.analysis.report.tables import BoundValue, Column, Row, TableCell, group_row
+from hip3_tasks.analysis.reporting import tables
+from hip3_tasks.analysis.reporting.model import Report, largest, left_out
+from hip3_tasks.analysis.reporting.tables import BoundValue, Column, Row, TableCell, group_row
 from hip3_tasks.charts import number_format
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS

@@ -1,0 +1,1 @@
+"""Outcomes, groups and thresholds: the report and its outputs."""
