@@ -75,10 +75,10 @@ def opened(tab: Tab, folder: Path, text: str, *, figures: int = 6) -> Path:
 def test_every_figure_is_drawn_without_errors_or_requests(tab: Tab, tmp_path: Path) -> None:
     path = opened(tab, tmp_path, as_html(a_report()))
     drawn = dict(tab.run(DRAWN))
-    assert set(drawn) == {"decay", "markout", "net", "outcomes", "thresholds", "lateness"}
+    assert set(drawn) == {"decay", "markout", "round_trips", "outcomes", "thresholds", "lateness"}
     assert min(drawn.values()) > 3
     rows = 1 + len(a_report().groups)
-    assert tab.run("document.querySelectorAll('#net .point').length") == rows
+    assert tab.run("document.querySelectorAll('#round_trips .point').length") == rows
     assert tab.run("document.querySelectorAll('#outcomes .barlayer .point').length") == 4 * rows
     assert tab.console == []
     assert tab.requests == [path.as_uri()]
@@ -86,14 +86,14 @@ def test_every_figure_is_drawn_without_errors_or_requests(tab: Tab, tmp_path: Pa
 
 def test_a_figure_shows_its_numbers_under_the_pointer(tab: Tab, tmp_path: Path) -> None:
     opened(tab, tmp_path, as_html(a_report()))
-    tab.run("document.querySelector('#net').scrollIntoView({block: 'center'})")
+    tab.run("document.querySelector('#round_trips').scrollIntoView({block: 'center'})")
     x, y = tab.run(
-        "(() => { const dot = document.querySelector('#net .point').getBoundingClientRect();"
+        "(() => { const dot = document.querySelector('#round_trips .point').getBoundingClientRect();"
         " return [dot.x + dot.width / 2, dot.y + dot.height / 2]; })()"
     )
     for step in (6, 0):
         tab.send("Input.dispatchMouseEvent", type="mouseMoved", x=x + step, y=y)
-    text = tab.until("document.querySelector('#net .hoverlayer')?.textContent")
+    text = tab.until("document.querySelector('#round_trips .hoverlayer')?.textContent")
     assert "all, 6,000 signals" in text and "bps" in text
 
 
