@@ -34,7 +34,10 @@ class AggregationPlan:
     costs: Costs
     levels: LevelPlan
     trips: TripPlan
-    cluster_ms: int
+
+    @property
+    def cluster_ms(self) -> int:
+        return self.levels.cluster_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +133,10 @@ class _TripAggregates:
     @classmethod
     def from_pairs(cls, pairs: pl.DataFrame, plan: AggregationPlan) -> Self:
         trips, too_small = Trips.from_rows(pairs, by=plan.by, cost_bps=plan.costs.round_trip, plan=plan.trips)
-        latency_ms, held_ms = plan.trips.longest
-        at_longest = np.flatnonzero((trips.latency_ms == latency_ms) & (trips.held_ms == held_ms))
+        at_longest = np.flatnonzero(trips.are_longest(plan.trips))
         return cls(
             sums=trips.sums(cluster_ms=plan.cluster_ms),
-            level_sums=plan.levels.sums(trips, at_longest, due_after_ms=latency_ms + held_ms, result="round_trip"),
+            level_sums=plan.levels.sums(trips, at_longest, due_after_ms=sum(plan.trips.longest), result="round_trip"),
             too_small=too_small,
         )
 

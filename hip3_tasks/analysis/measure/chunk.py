@@ -42,14 +42,10 @@ class Chunk:
     markout_bps: Array
     net_bps: Array
     """The markout minus the cost."""
-    exit_move_bps: Array
-    """The move from the touch of T0 to the other touch, signed by side."""
     taken_bps: Array
     """The result of a taker at the touch of T0, marked at the mid."""
     round_trip_bps: Array
     """The same, out at the other touch."""
-    touch_usd: Array
-    exit_usd: Array
 
     @property
     def at_last(self) -> Integers:
@@ -86,11 +82,8 @@ class Chunk:
             oracle_part_bps=rows["oracle_part_bps"].to_numpy(),
             markout_bps=markout_bps,
             net_bps=markout_bps - costs.mid.bps(market_key, timestamp_ms),
-            exit_move_bps=exit_move_bps,
             taken_bps=taken_move_bps - costs.taken.bps(market_key, timestamp_ms),
             round_trip_bps=exit_move_bps - costs.round_trip.bps(market_key, timestamp_ms),
-            touch_usd=rows["touch_usd"].to_numpy(),
-            exit_usd=rows["exit_usd"].to_numpy(),
         )
 
 

@@ -1,7 +1,7 @@
 """Orders of a taker at the touch of T0, which arrive later, and his way out at the other touch after that.
 
-An order that arrives a latency after it is *had* if the touch then stands at the price of T0 or at
-a better one, and is filled there; otherwise it expires. The position is closed at the other touch, some time later.
+An order that arrives a latency after T0 is *had* if the touch then stands at the price of T0 or at a better one, and is
+filled there; otherwise it expires. The position is closed at the other touch, some time later.
 
 By follow-ups alone, the order arrives with the first one, and each later one is a way out: with follow-ups after 1, 3
 and 5 s the latency is 1 s, and a position is held for 2 and 4 s.
@@ -116,8 +116,13 @@ class Trips:
             usd=np.fmin(order_usd, exit_usd),
         )
         is_small = order_usd < plan.min_notional_usd
-        is_longest = (trips.latency_ms == plan.longest[0]) & (trips.held_ms == plan.longest[1])
-        return trips._where(~is_small), int(np.count_nonzero(is_small & is_longest))
+        return trips._where(~is_small), int(np.count_nonzero(is_small & trips.are_longest(plan)))
+
+    def are_longest(self, plan: TripPlan) -> npt.NDArray[np.bool_]:
+        """Whether each order is held longest."""
+        latency_ms, held_ms = plan.longest
+        longest: npt.NDArray[np.bool_] = (self.latency_ms == latency_ms) & (self.held_ms == held_ms)
+        return longest
 
     def _where(self, selected: npt.NDArray[np.bool_]) -> Self:
         return type(self)(*(getattr(self, name)[selected] for name in self.__slots__))

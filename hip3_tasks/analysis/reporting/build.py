@@ -93,7 +93,6 @@ def build_report(
             t0_usd=SignalIndex.from_signals(signals, signals["touch_usd"]),
             min_notional_usd=trader.min_notional_usd,
         ),
-        cluster_ms=length_ms,
     )
     aggregates = aggregate(data.chunks, plan, advance)
     if aggregates is None:

@@ -136,7 +136,7 @@ class Report(BaseModel):
     total: Group
     groups: list[Group]
     search: ThresholdSearch | None
-    """The search for thresholds; None if no follow-up has a markout."""
+    """The search for thresholds; None if no round trip is known."""
 
     @property
     def headline(self) -> Headline:
