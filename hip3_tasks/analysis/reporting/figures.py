@@ -201,6 +201,17 @@ def thresholds(search: ThresholdSearch) -> plot.Figure:
     )
 
 
+DRAWN: dict[str, Callable[[Report], plot.Figure | None]] = {
+    "round_trips": round_trips,
+    "outcomes": outcomes,
+    "decay": lambda report: decay(report.total.horizons),
+    "markout": lambda report: markout(report.total.horizons, cost_bps=report.total.cost_bps),
+    "thresholds": lambda report: None if report.search is None else thresholds(report.search),
+    "lateness": lambda report: lateness(report.lateness),
+}
+"""The figures of a report by their names; None where it has no such thing."""
+
+
 def best_tuned(search: ThresholdSearch) -> list[MarketChoice]:
     """The largest markets by their mean round trip in sample: the best first, those without a chosen threshold last."""
     choices = largest(search.choices, lambda choice: choice.matched)

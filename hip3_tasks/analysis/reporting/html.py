@@ -70,16 +70,10 @@ def _derived(report: Report) -> dict[str, int | float | None]:
 
 
 def _figures(report: Report) -> dict[str, Figure | None]:
-    total, search = report.total, report.search
-    has_thresholds = search is not None and any(choice.in_sample for choice in search.choices)
-    return {
-        "decay": figures.decay(total.horizons),
-        "markout": figures.markout(total.horizons, cost_bps=total.cost_bps),
-        "round_trips": figures.round_trips(report),
-        "outcomes": figures.outcomes(report),
-        "thresholds": figures.thresholds(search) if search and has_thresholds else None,
-        "lateness": figures.lateness(report.lateness),
-    }
+    drawn = {name: draw(report) for name, draw in figures.DRAWN.items()}
+    if report.search is not None and not any(choice.in_sample for choice in report.search.choices):
+        drawn["thresholds"] = None
+    return drawn
 
 
 def _groups(report: Report, document: BoundValue) -> list[Row]:

@@ -12,15 +12,13 @@ import polars as pl
 from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By, parse_by
 from hip3_tasks.analysis.reporting import figures
-from hip3_tasks.analysis.reporting.build import ANYBODY, Trader, build_report
+from hip3_tasks.analysis.reporting.build import Trader, build_report
 from hip3_tasks.analysis.reporting.command import rows_of
 from hip3_tasks.analysis.reporting.model import Report
 from hip3_tasks.charts.plotly_parts import Figure
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import BadSelection
 from hip3_tasks.terminal_text import printable
-
-FIGURES = ("round_trips", "outcomes", "decay", "markout", "thresholds", "lateness")
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,7 +87,7 @@ def report(
         data = first
     else:
         data = load(*dirs, date=date, since=since, until=until, coins=coins)  # type: ignore[arg-type]
-    return _view(data, by, Trader(cost_bps=cost_bps) if cost_bps is not None else ANYBODY)
+    return _view(data, by, Trader(cost_bps=cost_bps))
 
 
 def _view(data: Data, by: str, trader: Trader) -> ReportView:
@@ -97,15 +95,7 @@ def _view(data: Data, by: str, trader: Trader) -> ReportView:
 
 
 def _figure(model: Report, name: str) -> Figure:
-    if name == "thresholds" and model.search is not None:
-        return figures.thresholds(model.search)
-    horizons, drawn = model.total.horizons, {"round_trips": figures.round_trips, "outcomes": figures.outcomes}
-    if name in drawn:
-        return drawn[name](model)
-    if name == "decay":
-        return figures.decay(horizons)
-    if name == "markout":
-        return figures.markout(horizons, cost_bps=model.total.cost_bps)
-    if name == "lateness":
-        return figures.lateness(model.lateness)
-    raise BadSelection(f"plot: expected {', '.join(FIGURES)}, was {name}; thresholds need round trips")
+    drawn = figures.DRAWN[name](model) if name in figures.DRAWN else None
+    if drawn is None:
+        raise BadSelection(f"plot: expected {', '.join(figures.DRAWN)}, was {name}; thresholds need round trips")
+    return drawn
