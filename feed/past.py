@@ -11,11 +11,11 @@ import structlog
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS
-from hip3_tasks.domain.detector import Detector
+from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import Entry
 from hip3_tasks.domain.records import RulesInForce, Signal
 from hip3_tasks.errors import Fenced
-from hip3_tasks.files.rules_log import rules_at
+from hip3_tasks.files.rules_log import rules_at, rules_of
 from hip3_tasks.files.signal_files import SignalWriter, signals_since
 from hip3_tasks.store.tape_writer import LEASE_MS, Marks, TapeEnd, TapeWriter
 
@@ -98,13 +98,14 @@ def resume(
     same ids.
     """
     own_rules = detector.rules
+    rules = [(line.from_ms, rules_of(line)) for line in noted] or [(0, own_rules)]
     of_coin: dict[str, list[Signal]] = {}
     for signal in sorted(on_file, key=BY_TIME):
         of_coin.setdefault(signal.market_key, []).append(signal)
     absent = [
         signal
         for coin, entries in tape.undetected.items()
-        for signal in _detected_again(detector, coin, entries, of_coin.get(coin, []), noted)
+        for signal in _detected_again(detector, coin, entries, of_coin.get(coin, []), rules)
     ]
     detector.rules = own_rules
     absent.sort(key=BY_TIME)
@@ -122,7 +123,11 @@ def resume(
 
 
 def _detected_again(
-    detector: Detector, coin: str, entries: Sequence[Entry], on_file: Sequence[Signal], noted: Sequence[RulesInForce]
+    detector: Detector,
+    coin: str,
+    entries: Sequence[Entry],
+    on_file: Sequence[Signal],
+    rules: Sequence[tuple[int, Rules]],
 ) -> Iterator[Signal]:
     """The signals of a market's entries that are not among those on file, which the detector is told in their turn."""
     known, next_on_file = {signal.signal_id for signal in on_file}, 0
@@ -130,7 +135,7 @@ def _detected_again(
         while next_on_file < len(on_file) and on_file[next_on_file].timestamp_ms < entry.at_ms:
             detector.resume([on_file[next_on_file]])
             next_on_file += 1
-        detector.rules = rules_at(noted, entry.at_ms, default=detector.rules)
+        detector.rules = rules_at(rules, entry.at_ms)
         signal = detector.observe(coin, entry)
         if signal is not None and signal.signal_id not in known:
             yield signal

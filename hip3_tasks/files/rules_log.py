@@ -56,10 +56,9 @@ def read_rules(data_dir: Path) -> list[RulesInForce]:
     return rules
 
 
-def rules_at(lines: Sequence[RulesInForce], at_ms: int, *, default: Rules) -> Rules:
-    """The rules in force at an instant, by `lines` in order of time; `default` without a line."""
-    number = bisect_right(lines, at_ms, key=lambda line: line.from_ms)
-    return rules_of(lines[max(0, number - 1)]) if lines else default
+def rules_at(rules: Sequence[tuple[int, Rules]], at_ms: int) -> Rules:
+    """The rules in force at an instant, of those that begin at some, by time; the first ones hold before them too."""
+    return rules[max(0, bisect_right(rules, at_ms, key=lambda begun: begun[0]) - 1)][1]
 
 
 def rules_of(line: RulesInForce) -> Rules:

@@ -4,7 +4,6 @@ Most entries can neither make a signal nor change what the detector remembers: t
 detector's own conditions, before it sees the others. What it is shown is enough, so it decides the same.
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from hip3_tasks.domain.edge import Side, reaches
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
+from hip3_tasks.files.rules_log import rules_at
 from hip3_tasks.recording.as_of import entries_as_of
 from hip3_tasks.recording.columns import HOLE_SEQ, entry_of, is_hole
 from hip3_tasks.recording.load import CoinRows
@@ -96,9 +96,7 @@ class CoinReplay:
         is_through = reaches(Side.BUY, touch_px=ask_px, oracle_px=oracle_px, threshold_bps=threshold_bps) | reaches(
             Side.SELL, touch_px=bid_px, oracle_px=oracle_px, threshold_bps=threshold_bps
         )
-        may_fire: pl.Expr = (
-            pl.col("is_news") & pl.col("is_judged") & ~pl.col("is_doubted") & (bid_px < ask_px) & is_through
-        )
+        may_fire = pl.col("is_news") & pl.col("is_judged") & ~pl.col("is_doubted") & (bid_px < ask_px)
         has_no_conditions = pl.col("gap").is_null() & pl.col("is_news").is_null()  # version 0.1.0 wrote it
         is_turn = pl.col("is_keyframe") | (pl.col("gap") == NO_DATA) | (pl.col("seq") == HOLE_SEQ) | has_no_conditions
         is_enough: pl.Expr = (may_fire & is_through) | is_turn
@@ -120,13 +118,10 @@ class CoinReplay:
                 continue
             while on_file and on_file[0].timestamp_ms < at_ms:
                 detector.resume([on_file.popleft()])
-            detector.rules = self._rules_at(at_ms)
+            detector.rules = rules_at(self.rules, at_ms)
             signal = detector.observe(coin, self.other.conditioned(entry, coin, detector.rules))
             if signal is not None:
                 yield signal
-
-    def _rules_at(self, at_ms: int) -> Rules:
-        return self.rules[max(0, bisect_right(self.rules, at_ms, key=lambda rule: rule[0]) - 1)][1]
 
     def _threshold_bps(self, coin: str) -> pl.Expr:
         """The threshold of each row, under other rules if there are any."""
