@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 
 import polars as pl
 import psutil
@@ -23,7 +24,7 @@ from hip3_tasks.recording.replay_files import ReplayFiles, lines_by_file
 from hip3_tasks.recording.workers import MIN_ROWS, workers
 from tests.support.factories import T0_MS, a_market
 from tests.support.tapes import news
-from tests.support.waiting import eventually
+from tests.support.waiting import TIMEOUT_S, eventually
 
 DAY_START_MS = T0_MS // DAY_MS * DAY_MS
 NEW_ORACLE = 100
@@ -107,21 +108,56 @@ def replaying(data_dir: Path, out: Path) -> Iterator[tuple[subprocess.Popen[str]
 def test_ctrl_c_leaves_no_process_and_no_file(data_dir: Path, tmp_path: Path) -> None:
     with replaying(data_dir, tmp_path / "out") as (process, _):
         os.killpg(process.pid, signal.SIGINT)
-        _, errors = process.communicate()
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert (process.returncode, errors, [*tmp_path.iterdir()]) == (130, "", [])
 
 
 def test_processes_end_when_their_parent_is_killed(data_dir: Path, tmp_path: Path) -> None:
     with replaying(data_dir, tmp_path / "out") as (process, _):
         process.kill()
-        process.communicate()
+        process.communicate(timeout=TIMEOUT_S)
 
 
 def test_a_killed_process_is_said_in_one_line(data_dir: Path, tmp_path: Path) -> None:
     with replaying(data_dir, tmp_path / "out") as (process, started):
         started[0].kill()
-        _, errors = process.communicate()
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode not in (0, None)
     assert len(errors.splitlines()) == 1
     assert "was killed" in errors
     assert [*tmp_path.iterdir()] == []
+
+
+def killed_while_it_answers(after_s: float) -> bytes:
+    Timer(after_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return bytes(200_000_000)
+
+
+KILLED = """
+from hip3_tasks.errors import Unavailable
+from hip3_tasks.recording.workers import workers
+from tests.integration.recording.test_replay import killed_while_it_answers
+
+if __name__ == "__main__":
+    for number in range(6):
+        try:
+            with workers(2) as mapped:
+                list(mapped(killed_while_it_answers, [number / 50] * 2))
+        except Unavailable:
+            print("killed")
+"""
+
+
+def test_a_process_killed_in_the_middle_of_a_result_keeps_no_one_waiting(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    root = Path(__file__).parents[3]
+    done = subprocess.run(
+        (sys.executable, str(script)),
+        env=os.environ | {"PYTHONPATH": str(root)},
+        timeout=TIMEOUT_S,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines().count("killed") > 3
