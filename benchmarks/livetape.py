@@ -16,9 +16,9 @@ from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.edge import Side, reaches
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.files.rules_log import note_rules, read_rules
-from hip3_tasks.recording.columns import SCHEMA, entry_of
 from hip3_tasks.recording.merge import GROUP_ROWS, LEVEL
-from hip3_tasks.recording.pieces import TAPE, PieceInfo, day_path, write_piece
+from hip3_tasks.tape.columns import SCHEMA, entry_of
+from hip3_tasks.tape.pieces import TAPE, PieceInfo, day_path, write_piece
 
 FIRST_DAY_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
 DAYS = 2

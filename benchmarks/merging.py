@@ -21,12 +21,12 @@ import typer
 
 from benchmarks.measured import Measured
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
-from hip3_tasks.recording.columns import KEY, SCHEMA, frame_of
 from hip3_tasks.recording.merge import GROUP_ROWS as DAY_GROUP_ROWS
 from hip3_tasks.recording.merge import LEVEL as DAY_LEVEL
-from hip3_tasks.recording.pieces import Piece, PieceInfo, minute_path, pieces_of, write_piece
 from hip3_tasks.recording.recorder import GROUP_ROWS, LEVEL
 from hip3_tasks.recording.retention import kept
+from hip3_tasks.tape.columns import KEY, SCHEMA, frame_of
+from hip3_tasks.tape.pieces import Piece, PieceInfo, minute_path, pieces_of, write_piece
 
 MERGE = """\
 import sys

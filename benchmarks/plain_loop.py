@@ -10,9 +10,9 @@ from hip3_tasks.domain.market import Entry
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.files.rules_log import rules_of
 from hip3_tasks.recording.coin_replay import Replayed
-from hip3_tasks.recording.columns import entry_of
-from hip3_tasks.recording.load import CoinRows, Recording
 from hip3_tasks.recording.replay_files import ReplayFiles, lines_by_file
+from hip3_tasks.tape.columns import entry_of
+from hip3_tasks.tape.load import CoinRows, Recording
 
 
 def main(data_dir: Path, out: Path, coins: list[str]) -> None:

@@ -19,7 +19,7 @@ from benchmarks.machine import machine_description
 from benchmarks.processes import stray_cores
 from benchmarks.replaypage import ReplayFigures, Run, section
 from benchmarks.sections import with_section
-from hip3_tasks.recording.load import Recording
+from hip3_tasks.tape.load import Recording
 
 HERE = Path(__file__).parent
 HIP3 = str(Path(sys.executable).with_name("hip3"))

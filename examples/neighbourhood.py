@@ -8,7 +8,7 @@ import sys
 import plotly.graph_objects as go
 import polars as pl
 
-from hip3_tasks.recording.load import load_tape
+from hip3_tasks.tape.load import load_tape
 
 AROUND_MS = 10_000
 LOOK_BACK_MS = 30_000

@@ -1,1 +1,1 @@
-"""The kept tape: recorded from Redis into Parquet, loaded as frames, replayed, and compared with what was captured."""
+"""The kept tape: recorded from Redis into Parquet, replayed, and compared with what was captured."""

@@ -18,10 +18,10 @@ from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.files.rules_log import rules_at
-from hip3_tasks.recording.as_of import entries_as_of
-from hip3_tasks.recording.columns import HOLE_SEQ, entry_of, is_hole
-from hip3_tasks.recording.load import CoinRows
 from hip3_tasks.recording.other_rules import OtherRules
+from hip3_tasks.tape.as_of import entries_as_of
+from hip3_tasks.tape.columns import HOLE_SEQ, entry_of, is_hole
+from hip3_tasks.tape.load import CoinRows
 
 Outcome: TypeAlias = Followup | Missed
 Opened: TypeAlias = tuple[Signal, Entry | None, Capture]

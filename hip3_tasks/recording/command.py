@@ -15,11 +15,11 @@ from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, MINUTE_MS
 from hip3_tasks.errors import BadSelection, Unavailable
 from hip3_tasks.recording.compare import Comparison, compare
-from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.other_rules import OtherRules
 from hip3_tasks.recording.replay import Replay
 from hip3_tasks.recording.replay_files import REPLAYED, ReplayFiles, lines_by_file
 from hip3_tasks.recording.workers import processes_for, workers
+from hip3_tasks.tape.load import Recording
 from hip3_tasks.terminal_text import counted, print_results, printable
 
 MAX_NAMED = 20

@@ -15,9 +15,9 @@ from hip3_tasks.errors import MalformedRecord, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.files.path_text import PathText
 from hip3_tasks.recording.coin_replay import Outcome, due_at_ms
-from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.recording.replay import Replay
+from hip3_tasks.tape.load import Recording
 
 R = TypeVar("R", bound=Record)
 LOST = "lost:", NOT_THERE, "the feed was away"

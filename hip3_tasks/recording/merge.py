@@ -15,9 +15,9 @@ import structlog
 
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
 from hip3_tasks.errors import DamagedPiece
-from hip3_tasks.recording.columns import KEY
-from hip3_tasks.recording.load import batches, parts_of, rows_by_coin, scan_parts
-from hip3_tasks.recording.pieces import (
+from hip3_tasks.tape.columns import KEY
+from hip3_tasks.tape.load import batches, parts_of, rows_by_coin, scan_parts
+from hip3_tasks.tape.pieces import (
     PART,
     TAPE,
     Piece,

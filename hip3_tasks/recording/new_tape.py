@@ -12,9 +12,9 @@ from hip3_tasks.domain.capture import HOUR_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import Entry
 from hip3_tasks.files.rules_log import note_rules, read_rules
-from hip3_tasks.recording.columns import KEY, MAX_INTEGER, Row, frame_of, row_of
 from hip3_tasks.recording.merge import merge_pieces
-from hip3_tasks.recording.pieces import PieceInfo, hour_path, write_piece
+from hip3_tasks.tape.columns import KEY, MAX_INTEGER, Row, frame_of, row_of
+from hip3_tasks.tape.pieces import PieceInfo, hour_path, write_piece
 
 MAX_ROWS = 200_000
 """Rows in memory; then they go to files of their hour, which are sorted at the end."""

@@ -15,9 +15,11 @@ from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.market import Entry, Gap, decode_entry
 from hip3_tasks.errors import DamagedPiece, MalformedEntry
 from hip3_tasks.files.rules_log import read_rules
-from hip3_tasks.recording.columns import HOLE_SEQ, KEY, UNREADABLE, Row, frame_of, row_of
-from hip3_tasks.recording.load import NOT_RECORDED
-from hip3_tasks.recording.pieces import (
+from hip3_tasks.store.tape import RawEntries
+from hip3_tasks.store.tape_log import LogPart, TapeLog
+from hip3_tasks.tape.columns import HOLE_SEQ, KEY, UNREADABLE, Row, frame_of, row_of
+from hip3_tasks.tape.load import NOT_RECORDED
+from hip3_tasks.tape.pieces import (
     Piece,
     PieceInfo,
     minute_path,
@@ -26,8 +28,6 @@ from hip3_tasks.recording.pieces import (
     rules_between,
     write_piece,
 )
-from hip3_tasks.store.tape import RawEntries
-from hip3_tasks.store.tape_log import LogPart, TapeLog
 
 log = structlog.get_logger()
 

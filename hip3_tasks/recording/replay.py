@@ -9,8 +9,8 @@ from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.records import Signal
 from hip3_tasks.files.rules_log import rules_of
 from hip3_tasks.recording.coin_replay import CoinReplay, CoinState, Replayed, due_at_ms
-from hip3_tasks.recording.load import CoinRows, Recording, batches
 from hip3_tasks.recording.other_rules import OtherRules
+from hip3_tasks.tape.load import CoinRows, Recording, batches
 
 T = TypeVar("T")
 Task = tuple[CoinRows, CoinState]

@@ -10,7 +10,7 @@ import structlog
 from hip3_tasks.domain.capture import day_start_ms
 from hip3_tasks.errors import DamagedPiece
 from hip3_tasks.files.retention import ROOM, free_mb
-from hip3_tasks.recording.pieces import Piece, all_pieces, pieces_of
+from hip3_tasks.tape.pieces import Piece, all_pieces, pieces_of
 
 log = structlog.get_logger()
 

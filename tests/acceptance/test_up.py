@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from hip3_tasks.recording.compare import compare
-from hip3_tasks.recording.load import load_tape
 from hip3_tasks.run_file import RunFile
+from hip3_tasks.tape.load import load_tape
 from tests.support.documents import blocks_of
 from tests.support.process import CELERY, HIP3, run
 from tests.support.up_system import UpSystem

@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hip3_tasks.recording.pieces import day_path
 from hip3_tasks.recording.service import UPKEEP_INTERVAL_S
+from hip3_tasks.tape.pieces import day_path
 from tests.faults.lines import KINDS
 from tests.faults.row import Result, Setting
 from tests.faults.system import System

@@ -10,10 +10,10 @@ from itertools import cycle
 from pathlib import Path
 
 from hip3_tasks.domain.records import Followup
-from hip3_tasks.recording.columns import HOLE_SEQ
-from hip3_tasks.recording.load import NOT_RECORDED, load_tape
-from hip3_tasks.recording.pieces import PART, TAPE
 from hip3_tasks.store.store import Store
+from hip3_tasks.tape.columns import HOLE_SEQ
+from hip3_tasks.tape.load import NOT_RECORDED, load_tape
+from hip3_tasks.tape.pieces import PART, TAPE
 from tests.faults.disks import mounted
 from tests.faults.row import Result, Setting
 from tests.faults.system import System

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from hip3_tasks.domain.market import decode_entry
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.recording.columns import Row, row_of
 from hip3_tasks.recording.compare import Comparison
-from hip3_tasks.recording.load import load_tape
 from hip3_tasks.recording.recorder import TAKEN_OVER_SEQ
 from hip3_tasks.store.tape_log import FIRST_MS
+from hip3_tasks.tape.columns import Row, row_of
+from hip3_tasks.tape.load import load_tape
 from tests.faults.row import Result
 from tests.support.process import HIP3, environment
 

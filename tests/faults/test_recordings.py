@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
-from hip3_tasks.recording.columns import Row, row_of
 from hip3_tasks.recording.recorder import TAKEN_OVER_SEQ
 from hip3_tasks.store.tape import stamp
+from hip3_tasks.tape.columns import Row, row_of
 from tests.faults.recordings import RawTape, judge_entries
 from tests.faults.row import Result
 from tests.support.factories import T0_MS, a_calm_market

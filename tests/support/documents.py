@@ -19,7 +19,7 @@ NOT_EXECUTED = {
     "hip3 probe --venue mainnet": "needs access to api.hyperliquid.xyz",
     "pip wheel --no-deps .": "needs a package index; `make wheel-test` does it",
     "celery -A hip3_tasks worker --autoscale=8,2 -E -n one@%h": "runs until it is stopped",
-    "from hip3_tasks.recording.load import load_tape": "needs a minute of tape; tests/acceptance/test_up.py does it",
+    "from hip3_tasks.tape.load import load_tape": "needs a minute of tape; tests/acceptance/test_up.py does it",
     "from pathlib import Path": "needs signals with a tape; tests/unit/recording/test_sql.py does it",
     "docker compose exec worker nice hip3 compact --delete": BY_HAND,
     "docker compose up -d                                # mainnet": NEEDS_DOCKER,

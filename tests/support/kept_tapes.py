@@ -7,8 +7,8 @@ from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import Entry
 from hip3_tasks.files.rules_log import note_rules, read_rules
-from hip3_tasks.recording.columns import KEY, frame_of, row_of
-from hip3_tasks.recording.pieces import PieceInfo, minute_path, rules_between, write_piece
+from hip3_tasks.tape.columns import KEY, frame_of, row_of
+from hip3_tasks.tape.pieces import PieceInfo, minute_path, rules_between, write_piece
 
 
 def keep(

@@ -10,8 +10,8 @@ import typer
 from hip3_tasks.cli import app
 from hip3_tasks.domain.edge import edge_bps
 from hip3_tasks.domain.records import Followed, Followup, Missed, MissedReason, Record, Signal
-from hip3_tasks.recording.columns import SCHEMA
 from hip3_tasks.settings import Settings
+from hip3_tasks.tape.columns import SCHEMA
 from simulator.faults.table import lines
 from simulator.info import ANSWERS
 from tests.support import documents

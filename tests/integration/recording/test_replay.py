@@ -16,12 +16,12 @@ import pytest
 
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
-from hip3_tasks.recording.columns import SCHEMA, frame_of, row_of
-from hip3_tasks.recording.load import Recording
-from hip3_tasks.recording.pieces import PieceInfo, day_path, hour_path, write_piece
 from hip3_tasks.recording.replay import Replay
 from hip3_tasks.recording.replay_files import ReplayFiles, lines_by_file
 from hip3_tasks.recording.workers import MIN_ROWS, workers
+from hip3_tasks.tape.columns import SCHEMA, frame_of, row_of
+from hip3_tasks.tape.load import Recording
+from hip3_tasks.tape.pieces import PieceInfo, day_path, hour_path, write_piece
 from tests.support.factories import T0_MS, a_market
 from tests.support.tapes import news
 from tests.support.waiting import TIMEOUT_S, eventually

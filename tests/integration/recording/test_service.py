@@ -11,14 +11,14 @@ import pytest
 
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.health import read_health_file
-from hip3_tasks.recording.columns import HOLE_SEQ, Row, row_of
-from hip3_tasks.recording.load import NOT_RECORDED, load_tape
 from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.store.keys import Keys, connect, connect_async
 from hip3_tasks.store.recorder_status import RecorderStatus
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.tape import stamp
 from hip3_tasks.store.tape_writer import TapeWriter
+from hip3_tasks.tape.columns import HOLE_SEQ, Row, row_of
+from hip3_tasks.tape.load import NOT_RECORDED, load_tape
 from tests.support.factories import T0_MS, a_market
 from tests.support.process import HIP3, ProcessUnderTest, environment, run
 from tests.support.redis_server import RedisServer

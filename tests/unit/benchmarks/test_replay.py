@@ -8,10 +8,10 @@ from benchmarks import plain_loop
 from benchmarks.livetape import FIRST_DAY_MS, Shape, make
 from benchmarks.replaypage import ReplayFigures, Run, section
 from hip3_tasks.domain.capture import DAY_MS
-from hip3_tasks.recording.load import Recording
 from hip3_tasks.recording.other_rules import OtherRules
 from hip3_tasks.recording.replay import Replay
 from hip3_tasks.recording.replay_files import ReplayFiles, lines_by_file
+from hip3_tasks.tape.load import Recording
 
 
 @pytest.fixture(scope="module")

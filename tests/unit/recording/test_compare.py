@@ -14,7 +14,7 @@ from hip3_tasks.domain.records import Followup, Signal, line_of
 from hip3_tasks.files.day_files import jsonl_path
 from hip3_tasks.recording.coin_replay import Outcome
 from hip3_tasks.recording.compare import compare
-from hip3_tasks.recording.pieces import minute_path
+from hip3_tasks.tape.pieces import minute_path
 from tests.support.factories import T0_MS, a_calm_market, a_market
 from tests.support.kept_tapes import keep
 from tests.support.tapes import COIN, news

@@ -10,9 +10,9 @@ from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.recording import merge, pieces
-from hip3_tasks.recording.load import Recording, load_tape
 from hip3_tasks.recording.merge import merge_pieces
-from hip3_tasks.recording.pieces import hour_path, minute_path, pieces_of
+from hip3_tasks.tape.load import Recording, load_tape
+from hip3_tasks.tape.pieces import hour_path, minute_path, pieces_of
 from tests.support.factories import T0_MS, a_market
 from tests.support.kept_tapes import keep
 from tests.support.tapes import COIN, news

@@ -14,13 +14,13 @@ from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.measure import measure
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.recording.as_of import entries_as_of
 from hip3_tasks.recording.coin_replay import CoinReplay, Outcome
-from hip3_tasks.recording.columns import HOLE_SEQ, frame_of, row_of
-from hip3_tasks.recording.load import NOT_RECORDED, Recording, load_tape
 from hip3_tasks.recording.other_rules import OtherRules
-from hip3_tasks.recording.pieces import minute_path
 from hip3_tasks.recording.replay import Replay
+from hip3_tasks.tape.as_of import entries_as_of
+from hip3_tasks.tape.columns import HOLE_SEQ, frame_of, row_of
+from hip3_tasks.tape.load import NOT_RECORDED, Recording, load_tape
+from hip3_tasks.tape.pieces import minute_path
 from tests.support.factories import T0_MS, a_calm_market, a_market
 from tests.support.kept_tapes import keep
 from tests.support.tapes import COIN, news, rules, steps, written_by_a_feed

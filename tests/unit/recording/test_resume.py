@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 
 from hip3_tasks.domain.capture import MINUTE_MS
 from hip3_tasks.domain.market import Entry
-from hip3_tasks.recording.columns import frame_of, row_of
-from hip3_tasks.recording.pieces import PieceInfo, minute_path, write_piece
 from hip3_tasks.recording.recorder import Recorder
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.tape_log import TapeLog
+from hip3_tasks.tape.columns import frame_of, row_of
+from hip3_tasks.tape.pieces import PieceInfo, minute_path, write_piece
 from hip3_tasks.testing.fake import FakeServer
 from tests.support.factories import T0_MS, a_market
 

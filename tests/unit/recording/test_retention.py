@@ -8,9 +8,9 @@ import pytest
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS, day_start_ms
 from hip3_tasks.files.retention import delete_old_days
 from hip3_tasks.recording import retention
-from hip3_tasks.recording.columns import frame_of
-from hip3_tasks.recording.pieces import PieceInfo, all_pieces, day_path, hour_path, minute_path, write_piece
 from hip3_tasks.recording.retention import Kept, delete_old_pieces, kept
+from hip3_tasks.tape.columns import frame_of
+from hip3_tasks.tape.pieces import PieceInfo, all_pieces, day_path, hour_path, minute_path, write_piece
 from tests.support.factories import DAY, T0_MS
 
 TODAY_MS = day_start_ms(DAY)

@@ -14,10 +14,10 @@ from hip3_tasks.domain.capture import HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
-from hip3_tasks.recording.load import NOT_RECORDED, Recording
 from hip3_tasks.recording.merge import merge_pieces
-from hip3_tasks.recording.pieces import all_pieces, pieces_of
 from hip3_tasks.recording.replay import Replay
+from hip3_tasks.tape.load import NOT_RECORDED, Recording
+from hip3_tasks.tape.pieces import all_pieces, pieces_of
 from tests.support.documents import blocks_of
 from tests.support.factories import T0_MS, a_market
 from tests.support.kept_tapes import keep

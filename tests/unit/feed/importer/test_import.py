@@ -12,8 +12,8 @@ import pytest
 from feed.raw_frames import RawFrames
 from hip3_tasks.domain.records import Followup, Signal
 from hip3_tasks.files.raw_file import RawKind
-from hip3_tasks.recording.load import Recording, load_tape
 from hip3_tasks.recording.replay import Replay
+from hip3_tasks.tape.load import Recording, load_tape
 
 ROOT = Path(__file__).parents[4]
 REAL = ROOT.parent / "shared/data/hyperliquid/frames.jsonl"

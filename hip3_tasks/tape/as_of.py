@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.domain.market import Entry
-from hip3_tasks.recording.columns import entry_of, is_hole
+from hip3_tasks.tape.columns import entry_of, is_hole
 
 
 def places_as_of(rows: pl.DataFrame, instants_ms: Sequence[int] | np.ndarray) -> np.ndarray:

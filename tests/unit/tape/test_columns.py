@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from hip3_tasks.domain.conditions import Conditions
 from hip3_tasks.domain.market import Entry, Gap
-from hip3_tasks.recording.columns import MAX_INTEGER, SCHEMA, UNREADABLE, entry_of, frame_of, row_of
+from hip3_tasks.tape.columns import MAX_INTEGER, SCHEMA, UNREADABLE, entry_of, frame_of, row_of
 from tests.support.factories import T0_MS, a_market
 from tests.unit.domain.test_conditions import conditions
 from tests.unit.domain.test_market import instants, markets

@@ -11,8 +11,8 @@ import polars as pl
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import DamagedPiece, Unavailable
-from hip3_tasks.recording.columns import HOLE_SEQ, KEY, frame_of, row_of
-from hip3_tasks.recording.pieces import Piece, PieceInfo, merged_rules, pieces_of
+from hip3_tasks.tape.columns import HOLE_SEQ, KEY, frame_of, row_of
+from hip3_tasks.tape.pieces import Piece, PieceInfo, merged_rules, pieces_of
 
 NOT_RECORDED = "not recorded"
 

@@ -22,7 +22,7 @@ from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS, day_start_ms, 
 from hip3_tasks.domain.records import RulesInForce
 from hip3_tasks.errors import DamagedPiece
 from hip3_tasks.files.append_file import sync_names
-from hip3_tasks.recording.columns import SCHEMA
+from hip3_tasks.tape.columns import SCHEMA
 
 TAPE = "tape"
 PART = ".part"
