@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.detector import CTX_MAX_AGE_MS, SLIPPAGE_BPS, Rules
-from hip3_tasks.domain.fees import LOWEST_TIER_BPS, TakerFees
+from hip3_tasks.domain.fees import LATENCY_MS, LOWEST_TIER_BPS, TakerFees
 from hip3_tasks.domain.market import COIN, dex_of
 from hip3_tasks.env_file import env_file_values
 from hip3_tasks.errors import BadSetting
@@ -159,6 +159,10 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     builder_fee_bps: float = Field(0, ge=0, le=100, description="fee of the front end that sends your orders")
     priority_fee_bps: float = Field(
         0, ge=0, le=100, description="order priority fee that you pay with each order of a round trip"
+    )
+
+    latency_ms: OffsetMs = Field(
+        LATENCY_MS, description="from a signal to the arrival of your order, by which reports judge it"
     )
 
     worker_wait_s: float = Field(

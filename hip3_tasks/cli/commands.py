@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from hip3_tasks.cli.json_option import JsonCommand
-from hip3_tasks.domain.fees import LEAST_ORDER_USD
+from hip3_tasks.domain.fees import LATENCIES_MS, LEAST_ORDER_USD
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -243,7 +243,9 @@ def compact(
     from hip3_tasks import settings
     from hip3_tasks.analysis.compact.command import compact_command
 
-    return compact_command(dirs or [settings.load().data_dir], day=date, delete=delete, as_json=as_json)
+    mine = settings.load()
+    latencies_ms = tuple(sorted({mine.latency_ms, *LATENCIES_MS}))
+    return compact_command(dirs or [mine.data_dir], day=date, delete=delete, latencies_ms=latencies_ms, as_json=as_json)
 
 
 @app.command()
@@ -326,6 +328,9 @@ def report(
     min_notional: Annotated[
         float, typer.Option(metavar="USD", min=0, help="Leave out orders that are worth less.")
     ] = LEAST_ORDER_USD,
+    latency: Annotated[
+        str, typer.Option(metavar="MS,...", help="Show orders that arrive so long after T0, where a tape is kept.")
+    ] = ",".join(map(str, LATENCIES_MS)),
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with figures.")] = None,
     as_json: AsJson = False,
     json_out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all numbers as JSON.")] = None,
@@ -338,6 +343,7 @@ def report(
     from hip3_tasks import settings
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.analysis.measure.by import parse_by
+    from hip3_tasks.analysis.orders.by_tape import parse_latencies
     from hip3_tasks.analysis.reporting.build import Trader
     from hip3_tasks.analysis.reporting.command import ReportOutputs, report_command
     from hip3_tasks.clock import wall_ms
@@ -348,7 +354,12 @@ def report(
     outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
     mine = settings.load()
     trader = Trader(
-        fees=mine.taker_fees, slippage_bps=mine.slippage_bps, cost_bps=cost_bps, min_notional_usd=min_notional
+        fees=mine.taker_fees,
+        slippage_bps=mine.slippage_bps,
+        cost_bps=cost_bps,
+        min_notional_usd=min_notional,
+        latency_ms=mine.latency_ms,
+        latencies_ms=parse_latencies(latency),
     )
     return report_command(
         dirs or [mine.data_dir], chosen, by=parse_by(by), trader=trader, outputs=outputs, json_only=as_json

@@ -1,4 +1,4 @@
-"""Fees that a taker pays to the venue and to others, in bps of the notional."""
+"""Fees that a taker pays to the venue and to others, in bps of the notional; and the delay of his orders."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,10 @@ from hip3_tasks.domain.edge import Bps
 LOWEST_TIER_BPS = 4.5
 """The taker fee of the lowest volume tier, before a market's scale (Hyperliquid's fees page, 2026-09). The fee that
 signals record is that of such a taker, without discounts."""
+
+LATENCY_MS = 600
+"""The time between T0 and the arrival of a taker's order: some 600 ms by the official API (Dwellir, May 2026)."""
+LATENCIES_MS = (200, 600, 900)
 
 LEAST_ORDER_USD = 10.0
 """The venue takes no order of less."""

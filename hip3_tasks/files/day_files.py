@@ -16,11 +16,14 @@ KINDS = ("signals", "followups", "missed")
 MAX_NAMED = 5
 WATCHED = "watched"
 """Kind of the files that list the markets which the feed followed; deleted with their day."""
+TAKEN = "taken"
+"""Kind of the files with the orders of a finished day by the kept tape; deleted with their day."""
 
-_NAME = re.compile(rf"({'|'.join((*KINDS, WATCHED))})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
-_READ_ELSEWHERE = re.compile(r"rules\.jsonl|taken_[0-9]{4}-[0-9]{2}-[0-9]{2}\.parquet", re.ASCII)
+_KINDS = "|".join((*KINDS, WATCHED, TAKEN))
+_NAME = re.compile(rf"({_KINDS})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
+_RULES = "rules.jsonl"
 _OWN = re.compile(
-    rf"(?:{'|'.join((*KINDS, WATCHED, 'taken'))})_[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\..*"
+    rf"(?:{_KINDS})_[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}\..*"
     r"|rules\.jsonl|run\.json|\.feed|\.recorder|.*\.lock|.*\.raw\.gz"
     r"|[0-9]{2}(?:[0-9]{2})?\.parquet|[0-9]{4}-[0-9]{2}-[0-9]{2}\.parquet",
     re.ASCII,
@@ -32,9 +35,7 @@ def is_own(path: Path) -> bool:
     return any(_OWN.fullmatch(name) for name in (path.name, path.resolve().name))
 
 
-_DATA = re.compile(
-    rf"(?:{'|'.join((*KINDS, WATCHED))}).*|.*\.(?:jsonl|ndjson|parquet|arrow|gz|zst|bz2|xz|lz4)", re.IGNORECASE
-)
+_DATA = re.compile(rf"(?:{_KINDS}).*|.*\.(?:jsonl|ndjson|parquet|arrow|gz|zst|bz2|xz|lz4)", re.IGNORECASE)
 
 
 def unread(data_dir: Path) -> list[str]:
@@ -43,9 +44,7 @@ def unread(data_dir: Path) -> list[str]:
         names = sorted(path.name for path in data_dir.iterdir() if not path.is_dir())
     except OSError:
         return []
-    return [
-        name for name in names if _DATA.fullmatch(name) and day_of(name) is None and not _READ_ELSEWHERE.fullmatch(name)
-    ]
+    return [name for name in names if _DATA.fullmatch(name) and day_of(name) is None and name != _RULES]
 
 
 def unread_sentence(data_dir: Path) -> str | None:

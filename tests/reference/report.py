@@ -15,7 +15,8 @@ from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES
 from tests.reference.draws import Clusters, Ratio, cluster_ms_of, estimate, mean_of, share_of
 from tests.reference.rows import Files, Row, Tree, add_properties, difference, grouping, one_sided, shrank
 from tests.reference.search import add_priority_fees, search
-from tests.reference.trips import add_results, taken, trip_measures, trips_of
+from tests.reference.tape import covered
+from tests.reference.trips import add_results, judged_measures, taken, trip_measures, trips_of, usual_offsets
 
 
 def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tree:
@@ -26,7 +27,8 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
     assumed = sum(row["fee_bps"] is None for row in signals)
     add_results(signals, followups, cost_bps)
     add_properties(signals, followups)
-    trips = trips_of(signals, followups)
+    trips = trips_of(signals, followups, dirs)
+    how = taken(trips, len([*covered(signals, dirs, usual_offsets(followups))]))
     offsets_ms = sorted({row["offset_ms"] for row in followups})
     cluster_ms = cluster_ms_of(min(times), max(times))
     clusters = Clusters(followups, cluster_ms)
@@ -35,7 +37,10 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
 
     def group(name: str, its_signals: list[Row], its_followups: list[Row], its_trips: list[Row]) -> Tree:
         its_group = _group(name, its_signals, its_followups, offsets_ms, clusters, cost_bps)
-        return its_group | {"trips": trip_measures(its_trips, clusters, days)}
+        return its_group | {
+            "trips": trip_measures(its_trips, clusters, days),
+            "judged": judged_measures(its_trips, clusters, days, how),
+        }
 
     def search_for(more_bps: float) -> Tree | None:
         dearer = [row | {"round_trip_bps": difference(row["round_trip_bps"], more_bps)} for row in trips]
@@ -61,7 +66,7 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
             "priority_fee_bps": 0.0,
         },
         "fees_assumed": assumed,
-        "taken": taken(trips),
+        "taken": how,
         "level": 0.9,
         "cluster_ms": cluster_ms,
         "quantiles": list(QUANTILES),

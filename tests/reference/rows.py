@@ -43,6 +43,7 @@ class Files:
                 "lag_ms": line.get("lag_ms"),
                 "spread_bps": _spread_bps(line.get("bid_px"), line.get("ask_px")),
                 "trigger": line.get("trigger"),
+                "t0_px": line.get("best_px"),
             }
             for line in self._lines("signals", lambda line: line["signal_id"])
         ]

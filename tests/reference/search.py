@@ -14,7 +14,7 @@ from hip3_tasks.analysis.measure.threshold_search import (
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES
 from tests.reference.draws import Clusters, estimate, mean_of
 from tests.reference.rows import Row, Tree, one_sided, shrank
-from tests.reference.trips import longest
+from tests.reference.trips import judged_orders
 
 Part = tuple[list[Row], list[Row]]
 """The orders of a part of the time, and its follow-ups at the longest offset."""
@@ -35,15 +35,15 @@ def search(
     offset_ms = max(row["offset_ms"] for row in followups)
     split_at_ms = ceil(int(first_ms + IN_SAMPLE_SHARE * (last_ms - first_ms)) / cluster_ms) * cluster_ms
     at_offset = [row for row in followups if row["offset_ms"] == offset_ms]
-    orders = longest(trips)
+    orders = judged_orders(trips)
 
-    def parts(rows: list[Row], name: str, due_after_ms: int) -> tuple[list[Row], list[Row]]:
+    def parts(rows: list[Row], name: str) -> tuple[list[Row], list[Row]]:
         known = [row for row in rows if row[name] is not None]
-        first = [row for row in known if row["t0_ms"] + due_after_ms < split_at_ms]
+        first = [row for row in known if row["t0_ms"] + row["due_after_ms"] < split_at_ms]
         return first, [row for row in known if row["t0_ms"] >= split_at_ms]
 
-    had = parts(orders, "round_trip_bps", sum(orders[0][name] for name in ("latency_ms", "held_ms")))
-    marked = parts(at_offset, "net_bps", offset_ms)
+    had = parts([row | {"due_after_ms": row["latency_ms"] + row["held_ms"]} for row in orders], "round_trip_bps")
+    marked = parts([row | {"due_after_ms": offset_ms} for row in at_offset], "net_bps")
     first, rest = zip(had, marked, strict=True)
     trials = {}
     for market in sorted({row["market"] for row in at_offset}):

@@ -45,7 +45,9 @@ def a_report_of_a_minute() -> Report:
 def a_report_of_nothing() -> Report:
     """A report without follow-ups."""
     report = a_report()
-    total = report.total.model_copy(update={"horizons": [], "trips": [], "captured": 0, "cost_bps": None})
+    total = report.total.model_copy(
+        update={"horizons": [], "trips": [], "judged": None, "captured": 0, "cost_bps": None}
+    )
     coverage = report.coverage.model_copy(update={"captured": 0, "expected": 0, "missed": {}})
     empty = {"total": total, "groups": [], "lateness": [], "search": None, "coverage": coverage}
     return report.model_copy(update=empty)

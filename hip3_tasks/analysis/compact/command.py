@@ -38,13 +38,18 @@ class DirectoryCompactions(BaseModel):
         return not any(result.state is CompactionState.REFUSED for result in self.days)
 
 
-def compact_command(dirs: Sequence[Path], *, day: str | None, delete: bool, as_json: bool) -> int:
+def compact_command(
+    dirs: Sequence[Path], *, day: str | None, delete: bool, latencies_ms: tuple[int, ...], as_json: bool
+) -> int:
     """Compact directories and print the results; 1 when a day was refused. Raises Unavailable."""
-    directories = _compact({data_dir: _chosen(data_dir, day) for data_dir in dirs}, delete=delete)
+    chosen = {data_dir: _chosen(data_dir, day) for data_dir in dirs}
+    directories = _compact(chosen, delete=delete, latencies_ms=latencies_ms)
     return print_results(directories, as_json=as_json, show=lambda: _show(directories, Console()))
 
 
-def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool) -> list[DirectoryCompactions]:
+def _compact(
+    chosen: dict[Path, list[DayFiles]], *, delete: bool, latencies_ms: tuple[int, ...]
+) -> list[DirectoryCompactions]:
     console, at_ms = Console(stderr=True), wall_ms()
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -61,7 +66,9 @@ def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool) -> list[Direct
             directories.append(directory)
             for files in days:
                 progress.update(task, description=files.day)
-                result = compact_day(data_dir, files.day, at_ms=at_ms, delete=delete, advance=advance)
+                result = compact_day(
+                    data_dir, files.day, at_ms=at_ms, delete=delete, latencies_ms=latencies_ms, advance=advance
+                )
                 directory.days.append(result)
     return directories
 

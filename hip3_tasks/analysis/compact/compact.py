@@ -14,12 +14,14 @@ from pathlib import Path
 from pydantic import BaseModel, computed_field
 
 from hip3_tasks.analysis.compact.day_lines import DayLines
+from hip3_tasks.analysis.compact.day_orders import DayOrders
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
 from hip3_tasks.analysis.compact.work_dir import Busy, work_dir
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, MISSED, SCHEMAS, SIGNALS
 from hip3_tasks.audit.audit import audit_day
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, day_start_ms, utc_day
+from hip3_tasks.domain.fees import LATENCIES_MS
 from hip3_tasks.errors import Hip3Error, NotCompacted
 from hip3_tasks.files.append_file import AppendFile, sync_names
 from hip3_tasks.files.day_files import DayFiles, is_closed, jsonl_path, parquet_path
@@ -50,6 +52,8 @@ class Compaction(BaseModel):
     lines_bytes: int = 0
     parquet_bytes: int = 0
     lines_deleted: bool = False
+    orders: int = 0
+    """The number of a taker's orders that were worked out now, by the kept tape."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -59,7 +63,10 @@ class Compaction(BaseModel):
 
 
 def bytes_to_read(files: DayFiles, *, at_ms: int, delete: bool) -> int:
-    """The bytes that `compact_day` will report to `advance`: lines are audited, read and, from rows, converted back."""
+    """The bytes that `compact_day` will report to `advance`: lines are audited, read and, from rows, converted back.
+
+    Those of the tape come on top.
+    """
     size = sum(path.stat().st_size for path in files.jsonl.values())
     if files.is_closed:
         return 2 * size if delete else 0
@@ -67,16 +74,27 @@ def bytes_to_read(files: DayFiles, *, at_ms: int, delete: bool) -> int:
 
 
 def compact_day(
-    data_dir: Path, day: str, *, at_ms: int, delete: bool = False, advance: Advance = lambda _: None
+    data_dir: Path,
+    day: str,
+    *,
+    at_ms: int,
+    delete: bool = False,
+    latencies_ms: tuple[int, ...] = LATENCIES_MS,
+    advance: Advance = lambda _: None,
 ) -> Compaction:
     """Close a finished day with Parquet that holds all of its lines; with `delete`, delete the lines of a closed day.
 
-    Faults are in the result, so that other days continue.
+    The orders that arrive so long after each signal are worked out where a tape is kept. Faults are in the result, so
+    that other days continue.
     """
     result = Compaction(day=day)
     with _failures_in(result):
         if is_closed(data_dir, day) and not (delete and _sizes(jsonl_path, data_dir, day)):
             _measure_files(result, data_dir)
+            orders = DayOrders(data_dir, day, latencies_ms)
+            if orders.recording is not None:
+                with work_dir(data_dir, day) as folder:
+                    result.orders = orders.write(folder / orders.path.name, advance)
             return result
         if not is_closed(data_dir, day) and at_ms < _ready_at_ms(day):
             raise _TooEarly(f"left alone until 01:00 UTC of {utc_day(_ready_at_ms(day))}")
@@ -94,6 +112,8 @@ def compact_day(
             if delete:
                 _delete(data_dir, day, files, are_checked=result.state is CompactionState.COMPACTED)
                 result.lines_deleted = bool(result.lines_bytes)
+            orders = DayOrders(data_dir, day, latencies_ms)
+            result.orders = orders.write(folder / orders.path.name, advance)
     return result
 
 

@@ -114,6 +114,7 @@ def load(
         lag_ms              from the book's block to its receipt; null as above, and where it is not known
         spread_bps          of the book, as a share of its mid; null as above, and where the book was one-sided
         trigger             the channel that made the signal, bbo or ctx; null in lines of version 0.1.0
+        best_px             the price of the touch; null if a foreign file lacks it
 
     followups, one row for each signal and offset
         market_key, side, signal_timestamp_ms

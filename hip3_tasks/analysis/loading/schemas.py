@@ -161,6 +161,7 @@ SIGNALS = RecordSchema(
         pl.col("lag_ms").cast(pl.Int32, strict=False),
         _possible(spread_bps(pl.col("bid_px"), pl.col("ask_px"))).cast(pl.Float32).alias("spread_bps"),
         pl.col("trigger").cast(TRIGGER, strict=False),
+        pl.col("best_px"),
     ),
 )
 FOLLOWUPS = RecordSchema(

@@ -19,6 +19,7 @@ from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.levels import LevelPlan
 from hip3_tasks.analysis.measure.quantiles import Samples
 from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
+from hip3_tasks.analysis.orders.find import TapeOrders
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 MALLOC_BYTES = 30 << 20
@@ -34,6 +35,7 @@ class AggregationPlan:
     costs: Costs
     levels: LevelPlan
     trips: TripPlan
+    orders: TapeOrders
 
     @property
     def cluster_ms(self) -> int:
@@ -53,7 +55,7 @@ class Aggregates:
     """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above, and others for
     `round_trip` than for `net`."""
     trip_sums: pl.DataFrame
-    """Sums per (market_key, dex, group, latency_ms, held_ms, cluster); several rows as above."""
+    """Sums per (market_key, dex, group, by_tape, latency_ms, held_ms, cluster); several rows as above."""
     too_small: int
     """The number of signals that were smaller than an order may be."""
     lateness: pl.DataFrame
@@ -73,7 +75,8 @@ def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advan
     offsets_ms = sorted({offset_ms for part in parts for offset_ms in part.offsets_ms})
     at_last = [part.level_sums for part in parts if part.offsets_ms[-1] == offsets_ms[-1]]
     last, _ = pair(pl.concat([part.aside for part in parts]), plan.trips.offsets_ms, is_last=True)
-    trips = [*(part.trips for part in parts), _TripAggregates.from_pairs(last, plan)]
+    trips = [*(part.trips for part in parts), _TripAggregates.from_orders(last, plan)]
+    trips += [_TripAggregates.from_orders(orders, plan, by_tape=True) for orders in plan.orders.read(advance)]
     min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts])).group_by("market_key").min()
     return Aggregates(
         offsets_ms=offsets_ms,
@@ -108,7 +111,7 @@ class _ChunkAggregates:
     def from_rows(cls, rows: pl.DataFrame, plan: AggregationPlan) -> Self:
         chunk = Chunk.from_rows(rows, by=plan.by, costs=plan.costs)
         keys, order, starts = _order_by_group_and_offset(chunk)
-        pairs, aside = pair(rows, plan.trips.offsets_ms, is_last=False)
+        pairs, aside = pair(plan.trips.by_followups(rows), plan.trips.offsets_ms, is_last=False)
         return cls(
             offsets_ms=chunk.offsets_ms.tolist(),
             sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.cluster_ms), chunk),
@@ -117,7 +120,7 @@ class _ChunkAggregates:
             min_edge_bps=_min_edge_bps(chunk),
             markout_bps=dict(zip(keys, np.split(chunk.markout_bps[order], starts), strict=True)),
             retained=dict(zip(keys, np.split(chunk.retained[order], starts), strict=True)),
-            trips=_TripAggregates.from_pairs(pairs, plan),
+            trips=_TripAggregates.from_orders(pairs, plan),
             aside=aside,
         )
 
@@ -131,12 +134,14 @@ class _TripAggregates:
     too_small: int
 
     @classmethod
-    def from_pairs(cls, pairs: pl.DataFrame, plan: AggregationPlan) -> Self:
-        trips, too_small = Trips.from_rows(pairs, by=plan.by, cost_bps=plan.costs.round_trip, plan=plan.trips)
-        at_longest = np.flatnonzero(trips.are_longest(plan.trips))
+    def from_orders(cls, orders: pl.DataFrame, plan: AggregationPlan, *, by_tape: bool = False) -> Self:
+        trips, too_small = Trips.from_rows(
+            orders, by=plan.by, cost_bps=plan.costs.round_trip, plan=plan.trips, by_tape=by_tape
+        )
+        judged, due_after_ms = np.flatnonzero(trips.are_judged(plan.trips)), sum(plan.trips.judged(by_tape=by_tape))
         return cls(
             sums=trips.sums(cluster_ms=plan.cluster_ms),
-            level_sums=plan.levels.sums(trips, at_longest, due_after_ms=sum(plan.trips.longest), result="round_trip"),
+            level_sums=plan.levels.sums(trips, judged, due_after_ms=due_after_ms, result="round_trip"),
             too_small=too_small,
         )
 

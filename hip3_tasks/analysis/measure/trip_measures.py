@@ -36,18 +36,26 @@ class Trip(BaseModel):
     ]
     gain_usd: Annotated[float | None, Shown("all trips together, USD", usd, "all together, USD", wide="USD")]
     gain_usd_a_day: Annotated[float | None, Shown("a day, USD", usd, "a day, USD")]
+    by_tape: bool
+    """Whether they are exact, by the kept tape; or by follow-ups alone."""
+
+    @property
+    def offset_ms(self) -> int:
+        """The follow-up's offset that they go with: the time held after an exact arrival, or that of the way out."""
+        return self.held_ms if self.by_tape else self.latency_ms + self.held_ms
 
 
 TRIP_SUMS = sums_of(Trip)
 """The sums over clusters that the measures of a `Trip` need."""
 
 
-def trip(latency_ms: int, held_ms: int, totals: Totals, *, days: float) -> Trip:
+def trip(latency_ms: int, held_ms: int, totals: Totals, *, days: float, by_tape: bool) -> Trip:
     """Compute the measures from sums over clusters; `days` is the time of all signals."""
     gain_usd = totals["gain"] / BPS if totals["usd_n"] else None
     return Trip(
         latency_ms=latency_ms,
         held_ms=held_ms,
+        by_tape=by_tape,
         clusters=totals.nonzero_of("trip_n"),
         gain_usd=gain_usd,
         gain_usd_a_day=None if gain_usd is None else gain_usd / days,

@@ -3,12 +3,13 @@
 An order that arrives a latency after T0 is *had* if the touch then stands at the price of T0 or at a better one, and is
 filled there; otherwise it expires. The position is closed at the other touch, some time later.
 
-By follow-ups alone, the order arrives with the first one, and each later one is a way out: with follow-ups after 1, 3
-and 5 s the latency is 1 s, and a position is held for 2 and 4 s.
+By the kept tape, it arrives after any latency, and is closed N after that, for each follow-up's offset N. By follow-ups
+alone, it arrives with the first one, and each later one is a way out: with follow-ups after 1, 3 and 5 s the latency is
+1 s, and a position is held for 2 and 4 s.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -40,11 +41,22 @@ class TripPlan:
     t0_usd: SignalIndex
     """The notional of each signal's touch."""
     min_notional_usd: float
+    by_tape: SignalIndex
+    """1 for each signal whose orders are known by the tape."""
+    latency_ms: int
+    """The latency by which those are judged."""
 
-    @property
-    def longest(self) -> tuple[int, int]:
-        """The latency and the longest time held; 0 if there is no way out."""
-        return self.offsets_ms[0], self.offsets_ms[-1] - self.offsets_ms[0]
+    def judged(self, *, by_tape: bool) -> tuple[int, int]:
+        """The latency and the time held of the orders that are judged, those held longest."""
+        first_ms, last_ms = self.offsets_ms[0], self.offsets_ms[-1]
+        return (self.latency_ms, last_ms) if by_tape else (first_ms, last_ms - first_ms)
+
+    def by_followups(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The follow-ups of signals whose orders the tape does not tell."""
+        if not len(self.by_tape.keys):
+            return rows
+        known = self.by_tape.find(codes(rows["market_key"]), rows["signal_timestamp_ms"].to_numpy())
+        return rows.filter(np.isnan(known))
 
 
 def usual_offsets_ms(counts: Mapping[int, int]) -> list[int]:
@@ -84,6 +96,7 @@ class Trips:
     market_key: Integers
     group: Integers
     timestamp_ms: Integers
+    by_tape: bool
     latency_ms: Integers
     held_ms: Integers
     edge_t0_bps: Array
@@ -94,8 +107,10 @@ class Trips:
     """The least notional at T0, entry and exit."""
 
     @classmethod
-    def from_rows(cls, rows: pl.DataFrame, *, by: Grouping, cost_bps: BySignal, plan: TripPlan) -> tuple[Self, int]:
-        """The orders of `pair` whose entry is known; and the number of signals smaller than an order may be."""
+    def from_rows(
+        cls, rows: pl.DataFrame, *, by: Grouping, cost_bps: BySignal, plan: TripPlan, by_tape: bool
+    ) -> tuple[Self, int]:
+        """The orders of `pair` or of the tape whose entry is known; and how many signals are too small."""
         rows = rows.filter(pl.col("entry_move_bps").is_not_null())
         market_key, timestamp_ms = codes(rows["market_key"]), rows["signal_timestamp_ms"].to_numpy()
         entry_usd, exit_usd = rows["entry_usd"].to_numpy(), rows["exit_usd"].to_numpy()
@@ -103,32 +118,35 @@ class Trips:
         entry_move_bps = rows["entry_move_bps"].to_numpy()
         is_had = had(entry_move_bps)
         sign = np.where(codes(rows["side"]) == SIDE.categories.index_of(Side.BUY.value), Side.BUY.sign, Side.SELL.sign)
-        move_bps = trip_move_bps(sign, entry_move_bps=entry_move_bps, exit_move_bps=rows["exit_move_bps"].to_numpy())
+        paid_bps = np.where(is_had, entry_move_bps, np.nan)
+        move_bps = trip_move_bps(sign, entry_move_bps=paid_bps, exit_move_bps=rows["exit_move_bps"].to_numpy())
         trips = cls(
             market_key=market_key,
             group=by.codes(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps"),
             timestamp_ms=timestamp_ms,
+            by_tape=by_tape,
             latency_ms=rows["latency_ms"].to_numpy(),
             held_ms=rows["held_ms"].to_numpy(),
             edge_t0_bps=rows["t0_raw_edge_bps"].to_numpy(),
             is_had=is_had,
-            round_trip_bps=np.where(is_had, move_bps - cost_bps.bps(market_key, timestamp_ms), np.nan),
+            round_trip_bps=move_bps - cost_bps.bps(market_key, timestamp_ms),
             usd=np.fmin(order_usd, exit_usd),
         )
         is_small = order_usd < plan.min_notional_usd
-        return trips._where(~is_small), int(np.count_nonzero(is_small & trips.are_longest(plan)))
+        return trips._where(~is_small), int(np.count_nonzero(is_small & trips.are_judged(plan)))
 
-    def are_longest(self, plan: TripPlan) -> npt.NDArray[np.bool_]:
-        """Whether each order is held longest."""
-        latency_ms, held_ms = plan.longest
-        longest: npt.NDArray[np.bool_] = (self.latency_ms == latency_ms) & (self.held_ms == held_ms)
-        return longest
+    def are_judged(self, plan: TripPlan) -> npt.NDArray[np.bool_]:
+        """Whether each order is one by which the report judges."""
+        latency_ms, held_ms = plan.judged(by_tape=self.by_tape)
+        judged: npt.NDArray[np.bool_] = (self.latency_ms == latency_ms) & (self.held_ms == held_ms)
+        return judged
 
     def _where(self, selected: npt.NDArray[np.bool_]) -> Self:
-        return type(self)(*(getattr(self, name)[selected] for name in self.__slots__))
+        arrays = {name: getattr(self, name)[selected] for name in self.__slots__ if name != "by_tape"}
+        return replace(self, **arrays)
 
     def sums(self, *, cluster_ms: int) -> pl.DataFrame:
-        """Sums by market, group, latency, time held and cluster: those of `trip_measures.TRIP_SUMS`."""
+        """Sums by market, group, order and cluster: those of `trip_measures.TRIP_SUMS`."""
         keys = {
             "market_key": self.market_key,
             "group": self.group,
@@ -149,4 +167,4 @@ class Trips:
             "usd": usd,
             "gain": trip_bps * usd,
         }
-        return sum_by(keys, terms)
+        return sum_by(keys, terms).with_columns(by_tape=pl.lit(self.by_tape))

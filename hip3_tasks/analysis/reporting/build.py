@@ -32,11 +32,13 @@ from hip3_tasks.analysis.measure.threshold_search import (
 )
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
 from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
+from hip3_tasks.analysis.orders.by_tape import OrderPlan
+from hip3_tasks.analysis.orders.find import find_orders
 from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
-from hip3_tasks.domain.fees import LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
-from hip3_tasks.errors import Unavailable
+from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS, LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
+from hip3_tasks.errors import BadSelection, Unavailable
 from hip3_tasks.stats.cluster_totals import Totals
 
 
@@ -50,6 +52,18 @@ class Trader:
     cost_bps: float | None = None
     """The whole cost of a trade, in place of fees and slippage."""
     min_notional_usd: float = LEAST_ORDER_USD
+    latency_ms: int = LATENCY_MS
+    """The time between T0 and the arrival of his order; the report judges by it ..."""
+    latencies_ms: tuple[int, ...] = LATENCIES_MS
+    """... and shows these beside it."""
+
+    def __post_init__(self) -> None:
+        if self.latency_ms <= 0:
+            raise BadSelection(f"latency: expected more than 0 ms, was {self.latency_ms}: no taker is in at once")
+
+    @property
+    def all_latencies_ms(self) -> tuple[int, ...]:
+        return tuple(sorted({self.latency_ms, *self.latencies_ms}))
 
 
 ANYBODY = Trader()
@@ -65,13 +79,14 @@ def build_report(
     trader: Trader = ANYBODY,
     at_ms: int,
     advance: Advance = lambda _: None,
+    also: Advance = lambda _: None,
 ) -> Report:
     """Build the report on loaded data, made `at_ms`, grouped by one or two properties.
 
     `cost_bps` is short for that of a trader.
 
-    `advance` is called with the number of bytes of each part that is read. Raises Unavailable when there is nothing to
-    report on or a file cannot be read.
+    `advance` is called with the number of bytes of each part that is read; before that, `also` with those of the tape
+    that are to be read as well. Raises Unavailable when there is nothing to report on or a file cannot be read.
     """
     first_ms, last_ms = _span_ms(data)
     length_ms = cluster_ms(first_ms, last_ms)
@@ -80,6 +95,10 @@ def build_report(
         trader = replace(trader, cost_bps=cost_bps)
     signals = with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps)
     data = replace(data, signals=signals)
+    offsets_ms = usual_offsets_ms(_offset_counts(data.chunks))
+    wanted = OrderPlan(trader.all_latencies_ms, tuple(offsets_ms))
+    orders = find_orders(data.notes.dirs if offsets_ms else [], signals, wanted, judged_ms=trader.latency_ms)
+    also(orders.size_bytes)
     plan = AggregationPlan(
         by=Grouping.from_signals([by] if isinstance(by, By) else by, signals),
         costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
@@ -89,10 +108,13 @@ def build_report(
             cluster_ms=length_ms,
         ),
         trips=TripPlan(
-            offsets_ms=usual_offsets_ms(_offset_counts(data.chunks)),
+            offsets_ms=offsets_ms,
             t0_usd=SignalIndex.from_signals(signals, signals["touch_usd"]),
             min_notional_usd=trader.min_notional_usd,
+            by_tape=orders.index(),
+            latency_ms=trader.latency_ms,
         ),
+        orders=orders,
     )
     aggregates = aggregate(data.chunks, plan, advance)
     if aggregates is None:
@@ -137,8 +159,8 @@ class ReportBuilder:
             retained = threads.submit(quantiles, self.aggregates.retained, (0.5,))
             thresholds = self._search(resampler)
             totals = self._totals(resampler)
-            trips = self._trips(resampler)
-            groups = self._groups(totals, trips, markouts.result(), retained.result())
+            trips, judged = self._trips(resampler), self._judged(resampler)
+            groups = self._groups(totals, trips, judged, markouts.result(), retained.result())
         return Report(
             made_at_ms=at_ms,
             first_ms=self.first_ms,
@@ -165,32 +187,64 @@ class ReportBuilder:
 
     def _trips(self, resampler: Resampler) -> dict[Any, list[Trip]]:
         """The orders of all signals and of each group that has any, by latency and time held."""
-        sums, days = self.aggregates.trip_sums, max(self.last_ms - self.first_ms, MINUTE_MS) / DAY_MS
-        every, held = sums.partition_by("latency_ms", as_dict=True), sums["held_ms"].unique().sort().to_list()
-        rows_of = {(ALL, latency_ms): rows for (latency_ms,), rows in every.items()}
-        rows_of |= sums.partition_by("group", "latency_ms", as_dict=True)
+        sums = self.aggregates.trip_sums
+        every, held = sums.partition_by("latency_ms", "by_tape", as_dict=True), sums["held_ms"].unique().sort()
+        rows_of = {(ALL, *key): rows for key, rows in every.items()}
+        rows_of |= sums.partition_by("group", "latency_ms", "by_tape", as_dict=True)
         result: dict[Any, list[Trip]] = {}
-        for (key, latency_ms), orders in sorted(rows_of.items(), key=lambda item: item[0][1]):
-            totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
-            trips = [trip(latency_ms, held_ms, total, days=days) for held_ms, total in totals.items()]
+        for (key, latency_ms, by_tape), orders in sorted(rows_of.items(), key=lambda item: item[0][1:]):
+            totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held.to_list())
+            trips = [
+                trip(latency_ms, held_ms, total, days=self._days, by_tape=by_tape) for held_ms, total in totals.items()
+            ]
             result.setdefault(key, []).extend(trips)
         return result
 
+    @property
+    def _days(self) -> float:
+        return max(self.last_ms - self.first_ms, MINUTE_MS) / DAY_MS
+
+    def _judged(self, resampler: Resampler) -> dict[Any, Trip]:
+        """The orders by which the report judges, of all signals and of each group that has any."""
+        taken, rows = self._taken(), self._judged_sums.with_columns(one=pl.lit(0))
+        if taken is None:
+            return {}
+        rows_of = {ALL: rows} | {key: some for (key,), some in rows.partition_by("group", as_dict=True).items()}
+        totals = {key: resampler.totals(some, TRIP_SUMS, by="one", keys=[0]) for key, some in rows_of.items()}
+        return {
+            key: trip(taken.latency_ms, taken.held_ms, total[0], days=self._days, by_tape=taken.by_tape > 0)
+            for key, total in totals.items()
+            if total
+        }
+
+    @property
+    def _judged_sums(self) -> pl.DataFrame:
+        sums, parts = self.aggregates.trip_sums, []
+        for by_tape in (False, True):
+            latency_ms, held_ms = self.plan.trips.judged(by_tape=by_tape)
+            parts.append(sums.filter(by_tape=by_tape, latency_ms=latency_ms, held_ms=held_ms))
+        return pl.concat(parts)
+
     def _taken(self) -> Taken | None:
-        latency_ms, held_ms = self.plan.trips.longest
-        if self.aggregates.trip_sums.is_empty():
+        sums, plan = self.aggregates.trip_sums, self.plan.trips
+        if sums.is_empty():
             return None
+        by_tape, others = self.plan.orders.count, not sums["by_tape"].all()
+        latency_ms, held_ms = plan.judged(by_tape=by_tape > 0)
         return Taken(
             latency_ms=latency_ms,
             held_ms=held_ms,
             min_notional_usd=self.trader.min_notional_usd,
             too_small=self.aggregates.too_small,
+            by_tape=by_tape,
+            by_followups=plan.judged(by_tape=False) if others else None,
         )
 
     def _groups(
         self,
         totals: Mapping[Any, dict[int, Totals]],
         trips: Mapping[Any, list[Trip]],
+        judged: Mapping[Any, Trip],
         markouts: Quantiles,
         retained: Quantiles,
     ) -> dict[Any, Group]:
@@ -215,6 +269,7 @@ class ReportBuilder:
                     for offset_ms, total in by_offset.items()
                 ],
                 trips=trips.get(key, []),
+                judged=judged.get(key),
             )
         return groups
 
@@ -289,9 +344,7 @@ class ReportBuilder:
         coins = rows["market_key"].unique().sort()
         recorded = self.plan.levels.recording_threshold_bps[codes(coins.cast(COIN))]
         totals = resampler.totals(rows, SUMS, by="market_key", keys=coins.to_list())
-        latency_ms, held_ms = self.plan.trips.longest
-        is_judged = pl.col("market_key").is_in(coins.implode())
-        trip_rows = aggregates.trip_sums.filter(is_judged, latency_ms=latency_ms, held_ms=held_ms)
+        trip_rows = self._judged_sums.filter(pl.col("market_key").is_in(coins.implode()))
         trips = resampler.totals(trip_rows, TRIP_SUMS, by="market_key", keys=coins.to_list())
         markets = [
             MarketStats.from_totals(

@@ -101,10 +101,15 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By]
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("reading", total=sum(source.size_bytes for source in sources))
+        size_bytes = sum(source.size_bytes for source in sources)
+        task = progress.add_task("reading", total=size_bytes)
         advance = partial(progress.advance, task)
         data = read(sources, selection, advance=advance)
-        return build_report(data, by=by, trader=trader, at_ms=wall_ms(), advance=advance)
+
+        def also(tape_bytes: int) -> None:
+            progress.update(task, total=size_bytes + tape_bytes)
+
+        return build_report(data, by=by, trader=trader, at_ms=wall_ms(), advance=advance, also=also)
 
 
 def check_writable(path: Path) -> None:
@@ -175,14 +180,14 @@ def _line(group: Group, horizon: Horizon | None) -> dict[str, object]:
     counts = group.model_dump(include={"signals", "expected", "captured", "cost_bps"})
     if horizon is None:
         return {"group": group.name, **counts}
-    trips = [trip for trip in group.trips if trip.latency_ms + trip.held_ms == horizon.offset_ms]
+    trips = [trip for trip in group.trips if trip.offset_ms == horizon.offset_ms]
     results = {name: value for trip in trips for name, value in _trip_columns(trip)}
     return {"group": group.name, **counts, **dict(_columns(horizon)), **results}
 
 
 def _trip_columns(trip: Trip) -> Iterator[tuple[str, object]]:
     for name, value in _columns(trip):
-        if name not in ("latency_ms", "held_ms"):
+        if name not in ("latency_ms", "held_ms", "by_tape"):
             yield f"in_{trip.latency_ms}_{name}", value
 
 

@@ -168,7 +168,7 @@ def best_first(report: Report) -> list[Group]:
 
 
 def _round_trip(report: Report, group: Group) -> Estimate:
-    judged = report.judged(group)
+    judged = group.judged
     return UNKNOWN if judged is None else judged.round_trip_bps
 
 

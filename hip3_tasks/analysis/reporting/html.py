@@ -38,6 +38,8 @@ def as_html(report: Report) -> str:
         warnings=report.warnings(),
         figures=_figures(report),
         groups=_groups(report, document),
+        trips=[document["total"]["trips"][place] for place in report.shown_trips()],
+        how=report.taken.how() if report.taken else "",
         left_out=left_out,
         costs=report.costs(),
         report_row=group_row(report, document["total"]),

@@ -10,7 +10,7 @@ from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.measure.horizons import QUANTILES, HalfLife, Horizon
 from hip3_tasks.analysis.measure.threshold_search import ThresholdSearch
 from hip3_tasks.analysis.measure.trip_measures import Trip
-from hip3_tasks.charts.number_format import level
+from hip3_tasks.charts.number_format import horizon, level
 from hip3_tasks.domain.fees import NO_DISCOUNTS, TakerFees
 from hip3_tasks.stats.bootstrap import LEVEL, Estimate
 
@@ -95,10 +95,12 @@ class Group(BaseModel):
     """Empty if none of its signals has a follow-up."""
     trips: list[Trip] = []
     """Empty if it is not known what a taker would have had."""
+    judged: Trip | None = None
+    """The orders by which the report judges: of each signal those by the tape, or else by its follow-ups."""
 
 
 class Taken(BaseModel):
-    """How it was found out what a taker had, and by which of the group's trips the report judges."""
+    """How it was found out what a taker had, and by which orders the report judges."""
 
     latency_ms: int
     held_ms: int
@@ -106,6 +108,20 @@ class Taken(BaseModel):
     """Orders below it are left out ..."""
     too_small: int
     """... those of this many signals."""
+    by_tape: int = 0
+    """The number of signals whose orders are exact, by the kept tape; `latency_ms` and `held_ms` are theirs."""
+    by_followups: tuple[int, int] | None = None
+    """The latency and the time held of the orders of others, by follow-ups alone; None if there are none."""
+
+    def how(self) -> str:
+        """One line that says by what the orders were worked out."""
+        if not self.by_tape:
+            return "worked out from follow-ups alone"
+        exact = f"exact, by the kept tape, for {self.by_tape:,} signals"
+        if self.by_followups is None:
+            return exact
+        latency, held = map(horizon, self.by_followups)
+        return f"{exact}; from follow-ups alone for the others: in {latency} after T0, out {held} later"
 
 
 class Report(BaseModel):
@@ -141,20 +157,20 @@ class Report(BaseModel):
     @property
     def headline(self) -> Headline:
         """Whether the signals paid: the sign of the mean round trip when had, if its band does not hold 0."""
-        judged = self.judged(self.total)
+        judged = self.total.judged
         trip_bps = judged.round_trip_bps if judged else Estimate(value=None)
         if trip_bps.low is None or trip_bps.high is None:
             return Headline.NO_CLAIM
         return Headline.YES if trip_bps.low > 0 else Headline.NO if trip_bps.high < 0 else Headline.NOT_PROVEN
 
-    def judged(self, group: Group) -> Trip | None:
-        """The trips of a group by which the report judges, if it has any."""
-        return next(filter(self.judges, group.trips), None)
-
-    def judges(self, trip: Trip) -> bool:
-        """Whether these are the trips by which the report judges."""
-        taken = self.taken
-        return taken is not None and (trip.latency_ms, trip.held_ms) == (taken.latency_ms, taken.held_ms)
+    def shown_trips(self) -> list[int]:
+        """The places of all signals' trips for which tables have room: of several latencies, those held longest."""
+        trips = self.total.trips
+        held: dict[tuple[bool, int], int] = {}
+        for trip in trips:
+            held[trip.by_tape, trip.latency_ms] = max(trip.held_ms, held.get((trip.by_tape, trip.latency_ms), 0))
+        shown = [n for n, trip in enumerate(trips) if trip.held_ms == held[trip.by_tape, trip.latency_ms]]
+        return shown if len(held) > 1 else list(range(len(trips)))
 
     def costs(self) -> str:
         """One line that says which costs are counted."""

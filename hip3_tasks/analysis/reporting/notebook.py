@@ -17,6 +17,7 @@ from hip3_tasks.analysis.reporting.command import rows_of
 from hip3_tasks.analysis.reporting.model import Report
 from hip3_tasks.charts.plotly_parts import Figure
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS
 from hip3_tasks.errors import BadSelection
 from hip3_tasks.terminal_text import printable
 
@@ -75,8 +76,13 @@ def report(
     since: str | date | None = None,
     until: str | date | None = None,
     coins: str | Sequence[str] = (),
+    latency_ms: int = LATENCY_MS,
+    latencies_ms: Sequence[int] = LATENCIES_MS,
 ) -> ReportView:
     """Build the report of `hip3 report` on data directories, or on what `load` returned; options as there.
+
+    It judges by orders that arrive `latency_ms` after T0, and has those of `latencies_ms` beside it, where a tape is
+    kept.
 
     Raises BadSelection; Unavailable when there is nothing to report on or a file cannot be read.
     """
@@ -87,7 +93,7 @@ def report(
         data = first
     else:
         data = load(*dirs, date=date, since=since, until=until, coins=coins)  # type: ignore[arg-type]
-    return _view(data, by, Trader(cost_bps=cost_bps))
+    return _view(data, by, Trader(cost_bps=cost_bps, latency_ms=latency_ms, latencies_ms=tuple(latencies_ms)))
 
 
 def _view(data: Data, by: str, trader: Trader) -> ReportView:

@@ -83,10 +83,9 @@ class Column:
 
 
 def group_row(report: Report, group: BoundValue) -> Row:
-    """A row for group columns: the group, its follow-ups at the longest offset, and the trips that are judged."""
+    """A row for group columns: the group, its follow-ups at the longest offset, and the orders that are judged."""
     horizons = (horizon for horizon in group["horizons"] if horizon["offset_ms"].raw == report.longest_ms)
-    trips = (trip for trip in group["trips"] if report.judges(Trip.model_validate(trip.raw)))
-    return {"group": group, "longest": next(horizons, None), "judged": next(trips, None)}
+    return {"group": group, "longest": next(horizons, None), "judged": group["judged"] or None}
 
 
 def _trip_measures(*names: str, within: Path = ()) -> list[Column]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hip3_tasks.analysis.measure.threshold_search import MIN_CLUSTERS_TO_CHOOSE, ThresholdSearch, ThresholdVerdict
+from hip3_tasks.analysis.measure.trip_measures import Trip
 from hip3_tasks.analysis.reporting import tables
 from hip3_tasks.analysis.reporting.model import Report, largest, left_out
 from hip3_tasks.analysis.reporting.tables import BoundValue, Column, Row, TableCell, group_row
@@ -69,7 +70,7 @@ def _head(report: Report) -> list[Text]:
 
 def _answer(report: Report) -> str:
     """Whether a taker would have earned from the signals, in a sentence."""
-    taken, judged = report.taken, report.judged(report.total)
+    taken, judged = report.taken, report.total.judged
     if taken is None or judged is None:
         return UNKNOWN
     when = f"{number_format.horizon(taken.latency_ms)} after T0, out {number_format.horizon(taken.held_ms)} later"
@@ -86,11 +87,9 @@ def _answer(report: Report) -> str:
 
 
 def _trips(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
-    trips = document["total"]["trips"]
-    headings = [
-        f"in {number_format.horizon(trip.latency_ms)}, out +{number_format.horizon(trip.held_ms)}"
-        for trip in report.total.trips
-    ]
+    shown = report.shown_trips()
+    trips = [document["total"]["trips"][place] for place in shown]
+    headings = [_heading(report.total.trips[place]) for place in shown]
     rows: list[list[Text | str]] = []
     for column in tables.TRIPS:
         cells = [column.cell(trip) for trip in trips]
@@ -98,8 +97,13 @@ def _trips(report: Report, document: BoundValue, *, is_wide: bool) -> Table:
         rows.append([column.shown.row_title, *texts])
     taken = report.taken
     small = f"; {taken.too_small:,} below {taken.min_notional_usd:g} USD left out" if taken and taken.too_small else ""
-    caption = f"worked out from follow-ups alone{small}"
+    caption = f"{taken.how() if taken else ''}{small}"
     return _table("What a taker had", ["at the touch of T0", *headings], rows, caption)
+
+
+def _heading(trip: Trip) -> str:
+    arrival = f"in {number_format.horizon(trip.latency_ms)}" if trip.latency_ms else "at once (no taker)"
+    return f"{arrival}, out +{number_format.horizon(trip.held_ms)}"
 
 
 def _horizons(report: Report, document: BoundValue, *, is_wide: bool) -> Table:

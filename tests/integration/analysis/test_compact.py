@@ -6,8 +6,10 @@ import multiprocessing
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import polars as pl
@@ -22,17 +24,21 @@ from hip3_tasks.analysis.compact.line_codec import LINE_FIELDS
 from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.schemas import columns_of
+from hip3_tasks.analysis.measure.by import By
+from hip3_tasks.analysis.reporting.build import Trader, build_report
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.capture_result import DAY_CLOSED
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
-from hip3_tasks.files.day_files import KINDS, days_of, jsonl_path, parquet_path
+from hip3_tasks.files.day_files import KINDS, TAKEN, days_of, jsonl_path, parquet_path
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.retention import delete_old_days
 from hip3_tasks.files.signal_files import SignalWriter
 from tests.support import compacting
 from tests.support.compacting import lines_in, rows_in
-from tests.support.factories import DAY, T0_MS, a_followup, a_missed, a_signal, released, texts
+from tests.support.factories import DAY, T0_MS, a_followup, a_market, a_missed, a_signal, released, texts
+from tests.support.kept_tapes import keep
+from tests.support.tapes import news
 from tests.support.waiting import eventually
 
 RECORDS: dict[str, type[Record]] = {"signals": Signal, "followups": Followup, "missed": Missed}
@@ -102,6 +108,48 @@ def append(path: Path, content: bytes) -> None:
 
 
 # --- a compacted day
+
+
+def test_orders_of_a_closed_day_outlive_its_tape(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
+    coins = sorted({signal_.market_key for signal_ in SIGNALS})
+    market = a_market(at_ms=T0_MS)
+    tape = [
+        news(replace(market, bid_px=(market.bid_px or 0) + ms / 1e3), at_ms=T0_MS + ms) for ms in range(0, 7000, 90)
+    ]
+    keep(tmp_path, dict.fromkeys(coins, tape))
+    by_tape = numbers(tmp_path)
+    assert by_tape["taken"]["by_tape"] == len(SIGNALS)
+    assert by_tape["total"]["judged"]["round_trip_bps"]["value"] is not None
+    assert compact(tmp_path).orders == 9 * len(SIGNALS)
+    assert numbers(tmp_path) == by_tape
+    rmtree(tmp_path / "tape")
+    assert numbers(tmp_path) == by_tape
+    assert compact(tmp_path, delete=True).orders == 0
+    assert numbers(tmp_path, latencies_ms=(200, 300)) == numbers(tmp_path, latencies_ms=(200,))
+    assert numbers(tmp_path, latency_ms=300)["taken"]["by_tape"] == 0
+    file = pl.read_parquet(parquet_path(tmp_path, TAKEN, DAY))
+    assert file.filter(latency_ms=600, held_ms=5000)["round_trip_bps"].mean() == pytest.approx(
+        by_tape["total"]["judged"]["round_trip_bps"]["value"]
+    )
+    parquet_path(tmp_path, TAKEN, DAY).write_bytes(b"PAR1")
+    assert numbers(tmp_path)["taken"]["by_tape"] == 0
+
+
+def test_a_day_closed_before_gets_its_orders_while_the_tape_is_kept(
+    tmp_path: Path, lines: dict[str, list[bytes]]
+) -> None:
+    assert compact(tmp_path).orders == 0
+    keep(tmp_path, {"xyz:TSLA": [news(a_market(at_ms=T0_MS), at_ms=T0_MS)]}, until_ms=T0_MS + 6000)
+    tsla = [signal_ for signal_ in SIGNALS if signal_.market_key == "xyz:TSLA"]
+    assert compact(tmp_path).orders == 9 * len(SIGNALS)
+    assert numbers(tmp_path)["total"]["judged"]["n"] == len(tsla)
+    assert compact(tmp_path).orders == 0
+
+
+def numbers(data_dir: Path, **trader: Any) -> dict[str, Any]:
+    """A report, without the names of the files that it read."""
+    report = build_report(load(data_dir), by=By.MARKET, trader=Trader(**trader), at_ms=AT_REST_MS)
+    return report.model_dump(mode="json", exclude={"notes"})
 
 
 def test_a_finished_day_becomes_parquet_that_gives_back_every_line(

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,19 @@ from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.model import Coverage
 from hip3_tasks.domain.edge import Side
+from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.errors import Unavailable
+from hip3_tasks.tape.pieces import minute_path
 from tests.reference.report import slow_report
-from tests.support.factories import a_followup, a_missed, a_signal
+from tests.support.factories import a_followup, a_market, a_missed, a_signal
 from tests.support.generators import MINUTE_MS, Directory, outcomes, signals
+from tests.support.kept_tapes import keep
+from tests.support.tapes import news
 
 AT_MS = 1_795_900_000_000
 MIDNIGHT_MS = 1_795_392_000_000
 """The midnight between 2026-11-22, a Sunday, and 2026-11-23."""
+T0_PX = a_signal().best_px
 BAND = {"low", "high", "low_s", "high_s"}
 
 
@@ -86,11 +92,45 @@ def partly_foreign(path: Path) -> tuple[Path, ...]:
     return ours.path, theirs.path
 
 
-MADE = [a_few, two_days, foreign, partly_foreign]
+def taped(path: Path) -> tuple[Path, ...]:
+    """A directory with a tape that has gaps, empty sides and a hole; and one without a tape."""
+    path.mkdir()
+    chance, coins = random.Random(5), ["xyz:TSLA", "para:BANKS"]
+    first, second = Directory(path / "one"), Directory(path / "other")
+    from_ms = MIDNIGHT_MS - 20 * MINUTE_MS
+    for signal in signals(chance, coins, from_ms=from_ms, minutes=45):
+        first.add(signal, *outcomes(signal, chance))
+    for signal in signals(chance, ["xyz:NVDA"], from_ms=from_ms, minutes=30):
+        second.add(signal, *outcomes(signal, chance))
+    keep(first.path, {coin: a_tape(chance, from_ms=from_ms, until_ms=MIDNIGHT_MS + 20 * MINUTE_MS) for coin in coins})
+    for minute in (-9, -8, 7):
+        minute_path(first.path, MIDNIGHT_MS + minute * MINUTE_MS).unlink()
+    return first.path, second.path
+
+
+def a_tape(chance: random.Random, *, from_ms: int, until_ms: int) -> list[Entry]:
+    """A market that often stands still and sometimes is not known, with keyframes at the start of each minute."""
+    entries, at_ms, market = list[Entry](), from_ms, a_market()
+    while at_ms < until_ms:
+        move = chance.random()
+        if move < 0.02:
+            entries.append(Entry(at_ms, Gap("test")))
+        else:
+            ask_px = None if move < 0.04 else round(T0_PX * (1 + chance.choice([-3, 0, 0, 4]) / 1e4), 3)
+            bid_px = None if 0.04 < move < 0.06 else round(T0_PX * (1 - chance.choice([2, 3, 8]) / 1e4), 3)
+            ask_sz = None if ask_px is None else chance.choice([0.01, 3.0])
+            bid_sz = None if bid_px is None else chance.choice([0.01, 3.0])
+            market = replace(market, bid_px=bid_px, bid_sz=bid_sz, ask_px=ask_px, ask_sz=ask_sz)
+            entries.append(news(market, at_ms=at_ms))
+        at_ms = min(at_ms + chance.choice([0, 40, 300, 900, 2500]), (at_ms // MINUTE_MS + 1) * MINUTE_MS)
+    return entries
+
+
+MADE = [a_few, two_days, foreign, partly_foreign, taped]
 
 
 @pytest.mark.parametrize("by", By)
-@pytest.mark.parametrize("made", [a_few, foreign, partly_foreign])
+@pytest.mark.parametrize("made", [a_few, foreign, partly_foreign, taped])
 def test_every_number_follows_from_the_definitions(
     made: Callable[[Path], tuple[Path, ...]], by: By, tmp_path: Path
 ) -> None:

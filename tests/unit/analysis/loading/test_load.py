@@ -78,6 +78,7 @@ def test_the_frames_have_the_documented_columns(tmp_path: Path) -> None:
             "lag_ms": 250,
             "spread_bps": pytest.approx(signal_spread_bps, abs=1e-4),
             "trigger": "bbo",
+            "best_px": signal.best_px,
             "timestamp": datetime.fromtimestamp(signal.timestamp_ms / 1000, UTC),
             "signal_id": signal.signal_id,
         }
@@ -244,6 +245,7 @@ def test_a_file_without_a_line_is_no_error(content: bytes, tmp_path: Path) -> No
         "lag_ms",
         "spread_bps",
         "trigger",
+        "best_px",
         "timestamp",
         "signal_id",
     ]

@@ -86,6 +86,7 @@ def rows(coin: str, planted: Planted) -> pl.DataFrame:
             "taker_fee_bps": None,
             **dict.fromkeys(("oracle_age_ms", "lag_ms", "spread_bps", "trigger")),
             "touch_usd": 1000.0,
+            "best_px": 100.0,
             "exit_usd": 1000.0,
         }
     )

@@ -93,7 +93,7 @@ def test_outcomes_of_a_group_add_up_to_1() -> None:
 
 def test_a_group_without_the_longest_horizon_is_a_gap() -> None:
     report = a_report()
-    changes = {"horizons": report.groups[0].horizons[:-1], "trips": report.groups[0].trips[:-1]}
+    changes = {"horizons": report.groups[0].horizons[:-1], "judged": None}
     short = report.groups[0].model_copy(update=changes)
     drawn = all_of(report.model_copy(update={"groups": [short, *report.groups[1:]]}))
     assert [bars["x"][-1] for bars in drawn["outcomes"]["data"]] == [None] * 4

@@ -1,0 +1,1 @@
+"""Orders of a taker by the kept tape, worked out at once or once a day."""
