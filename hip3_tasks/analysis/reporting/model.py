@@ -117,7 +117,7 @@ class Taken(BaseModel):
         """One line that says by what the orders were worked out."""
         if not self.by_tape:
             return "worked out from follow-ups alone"
-        exact = f"exact, by the kept tape, for {self.by_tape:,} signals"
+        exact = f"worked out exactly, by the kept tape, for {self.by_tape:,} signals"
         if self.by_followups is None:
             return exact
         latency, held = map(horizon, self.by_followups)
