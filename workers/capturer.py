@@ -1,5 +1,6 @@
 """Makes captures, without Celery: read the tape, measure, append to the files, remove from the pending set."""
 
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import redis
+import structlog
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture, utc_day
@@ -25,6 +27,11 @@ WATERMARK_POLL_MS = 2
 MAX_READ = 250
 """Captures that one call reads: a larger one would block the server, and stamp its first reading late."""
 
+EARLY_LOG_MS = 60_000
+"""The least time between two log lines about captures that came early by this machine's clock."""
+
+log = structlog.get_logger()
+
 Answers = dict[Capture, CaptureResult | Exception]
 
 
@@ -36,6 +43,7 @@ class Capturer:
         self._data_dir, self._now_ms = data_dir, now_ms
         # As last read: captures due up to here are worth reading. Each reading then has the watermark that counts.
         self._watermark_ms = 0
+        self._named_early_ms = 0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -120,7 +128,15 @@ class Capturer:
             chunk_readings = self._tape.read(chunk)
             at_ms = self._now_ms()
             readings += [(capture, reading, at_ms) for capture, reading in zip(chunk, chunk_readings, strict=True)]
+        self._name_early(readings)
         return readings
+
+    def _name_early(self, readings: Sequence[tuple[Capture, Reading, int]]) -> None:
+        """Log, once a minute, that captures came before they were due: this machine's clock is behind the feed's."""
+        early_ms, at_ms = max(((capture.due_at_ms - at_ms, at_ms) for capture, _, at_ms in readings), default=(0, 0))
+        if early_ms > 0 and at_ms >= self._named_early_ms + EARLY_LOG_MS:
+            self._named_early_ms = at_ms
+            log.warning("captured_before_due", host=socket.gethostname(), early_ms=early_ms)
 
     def _signal(self, capture: Capture, origin: Origin) -> Signal:
         signal = _decoded(origin.signal_line, capture) or find_signal(self._data_dir, capture)

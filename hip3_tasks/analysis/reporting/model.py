@@ -196,5 +196,6 @@ class Report(BaseModel):
 
     def _early(self) -> list[str]:
         early = sum(row.early for row in self.lateness)
-        text = f"{early:,} follow-ups were captured before they were due: a worker's clock is behind the feed's"
+        when = f"{early:,} follow-ups were captured before they were due"
+        text = f"{when}: a worker's clock is behind the feed's; its log names the host"
         return [text] if early else []

@@ -1,10 +1,12 @@
 """Captures in batches, on a real server or fakeredis and on real files: each gets its own result."""
 
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import DAY_CLOSED, PENDING, CaptureResult, CaptureStatus
@@ -38,6 +40,7 @@ class Scene:
             self.put(coin, T0_MS + 900, *encode_entry(a_calm_market(at_ms=T0_MS + 900)))
         self.complete_up_to(T0_MS + 5_000)
         self.reads: list[int] = []
+        self.now_ms = T0_MS + 6_000
         self.journal = Journal(data_dir)
         self.capturer = Capturer(
             store,
@@ -47,7 +50,7 @@ class Scene:
         )
 
     def _now_ms(self) -> int:
-        self.reads.append(T0_MS + 6_000 + len(self.reads))
+        self.reads.append(self.now_ms + len(self.reads))
         return self.reads[-1]
 
     def put(self, coin: str, at_ms: int, field: bytes, value: bytes) -> None:
@@ -86,6 +89,16 @@ def test_a_batch_is_read_and_stamped_once_and_answers_in_order(scene: Scene) -> 
 def test_a_capture_twice_in_a_batch_has_one_line(scene: Scene) -> None:
     assert texts(scene.capturer.capture_all(CAPTURES[:2] * 3)) == ["captured"] * 6
     assert len(scene.followups()) == 2
+
+
+def test_a_clock_behind_the_feeds_is_named_with_its_host_once_a_minute(scene: Scene) -> None:
+    named = []
+    for minutes, captures in enumerate((CAPTURES[:6], CAPTURES[6:12], CAPTURES[12:])):
+        scene.now_ms = T0_MS - 3_000 + minutes * 31_000
+        with capture_logs() as logs:
+            assert texts(scene.capturer.capture_all(captures)) == ["captured"] * 6
+        named.append([(line["event"], line["host"], line["early_ms"]) for line in logs])
+    assert named == [[("captured_before_due", socket.gethostname(), 8_000)], [], []]
 
 
 def test_an_empty_batch_does_nothing(scene: Scene) -> None:
