@@ -18,8 +18,11 @@ WATCHED = "watched"
 """Kind of the files that list the markets which the feed followed; deleted with their day."""
 TAKEN = "taken"
 """Kind of the files with the orders of a finished day by the kept tape; deleted with their day."""
+SUMS = "sums"
+"""Kind of the files with the sums of finished days, which a report makes again if they are gone; deleted with their
+day."""
 
-_KINDS = "|".join((*KINDS, WATCHED, TAKEN))
+_KINDS = "|".join((*KINDS, WATCHED, TAKEN, SUMS))
 _NAME = re.compile(rf"({_KINDS})_([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}})\.(jsonl|parquet)", re.ASCII)
 _RULES = "rules.jsonl"
 _OWN = re.compile(
