@@ -1,11 +1,12 @@
 """Data directories as three frames: days that are being written, compacted days, and files of other programs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -157,8 +158,23 @@ def _with_id_and_time(frame: pl.DataFrame, time_ms: str) -> pl.DataFrame:
     return frame.with_columns(time, *([] if "signal_id" in frame.columns else [signal_id]))
 
 
+class Unread(NamedTuple):
+    """Files whose records need not be read: the number of rows in each, and the coins in all of them."""
+
+    rows: Mapping[Path, int] = {}
+    coins: frozenset[str] = frozenset()
+
+
+NOTHING = Unread()
+
+
 def read(
-    sources: Sequence[SourceFile], selection: Selection, *, all_fields: bool = False, advance: Advance = lambda _: None
+    sources: Sequence[SourceFile],
+    selection: Selection,
+    *,
+    all_fields: bool = False,
+    unread: Unread = NOTHING,
+    advance: Advance = lambda _: None,
 ) -> Data:
     """Read listed files as `load` does, but leave unread the compacted follow-ups that need no comparison.
 
@@ -167,14 +183,16 @@ def read(
     followed, heard = followed_coins(sources)
     dirs = sorted({source.path.parent for source in sources})
     quality = DataQuality(dirs=dirs, unread=[text for path in dirs if (text := unread_sentence(path))])
-    loader = _Loader(selection, all_fields, advance, quality)
+    loader = _Loader(selection, all_fields, unread.rows, advance, quality)
     signals, followups, missed = (loader.load(schema, sources) for schema in SCHEMAS)
     both = followups.may_repeat.filter(pl.col(KEY).is_in(missed.may_repeat[KEY].implode()))[KEY]
     if not both.is_empty():
         quality.add_duplicates("missed", both.len())
         missed.may_repeat = missed.may_repeat.filter(~pl.col(KEY).is_in(both.implode()))
     data = Data(signals.concat(advance), followups.chunks(), missed.concat(advance), quality)
-    heard |= followed & (_coins(data.signals) | _coins(data.missed))  # also between two lines of the feed
+    heard |= followed & (
+        _coins(data.signals) | _coins(data.missed) | unread.coins
+    )  # also between two lines of the feed
     selected = followed if selection.coins is None else followed.intersection(selection.coins)
     quality.watched = sorted(selected & heard) if followed else None
     quality.never_heard = sorted(selected - heard)
@@ -208,6 +226,7 @@ class _Loaded:
 class _Loader:
     selection: Selection
     all_fields: bool
+    unread: Mapping[Path, int]
     advance: Advance
     quality: DataQuality
 
@@ -217,6 +236,10 @@ class _Loader:
         unique: list[LazyChunk] = []
         for source in sources:
             if source.kind != schema.name:
+                continue
+            if source.path in self.unread:
+                counted = FileQuality(file=source.path, kind=schema.name, rows=self.unread[source.path])
+                self.quality.files.append(counted)
                 continue
             try:
                 if not source.is_parquet:

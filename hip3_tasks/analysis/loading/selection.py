@@ -52,6 +52,11 @@ class Selection:
         starts_in_time = self.until_ms is None or start_ms < self.until_ms
         return starts_in_time and (self.since_ms is None or start_ms + DAY_MS > self.since_ms)
 
+    def is_whole_day(self, start_ms: int) -> bool:
+        """Whether all signals of the UTC day that starts then are selected."""
+        ends_in_time = self.until_ms is None or start_ms + DAY_MS <= self.until_ms
+        return ends_in_time and (self.since_ms is None or start_ms >= self.since_ms) and self.coins is None
+
     def condition(self, timestamp: str) -> pl.Expr:
         """The selection as a condition on the market key and the signal's time, which is in the column `timestamp`."""
         conditions = [pl.lit(True)]
