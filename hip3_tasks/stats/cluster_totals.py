@@ -100,9 +100,7 @@ def totals_by_key(
     observed, nonzero = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
     bootstrapped = np.zeros((REPLICATES, np.count_nonzero(is_drawn), width))
     for weights, indices, sums in dexes:
-        by_name = {name: sums[:, :, index] for index, name in enumerate(spec.summed)}
-        by_name |= {f"{first}*{second}": by_name[first] * by_name[second] for first, second in spec.products}
-        columns = np.stack([by_name[name] for name in names], axis=-1)
+        columns = _with_products(sums, spec) if spec.products else sums
         observed[indices] += columns.sum(axis=0)
         nonzero[indices] += (columns != 0).sum(axis=0)
         if (drawn := is_drawn[indices]).any():
@@ -115,6 +113,12 @@ def totals_by_key(
         for index, key in enumerate(keys)
         if nonzero[index, 0]
     }
+
+
+def _with_products(sums: Array, spec: SumSpec) -> Array:
+    by_name = {name: sums[:, :, index] for index, name in enumerate(spec.summed)}
+    by_name |= {f"{first}*{second}": by_name[first] * by_name[second] for first, second in spec.products}
+    return np.stack([by_name[name] for name in spec.names], axis=-1)
 
 
 def _divide(upper: Array, lower: Array) -> Array:

@@ -46,7 +46,8 @@ class Resampler:
         """The sums of each dex, in parts of at most MAX_CELLS unless keys are cumulative."""
         dex, cluster = sums["dex"], sums["cluster"].to_numpy()
         columns = [sums[name].to_numpy() for name in spec.summed]
-        for name in [dex[0]] if dex.n_unique() == 1 else dex.unique(maintain_order=True):
+        # In the order of the names, so that sums do not depend on the order of the rows of different dexes.
+        for name in [dex[0]] if dex.n_unique() == 1 else dex.unique().cast(pl.String).sort():
             known = self._clusters[name]
             selected = np.flatnonzero((key >= 0) & (dex == name).to_numpy())
             size = keys if cumulative else max(1, MAX_CELLS // len(known))
