@@ -242,10 +242,12 @@ def compact(
     """Convert finished days to Parquet, about a tenth of the size. A day with faults is reported and stays."""
     from hip3_tasks import settings
     from hip3_tasks.analysis.compact.command import compact_command
+    from hip3_tasks.analysis.reporting.build import Trader
 
     mine = settings.load()
-    latencies_ms = tuple(sorted({mine.latency_ms, *LATENCIES_MS}))
-    return compact_command(dirs or [mine.data_dir], day=date, delete=delete, latencies_ms=latencies_ms, as_json=as_json)
+    return compact_command(
+        dirs or [mine.data_dir], day=date, delete=delete, trader=Trader.from_settings(mine), as_json=as_json
+    )
 
 
 @app.command()
@@ -353,13 +355,8 @@ def report(
     chosen = Selection.from_options(date=date, since=since, until=until, coins=coin or (), at_ms=wall_ms())
     outputs = ReportOutputs(html=html, json=json_out, csv=csv, thresholds=thresholds)
     mine = settings.load()
-    trader = Trader(
-        fees=mine.taker_fees,
-        slippage_bps=mine.slippage_bps,
-        cost_bps=cost_bps,
-        min_notional_usd=min_notional,
-        latency_ms=mine.latency_ms,
-        latencies_ms=parse_latencies(latency),
+    trader = Trader.from_settings(
+        mine, cost_bps=cost_bps, min_notional_usd=min_notional, latencies_ms=parse_latencies(latency)
     )
     return report_command(
         dirs or [mine.data_dir], chosen, by=parse_by(by), trader=trader, outputs=outputs, json_only=as_json

@@ -11,9 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day
-from hip3_tasks.analysis.compact.work_dir import remove_stale
+from hip3_tasks.analysis.compact.line_codec import UNREADABLE
+from hip3_tasks.analysis.compact.work_dir import Busy, remove_stale
+from hip3_tasks.analysis.reporting.build import Trader
+from hip3_tasks.analysis.sums.make import keep_sums
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import Unavailable
+from hip3_tasks.errors import Hip3Error, Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.files.path_text import PathText
 from hip3_tasks.terminal_text import print_results, printable
@@ -38,18 +41,15 @@ class DirectoryCompactions(BaseModel):
         return not any(result.state is CompactionState.REFUSED for result in self.days)
 
 
-def compact_command(
-    dirs: Sequence[Path], *, day: str | None, delete: bool, latencies_ms: tuple[int, ...], as_json: bool
-) -> int:
-    """Compact directories and print the results; 1 when a day was refused. Raises Unavailable."""
-    chosen = {data_dir: _chosen(data_dir, day) for data_dir in dirs}
-    directories = _compact(chosen, delete=delete, latencies_ms=latencies_ms)
+def compact_command(dirs: Sequence[Path], *, day: str | None, delete: bool, trader: Trader, as_json: bool) -> int:
+    """Compact directories, keep the sums of days for a trader's reports, and print the results; 1 when a day was
+    refused. Raises Unavailable.
+    """
+    directories = _compact({data_dir: _chosen(data_dir, day) for data_dir in dirs}, delete=delete, trader=trader)
     return print_results(directories, as_json=as_json, show=lambda: _show(directories, Console()))
 
 
-def _compact(
-    chosen: dict[Path, list[DayFiles]], *, delete: bool, latencies_ms: tuple[int, ...]
-) -> list[DirectoryCompactions]:
+def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool, trader: Trader) -> list[DirectoryCompactions]:
     console, at_ms = Console(stderr=True), wall_ms()
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -67,10 +67,27 @@ def _compact(
             for files in days:
                 progress.update(task, description=files.day)
                 result = compact_day(
-                    data_dir, files.day, at_ms=at_ms, delete=delete, latencies_ms=latencies_ms, advance=advance
+                    data_dir,
+                    files.day,
+                    at_ms=at_ms,
+                    delete=delete,
+                    latencies_ms=trader.all_latencies_ms,
+                    advance=advance,
                 )
                 directory.days.append(result)
+                if result.state in (CompactionState.COMPACTED, CompactionState.CLOSED):
+                    progress.update(task, description=f"{files.day}, sums")
+                    _keep_sums(data_dir, result, trader)
     return directories
+
+
+def _keep_sums(data_dir: Path, result: Compaction, trader: Trader) -> None:
+    try:
+        keep_sums(data_dir, result.day, trader)
+    except Busy:
+        pass
+    except (Hip3Error, OSError, *UNREADABLE) as error:
+        result.why = f"its sums are not kept, and reports read its rows: {error}"
 
 
 def _chosen(data_dir: Path, day: str | None) -> list[DayFiles]:

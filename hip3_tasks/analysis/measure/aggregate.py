@@ -1,15 +1,18 @@
-"""One pass over the follow-ups, chunk by chunk: sums by cluster, sums by threshold, and the values of quantiles."""
+"""One pass over the follow-ups, chunk by chunk: sums by cluster, sums by threshold, and the values of quantiles.
+
+The results of several parts unite to those of all: all in them adds up.
+"""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.load import LazyChunk, read_all
+from hip3_tasks.analysis.loading.load import Data, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
@@ -17,7 +20,7 @@ from hip3_tasks.analysis.measure.codes import labels
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.levels import LevelPlan
-from hip3_tasks.analysis.measure.quantiles import Samples
+from hip3_tasks.analysis.measure.quantiles import BIN_WIDTHS, MEASURE, Samples, bins_of
 from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
 from hip3_tasks.analysis.orders.find import TapeOrders
 from hip3_tasks.stats.bootstrap import Array, Integers
@@ -36,6 +39,10 @@ class AggregationPlan:
     levels: LevelPlan
     trips: TripPlan
     orders: TapeOrders
+    last_ms: int
+    """The last offset of all."""
+    binned_by: Sequence[Grouping] = ()
+    """The groupings for which values are counted in bins. None: the values are kept, grouped by `by`."""
 
     @property
     def cluster_ms(self) -> int:
@@ -44,50 +51,74 @@ class AggregationPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregates:
-    """The results of the pass."""
+    """The results of the pass over some signals and their follow-ups.
 
-    offsets_ms: list[int]
-    """The distinct offsets, ascending."""
+    A cluster split over chunks has several rows. The rows of a cluster are in the order of the chunks and of the names
+    of markets, so that they sum up to the same last digit, whatever parts they were united from.
+    """
+
+    signals: pl.DataFrame
+    """The number `n` of signals per (market_key, group, cluster, cost_bps), the follow-ups that they expect, and the
+    number of those that do not say it, and of those without a fee."""
+    missed: pl.DataFrame
+    """The number `n` of missed follow-ups per (market_key, reason)."""
     sums: pl.DataFrame
-    """Sums per (market_key, dex, group, offset_ms, cluster); groups by their codes. A cluster split over chunks has
-    several rows."""
+    """Sums per (market_key, dex, group, offset_ms, cluster); groups by their codes."""
     level_sums: pl.DataFrame
-    """Sums per (market_key, dex, sample, level, cluster) at the last offset; several rows as above, and others for
-    `round_trip` than for `net`."""
+    """Sums per (market_key, dex, level, cluster, later) at the last offset; other rows for `round_trip` than for
+    `net`."""
     trip_sums: pl.DataFrame
-    """Sums per (market_key, dex, group, by_tape, latency_ms, held_ms, cluster); several rows as above."""
-    too_small: int
-    """The number of signals that were smaller than an order may be."""
+    """Sums per (market_key, dex, group, by_tape, latency_ms, held_ms, cluster)."""
+    orders: pl.DataFrame
+    """Numbers of signals: `by_tape`, whose orders the tape tells, and `too_small`, smaller than an order may be."""
     lateness: pl.DataFrame
     """The number `n` of follow-ups per (offset_ms, lateness_ms)."""
-    min_edge_bps: dict[str, float]
-    """The lowest edge at T0 per market."""
-    markout_bps: Samples
-    retained: Samples
+    min_edges: pl.DataFrame
+    """The lowest `edge_bps` at T0 per market_key."""
+    bins: pl.DataFrame
+    """The number `n` of values of a `measure` per (by, group, offset_ms, bin)."""
+    samples: dict[str, Samples] = field(default_factory=dict)
+    """The values of each measure; empty if they are in bins."""
+
+    @classmethod
+    def united(cls, parts: Sequence[Self]) -> Self:
+        """The results of all parts; of one part alone, unless values are in bins."""
+        frames = {item.name: [getattr(part, item.name) for part in parts] for item in fields(cls)}
+        samples = frames.pop("samples")
+        return cls(
+            **{name: pl.concat(some, how="diagonal") for name, some in frames.items()},
+            samples=samples[0] if len(parts) == 1 else {},
+        )
+
+    @property
+    def offsets_ms(self) -> list[int]:
+        """The distinct offsets, ascending."""
+        return self.lateness["offset_ms"].unique().sort().to_list()
 
 
-def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advance) -> Aggregates | None:
-    """Aggregate all chunks; None if they have no row. Raises Unavailable when a file cannot be read."""
+def aggregate(data: Data, plan: AggregationPlan, advance: Advance) -> Aggregates:
+    """Aggregate loaded data. Raises Unavailable when a file cannot be read."""
     np.empty(MALLOC_BYTES, dtype=np.uint8)
-    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(chunks, advance) if not rows.is_empty()]
-    if not parts:
-        return None
-    offsets_ms = sorted({offset_ms for part in parts for offset_ms in part.offsets_ms})
-    at_last = [part.level_sums for part in parts if part.offsets_ms[-1] == offsets_ms[-1]]
-    last, _ = pair(pl.concat([part.aside for part in parts]), plan.trips.offsets_ms, is_last=True)
-    trips = [*(part.trips for part in parts), _TripAggregates.from_orders(last, plan)]
+    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(data.chunks, advance) if not rows.is_empty()]
+    asides = [part.aside for part in parts]
+    last = [pair(pl.concat(asides), plan.trips.offsets_ms, is_last=True)[0]] if asides else []
+    trips = [*(part.trips for part in parts), *(_TripAggregates.from_orders(pairs, plan) for pairs in last)]
     trips += [_TripAggregates.from_orders(orders, plan, by_tape=True) for orders in plan.orders.read(advance)]
-    min_edges = _labelled(pl.concat([part.min_edge_bps for part in parts])).group_by("market_key").min()
+    level_sums = [*(part.level_sums for part in parts), *(part.level_sums for part in trips)]
+    lateness, min_edges = _concat(part.lateness for part in parts), _concat(part.min_edges for part in parts)
     return Aggregates(
-        offsets_ms=offsets_ms,
-        sums=_labelled(pl.concat([part.sums for part in parts])),
-        level_sums=_labelled(_united([*at_last, *(part.level_sums for part in trips)])),
-        trip_sums=_labelled(pl.concat([part.sums for part in trips])),
-        too_small=sum(part.too_small for part in trips),
-        lateness=pl.concat([part.lateness for part in parts]).group_by("offset_ms", "lateness_ms").sum(),
-        min_edge_bps=dict(min_edges.select("market_key", "edge_bps").iter_rows()),
-        markout_bps=_samples([part.markout_bps for part in parts]),
-        retained=_samples([part.retained for part in parts]),
+        signals=_labelled(_counts(data.signals, plan)),
+        missed=data.missed.group_by(pl.col("market_key", "reason").cast(pl.String)).len("n"),
+        sums=_concat(_labelled(part.sums) for part in parts),
+        level_sums=_united(_labelled(sums) for sums in level_sums),
+        trip_sums=_concat(_labelled(part.sums) for part in trips),
+        orders=pl.DataFrame({"by_tape": plan.orders.count, "too_small": sum(part.too_small for part in trips)}),
+        lateness=lateness.group_by("offset_ms", "lateness_ms").sum() if parts else lateness,
+        min_edges=_labelled(min_edges).group_by("market_key").min() if parts else min_edges,
+        bins=_concat(part.bins for part in parts),
+        samples={}
+        if plan.binned_by
+        else {name: _samples([part.samples[name] for part in parts]) for name in BIN_WIDTHS},
     )
 
 
@@ -95,14 +126,13 @@ def aggregate(chunks: Sequence[LazyChunk], plan: AggregationPlan, advance: Advan
 class _ChunkAggregates:
     """The aggregates of one chunk, with category codes in place of markets."""
 
-    offsets_ms: list[int]
     sums: pl.DataFrame
     level_sums: pl.DataFrame
     lateness: pl.DataFrame
-    min_edge_bps: pl.DataFrame
-    markout_bps: dict[tuple[int, int], Array]
-    """The values of each group's code and offset_ms."""
-    retained: dict[tuple[int, int], Array]
+    min_edges: pl.DataFrame
+    bins: pl.DataFrame
+    samples: dict[str, dict[tuple[int, int], Array]]
+    """The values of each measure, by group's code and offset_ms."""
     trips: "_TripAggregates"
     aside: pl.DataFrame
     """The rows of signals that other chunks may have more of."""
@@ -110,16 +140,16 @@ class _ChunkAggregates:
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, plan: AggregationPlan) -> Self:
         chunk = Chunk.from_rows(rows, by=plan.by, costs=plan.costs)
-        keys, order, starts = _order_by_group_and_offset(chunk)
+        at_last = np.flatnonzero(chunk.offsets_ms[chunk.offset] == plan.last_ms)
         pairs, aside = pair(plan.trips.by_followups(rows), plan.trips.offsets_ms, is_last=False)
+        bins = [_binned(rows, chunk, name, grouping) for name in BIN_WIDTHS for grouping in plan.binned_by]
         return cls(
-            offsets_ms=chunk.offsets_ms.tolist(),
             sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.cluster_ms), chunk),
-            level_sums=plan.levels.sums(chunk, chunk.at_last, due_after_ms=int(chunk.offsets_ms[-1]), result="net"),
+            level_sums=plan.levels.sums(chunk, at_last, due_after_ms=plan.last_ms, result="net"),
             lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
-            min_edge_bps=_min_edge_bps(chunk),
-            markout_bps=dict(zip(keys, np.split(chunk.markout_bps[order], starts), strict=True)),
-            retained=dict(zip(keys, np.split(chunk.retained[order], starts), strict=True)),
+            min_edges=_min_edges(chunk),
+            bins=_concat(bins),
+            samples={} if bins else _values(chunk),
             trips=_TripAggregates.from_orders(pairs, plan),
             aside=aside,
         )
@@ -146,9 +176,9 @@ class _TripAggregates:
         )
 
 
-def _united(sums: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def _united(sums: Iterable[pl.DataFrame]) -> pl.DataFrame:
     """Sums of different results as one frame, 0 where a row has none."""
-    return pl.concat(sums, how="diagonal").fill_null(0)
+    return _concat(sums).fill_null(0)
 
 
 def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
@@ -157,7 +187,40 @@ def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
     return sums.with_columns(offset_ms=offset_ms).drop("offset")
 
 
-def _min_edge_bps(chunk: Chunk) -> pl.DataFrame:
+def _counts(signals: pl.DataFrame, plan: AggregationPlan) -> pl.DataFrame:
+    group = plan.by.codes(signals, timestamp="timestamp_ms", edge="raw_edge_bps")
+    rows = signals.lazy().with_columns(group=group, cluster=pl.col("timestamp_ms") // plan.cluster_ms)
+    counts = rows.group_by(pl.col("market_key").to_physical(), "group", "cluster", "cost_bps").agg(
+        n=pl.len().cast(pl.Int64),
+        expected=pl.col("expected").cast(pl.Int64).sum(),
+        unsaid=pl.col("expected").null_count().cast(pl.Int64),
+        without_fee=pl.col("taker_fee_bps").null_count().cast(pl.Int64),
+    )
+    return counts.collect(engine="streaming")
+
+
+def _binned(rows: pl.DataFrame, chunk: Chunk, name: str, by: Grouping) -> pl.DataFrame:
+    values = getattr(chunk, name)
+    known = np.flatnonzero(~np.isnan(values))
+    group = by.codes(rows, timestamp="signal_timestamp_ms", edge="t0_raw_edge_bps")
+    keys = {"group": group[known], "offset": chunk.offset[known], "bin": bins_of(values[known], BIN_WIDTHS[name])}
+    counts = _with_offset_ms(sum_by(keys, {}), chunk)
+    small = pl.col("group", "offset_ms", "bin").cast(pl.Int32), pl.col("n").cast(pl.UInt32)
+    return counts.select(pl.lit(name, MEASURE).alias("measure"), pl.lit(str(by)).alias("by"), *small)
+
+
+def _values(chunk: Chunk) -> dict[str, dict[tuple[int, int], Array]]:
+    keys, order, starts = _order_by_group_and_offset(chunk)
+    parts = {name: np.split(getattr(chunk, name)[order], starts) for name in BIN_WIDTHS}
+    return {name: dict(zip(keys, arrays, strict=True)) for name, arrays in parts.items()}
+
+
+def _concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all frames; a frame without columns if there are none."""
+    return pl.concat([pl.DataFrame(), *frames], how="diagonal")
+
+
+def _min_edges(chunk: Chunk) -> pl.DataFrame:
     """The lowest edge at T0 of each run of rows of the same market."""
     starts = np.flatnonzero(np.diff(chunk.market_key.astype(np.int64), prepend=-1))
     min_bps = np.minimum.reduceat(chunk.edge_t0_bps, starts)
@@ -186,6 +249,10 @@ def _samples(parts: Sequence[dict[tuple[int, int], Array]]) -> Samples:
 
 
 def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with names of markets in place of category codes, and with the market's dex."""
-    market_key = labels("market_key", COIN).cast(pl.String)
-    return rows.with_columns(market_key, market_key.str.split(":").list.first().cast(COIN).alias("dex"))
+    """The rows with names of markets in place of category codes, in the order of the names, and with their dexes."""
+    named = rows.with_columns(labels("market_key", COIN).cast(pl.String)).sort("market_key", maintain_order=True)
+    return with_dex(named)
+
+
+def with_dex(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.with_columns(dex=pl.col("market_key").str.split(":").list.first().cast(COIN))

@@ -47,11 +47,6 @@ class Chunk:
     round_trip_bps: Array
     """The same, out at the other touch."""
 
-    @property
-    def at_last(self) -> Integers:
-        """The indices of the rows at the last offset."""
-        return np.flatnonzero(self.offset == len(self.offsets_ms) - 1)
-
     @classmethod
     def from_rows(cls, rows: pl.DataFrame, *, by: Grouping, costs: Costs) -> Self:
         """Convert at least one row with the columns that `hip3_tasks.analysis.load` documents."""

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
+from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.codes import ByCode, codes
 from hip3_tasks.domain.edge import round_trip_cost_bps
 from hip3_tasks.domain.fees import TakerFees
@@ -89,17 +90,19 @@ def with_costs(signals: pl.DataFrame, *, fees: TakerFees, slippage_bps: float) -
     )
 
 
-def recording_threshold_bps(signals: pl.DataFrame, *, split_at_ms: int) -> ByCode:
+def recording_threshold_bps(
+    signals: pl.DataFrame, thresholds_bps: Mapping[str, float | None], *, split_at_ms: int
+) -> ByCode:
     """The lowest edge that was recorded throughout, per market: both before the split and after it.
 
     It is the greatest threshold of the market's signals; without a threshold, the greater of the least edges before and
     after the split. An edge recorded in one part only must not be chosen, or validated, as if it were in both.
     """
     edge_bps, is_late = pl.col("raw_edge_bps").min(), pl.col("timestamp_ms") >= split_at_ms
-    thresholds = signals.lazy().group_by("market_key").agg(bps=pl.col("threshold_bps").max())
-    known = thresholds.collect(engine="streaming")
-    unknown = known.filter(pl.col("bps").is_null())["market_key"]
+    columns = {"market_key": list(thresholds_bps), "bps": list(thresholds_bps.values())}
+    thresholds = pl.DataFrame(columns, schema={"market_key": COIN, "bps": pl.Float64()})
+    unknown = thresholds.filter(pl.col("bps").is_null())["market_key"]
     rows = signals.lazy().filter(pl.col("market_key").is_in(unknown.implode()))
     edges = rows.group_by("market_key", is_late).agg(bps=edge_bps).group_by("market_key").agg(pl.col("bps").max())
-    all_bps = pl.concat([known.drop_nulls(), edges.collect(engine="streaming")])
+    all_bps = pl.concat([thresholds.drop_nulls(), edges.collect(engine="streaming")])
     return ByCode.from_columns(all_bps["market_key"], all_bps["bps"], default=-inf)

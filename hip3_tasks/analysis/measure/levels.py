@@ -30,26 +30,31 @@ class LevelPlan:
     cluster_ms: int
 
     def sums(self, rows: Chunk | Trips, selected: Integers, *, due_after_ms: int, result: str) -> pl.DataFrame:
-        """Sums of a result by market, sample, cluster and level (the number of grid thresholds reached).
+        """Sums of a result by market, level (the number of grid thresholds reached), cluster, and how many clusters
+        later the result is due.
 
-        A row counts if its result is known, its edge was recorded throughout, and its outcome falls into the part of
-        its signal: what is due in the second part of a signal in the first is in neither.
+        A row counts if its result is known and its edge was recorded throughout.
         """
         timestamp_ms, edge_t0_bps = rows.timestamp_ms[selected], rows.edge_t0_bps[selected]
-        result_bps, split_at_ms = getattr(rows, f"{result}_bps")[selected], self.split_at_ms
-        in_one_part = (timestamp_ms >= split_at_ms) | (timestamp_ms + due_after_ms < split_at_ms)
+        result_bps = getattr(rows, f"{result}_bps")[selected]
         was_recorded = edge_t0_bps >= self.recording_threshold_bps[rows.market_key[selected]]
-        counts = in_one_part & ~np.isnan(result_bps) & was_recorded
+        counts = ~np.isnan(result_bps) & was_recorded
         timestamp_ms, result_bps = timestamp_ms[counts], result_bps[counts]
+        cluster = timestamp_ms // self.cluster_ms
         keys = {
             "market_key": rows.market_key[selected[counts]],
-            "sample": np.where(timestamp_ms >= split_at_ms, OUT_OF_SAMPLE, IN_SAMPLE),
             "level": np.searchsorted(GRID_BPS, edge_t0_bps[counts], side="right"),
-            "cluster": timestamp_ms // self.cluster_ms,
+            "cluster": cluster,
+            "later": (timestamp_ms + due_after_ms) // self.cluster_ms - cluster,
         }
         return sum_by(keys, {result: result_bps, f"{result}_won": result_bps > 0}).rename({"n": f"{result}_n"})
 
+    def in_samples(self, sums: pl.DataFrame) -> pl.DataFrame:
+        """The sums with the part of the time, `sample`, into which both signal and outcome fall.
 
-def dearer(sums: pl.DataFrame, more_bps: float) -> pl.DataFrame:
-    """The sums, had every round trip cost so much more."""
-    return sums.with_columns(round_trip=pl.col("round_trip") - more_bps * pl.col("round_trip_n"))
+        What is due in the second part of a signal in the first is in neither.
+        """
+        cluster, split = pl.col("cluster"), self.split_at_ms // self.cluster_ms
+        is_late, is_due_late = cluster >= split, cluster + pl.col("later") >= split
+        sample = pl.when(is_late).then(OUT_OF_SAMPLE).otherwise(IN_SAMPLE)
+        return sums.filter(is_late == is_due_late).with_columns(sample=sample)

@@ -14,7 +14,7 @@ side, oracle and book simply differ, and no threshold is recommended.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import copysign, inf, nan
 from typing import Any, Self
@@ -45,6 +45,7 @@ _SUMS = SumSpec(
     ),
     plain=("net_won", "round_trip_won"),
 )
+_WITH_REPLICATES = _SUMS.names[: -len(_SUMS.plain)]
 
 
 class ThresholdVerdict(StrEnum):
@@ -164,29 +165,53 @@ class ThresholdSearch(BaseModel):
         return {choice.market: choice.threshold_bps for choice in working if choice.threshold_bps is not None}
 
 
-def search_thresholds(
-    sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler, *, offset_ms: int, split_at_ms: int
-) -> ThresholdSearch:
-    """Choose and validate a threshold for each market, given the `level_sums` of all chunks."""
-    parts, none = sums.partition_by("market_key", "sample", as_dict=True), sums.clear()
-    trials = {}
-    for stats in markets:
-        first, rest = (parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE))
-        if first.height + rest.height:
-            trials[stats.market] = _Trial.from_sums(first, rest, stats.recorded_bps, resampler)
-    tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
-    validated = [trial.validation for trial in trials.values() if trial.validation is not None]
-    judged = [totals for totals in validated if has_band(totals.clusters)]
-    nulls = _max_t_null(tried), _max_t_null(judged)
-    choices = [_choice(stats, trials.get(stats.market), *nulls) for stats in markets]
-    return ThresholdSearch(
-        offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices
-    )
+class Trials:
+    """The totals of each market and threshold, from which searches follow."""
+
+    def __init__(self, sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler) -> None:
+        """`sums` are the `level_sums` of all chunks, in samples."""
+        parts, none = sums.partition_by("market_key", "sample", as_dict=True), sums.clear()
+        self._markets, self._trials = markets, dict[str, _Trial]()
+        for stats in markets:
+            first, rest = (parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE))
+            if first.height + rest.height:
+                self._trials[stats.market] = _Trial(first, rest, stats.recorded_bps, resampler)
+
+    def search(self, *, offset_ms: int, split_at_ms: int, more_bps: float = 0.0) -> ThresholdSearch:
+        """Choose and validate a threshold for each market, had every round trip cost so much more."""
+        trials = {market: _Judgement.from_trial(trial, more_bps) for market, trial in self._trials.items()}
+        tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
+        validated = [trial.validation for trial in trials.values() if trial.validation is not None]
+        judged = [totals for totals in validated if has_band(totals.clusters)]
+        nulls = _max_t_null(tried), _max_t_null(judged)
+        choices = [_choice(stats, trials.get(stats.market), *nulls) for stats in self._markets]
+        return ThresholdSearch(
+            offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices
+        )
+
+
+class _Trial:
+    """The totals of a market's levels in the first part, and of each in the second part."""
+
+    def __init__(self, first: pl.DataFrame, rest: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> None:
+        # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
+        levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
+        totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
+        self.candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
+        self.first_clusters = max((total.clusters for total in totals.values()), default=0)
+        self._rest, self._resampler, self._validations = rest, resampler, dict[int, Totals | None]()
+
+    def validation(self, level: int) -> Totals | None:
+        if level not in self._validations:
+            totals = self._resampler.totals(self._rest, _SUMS, by="level", keys=[level], cumulative=True)
+            self._validations[level] = totals.get(level)
+        return self._validations[level]
 
 
 @dataclass(frozen=True, slots=True)
-class _Trial:
-    """One market: the totals of each level in the first part, the chosen level, and its totals in the second part."""
+class _Judgement:
+    """One market at one cost: the totals of each level in the first part, the chosen one, and its totals in the second
+    part."""
 
     first_clusters: int
     """The clusters in the first part that have a round trip."""
@@ -196,20 +221,31 @@ class _Trial:
     validation: Totals | None
 
     @classmethod
-    def from_sums(cls, first: pl.DataFrame, rest: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> Self:
-        # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
-        levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
-        totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
-        candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
+    def from_trial(cls, trial: _Trial, more_bps: float) -> Self:
+        candidates = {level: _costlier(totals, more_bps) for level, totals in trial.candidates.items()}
         chosen = max(candidates, key=lambda level: candidates[level]["round_trip"], default=None)
-        first_clusters = max((total.clusters for total in totals.values()), default=0)
-        if chosen is None:
-            return cls(first_clusters, candidates, None, None)
-        validation = resampler.totals(rest, _SUMS, by="level", keys=[chosen], cumulative=True)
-        return cls(first_clusters, candidates, chosen, validation.get(chosen))
+        validation = None if chosen is None else trial.validation(chosen)
+        return cls(
+            trial.first_clusters, candidates, chosen, None if validation is None else _costlier(validation, more_bps)
+        )
 
 
-def _choice(stats: MarketStats, trial: _Trial | None, first_null: Array, rest_null: Array) -> MarketChoice:
+def _costlier(totals: Totals, more_bps: float) -> Totals:
+    """The totals, had every round trip cost so much more; without how many were won."""
+    if not more_bps:
+        return totals
+    sums: dict[str, Any] = {name: np.append(totals.replicates(name), totals[name]) for name in _WITH_REPLICATES}
+    n, trip = sums["round_trip_n"], sums["round_trip"]
+    trip_n, n_n = sums["round_trip*round_trip_n"], sums["round_trip_n*round_trip_n"]
+    sums["round_trip"] = trip - more_bps * n
+    sums["round_trip*round_trip"] = sums["round_trip*round_trip"] - 2 * more_bps * trip_n + more_bps**2 * n_n
+    sums["round_trip*round_trip_n"] = trip_n - more_bps * n_n
+    columns = np.stack(list(sums.values()), axis=-1)
+    observed = np.append(columns[-1], totals.observed[len(_WITH_REPLICATES) :])
+    return replace(totals, observed=observed, bootstrapped=columns[:-1])
+
+
+def _choice(stats: MarketStats, trial: _Judgement | None, first_null: Array, rest_null: Array) -> MarketChoice:
     if trial is None or trial.chosen is None:
         first = trial.first_clusters if trial else 0
         return MarketChoice(**dict(stats), **_claim(_structural(stats), first, MIN_CLUSTERS_TO_CHOOSE, "first part"))

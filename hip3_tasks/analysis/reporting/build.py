@@ -1,44 +1,48 @@
 """Build the report from loaded data: one pass over the follow-ups, then arithmetic on sums."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from math import ceil, inf
-from typing import Any
+from functools import partial
+from math import ceil, fsum, inf
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
-from hip3_tasks.analysis.loading.load import Data, LazyChunk
+from hip3_tasks.analysis.loading.jsonl import THREADS, Advance, map_ahead
+from hip3_tasks.analysis.loading.load import Data
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.codes import codes
 from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps, with_costs
+from hip3_tasks.analysis.measure.facts import Facts
 from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
-from hip3_tasks.analysis.measure.levels import LevelPlan, dearer, split_ms
-from hip3_tasks.analysis.measure.quantiles import ALL, Quantiles, quantiles
+from hip3_tasks.analysis.measure.levels import LevelPlan, split_ms
+from hip3_tasks.analysis.measure.quantiles import ALL, BIN_WIDTHS, Quantiles, binned_quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.analysis.measure.signal_index import SignalIndex
 from hip3_tasks.analysis.measure.threshold_search import (
     AtPriorityFee,
     MarketStats,
     ThresholdSearch,
-    search_thresholds,
+    Trials,
 )
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
 from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
 from hip3_tasks.analysis.orders.by_tape import OrderPlan
 from hip3_tasks.analysis.orders.find import find_orders
 from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
+from hip3_tasks.analysis.sums.day_sums import DaySums
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
 from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS, LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
 from hip3_tasks.errors import BadSelection, Unavailable
+from hip3_tasks.settings import Settings
 from hip3_tasks.stats.cluster_totals import Totals
 
 
@@ -56,6 +60,13 @@ class Trader:
     """The time between T0 and the arrival of his order; the report judges by it ..."""
     latencies_ms: tuple[int, ...] = LATENCIES_MS
     """... and shows these beside it."""
+
+    @classmethod
+    def from_settings(cls, settings: Settings, **options: Any) -> Self:
+        """The user, with the options of one report."""
+        return cls(
+            fees=settings.taker_fees, slippage_bps=settings.slippage_bps, latency_ms=settings.latency_ms, **options
+        )
 
     def __post_init__(self) -> None:
         if self.latency_ms <= 0:
@@ -77,35 +88,50 @@ def build_report(
     by: By | Sequence[By],
     cost_bps: float | None = None,
     trader: Trader = ANYBODY,
+    days: Sequence[DaySums] = (),
     at_ms: int,
     advance: Advance = lambda _: None,
     also: Advance = lambda _: None,
 ) -> Report:
     """Build the report on loaded data, made `at_ms`, grouped by one or two properties.
 
-    `cost_bps` is short for that of a trader.
+    `cost_bps` is short for that of a trader. `days` are finished days whose records are not in the data.
 
     `advance` is called with the number of bytes of each part that is read; before that, `also` with those of the tape
     that are to be read as well. Raises Unavailable when there is nothing to report on or a file cannot be read.
     """
-    first_ms, last_ms = _span_ms(data)
-    length_ms = cluster_ms(first_ms, last_ms)
-    split_at_ms = split_ms(first_ms, last_ms, cluster_ms=length_ms)
     if cost_bps is not None:
         trader = replace(trader, cost_bps=cost_bps)
-    signals = with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps)
-    data = replace(data, signals=signals)
-    offsets_ms = usual_offsets_ms(_offset_counts(data.chunks))
+    data = replace(data, signals=with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps))
+    facts = Facts.united([Facts.from_data(data), *(day.facts for day in days)])
+    first_ms, last_ms = _span_ms(data, facts)
+    if not facts.followups:
+        raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
+    grouping = Grouping.from_signals([by] if isinstance(by, By) else by, data.signals)
+    plan = make_plan(
+        data, facts, trader, by=grouping, cluster_ms=cluster_ms(first_ms, last_ms), binned_by=[grouping] if days else []
+    )
+    also(plan.orders.size_bytes)
+    kept = map_ahead(lambda day: day.aggregates(plan), days, threads=THREADS, steps=THREADS)
+    parts = [aggregate(data, plan, advance), *kept]
+    return ReportBuilder(data, trader, first_ms, last_ms, plan, Aggregates.united(parts), len(days)).report(at_ms)
+
+
+def make_plan(
+    data: Data, facts: Facts, trader: Trader, *, by: Grouping, cluster_ms: int, binned_by: Sequence[Grouping]
+) -> AggregationPlan:
+    """The plan of a pass over data whose signals have the trader's costs, given facts about all selected days."""
+    signals, split_at_ms = data.signals, split_ms(*_span_ms(data, facts), cluster_ms=cluster_ms)
+    offsets_ms = usual_offsets_ms(facts.followups)
     wanted = OrderPlan(trader.all_latencies_ms, tuple(offsets_ms))
-    orders = find_orders(data.notes.dirs if offsets_ms else [], signals, wanted, judged_ms=trader.latency_ms)
-    also(orders.size_bytes)
-    plan = AggregationPlan(
-        by=Grouping.from_signals([by] if isinstance(by, By) else by, signals),
+    orders = find_orders(data.notes.dirs, signals, wanted, judged_ms=trader.latency_ms)
+    return AggregationPlan(
+        by=by,
         costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
         levels=LevelPlan(
-            recording_threshold_bps=recording_threshold_bps(signals, split_at_ms=split_at_ms),
+            recording_threshold_bps=recording_threshold_bps(signals, facts.thresholds_bps, split_at_ms=split_at_ms),
             split_at_ms=split_at_ms,
-            cluster_ms=length_ms,
+            cluster_ms=cluster_ms,
         ),
         trips=TripPlan(
             offsets_ms=offsets_ms,
@@ -115,26 +141,17 @@ def build_report(
             latency_ms=trader.latency_ms,
         ),
         orders=orders,
+        last_ms=max(facts.followups),
+        binned_by=binned_by,
     )
-    aggregates = aggregate(data.chunks, plan, advance)
-    if aggregates is None:
-        raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
-    return ReportBuilder(data, trader, first_ms, last_ms, plan, aggregates).report(at_ms)
 
 
-def _offset_counts(chunks: Sequence[LazyChunk]) -> Counter[int]:
-    counts = Counter[int]()
-    for rows in chunks:
-        counts.update(dict(rows.read(pl.col("offset_ms"))["offset_ms"].value_counts().iter_rows()))
-    return counts
-
-
-def _span_ms(data: Data) -> tuple[int, int]:
+def _span_ms(data: Data, facts: Facts) -> tuple[int, int]:
     """The times of the first and the last signal, from follow-ups if there are no signals."""
-    times_ms = data.signals["timestamp_ms"]
-    if times_ms.is_empty():
+    first_ms, last_ms = facts.first_ms, facts.last_ms
+    if first_ms is None:
         times_ms = pl.concat(chunk.read(pl.col("signal_timestamp_ms")) for chunk in data.chunks).to_series()
-    first_ms, last_ms = times_ms.min(), times_ms.max()
+        first_ms, last_ms = times_ms.min(), times_ms.max()  # type: ignore[assignment]
     if not isinstance(first_ms, int) or not isinstance(last_ms, int):
         reason = "; ".join(data.notes.absences()) or "there is no signal in what was asked for"
         raise Unavailable(f"{reason}: nothing to report on")
@@ -151,14 +168,15 @@ class ReportBuilder:
     last_ms: int
     plan: AggregationPlan
     aggregates: Aggregates
+    summed_days: int
 
     def report(self, at_ms: int) -> Report:
         resampler = Resampler(self.aggregates.sums)
         with ThreadPoolExecutor(THREADS) as threads:
-            markouts = threads.submit(quantiles, self.aggregates.markout_bps, QUANTILES)
-            retained = threads.submit(quantiles, self.aggregates.retained, (0.5,))
-            thresholds = self._search(resampler)
+            markouts = threads.submit(self._quantiles, "markout_bps", QUANTILES)
+            retained = threads.submit(self._quantiles, "retained", (0.5,))
             totals = self._totals(resampler)
+            thresholds = self._search(resampler, totals)
             trips, judged = self._trips(resampler), self._judged(resampler)
             groups = self._groups(totals, trips, judged, markouts.result(), retained.result())
         return Report(
@@ -168,9 +186,12 @@ class ReportBuilder:
             by=str(self.plan.by),
             cost_bps=self.trader.cost_bps,
             fees=self.trader.fees,
-            fees_assumed=self.data.signals["taker_fee_bps"].null_count(),
+            fees_assumed=int(self.aggregates.signals["without_fee"].sum()),
             taken=self._taken(),
             cluster_ms=self.plan.cluster_ms,
+            summed_days=self.summed_days,
+            markout_quantiles_within_bps=self._error("markout_bps"),
+            retention_median_within=self._error("retained"),
             notes=self.data.notes,
             coverage=self._coverage(),
             lateness=[self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms],
@@ -178,6 +199,17 @@ class ReportBuilder:
             groups=list(groups.values()),
             search=thresholds,
         )
+
+    def _quantiles(self, measure: str, shares: Sequence[float]) -> Quantiles:
+        """The quantiles by group and offset; none where no value is known."""
+        if self.aggregates.samples:
+            return quantiles(self.aggregates.samples[measure], shares)
+        known = binned_quantiles(self.aggregates.bins.filter(measure=measure), shares, BIN_WIDTHS[measure])
+        return defaultdict(lambda: [None] * len(shares), known)
+
+    def _error(self, measure: str) -> float:
+        """The greatest error of the quantiles."""
+        return 0.0 if self.aggregates.samples else BIN_WIDTHS[measure] / 2
 
     def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
         """Totals by offset, of all signals and of each group that has follow-ups."""
@@ -229,13 +261,14 @@ class ReportBuilder:
         sums, plan = self.aggregates.trip_sums, self.plan.trips
         if sums.is_empty():
             return None
-        by_tape, others = self.plan.orders.count, not sums["by_tape"].all()
+        numbers = self.aggregates.orders.sum()
+        by_tape, others = int(numbers["by_tape"].item()), not sums["by_tape"].all()
         latency_ms, held_ms = plan.judged(by_tape=by_tape > 0)
         return Taken(
             latency_ms=latency_ms,
             held_ms=held_ms,
             min_notional_usd=self.trader.min_notional_usd,
-            too_small=self.aggregates.too_small,
+            too_small=int(numbers["too_small"].item()),
             by_tape=by_tape,
             by_followups=plan.judged(by_tape=False) if others else None,
         )
@@ -280,31 +313,31 @@ class ReportBuilder:
 
     def _counts(self) -> dict[Any, dict[str, Any]]:
         """The numbers of a group that its signals alone determine, of all signals and of each group."""
-        signals = self.data.signals
-        group = self.plan.by.codes(signals, timestamp="timestamp_ms", edge="raw_edge_bps")
-        rows = signals.with_columns(group=group).lazy()
-        cost_bps = pl.col("cost_bps").mean() if self.trader.cost_bps is None else pl.lit(self.trader.cost_bps)
-        counts = {"signals": pl.len(), "expected": self._expected, "cost_bps": cost_bps}
-        total = rows.select(**counts).collect(engine="streaming")
-        groups = rows.group_by("group").agg(**counts).collect(engine="streaming")
-        keys = [ALL, *groups["group"]]
-        return dict(zip(keys, [*total.to_dicts(), *groups.drop("group").to_dicts()], strict=True))
+        signals = self.aggregates.signals
+        groups = {ALL: signals} | {key: rows for (key,), rows in signals.partition_by("group", as_dict=True).items()}
+        return {key: self._count(rows) for key, rows in groups.items()}
+
+    def _count(self, signals: pl.DataFrame) -> dict[str, Any]:
+        n, cost_bps = int(signals["n"].sum()), self.trader.cost_bps
+        if cost_bps is None and n:  # rounded once, so that the order of the rows does not matter
+            cost_bps = fsum(signals["cost_bps"] * signals["n"]) / n
+        return {"signals": n, "expected": signals.select(self._expected).item(), "cost_bps": cost_bps}
 
     @property
     def _expected(self) -> pl.Expr:
         """The number of expected follow-ups of signals: one for each offset if a foreign signal does not say."""
-        return pl.col("expected").fill_null(len(self.aggregates.offsets_ms)).cast(pl.Int64).sum()
+        return (pl.col("expected") + pl.col("unsaid") * len(self.aggregates.offsets_ms)).sum()
 
     def _coverage(self) -> Coverage:
-        signals, missed, watched = self.data.signals, self.data.missed, self.data.notes.watched
-        expected = signals.lazy().group_by("market_key").agg(n=self._expected).collect(engine="streaming")
+        signals, missed, watched = self.aggregates.signals, self.aggregates.missed, self.data.notes.watched
+        expected = signals.group_by("market_key").agg(n=self._expected)
         open_ = self._open(expected)
         unowed = -int(open_.filter(open_ < 0).sum())
-        reasons = missed.group_by("reason").len("n").sort("n", "reason", descending=[True, False])
+        reasons = missed.group_by("reason").agg(pl.col("n").sum()).sort("n", "reason", descending=[True, False])
         return Coverage(
-            signals=signals.height,
+            signals=int(signals["n"].sum()),
             expected=int(expected["n"].sum()),
-            expected_is_assumed=signals["expected"].null_count() > 0,
+            expected_is_assumed=signals["unsaid"].sum() > 0,
             captured=round(self.aggregates.sums["n"].sum()),
             missed=dict(reasons.iter_rows()),
             unowed=unowed,
@@ -315,10 +348,9 @@ class ReportBuilder:
 
     def _open(self, expected: pl.DataFrame) -> pl.Series:
         """Follow-ups of each market that are neither captured nor missed; negative if their signals are missing."""
-        market_key, n = pl.col("market_key").cast(pl.String), pl.col("n").cast(pl.Int64)
-        captured = self.aggregates.sums.select(market_key, -n)
-        missed = self.data.missed.select(market_key, n=pl.lit(-1, pl.Int64))
-        return pl.concat([expected.select(market_key, n), captured, missed]).group_by("market_key").sum()["n"]
+        market_key, n = pl.col("market_key"), pl.col("n").cast(pl.Int64)
+        fewer = [rows.select(market_key, -n) for rows in (self.aggregates.sums, self.aggregates.missed)]
+        return pl.concat([expected.select(market_key, n), *fewer]).group_by("market_key").sum()["n"]
 
     def _lateness_at(self, offset_ms: int) -> LatenessQuantiles:
         """The quantiles without replayed follow-ups, whose captured is their due time: no live one is read so early."""
@@ -334,7 +366,7 @@ class ReportBuilder:
             early=round(rows.filter(pl.col("lateness_ms") < 0)["n"].sum()),
         )
 
-    def _search(self, resampler: Resampler) -> ThresholdSearch | None:
+    def _search(self, resampler: Resampler, known: Mapping[Any, dict[int, Totals]]) -> ThresholdSearch | None:
         """Search thresholds at the longest offset; None if no round trip is known."""
         aggregates = self.aggregates
         if not aggregates.trip_sums["trip_n"].sum():
@@ -343,26 +375,27 @@ class ReportBuilder:
         rows = aggregates.sums.filter(offset_ms=offset_ms)
         coins = rows["market_key"].unique().sort()
         recorded = self.plan.levels.recording_threshold_bps[codes(coins.cast(COIN))]
-        totals = resampler.totals(rows, SUMS, by="market_key", keys=coins.to_list())
+        if self.plan.by.parts == (By.MARKET,):  # a third of the time of a report over many days
+            totals = {coin: known[code][offset_ms] for coin, code in zip(coins, codes(coins.cast(COIN)), strict=True)}
+        else:
+            totals = resampler.totals(rows, SUMS, by="market_key", keys=coins.to_list())
         trip_rows = self._judged_sums.filter(pl.col("market_key").is_in(coins.implode()))
         trips = resampler.totals(trip_rows, TRIP_SUMS, by="market_key", keys=coins.to_list())
+        min_edges = dict(aggregates.min_edges.select("market_key", "edge_bps").iter_rows())
         markets = [
             MarketStats.from_totals(
-                coin, totals[coin], trips.get(coin), recorded_bps=bps if bps > -inf else aggregates.min_edge_bps[coin]
+                coin, totals[coin], trips.get(coin), recorded_bps=bps if bps > -inf else min_edges[coin]
             )
             for coin, bps in zip(coins, recorded.tolist(), strict=True)
         ]
-        split_at_ms = self.plan.levels.split_at_ms
-
-        def search_for(more_bps: float = 0.0) -> ThresholdSearch:
-            sums = dearer(aggregates.level_sums, more_bps)
-            return search_thresholds(sums, markets, resampler, offset_ms=offset_ms, split_at_ms=split_at_ms)
-
+        trials = Trials(self.plan.levels.in_samples(aggregates.level_sums), markets, resampler)
+        search_for = partial(trials.search, offset_ms=offset_ms, split_at_ms=self.plan.levels.split_at_ms)
         search = search_for()
         if self.trader.cost_bps is None and search.recommended_bps():
             paid_bps = self.trader.fees.priority_fee_bps
             works = {
-                fee_bps: len(search_for(2 * (fee_bps - paid_bps)).recommended_bps()) for fee_bps in PRIORITY_FEES_BPS
+                fee_bps: len(search_for(more_bps=2 * (fee_bps - paid_bps)).recommended_bps())
+                for fee_bps in PRIORITY_FEES_BPS
             }
             search.at_priority_fees = [AtPriorityFee(priority_fee_bps=bps, works=n) for bps, n in works.items()]
         return search

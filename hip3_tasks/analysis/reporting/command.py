@@ -14,7 +14,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from hip3_tasks.analysis.loading.load import read
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.by import By
@@ -23,6 +22,7 @@ from hip3_tasks.analysis.measure.trip_measures import Trip
 from hip3_tasks.analysis.reporting.build import Trader, build_report
 from hip3_tasks.analysis.reporting.model import Group, Report
 from hip3_tasks.analysis.reporting.terminal import show
+from hip3_tasks.analysis.sums.selected import read_selected
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import is_own
@@ -104,12 +104,15 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By]
         size_bytes = sum(source.size_bytes for source in sources)
         task = progress.add_task("reading", total=size_bytes)
         advance = partial(progress.advance, task)
-        data = read(sources, selection, advance=advance)
+        chosen = read_selected(sources, selection, by, trader, advance)
 
         def also(tape_bytes: int) -> None:
             progress.update(task, total=size_bytes + tape_bytes)
 
-        return build_report(data, by=by, trader=trader, at_ms=wall_ms(), advance=advance, also=also)
+        report = build_report(
+            chosen.data, by=by, trader=trader, days=chosen.days, at_ms=wall_ms(), advance=advance, also=also
+        )
+        return report.model_copy(update={"row_by_row": chosen.why_not})
 
 
 def check_writable(path: Path) -> None:

@@ -42,6 +42,7 @@ def as_html(report: Report) -> str:
         how=report.taken.how() if report.taken else "",
         left_out=left_out,
         costs=report.costs(),
+        sums_used=report.sums_used(),
         report_row=group_row(report, document["total"]),
         choices=_choices(report.search, document["search"]["choices"]) if report.search else [],
         columns=tables,

@@ -144,6 +144,13 @@ class Report(BaseModel):
     """None if it is not known what a taker would have had."""
     level: float = LEVEL
     cluster_ms: int
+    summed_days: int = 0
+    """The number of finished days that were taken from their kept sums."""
+    row_by_row: str | None = None
+    """The reason why other finished days were not, if there are many; None if all were, or need not be."""
+    markout_quantiles_within_bps: float = 0.0
+    """The greatest error of the quantiles of markouts; 0: they are exact."""
+    retention_median_within: float = 0.0
     quantiles: tuple[float, ...] = QUANTILES
     lateness_quantiles: tuple[float, ...] = LATENESS_QUANTILES
     notes: DataQuality
@@ -193,6 +200,15 @@ class Report(BaseModel):
         unowed = self.coverage.unowed
         text = f"the signals of at least {unowed:,} follow-ups are missing: the number of open ones is unknown"
         return [*self.notes.sentences(), *([text] if unowed else []), *self._early()]
+
+    def sums_used(self) -> list[str]:
+        """Sentences about the kept sums of finished days, where there are many days."""
+        bps, share = self.markout_quantiles_within_bps, self.retention_median_within
+        text = (
+            f"{self.summed_days:,} finished days by their kept sums:"
+            f" quantiles within {bps:g} bps of a markout and {share:g} of the edge left"
+        )
+        return [*([text] if self.summed_days else []), *([self.row_by_row] if self.row_by_row else [])]
 
     def _early(self) -> list[str]:
         early = sum(row.early for row in self.lateness)

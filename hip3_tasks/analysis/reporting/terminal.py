@@ -42,6 +42,8 @@ def show(report: Report, console: Console) -> None:
             console.print(_tuned(report.search), soft_wrap=True)
         if report.search.at_priority_fees:
             console.print(_at_priority_fees(report.search), soft_wrap=True)
+    for sentence in report.sums_used():
+        console.print(Text(printable(sentence), "dim"), soft_wrap=True)
     for warning in report.warnings():
         console.print(Text(printable(warning), "yellow"), soft_wrap=True)
 

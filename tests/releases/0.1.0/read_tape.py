@@ -4,9 +4,8 @@ import json
 import sys
 from dataclasses import asdict
 
-from hip3_tasks.tape import TapeReader
-
 from hip3_tasks.store import Keys, connect
+from hip3_tasks.tape import TapeReader
 
 url, name, coin = sys.argv[1:]
 with connect(url) as client:
