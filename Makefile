@@ -96,6 +96,10 @@ bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(AR
 bench-report: $(VENV)/.dev ## Measure hip3 report on a large history: benchmarks/report.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.report $(ARGS)
 
+.PHONY: bench-days
+bench-days: $(VENV)/.dev ## Measure hip3 report over ninety days: benchmarks/manydays.py $(ARGS)
+	@exec $(BIN)/python -m benchmarks.manydays $(ARGS)
+
 .PHONY: bench-page
 bench-page: $(VENV)/.dev ## Measure the live page with many markets and viewers: benchmarks/page.py $(ARGS)
 	@exec $(BIN)/python -m benchmarks.page $(ARGS)

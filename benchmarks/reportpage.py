@@ -42,12 +42,12 @@ def _section(figures: ReportFigures) -> Iterator[str]:
     yield "|  | wall s | CPU s | memory MB |"
     yield "| --- | ---: | ---: | ---: |"
     for name in dict.fromkeys(run.name for run in figures.runs):
-        yield _row(name, [run for run in figures.runs if run.name == name and run.is_done])
+        yield measured_row(name, [run for run in figures.runs if run.name == name and run.is_done])
     yield f"\nOn disk: JSONL {figures.jsonl_bytes / 1e9:.2f} GB" + _parquet(figures)
     yield f"Cores used by others before the runs: most {max(figures.stray_cores):.2f}."
 
 
-def _row(name: str, runs: Sequence[Measured]) -> str:
+def measured_row(name: str, runs: Sequence[Measured]) -> str:
     if not runs:
         return f"| {name} | failed |  |  |"
     figures = [[run.wall_s for run in runs], [run.cpu_s for run in runs], [run.peak_mb for run in runs]]

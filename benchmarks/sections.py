@@ -1,6 +1,6 @@
 """The sections of RESULTS.md that other benchmarks than `make bench` write, each its own."""
 
-REPORT, LIVE_PAGE, REPLAY = "## The report\n", "## The live page\n", "## The replay\n"
+REPORT, DAYS, LIVE_PAGE, REPLAY = "## The report\n", "## Many days\n", "## The live page\n", "## The replay\n"
 NEXT = "\n## "
 
 
