@@ -16,6 +16,7 @@ from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
 from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.terminal import panel, plain
+from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View
 from hip3_tasks.store.store import Store
 from hip3_tasks.terminal_text import printable
@@ -63,7 +64,13 @@ def read_view(chosen: Settings) -> View:
     return View(
         title=_title(chosen.feed_name, snapshot),
         status=SystemStatus.from_parts(
-            recent(chosen.data_dir, now_ms - LOOK_BACK_MS, until_ms=now_ms, start=start),
+            recent(
+                chosen.data_dir,
+                now_ms - LOOK_BACK_MS,
+                until_ms=now_ms,
+                start=start,
+                taker=Taker.from_settings(chosen),
+            ),
             snapshot,
             files=files_today(chosen.data_dir, at_ms=now_ms),
             frames_per_s=FrameRate().update(snapshot.feed),

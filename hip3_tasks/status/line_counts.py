@@ -15,12 +15,13 @@ from hip3_tasks.files.day_files import KINDS, jsonl_path
 from hip3_tasks.files.line_reader import backwards, complete_length
 from hip3_tasks.files.tail import Tail
 from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
-from hip3_tasks.status.outcome_sums import CostTable, OutcomeSums
+from hip3_tasks.status.outcome_sums import OutcomeSums, TripSums
+from hip3_tasks.status.trips import ANY_TAKER, OpenSignals, Taker
 
 LATENESS_FIELDS = ("offset_ms", "due_at_ms", "captured_at_ms")
 MAX_MAGNITUDE = 1e15
 """The largest number that is read: beyond any time in ms, price or size, below 2^53 and within JavaScript's dates."""
-NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+NO_RECORD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError)
 """The errors of reading a line that is no record: a field is missing, or has a value of another type."""
 
 
@@ -38,9 +39,9 @@ class WorkerStart:
 class LineCounts:
     """Counts of records. A line that is no record is not counted; `hip3 audit` names it."""
 
-    def __init__(self, costs: CostTable | None = None, start: WorkerStart | None = None) -> None:
-        """Counts that read lines of the same signals share `costs` and `start`."""
-        self._costs = CostTable() if costs is None else costs
+    def __init__(self, signals: OpenSignals | None = None, start: WorkerStart | None = None) -> None:
+        """Counts that read lines of the same signals share `signals` and `start`."""
+        self._open_signals = OpenSignals() if signals is None else signals
         self.start = WorkerStart() if start is None else start
         self.due_before_worker = 0
         """The number of follow-ups that are left out of the lateness."""
@@ -49,6 +50,8 @@ class LineCounts:
         self.missed_by_reason: Counter[str] = Counter()
         self.lateness_by_offset_ms: defaultdict[int, LatenessHistogram] = defaultdict(LatenessHistogram)
         self.outcomes_by_offset_ms: defaultdict[int, OutcomeSums] = defaultdict(OutcomeSums)
+        self.trips: defaultdict[tuple[int, int], TripSums] = defaultdict(TripSums)
+        """The sums by latency and time held, in ms."""
 
     @property
     def followups(self) -> int:
@@ -71,10 +74,10 @@ class LineCounts:
         with suppress(*NO_RECORD):
             if kind == "signals":
                 self.signals += "timestamp_ms" in record
-                self._costs.take(record)
+                self._open_signals.take(record)
             elif kind == "missed":
                 self.missed_by_reason[str(record["reason"])] += 1
-                self._costs.answered(record)
+                self._open_signals.answered(record)
             else:
                 offset_ms, due_at_ms, captured_at_ms = (record[name] for name in LATENESS_FIELDS)
                 if type(offset_ms) is type(due_at_ms) is type(captured_at_ms) is int:
@@ -83,7 +86,13 @@ class LineCounts:
                     else:
                         self.lateness_by_offset_ms[offset_ms].add(captured_at_ms - due_at_ms)
                     self.followups_by_offset_ms[offset_ms] += 1
-                    self.outcomes_by_offset_ms[offset_ms].add(record, self._costs.answered(record))
+                    self._add(record, offset_ms)
+
+    def _add(self, followup: dict[str, Any], offset_ms: int) -> None:
+        signal = self._open_signals.answered(followup)
+        self.outcomes_by_offset_ms[offset_ms].add(followup, signal.markout_cost_bps if signal else None)
+        for latency_ms, held_ms, terms in signal.take(followup) if signal else ():
+            self.trips[latency_ms, held_ms].add(terms)
 
     def join(self, other: "LineCounts") -> None:
         self.signals += other.signals
@@ -94,13 +103,15 @@ class LineCounts:
             self.lateness_by_offset_ms[offset_ms].join(lateness)
         for offset_ms, sums in other.outcomes_by_offset_ms.items():
             self.outcomes_by_offset_ms[offset_ms].join(sums)
+        for key, trips in other.trips.items():
+            self.trips[key].join(trips)
 
 
 class RunLineCounts(LineCounts):
     """Counts the lines appended to the data files of any day after it was created."""
 
-    def __init__(self, data_dir: Path) -> None:
-        super().__init__()
+    def __init__(self, data_dir: Path, taker: Taker = ANY_TAKER) -> None:
+        super().__init__(OpenSignals(taker))
         self._tail = Tail(data_dir)
 
     def update(self) -> None:
@@ -135,9 +146,11 @@ def _is_possible_integer(value: object) -> bool:
     return type(value) is int and -MAX_MAGNITUDE <= value <= MAX_MAGNITUDE
 
 
-def recent(data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None) -> LineCounts:
+def recent(
+    data_dir: Path, since_ms: int, *, until_ms: int, start: WorkerStart | None = None, taker: Taker = ANY_TAKER
+) -> LineCounts:
     """Count the signals since an instant and their captures. Files are read backwards."""
-    counts = LineCounts(start=start)
+    counts = LineCounts(OpenSignals(taker), start)
     for kind, lines in recent_lines(data_dir, since_ms, until_ms=until_ms):
         counts.add(kind, lines)
     return counts

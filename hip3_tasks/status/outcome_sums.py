@@ -1,22 +1,23 @@
-"""Sums over follow-ups that tell whether signals were right, and by how much, in bounded memory.
+"""Sums over follow-ups that tell whether signals were right, and what they paid, in bounded memory.
 
 The definitions are the report's: a signal was right where the book came to the oracle (`hip3_tasks/domain/outcome.py`),
-the markout is the mean of the follow-ups that have one, and net of cost is markout − (raw edge − net edge of the
-signal).
+the markout is the mean of the follow-ups that have one, net of cost is markout − (taker fee + slippage of the signal),
+and a round trip is that of `hip3_tasks/status/trips.py`.
 """
 
 import math
-from collections import Counter, OrderedDict
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from hip3_tasks.domain.outcome import Outcome
+from hip3_tasks.status.trips import TRIP_SUMS
 
-COST_DIGITS = 9
-"""The report rounds to as many: digits beyond are rounding errors of the subtraction."""
 BPS_DIGITS = 4
-MAX_OPEN_SIGNALS = 50_000
+Orders = TypeVar("Orders")
 
 
 class OutcomeSummary(BaseModel, frozen=True):
@@ -79,33 +80,51 @@ class OutcomeSums:
         )
 
 
-class CostTable:
-    """The cost of each signal in bps, taker fee and slippage, kept until all of its captures are read."""
+class TripSummary(BaseModel, frozen=True):
+    """Orders at the touch of T0 that arrive after one latency and are closed after one time held."""
+
+    latency_ms: int
+    held_ms: int
+    n: int
+    """The number of orders, without those that are too small."""
+    too_small: int
+    """The number of orders below the venue's least."""
+    had: float | None
+    """The share of the n that was filled, 0 to 1; None without any."""
+    trips: int
+    """The number of those filled whose way out is known."""
+    round_trip_bps: float | None
+    """The mean result of these trips, after two fees and slippage; None without any."""
+
+
+class TripSums:
+    """The sums of one latency and one time held: those of `trips.TRIP_SUMS`."""
 
     def __init__(self) -> None:
-        self._open: OrderedDict[str, list[float]] = OrderedDict()
-        """The cost of each signal, and the number of its open offsets."""
+        self._sums = [0.0] * len(TRIP_SUMS)
 
-    def __len__(self) -> int:
-        return len(self._open)
+    def add(self, terms: Iterable[float]) -> None:
+        self._sums = [total + term for total, term in zip(self._sums, terms, strict=True)]
 
-    def take(self, signal: dict[str, Any]) -> None:
-        """Add a decoded line. Raises ValueError, TypeError or KeyError if it is no signal."""
-        cost_bps = round(float(signal["raw_edge_bps"]) - float(signal["net_edge_bps"]), COST_DIGITS)
-        self._open[str(signal["signal_id"])] = [cost_bps, len(signal["offsets_ms"])]
-        if len(self._open) > MAX_OPEN_SIGNALS:
-            self._open.popitem(last=False)
+    def join(self, other: "TripSums") -> None:
+        self.add(other._sums)
 
-    def answered(self, line: dict[str, Any]) -> float | None:
-        """The cost of the signal of a follow-up or missed line; None if that is not known."""
-        signal_id = line.get("signal_id")
-        entry = self._open.get(signal_id) if isinstance(signal_id, str) else None
-        if entry is None:
-            return None
-        entry[1] -= 1
-        if entry[1] <= 0:
-            del self._open[line["signal_id"]]
-        return entry[0]
+    def summary(self, latency_ms: int, held_ms: int) -> TripSummary:
+        orders, n, n_had, trips, trip_bps = self._sums
+        return TripSummary(
+            latency_ms=latency_ms,
+            held_ms=held_ms,
+            n=round(n),
+            too_small=round(orders - n),
+            had=n_had / n if n else None,
+            trips=round(trips),
+            round_trip_bps=_mean(trip_bps, round(trips)),
+        )
+
+
+def judged(trips: Iterable[Orders]) -> Orders | None:
+    """The trips by which signals are judged: those of the most orders, and of these the ones held longest."""
+    return max(trips, key=attrgetter("n", "held_ms"), default=None)
 
 
 def _mean(total: float, number: int) -> float | None:

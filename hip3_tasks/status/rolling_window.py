@@ -5,7 +5,7 @@ from typing import Any
 
 from hip3_tasks.status.lateness_histogram import LatenessHistogram, joined
 from hip3_tasks.status.line_counts import LineCounts, WorkerStart
-from hip3_tasks.status.outcome_sums import CostTable
+from hip3_tasks.status.trips import ANY_TAKER, OpenSignals, Taker
 
 BUCKET_MS = 15_000
 BUCKETS = 60
@@ -14,15 +14,15 @@ BUCKETS = 60
 class RollingWindow:
     """Line counts of the last 15 minutes in buckets, by a signal's time or a capture's due time."""
 
-    def __init__(self) -> None:
+    def __init__(self, taker: Taker = ANY_TAKER) -> None:
         self._buckets: dict[int, LineCounts] = {}
-        self._costs, self.start = CostTable(), WorkerStart()
+        self._signals, self.start = OpenSignals(taker), WorkerStart()
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """Count a decoded line. One that is no record is not counted."""
         at_ms = record.get("timestamp_ms" if kind == "signals" else "due_at_ms")
         if type(at_ms) is int:
-            self._buckets.setdefault(at_ms // BUCKET_MS, LineCounts(self._costs, self.start)).take(kind, record)
+            self._buckets.setdefault(at_ms // BUCKET_MS, LineCounts(self._signals, self.start)).take(kind, record)
 
     def forget_before(self, at_ms: int) -> None:
         """Drop the buckets that are over 15 minutes older than this."""

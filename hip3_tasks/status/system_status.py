@@ -9,7 +9,7 @@ from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.files.tail import data_files
 from hip3_tasks.status.line_counts import LineCounts
-from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.outcome_sums import OutcomeSummary, TripSummary, judged
 from hip3_tasks.status.redis_snapshot import Gauge, QueueStatus, RedisSnapshot
 
 
@@ -33,6 +33,8 @@ class SystemStatus(QueueStatus):
     lateness_ms_by_offset_ms: dict[int, dict[str, int | None]]
     outcomes_by_offset_ms: dict[int, OutcomeSummary]
     """Whether signals were right, and by how much; only offsets that have a follow-up."""
+    trips: list[TripSummary]
+    """The orders of a taker, by latency and time held, ascending."""
     due_before_worker: int
     """Follow-ups that were due before the first worker came. They are in no lateness."""
     watermark_age_ms: Annotated[int | None, Gauge("Age of the watermark.", "watermark_age_seconds", per_unit=1000)]
@@ -66,6 +68,11 @@ class SystemStatus(QueueStatus):
         """The longest offset in ms that has a follow-up, and the outcomes at that offset."""
         return max(self.outcomes_by_offset_ms.items(), default=None, key=lambda item: item[0])
 
+    @property
+    def taken(self) -> TripSummary | None:
+        """The trips by which the signals are judged."""
+        return judged(self.trips)
+
     @classmethod
     def from_parts(
         cls,
@@ -89,6 +96,7 @@ class SystemStatus(QueueStatus):
             "lateness_ms": counts.lateness.summary(),
             "lateness_ms_by_offset_ms": {ms: n.summary() for ms, n in sorted(counts.lateness_by_offset_ms.items())},
             "outcomes_by_offset_ms": {ms: summary for ms, summary in outcomes.items() if summary.followups},
+            "trips": [sums.summary(*key) for key, sums in sorted(counts.trips.items())],
         }
         return cls(**values, files_today=files, frames_per_s=frames_per_s, dark=dark)
 

@@ -14,6 +14,7 @@ from hip3_tasks.status.next_steps import report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
 from hip3_tasks.status.system_status import SystemStatus, files_today
 from hip3_tasks.status.terminal import Display
+from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import Keys, connect
@@ -32,7 +33,7 @@ class Monitor:
     """The state of a run's system: `tally` counts its lines, `detecting_since_s` is None until detection begins."""
 
     def __init__(self, chosen: Settings, plan: Plan, *, display: Display) -> None:
-        self.tally = RunLineCounts(chosen.data_dir)
+        self.tally = RunLineCounts(chosen.data_dir, Taker.from_settings(chosen))
         self.stage = "starting"
         self.urls: dict[str, str] = {}
         self.feed_pid: int | None = None

@@ -4,7 +4,7 @@ It uses only the drawn weights and the documented constants of the product.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from math import ceil, inf
 from pathlib import Path
@@ -85,6 +85,21 @@ def slow_report(*dirs: Path, by: str, cost_bps: float | None, at_ms: int) -> Tre
         ],
         "search": thresholds,
     }
+
+
+def slow_trips(*dirs: Path, wanted: Callable[[Row], bool] = lambda _: True) -> list[Tree]:
+    """The expected `trips` of the wanted signals, each with how many of its orders are too small."""
+    files = Files(dirs)
+    signals, followups = files.signals(), files.followups()
+    add_results(signals, followups, None)
+    add_properties(signals, followups)
+    times = [row["t0_ms"] for row in signals]
+    clusters = Clusters(followups, cluster_ms_of(min(times), max(times)))
+    trips = [row for row in trips_of(signals, followups) if wanted(row)]
+    too_small = Counter((row["latency_ms"], row["held_ms"]) for row in trips if row["is_small"])
+    return [
+        row | {"too_small": too_small[row["latency_ms"], row["held_ms"]]} for row in trip_measures(trips, clusters, 1.0)
+    ]
 
 
 def _coverage(signals: list[Row], followups: list[Row], missed: list[Row], offsets_ms: list[int]) -> Tree:

@@ -12,12 +12,12 @@ from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.records import Record
-from hip3_tasks.status import outcome_sums as module
 from hip3_tasks.status.line_counts import LineCounts, RunLineCounts, recent
-from hip3_tasks.status.outcome_sums import BPS_DIGITS, CostTable, OutcomeSummary, OutcomeSums
+from hip3_tasks.status.outcome_sums import BPS_DIGITS, OutcomeSummary, OutcomeSums, TripSummary, judged
 from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.status.rolling_window import RollingWindow
 from hip3_tasks.status.system_status import SystemStatus
+from tests.reference.report import slow_trips
 from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 from tests.support.generators import KINDS, Directory, outcomes, signals
 
@@ -38,7 +38,8 @@ def test_the_sums_equal_those_of_the_report(tmp_path: Path) -> None:
     run, directory = RunLineCounts(tmp_path), Directory(tmp_path)
     for coin, cost_bps in (("xyz:TSLA", 1.9), ("para:BANKS", 10.0)):
         for signal in signals(chance, [coin], from_ms=T0_MS, minutes=10):
-            signal = signal.model_copy(update={"net_edge_bps": signal.raw_edge_bps - cost_bps})
+            values = {"net_edge_bps": signal.raw_edge_bps - cost_bps, "taker_fee_bps": cost_bps - 1.0}
+            signal = signal.model_copy(update=values | {"best_size": chance.choice([0.02, 2.0])})
             directory.add(signal, *outcomes(signal, chance))
     run.update()
     assert_as_reported(run, directory.path)
@@ -56,6 +57,11 @@ def assert_as_reported(counts: LineCounts, path: Path) -> None:
         assert ours.share(Outcome.ORACLE_CAME) == pytest.approx(horizon.oracle_came.value)
         assert ours.markout_bps == pytest.approx(horizon.markout_bps.value, abs=10**-BPS_DIGITS)
         assert ours.net_bps == pytest.approx(horizon.net_bps.value, abs=10**-BPS_DIGITS)
+    for trip, expected in zip(status(counts).trips, slow_trips(path), strict=True):
+        names = ("latency_ms", "held_ms", "n", "too_small", "trips")
+        assert [getattr(trip, name) for name in names] == [expected[name] for name in names]
+        assert trip.had == pytest.approx(expected["had"]["value"])
+        assert trip.round_trip_bps == pytest.approx(expected["round_trip_bps"]["value"], abs=10**-BPS_DIGITS)
 
 
 def test_a_value_that_no_follow_up_has_is_none_and_never_zero() -> None:
@@ -65,6 +71,15 @@ def test_a_value_that_no_follow_up_has_is_none_and_never_zero() -> None:
     assert (one_sided.markout_bps, one_sided.net_bps, one_sided.markouts) == (None, None, 0)
     costless = taken(a_followup(stranger, markout_bps=2.0))[1000]
     assert (costless.markout_bps, costless.net_bps, costless.nets) == (2.0, None, 0)
+
+
+def test_the_trips_of_the_most_orders_are_judged_and_of_these_the_longest() -> None:
+    assert status(LineCounts()).taken is None
+    two, four, eight = (
+        TripSummary(latency_ms=1000, held_ms=ms, n=n, too_small=0, had=None, trips=0, round_trip_bps=None)
+        for ms, n in ((2000, 9), (4000, 9), (8000, 1))
+    )
+    assert judged([two, four, eight]) == four
 
 
 def test_the_longest_offset_with_a_follow_up_is_decisive() -> None:
@@ -102,15 +117,3 @@ def test_a_cost_is_known_to_follow_ups_of_a_later_bucket() -> None:
     decisive = status(window.counts()).decisive
     assert decisive is not None
     assert (decisive[1].nets, decisive[1].net_bps) == (100, 2.0)
-
-
-def test_the_cost_of_a_signal_is_dropped_after_its_last_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_OPEN_SIGNALS", 3)
-    costs, signal = CostTable(), a_signal()
-    costs.take(signal.model_dump(mode="json"))
-    lines = [a_followup(signal, 1000), a_missed(signal, 3000), a_followup(signal, 5000), a_followup(signal, 5000)]
-    answers = [costs.answered(line.model_dump(mode="json")) for line in lines]
-    assert answers == [10.0, 10.0, 10.0, None]
-    for number in range(5):
-        costs.take(a_signal(at_ms=T0_MS + number).model_dump(mode="json"))
-    assert len(costs) == 3
