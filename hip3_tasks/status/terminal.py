@@ -20,7 +20,10 @@ VIEW_INTERVAL_S = 1.0
 LINE_INTERVAL_S = 5.0
 FRAME_WIDTH, FRAME_HEIGHT = 4, 2
 BETWEEN = "  "
-LEAST_NEEDED = ("memory", "venue", "workers", "feed", "flower", "watermark", "data", "lateness", "markets", "missed")
+LEAST_NEEDED = (
+    *("memory", "venue", "workers", "feed", "flower", "watermark", "data"),
+    *("lateness", "markets", "missed", "markout"),
+)
 """Rows that a low terminal leaves out, in this order."""
 
 

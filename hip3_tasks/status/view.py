@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hip3_tasks.domain.fees import LEAST_ORDER_USD
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.market_rows import MarketRow, dislocated
-from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.outcome_sums import TripSummary
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.wrapping import HANGING, MAX_LINE, listed, wrapped
 from hip3_tasks.terminal_text import counted, utc_minute, utc_time
@@ -62,7 +63,7 @@ def essence(view: View) -> list[str]:
     parts = [
         view.title,
         f"signals {now.signals:,}",
-        *_outcomes_in_short(now.decisive),
+        *_outcomes_in_short(now),
         f"missed {now.missed:,}",
         f"late p99 {_or_unknown(now.lateness_ms['p99'], ' ms')}",
         f"pending {_or_unknown(now.pending)}",
@@ -81,29 +82,38 @@ def summary(status: SystemStatus, *, width: int = MAX_LINE) -> list[str]:
 
 
 def _outcomes(status: SystemStatus) -> dict[str, list[str]]:
-    """Whether signals were right, and by how much."""
+    """Whether a taker had the signals and was paid, whether they were right, and how far the mid moved."""
     signals = {"signals": [f"{status.signals:,}"]}
     if status.decisive is None:
         return signals | {"right": ["none yet"]}
     offset_ms, outcomes = status.decisive
+    taken = {"taken": _taken(status.taken)} if status.taken else {}
     after = f"after {offset_ms / 1000:g} s:"
     shares = [f"{name} came {_percent(outcomes.share(outcome))}" for name, outcome in CAME.items()]
     shares[-1] += f" of {outcomes.followups:,}"
     means = [f"{_bps(outcomes.markout_bps)} bps", f"net of cost {_bps(outcomes.net_bps)} bps"]
-    return signals | {"right": _after(after, shares), "markout": _after(after, means)}
+    return signals | taken | {"right": _after(after, shares), "markout": _after(after, means)}
+
+
+def _taken(trip: TripSummary) -> list[str]:
+    left_out = [f"{trip.too_small:,} below {LEAST_ORDER_USD:g} USD left out"] if trip.too_small else []
+    if not trip.n:
+        return left_out
+    when = f"in {trip.latency_ms / 1000:g} s after T0, out {trip.held_ms / 1000:g} s later:"
+    had = f"had {_percent(trip.had)} of {trip.n:,}"
+    return _after(when, [f"a round trip when had {_bps(trip.round_trip_bps)} bps", had, *left_out])
 
 
 CAME = {"the book": Outcome.BOOK_CAME, "the oracle": Outcome.ORACLE_CAME}
 
 
-def _outcomes_in_short(decisive: tuple[int, OutcomeSummary] | None) -> list[str]:
-    if decisive is None:
+def _outcomes_in_short(status: SystemStatus) -> list[str]:
+    if status.decisive is None:
         return ["right: none yet"]
-    offset_ms, outcomes = decisive
-    share = (
-        f"right {_percent(outcomes.share(Outcome.BOOK_CAME))} of {outcomes.followups:,} after {offset_ms / 1000:g} s"
-    )
-    return [share, f"net {_bps(outcomes.net_bps)} bps"]
+    _, outcomes = status.decisive
+    trip = status.taken
+    taken = [f"trip {_bps(trip.round_trip_bps)} bps, had {_percent(trip.had)}"] if trip else []
+    return [*taken, f"right {_percent(outcomes.share(Outcome.BOOK_CAME))}"]
 
 
 def _after(after: str, parts: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
-from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.outcome_sums import OutcomeSummary, TripSummary
 from hip3_tasks.status.redis_snapshot import RedisSnapshot
 from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.terminal import panel, plain
@@ -27,6 +27,17 @@ MARKETS = [
     for coin, edge_bps in (("para:BANKS", 16.2), ("xyz:DELL", 16.1), ("xyz:INTC", 12.1), ("xyz:TSLA", 9.5))
 ]
 NOTHING_YET = SystemStatus.from_parts(LineCounts(), RedisSnapshot(at_ms=T0_MS), files=[], frames_per_s=None)
+
+
+TRIP = TripSummary(
+    latency_ms=1000,
+    held_ms=4000,
+    n=1_234_567,
+    too_small=12_345,
+    had=0.6172,
+    trips=760_000,
+    round_trip_bps=-1_201.25,
+)
 
 
 def a_status(**changes: Any) -> SystemStatus:
@@ -61,6 +72,7 @@ def a_status(**changes: Any) -> SystemStatus:
         "tape_behind_ms": 75_004,
         "workers": [WorkerStatus(name="w", at_ms=T0_MS, pid=1, processes=12, most_processes=128, held=7)] * 3,
         "outcomes_by_offset_ms": {5000: outcomes},
+        "trips": [TRIP],
     }
     return NOTHING_YET.model_copy(update=values | changes)
 
@@ -108,7 +120,7 @@ def test_a_low_terminal_leaves_out_rows_but_not_the_outcomes(height: int) -> Non
     assert len(lines) <= height
     assert set(lines) <= set(whole)
     shown = "\n".join(lines)
-    for kept in ("signals", "right", "markout", "follow-ups", "red", "next", "hip3 report"):
+    for kept in ("signals", "taken", "right", "follow-ups", "red", "next", "hip3 report"):
         assert kept in shown
     assert (lines == whole) == (height >= len(whole))
 
@@ -116,8 +128,10 @@ def test_a_low_terminal_leaves_out_rows_but_not_the_outcomes(height: int) -> Non
 def test_the_panel_begins_with_outcomes_and_ends_with_next_steps() -> None:
     lines = [line.strip("│ ") for line in on_terminal(a_view(problems=[]), 120)]
     assert "simulated venue" in lines[0]
-    assert lines[1:4] == [
+    assert lines[1:6] == [
         "signals     1,234,567",
+        "taken       in 1 s after T0, out 4 s later: a round trip when had −1,201.25 bps, had 62 % of 1,234,567,",
+        "12,345 below 10 USD left out",
         "right       after 5 s: the book came 62 %, the oracle came 18 % of 1,234,567",
         "markout     after 5 s: −1,203.46 bps, net of cost +3.13 bps",
     ]
@@ -137,6 +151,15 @@ def test_an_unknown_value_is_shown_as_unknown_and_never_as_zero() -> None:
     view = a_view(status=a_status(outcomes_by_offset_ms={1000: one_sided}))
     assert "right       after 1 s: the book came 0 %, the oracle came 0 % of 3" in plain(view)
     assert "markout     after 1 s: ? bps, net of cost ? bps" in plain(view)
+
+
+def test_a_taker_is_left_out_before_there_is_an_order() -> None:
+    assert not any(line.startswith("taken") for line in plain(a_view(status=a_status(trips=[]))))
+    nothing = TRIP.model_copy(update={"n": 0, "had": None, "trips": 0, "round_trip_bps": None})
+    assert "taken       12,345 below 10 USD left out" in plain(a_view(status=a_status(trips=[nothing])))
+    unknown = TRIP.model_copy(update={"trips": 0, "round_trip_bps": None, "too_small": 0})
+    (line,) = [line for line in plain(a_view(status=a_status(trips=[unknown]))) if line.startswith("taken")]
+    assert line.endswith("a round trip when had ? bps, had 62 % of 1,234,567")
 
 
 def test_dark_markets_are_named_with_cause_and_time() -> None:
@@ -202,14 +225,15 @@ def test_an_ordinary_view_is_one_line() -> None:
         outcomes={"book_came": 50, "widened": 29}, markouts=79, markout_bps=3.0, nets=79, net_bps=1.1
     )
     ordinary = {"signals": 81, "missed": 1, "pending": 3, "markets_live": 60, "markets_followed": 60}
-    status = a_status(**ordinary, lateness_ms={"p99": 1_430}, outcomes_by_offset_ms={5000: outcomes})
+    trip = TRIP.model_copy(update={"round_trip_bps": -1.2})
+    status = a_status(**ordinary, lateness_ms={"p99": 1_430}, outcomes_by_offset_ms={5000: outcomes}, trips=[trip])
     view = a_view(title="hip3 up, simulated venue, 33 s, running", problems=[], status=status)
     (line,) = essence(view)
     assert line.split(" | ") == [
         "hip3 up, simulated venue, 33 s, running",
         "signals 81",
-        "right 63 % of 79 after 5 s",
-        "net +1.10 bps",
+        "trip −1.20 bps, had 62 %",
+        "right 63 %",
         "missed 1",
         "late p99 1,430 ms",
         "pending 3",
