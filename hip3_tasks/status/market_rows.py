@@ -19,6 +19,8 @@ from hip3_tasks.store.tape import Reading
 STALE_MS = 3_000
 """With a watermark older than this the state of no market is known."""
 BPS_DIGITS = 2
+USD_DIGITS = 3
+"""Significant ones: sizes change with every book, and a row is sent again when it changes."""
 
 
 class MarketStatus(StrEnum):
@@ -45,6 +47,9 @@ class MarketRow:
     """The spread as a share of the mid."""
     buy_edge_bps: float | None = None
     sell_edge_bps: float | None = None
+    buy_usd: float | None = None
+    """The notional of the ask, which a buy takes."""
+    sell_usd: float | None = None
     threshold_bps: float | None = None
     taker_fee_bps: float | None = None
     ctx_at_ms: int | None = None
@@ -140,6 +145,8 @@ def _prices(market: Market) -> dict[str, float | None]:
         "spread_bps": _spread_bps(market),
         "buy_edge_bps": _edge_bps(Side.BUY, market),
         "sell_edge_bps": _edge_bps(Side.SELL, market),
+        "buy_usd": _touch_usd(Side.BUY, market),
+        "sell_usd": _touch_usd(Side.SELL, market),
     }
 
 
@@ -161,6 +168,11 @@ def _edge_bps(side: Side, market: Market) -> float | None:
     if touch_px is None or market.oracle_px is None:
         return None
     return round(edge_bps(side, touch_px=touch_px, oracle_px=market.oracle_px), BPS_DIGITS)
+
+
+def _touch_usd(side: Side, market: Market) -> float | None:
+    px, sz = market.touch_px(side), market.touch_sz(side)
+    return None if px is None or sz is None else float(f"{px * sz:.{USD_DIGITS}g}")
 
 
 def _spread_bps(market: Market) -> float | None:

@@ -39,6 +39,8 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
     assert (tesla.coin, tesla.state, tesla.ctx_at_ms) == ("xyz:TSLA", MarketStatus.LIVE, T0_MS - 400)
     assert (tesla.bid_px, tesla.ask_px, tesla.oracle_px, tesla.mark_px) == (249.0, 249.5, 250.0, 249.75)
     assert (tesla.buy_edge_bps, tesla.sell_edge_bps, tesla.spread_bps) == (20.0, -40.0, 20.06)
+    assert (tesla.buy_usd, tesla.sell_usd) == (499.0, 747.0)
+    assert (apple.buy_usd, apple.sell_usd) == (None, None)
     assert (apple.state, apple.why, apple.ask_px, apple.threshold_bps) == (MarketStatus.GAP, "stalled", None, 15.0)
     assert (old.coin, old.state) == ("xyz:OLD", MarketStatus.DELISTED)
     assert [row.label for row in dislocated([apple, tesla, old])] == ["xyz:TSLA buy 20.0"]
@@ -47,8 +49,9 @@ def test_each_market_is_one_row_with_its_edges(client: redis.Redis, keys: Keys) 
 def test_an_empty_side_has_no_edge_and_a_market_without_oracle_has_none(client: redis.Redis, keys: Keys) -> None:
     say(client, keys, "xyz:TSLA", "xyz:AAPL")
     put(client, keys, "xyz:TSLA", a_market(ask_px=None, ask_sz=None))
-    put(client, keys, "xyz:AAPL", a_market(oracle_px=None))
+    put(client, keys, "xyz:AAPL", a_market(oracle_px=None, ask_sz=123.456))
     apple, tesla = markets_at(Store(client, keys), at_ms=T0_MS).rows
+    assert (tesla.buy_usd, apple.buy_usd) == (None, 30_800.0)
     assert (tesla.buy_edge_bps, tesla.sell_edge_bps, tesla.spread_bps) == (None, -40.0, None)
     assert (apple.buy_edge_bps, apple.sell_edge_bps, apple.dislocation) == (None, None, 0.0)
 
