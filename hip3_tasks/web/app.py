@@ -19,6 +19,7 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.errors import BadCapture, MalformedEntry, Unavailable, UnknownSignal
 from hip3_tasks.recapture.recapture import MAX_QUEUED, recapture
 from hip3_tasks.settings import Settings
+from hip3_tasks.status.trips import Taker
 from hip3_tasks.web.access import AccessControl
 from hip3_tasks.web.assets import Assets, plotly_gzipped
 from hip3_tasks.web.decay_cache import DecayCache
@@ -41,11 +42,11 @@ class Page:
 
     def __init__(self, settings: Settings) -> None:
         self.broadcast = Broadcast()
-        self._settings, self._files = settings, FileFeed(settings.data_dir)
+        self._settings, self._files = settings, FileFeed(settings.data_dir, Taker.from_settings(settings))
         self._locator = SystemLocator(settings)
         self._assets = Assets()
-        self._poller = Poller(self._locator, self._files)
         self._decay_cache = DecayCache(self._files)
+        self._poller = Poller(self._locator, self._files, self._decay_cache)
         self._metrics = Metrics(self.broadcast, self._files.totals)
 
     def app(self) -> Starlette:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hip3_tasks.charts import plotly_parts as plot
 from hip3_tasks.domain.market import Entry, Market
 from hip3_tasks.status.rolling_window import RollingWindow
-from hip3_tasks.web.decay import DecayRow
+from hip3_tasks.web.decay import DecayRow, TripRow
 from hip3_tasks.web.recent_signals import SignalRow
 
 MEDIAN, P99 = 0.5, 0.99
@@ -29,13 +29,16 @@ def lateness_figure(window: RollingWindow) -> plot.Figure:
     return plot.figure(traces, xaxis={"type": "date"}, yaxis=scale, hovermode="x unified")
 
 
-def decay_figure(horizons: Sequence[DecayRow]) -> plot.Figure:
-    """Mean edge and markout by horizon, each with its band."""
+def decay_figure(horizons: Sequence[DecayRow], trips: Sequence[TripRow]) -> plot.Figure:
+    """Mean edge, markout and round trip by horizon, each with its band."""
     seconds = [horizon.offset_ms / 1000 for horizon in horizons]
+    out_s = [(trip.latency_ms + trip.held_ms) / 1000 for trip in trips]
+    round_trips = plot.estimates(out_s, [trip.round_trip_bps for trip in trips], plot.BLUE, "round trip when had")
     return plot.figure(
         [
             *plot.estimates(seconds, [horizon.edge_bps for horizon in horizons], plot.AMBER, "mean edge"),
-            *plot.estimates(seconds, [horizon.markout_bps for horizon in horizons], plot.GREEN, "markout"),
+            *plot.estimates(seconds, [horizon.markout_bps for horizon in horizons], plot.GREEN, "mid"),
+            *(round_trips if trips else ()),
         ],
         xaxis={"title": "seconds since the signal", "tickvals": seconds, "zeroline": False},
         yaxis={"title": "bps"},

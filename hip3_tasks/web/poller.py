@@ -17,6 +17,7 @@ from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
 from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.web.decay_cache import DecayCache
 from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure
 from hip3_tasks.web.file_feed import FileFeed
@@ -51,8 +52,8 @@ class Interval:
 class Poller:
     """Only one thread at a time may poll. The last state has the values that are kept when Redis is away."""
 
-    def __init__(self, locator: SystemLocator, files: FileFeed) -> None:
-        self._locator, self._settings, self._files = locator, locator.settings, files
+    def __init__(self, locator: SystemLocator, files: FileFeed, decay: DecayCache) -> None:
+        self._locator, self._settings, self._files, self._decay = locator, locator.settings, files, decay
         self._frame_rate = FrameRate()
         self._system_interval, self._figures_interval = Interval(SYSTEM_INTERVAL_S), Interval(FIGURES_INTERVAL_S)
         now_ms = wall_ms()
@@ -68,6 +69,7 @@ class Poller:
         while True:
             try:
                 state, changed, figures = await asyncio.to_thread(self.poll)
+                state = replace(state, taken=await self._decay.taken())
                 broadcast.publish(state, changed=changed, figures=figures)
                 last_fault = ""
             except Exception as error:  # whatever it is, the next poll may succeed; until then the page is red

@@ -9,9 +9,10 @@ from typing import Any
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.status.line_counts import NO_RECORD
+from hip3_tasks.status.trips import ANY_TAKER, Order, SignalTrips, Taker
 
 MAX_SIGNALS = 2_000
-BPS_DIGITS = 2
+BPS_DIGITS = USD_DIGITS = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -25,6 +26,9 @@ class HorizonCell:
     """The change of the edge; negative if it shrank."""
     raw_edge_bps: float | None = None
     markout_bps: float | None = None
+    """The move of the mid."""
+    round_trip_bps: float | None = None
+    """The result of a taker who leaves here; None if he is not in, or the way out is not known."""
     late_ms: int | None = None
     why: str | None = None
     """The reason why the capture was missed."""
@@ -41,28 +45,48 @@ class SignalRow:
     raw_edge_bps: float
     net_edge_bps: float
     threshold_bps: float
+    usd: float | None = None
+    """The notional of the touch at T0."""
+    order: Order | None = None
+    """The fate of an order at that touch, by the first follow-up; None while it is not known."""
     cells: list[HorizonCell] = field(default_factory=list)
+
+    def judge(self, trips: SignalTrips) -> None:
+        """Show what a taker had so far."""
+        self.order = trips.order
+        for cell in self.cells:
+            trip_bps = trips.round_trip_bps(cell.offset_ms)
+            cell.round_trip_bps = None if trip_bps is None else _bps(trip_bps)
 
 
 class RecentSignals:
     """The last MAX_SIGNALS signals of the files, and which of them changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, taker: Taker = ANY_TAKER) -> None:
+        self._taker = taker
         self._rows: OrderedDict[str, SignalRow] = OrderedDict()
+        self._trips: dict[str, SignalTrips] = {}
         self._changed: dict[str, None] = {}
 
     def take(self, kind: str, record: dict[str, Any]) -> None:
         """Take a decoded line. One that is no record, or whose signal is not kept, is left out."""
         with suppress(*NO_RECORD):
             if kind == "signals":
-                row = _signal(record)
-                self._rows[row.signal_id] = row
+                trips = SignalTrips(record, self._taker)
+                row = _signal(record, trips.usd)
+                self._rows[row.signal_id], self._trips[row.signal_id] = row, trips
                 if len(self._rows) > MAX_SIGNALS:
-                    self._changed.pop(self._rows.popitem(last=False)[0], None)
+                    dropped, _ = self._rows.popitem(last=False)
+                    del self._trips[dropped]
+                    self._changed.pop(dropped, None)
             else:
-                row = self._rows[record["signal_id"]]
+                row, trips = self._rows[record["signal_id"]], self._trips[record["signal_id"]]
                 number = [cell.offset_ms for cell in row.cells].index(record["offset_ms"])
-                row.cells[number] = _missed(record) if kind == "missed" else _captured(record)
+                cell = _missed(record) if kind == "missed" else _captured(record)
+                if kind == "followups":
+                    trips.take(record)
+                row.cells[number] = cell
+                row.judge(trips)
             self._changed[row.signal_id] = None
 
     def changed(self) -> list[SignalRow]:
@@ -78,7 +102,7 @@ class RecentSignals:
         return self._rows.get(signal_id)
 
 
-def _signal(record: dict[str, Any]) -> SignalRow:
+def _signal(record: dict[str, Any], usd: float | None) -> SignalRow:
     return SignalRow(
         signal_id=str(record["signal_id"]),
         coin=str(record["market_key"]),
@@ -87,6 +111,7 @@ def _signal(record: dict[str, Any]) -> SignalRow:
         raw_edge_bps=_bps(record["raw_edge_bps"]),
         net_edge_bps=_bps(record["net_edge_bps"]),
         threshold_bps=_bps(record["threshold_bps"]),
+        usd=None if usd is None else round(usd, USD_DIGITS),
         cells=[HorizonCell(offset_ms=int(offset_ms)) for offset_ms in sorted(record["offsets_ms"])],
     )
 

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hip3_tasks.domain.fees import LEAST_ORDER_USD
 from hip3_tasks.domain.sessions import Session
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS
 from hip3_tasks.status.market_rows import MarketRow
 from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.web.decay import TripRow
 from hip3_tasks.web.recent_signals import SignalRow
 
 MAX_DECIDED_SIGNALS = 100
@@ -21,6 +24,22 @@ class RecentOutcomes:
     outcomes: dict[str, int] = field(default_factory=dict)
     """The number of signals by outcome, `missed` included."""
     mean_markout_bps: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenToday:
+    """The orders of a taker at today's signals, worked out from follow-ups alone."""
+
+    since_ms: int
+    """The start of the UTC day."""
+    is_complete: bool
+    """Whether the day so far is read."""
+    judged: TripRow | None
+    """The trips by which the signals are judged; None before the first order."""
+    min_notional_usd: float = LEAST_ORDER_USD
+    """Orders below it are left out."""
+    clusters_needed: int = MIN_CLUSTERS
+    """Below so many clusters there is no band, and so no claim."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +64,8 @@ class PageState:
     """The last watermark that was read: the whole market is known up to here."""
     late_now_ms: dict[str, int | None] = field(default_factory=dict)
     """p50, p99 and max of the captures that were due in the last two minutes."""
+    taken: TakenToday | None = None
+    """The headline: at most some seconds old."""
     verdicts: RecentOutcomes = RecentOutcomes()
     pipeline: SystemStatus | None = None
     markets: Sequence[MarketRow] = ()

@@ -9,23 +9,25 @@ import pytest
 from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.domain.sessions import Session
 from hip3_tasks.status.market_rows import MarketRow, MarketStatus
-from hip3_tasks.status.outcome_sums import OutcomeSummary
+from hip3_tasks.status.outcome_sums import OutcomeSummary, TripSummary
 from hip3_tasks.status.redis_snapshot import Gauge
 from hip3_tasks.status.system_status import DayFile, SystemStatus
+from hip3_tasks.status.trips import Order
 from hip3_tasks.store.worker_status import WorkerStatus
+from hip3_tasks.web.decay import TripRow
 from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
-from hip3_tasks.web.snapshot import PageState, RecentOutcomes
+from hip3_tasks.web.snapshot import PageState, RecentOutcomes, TakenToday
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "page.md").read_text()
 METRIC = re.compile(r'(CounterMetricFamily\(\s*)?"(hip3_\w+)"')
-DATACLASS_FIELDS = {
-    field.name for kind in (PageState, RecentOutcomes, MarketRow, SignalRow, HorizonCell) for field in fields(kind)
-}
-MODEL_FIELDS = {name for kind in (SystemStatus, DayFile, OutcomeSummary, WorkerStatus) for name in kind.model_fields}
+DATACLASSES = (PageState, TakenToday, TripRow, RecentOutcomes, MarketRow, SignalRow, HorizonCell)
+DATACLASS_FIELDS = {field.name for kind in DATACLASSES for field in fields(kind)}
+MODELS = (SystemStatus, DayFile, OutcomeSummary, TripSummary, WorkerStatus)
+MODEL_FIELDS = {name for kind in MODELS for name in kind.model_fields}
 
 
-@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*MarketStatus, *Session, *Outcome}))
+@pytest.mark.parametrize("name", sorted(DATACLASS_FIELDS | MODEL_FIELDS | {*MarketStatus, *Session, *Outcome, *Order}))
 def test_every_field_and_every_word_is_described(name: str) -> None:
     assert f"`{name}`" in DOC
 

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.domain.records import Dark, Record
 from hip3_tasks.run_file import RunFile
@@ -132,6 +133,36 @@ def test_older_lines_are_counted_once_with_new_ones(rig: PageRig) -> None:
         assert decay["is_complete"]
         assert rig.ask("/api/decay?coin=xyz:NONE").json()["horizons"] == []
         assert rig.ask("/api/decay?side=up").status == 400
+
+
+def test_the_state_says_what_a_taker_had_today_and_of_each_signal(rig: PageRig) -> None:
+    now_ms = wall_ms()
+    today_ms = now_ms // DAY_MS * DAY_MS
+    # The first one is of today, however early it is.
+    signals = [a_signal(at_ms=at_ms) for at_ms in (today_ms + 1, max(now_ms - 5_000, today_ms + 2))]
+    for signal_ in signals:
+        rig.append(signal_, *(a_followup(signal_, ms, market_moved_bps=0.0, bid_px=250.0) for ms in (1000, 5000)))
+    with rig.running():
+        taken = rig.state()["taken"]
+        clusters = len({signal_.timestamp_ms // MINUTE_MS for signal_ in signals})
+        trip_bps = (250.0 / 249.5 - 1) * 1e4 - 19.0
+        assert taken["judged"]["round_trip_bps"] == {"value": pytest.approx(trip_bps), "low": None, "high": None}
+        assert (taken["judged"]["held_ms"], taken["judged"]["clusters"]) == (4000, clusters)
+        assert taken["clusters_needed"] == 20
+        assert (taken["since_ms"], taken["is_complete"]) == (today_ms, True)
+        decay = rig.ask("/api/decay").json()
+        assert [(trip["held_ms"], trip["n"], trip["trips"]) for trip in decay["trips"]] == [(2000, 2, 0), (4000, 2, 2)]
+        (row, *_) = rig.state()["signals"]
+        assert (row["order"], row["usd"]) == ("had", 499.0)
+        assert [cell["round_trip_bps"] for cell in row["cells"]] == [None, None, round(trip_bps, 2)]
+
+
+def test_the_takers_fees_are_those_of_the_settings(rig: PageRig) -> None:
+    signal_ = a_signal(at_ms=wall_ms() - 4_000)
+    rig.append(signal_, *(a_followup(signal_, ms, market_moved_bps=0.0, bid_px=249.5) for ms in (1000, 5000)))
+    with rig.running(TAKER_TIER_BPS="2.25", PRIORITY_FEE_BPS="1"):
+        (trip,) = until("its trip", lambda: [trip for trip in rig.state()["pipeline"]["trips"] if trip["trips"]])
+        assert trip["round_trip_bps"] == -(2 * (4.5 + 1) + 1.0)
 
 
 def test_a_signal_opens_with_the_prices_around_it(served: PageRig) -> None:

@@ -1,12 +1,14 @@
-"""Today's edges by horizon, from running sums."""
+"""Today's edges by horizon and a taker's round trips, from running sums."""
 
+import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hip3_tasks.analysis import load
@@ -15,10 +17,15 @@ from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.model import Group
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.edge import Side
-from hip3_tasks.domain.records import Record
+from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.stats.bootstrap import Estimate
-from hip3_tasks.web.decay import DecayRow, DecaySums, decay_table
+from hip3_tasks.status.trips import TRIP_SUMS
+from hip3_tasks.web.day_sums import WIDTH, DaySums
+from hip3_tasks.web.decay import DecayRow, TripRow, decay_table, trip_table
+from hip3_tasks.web.file_feed import FileFeed
+from tests.reference.report import slow_trips
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
+from tests.support.generators import KINDS, Directory, outcomes, signals
 
 COINS = ("xyz:TSLA", "xyz:AAPL", "para:OIL")
 edges = st.floats(-100, 100)
@@ -27,11 +34,11 @@ lines = st.lists(
 )
 
 
-def summed(*records: Record) -> DecaySums:
-    decay = DecaySums()
+def summed(*records: Record) -> DaySums:
+    decay = DaySums()
     decay.turn_to(T0_MS)
     for record in records:
-        decay.take("followups" if hasattr(record, "offset_ms") else "signals", record.model_dump(mode="json"))
+        decay.take(KINDS[type(record)], record.model_dump(mode="json"))
     return decay
 
 
@@ -113,6 +120,92 @@ def assert_same(table: Sequence[DecayRow], group: Group) -> None:
         assert row[:3] == tuple(counts)
         assert row[3].model_dump() == pytest.approx(edge_bps.model_dump())
         assert row[4].model_dump() == pytest.approx(markout_bps.model_dump())
+
+
+def sized(chance: Random, coins: Sequence[str], *, minutes: int) -> list[Record]:
+    """Signals and their outcomes, whose touches are worth less than an order may be now and then."""
+    records: list[Record] = []
+    for signal in signals(chance, coins, from_ms=T0_MS, minutes=minutes, taker_fee_bps=0.9):
+        signal = signal.model_copy(update={"best_size": chance.choice([0.02, 1.0, 3.0, 9.0])})
+        records += [signal, *outcomes(signal, chance)]
+    return [
+        record.model_copy(update={"best_size": chance.choice([0.01, 1.0, 5.0])})
+        if isinstance(record, Followup)
+        else record
+        for record in records
+    ]
+
+
+def assert_trips(rows: Sequence[TripRow], expected: Sequence[dict[str, Any]]) -> None:
+    counts = ("latency_ms", "held_ms", "n", "too_small", "trips", "clusters")
+    assert [[getattr(row, name) for name in counts] for row in rows] == [
+        [row[name] for name in counts] for row in expected
+    ]
+    for row, one_expected in zip(rows, expected, strict=True):
+        for name in ("had", "round_trip_bps"):
+            assert getattr(row, name).model_dump() == pytest.approx(one_expected[name])
+
+
+def read(path: Path, *later: Record) -> DaySums:
+    """The sums of a page that starts before the later records are written."""
+    files, at_ms = FileFeed(path), T0_MS + 10 * 3_600_000
+    while not files.is_caught_up:
+        files.update(at_ms)
+    Directory(path).add(*later)
+    files.update(at_ms)
+    return files.today
+
+
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_round_trips_equal_those_of_the_slow_report(seed: int, minutes: int) -> None:
+    records = sized(Random(seed), COINS, minutes=minutes)
+    taken = [record for record in records if isinstance(record, Followup) and record.offset_ms == 1000]
+    assume(taken)
+    with tempfile.TemporaryDirectory() as folder:
+        path, half = Path(folder), len(records) // 2
+        Directory(path).add(*records[:half])
+        live = read(path, *records[half:])
+        expected = slow_trips(path)
+        for sums in (summed(*records), live, read(path)):
+            rows = trip_table(sums, coin=None, side=None)
+            assert_trips([row for row in rows if row.n], expected)
+            assert max(row.n + row.too_small for row in rows) == len(taken)
+
+
+def test_bands_of_round_trips_equal_those_of_the_slow_report(tmp_path: Path) -> None:
+    """For all markets, one market and one side."""
+    records = sized(Random(5), COINS, minutes=60)
+    Directory(tmp_path).add(*records)
+    sums = summed(*records)
+    rows = trip_table(sums, coin=None, side=None)
+    assert all(row.round_trip_bps.low is not None and row.too_small for row in rows)
+    assert_trips(rows, slow_trips(tmp_path))
+    for coin in COINS:
+        assert_trips(
+            trip_table(sums, coin=coin, side=None),
+            slow_trips(tmp_path, wanted=lambda row, coin=coin: row["market"] == coin),
+        )
+    for side in Side:
+        assert_trips(
+            trip_table(sums, coin=None, side=side),
+            slow_trips(tmp_path, wanted=lambda row, side=side: row["side"] == side),
+        )
+
+
+def test_lines_that_are_out_of_order_or_no_record_delay_none_behind_them(tmp_path: Path) -> None:
+    records = sized(Random(6), COINS, minutes=9)
+    late, *others = [record for record in records if isinstance(record, Followup)]
+    signals_, missed = ([record for record in records if isinstance(record, kind)] for kind in (Signal, Missed))
+    directory = Directory(tmp_path)
+    directory.add(*signals_, *missed, *others, late)
+    expected = slow_trips(tmp_path)
+    with directory.file(late).open("ab") as file:
+        file.write(b'{"signal_id": "x", "market_key": "y", "signal_timestamp_ms": null}\n{"torn"\n')
+    assert_trips(trip_table(read(tmp_path), coin=None, side=None), expected)
+
+
+def test_horizons_and_ways_out_have_as_many_sums() -> None:
+    assert len(TRIP_SUMS) == WIDTH
 
 
 def test_a_new_day_clears_the_sums_and_other_days_are_not_counted() -> None:

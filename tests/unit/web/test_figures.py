@@ -6,7 +6,7 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.status.rolling_window import RollingWindow
-from hip3_tasks.web.decay import DecayRow
+from hip3_tasks.web.decay import DecayRow, TripRow
 from hip3_tasks.web.figures import decay_figure, lateness_figure, signal_figure
 from hip3_tasks.web.recent_signals import HorizonCell, SignalRow
 from tests.support.factories import T0_MS, a_followup, a_market
@@ -50,8 +50,13 @@ def test_a_decay_chart_shows_a_band_only_where_there_is_one() -> None:
         DecayRow(offset_ms=0, edge_bps=sure, markout_bps=unsure, n=9, clusters=3),
         DecayRow(offset_ms=1000, edge_bps=unsure, markout_bps=unsure, n=9, clusters=1),
     ]
-    figure = decay_figure(horizons)
-    edge_band, edge_whiskers, edge, markout_band, _, _ = figure["data"]
+    trips = [
+        TripRow(latency_ms=1000, held_ms=ms, n=9, too_small=0, had=sure, trips=5, clusters=3, round_trip_bps=sure)
+        for ms in (2000, 4000)
+    ]
+    figure = decay_figure(horizons, trips)
+    edge_band, edge_whiskers, edge, markout_band, _, _, _, _, round_trip = figure["data"]
+    assert (round_trip["x"], round_trip["y"]) == ([3.0, 5.0], [4.0, 4.0])
     assert (edge_band["x"], edge_band["y"]) == ([0.0, 0.0], [5.0, 3.0])
     assert (edge["x"], edge["y"]) == ([0.0, 1.0], [4.0, 2.0])
     assert (edge_whiskers["x"], markout_band["x"]) == ([0.0, 0.0], [])
@@ -70,4 +75,4 @@ def test_lateness_is_drawn_by_offset() -> None:
 
 def test_a_figure_without_data_is_empty() -> None:
     assert lateness_figure(RollingWindow())["data"] == []
-    assert all(line["x"] == [] for line in decay_figure([])["data"])
+    assert all(line["x"] == [] for line in decay_figure([], [])["data"])

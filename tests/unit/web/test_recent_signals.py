@@ -29,6 +29,18 @@ def test_a_cell_is_open_until_its_capture_is_on_disk() -> None:
     assert third.outcome is None
 
 
+def test_a_signal_shows_what_a_taker_had() -> None:
+    recent, signal = RecentSignals(), a_signal()
+    take(recent, "signals", signal)
+    (row,) = recent.newest(1)
+    assert (row.usd, row.order) == (499.0, None)
+    take(recent, "followups", a_followup(signal, 5000, bid_px=249.9))
+    assert [cell.round_trip_bps for cell in row.cells] == [None, None, None]
+    take(recent, "followups", a_followup(signal, 1000, market_moved_bps=0.0))
+    assert row.order == "had"
+    assert [cell.round_trip_bps for cell in row.cells] == [None, None, round((249.9 / 249.5 - 1) * 1e4 - 19.0, 2)]
+
+
 def test_a_changed_signal_is_returned_once() -> None:
     recent, signal, other = RecentSignals(), a_signal(), a_signal("xyz:AAPL")
     take(recent, "signals", signal)
