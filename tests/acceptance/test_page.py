@@ -1,6 +1,7 @@
 """The page of a running system, open in a real browser."""
 
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -85,6 +86,7 @@ def test_a_trader_sees_markets_move_and_signals_captured(system: UpSystem, tab: 
     a_signal_is_answered(tab)
     rows_are_sorted_and_filtered(tab)
     a_signal_opens(tab)
+    it_says_what_a_taker_had(tab)
     it_fits_phone_and_night(tab)
     assert tab.console == []
     hosts = {urlsplit(url).netloc for url in tab.requests if not url.startswith("data:")}
@@ -134,6 +136,22 @@ def a_signal_opens(tab: Tab) -> None:
     tab.until("document.querySelector('#recapture-result').textContent === 'queued for T+1, T+3, T+5'")
     tab.click("#signal-close")
     tab.until("!document.querySelector('#signal').open")
+
+
+def it_says_what_a_taker_had(tab: Tab) -> None:
+    """Too few minutes have passed for a claim: the page says how many, and how many it takes."""
+    tab.until("document.querySelector('#taken').textContent === 'too few to say'", within_s=30)
+    why = tab.text("#taken-why")
+    assert re.match(
+        r"\d+ of 20 clusters; so far [+−]?\d+\.\d bps a round trip when had; had \d+\.\d % of \d+ today;", why
+    )
+    assert "in 1 s after T0, out 4 s later, by follow-ups alone" in why
+    tab.until("document.querySelector('#came-why').textContent.includes('book came')")
+    tab.until("document.querySelectorAll('#decay-rows tr').length === 4")
+    cells = "[...document.querySelectorAll('#decay-rows tr:last-child td')].map((cell) => cell.textContent)"
+    assert re.fullmatch(r"[+−]?\d+\.\d", tab.run(cells)[5])
+    trips = "[...document.querySelectorAll('#signal-rows td:last-child')].map((cell) => cell.textContent)"
+    tab.until(f"{trips}.some((text) => text === 'not had') && {trips}.some((text) => /^[+−]\\d/.test(text))")
 
 
 def it_fits_phone_and_night(tab: Tab) -> None:

@@ -2,9 +2,11 @@
 
 import { draw as drawChart } from "./charts.js";
 import { $, element } from "./dom.js";
-import { NONE, clock, count, horizon, signed } from "./format.js";
+import { band, clock, count, horizon, signed } from "./format.js";
+import { orders } from "./summary.js";
 
 const INTERVAL_MS = 10000;
+const UNKNOWN = { value: null, low: null, high: null };
 let listed = "";
 
 export function setUp() {
@@ -33,17 +35,20 @@ async function update() {
     return; // the banner tells it
   }
   if (!answer.ok) return;
-  const { since_ms: sinceMs, is_complete: isComplete, horizons, figure } = await answer.json();
+  const { since_ms: sinceMs, is_complete: isComplete, horizons, trips, taken, figure } = await answer.json();
   $("decay-since").textContent = `since ${clock(sinceMs)} UTC${isComplete ? "" : ", still reading"}`;
-  $("decay-rows").replaceChildren(...horizons.map(row));
+  const latencyMs = taken.judged?.latency_ms;
+  const tripAt = (offsetMs) => trips.find((trip) => trip.latency_ms === latencyMs && latencyMs + trip.held_ms === offsetMs);
+  $("decay-rows").replaceChildren(...horizons.map((horizon) => row(horizon, tripAt(horizon.offset_ms))));
+  $("decay-taken").textContent = orders(taken).join("; ");
   drawChart($("decay-chart"), figure);
 }
 
-function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clusters }) {
-  const texts = [horizon(offsetMs), signed(edge.value), band(edge), signed(markout.value), band(markout), count(n)];
-  const cells = texts.map((text, n) => element("td", { text, className: n === 2 || n === 4 ? "wide" : "" }));
+function row({ offset_ms: offsetMs, edge_bps: edge, markout_bps: markout, n, clusters }, trip) {
+  const means = [edge, markout, trip?.round_trip_bps ?? UNKNOWN].flatMap((mean) => [signed(mean.value), band(mean)]);
+  const texts = [horizon(offsetMs), ...means, count(n)];
+  const cells = texts.map((text, n) => element("td", { text, className: [2, 4, 6].includes(n) ? "wide" : "" }));
   cells.at(-1).title = `${count(n)} signals in ${count(clusters)} minutes`;
+  if (trip) cells.at(-3).title = `${count(trip.trips)} round trips in ${count(trip.clusters)} minutes`;
   return element("tr", {}, ...cells);
 }
-
-const band = ({ low, high }) => (low === null || low === high ? NONE : `${signed(low)} to ${signed(high)}`);

@@ -2,7 +2,8 @@
 
 import { draw } from "./charts.js";
 import { $, element } from "./dom.js";
-import { bps, clock, horizon, ms, signed, words } from "./format.js";
+import { bps, clock, horizon, ms, signed, usd, words } from "./format.js";
+import { fate } from "./signals.js";
 
 let shown = null;
 
@@ -37,7 +38,7 @@ async function refresh(id) {
   const { signal, figure } = detail;
   $("signal-title").textContent = `${signal.coin} ${signal.side}`;
   $("signal-words").textContent =
-    `${clock(signal.at_ms)} UTC, edge ${bps(signal.raw_edge_bps)} bps (net ${bps(signal.net_edge_bps)}), threshold ${bps(signal.threshold_bps)}`;
+    `${clock(signal.at_ms)} UTC, edge ${bps(signal.raw_edge_bps)} bps (net ${bps(signal.net_edge_bps)}), threshold ${bps(signal.threshold_bps)}; touch worth ${usd(signal.usd)} USD; an order at it: ${fate(signal)}`;
   $("signal-cells").replaceChildren(...signal.cells.map((cell, n) => row(cell, detail.tasks[n], detail.links[n])));
   $("signal-chart").hidden = !figure;
   $("signal-no-chart").hidden = Boolean(figure);
@@ -58,8 +59,8 @@ function row(cell, task, link) {
   const where = link
     ? element("a", { href: link, target: "_blank", rel: "noopener noreferrer", text: "Flower", title: task })
     : element("span", { text: "–", title: task });
-  const texts = [horizon(cell.offset_ms), null, bps(cell.raw_edge_bps), signed(cell.edge_change_bps), signed(cell.markout_bps), ms(cell.late_ms)];
-  const cells = texts.map((text, n) => element("td", { text: text ?? "", className: n === 2 ? "wide" : "" }));
+  const texts = [horizon(cell.offset_ms), null, bps(cell.raw_edge_bps), signed(cell.edge_change_bps), signed(cell.markout_bps), signed(cell.round_trip_bps), ms(cell.late_ms)];
+  const cells = texts.map((text, n) => element("td", { text: text ?? "", className: n === 2 || n === 6 ? "wide" : "" }));
   cells[1].append(element("span", { text: outcome, className: `cell ${cell.outcome ?? "open"}` }));
   return element("tr", {}, ...cells, element("td", {}, where));
 }

@@ -18,7 +18,13 @@ export const bps = (value, digits = 1) => (value === null || value === undefined
 export const signed = (value, digits = 1) =>
   value === null || value === undefined ? NONE : (value > 0 ? "+" : "") + bps(value, digits);
 
+export const share = (value) => (value === null || value === undefined ? NONE : `${(100 * value).toFixed(1)} %`);
+
 export const count = (value) => (value === null || value === undefined ? NONE : GROUPED.format(value));
+
+export const usd = (value) => (value === null || value === undefined ? NONE : value < 100 ? value.toFixed(2) : count(Math.round(value)));
+
+export const band = ({ low, high }) => (low === null || low === high ? NONE : `${signed(low)} to ${signed(high)}`);
 
 export const ms = (value) =>
   value === null || value === undefined ? NONE : value < 10000 ? `${count(Math.round(value))} ms` : `${(value / 1000).toFixed(0)} s`;

@@ -1,7 +1,7 @@
 // The table of markets. Rows are created once and changed in place; their order changes rarely, and never under the pointer.
 
 import { $, setClass, element, setTitle, setText } from "./dom.js";
-import { NONE, age, bps, clock, px } from "./format.js";
+import { NONE, age, bps, clock, px, usd } from "./format.js";
 
 const REORDER_INTERVAL_MS = 2000;
 const BAR_SPANS = 1.5; // thresholds
@@ -17,6 +17,7 @@ const COLUMNS = [
   { key: "spread_bps", name: "Spread", className: "wide" },
   { key: "buy_edge_bps", name: "Buy edge" },
   { key: "sell_edge_bps", name: "Sell edge" },
+  { key: "usd", name: "Size", title: "what the touch of the side with the greater edge is worth, in USD", className: "wide" },
   { key: "threshold_bps", name: "Thr.", title: "threshold in bps", className: "wide" },
   { key: "age_ms", name: "Received", title: "age of the last context", className: "wide" },
   { key: "session", name: "Session", className: "wide wider" },
@@ -33,6 +34,8 @@ export function dislocation(row) {
   const edge = Math.max(row.buy_edge_bps ?? -Infinity, row.sell_edge_bps ?? -Infinity);
   return row.threshold_bps > 0 ? edge / row.threshold_bps : -Infinity;
 }
+
+export const touchSide = (row) => ((row.buy_edge_bps ?? -Infinity) >= (row.sell_edge_bps ?? -Infinity) ? "buy" : "sell");
 
 export function setUp(redraw) {
   for (const column of COLUMNS) {
@@ -95,6 +98,7 @@ function order(rows, state) {
   const filter = $("filter").value.trim().toLowerCase();
   const value = (row) => {
     if (sorting.key === "dislocation") return dislocation(row);
+    if (sorting.key === "usd") return row[`${touchSide(row)}_usd`];
     if (sorting.key === "age_ms") return row.ctx_at_ms === null ? null : state.at_ms - row.ctx_at_ms;
     return sorting.key === "session" ? row.coin : row[sorting.key];
   };
@@ -143,6 +147,7 @@ function make(coin) {
 function fill({ cells, edges, state, row: node }, row, { at_ms: atMs, session }) {
   for (const key of ["oracle_px", "mark_px", "bid_px", "ask_px"]) setText(cells[key], px(row.coin, row[key]));
   setText(cells.spread_bps, bps(row.spread_bps));
+  setText(cells.usd, usd(row[`${touchSide(row)}_usd`]));
   setText(cells.threshold_bps, bps(row.threshold_bps));
   for (const [key, { text, bar }] of Object.entries(edges)) {
     const share = row[key] === null || !(row.threshold_bps > 0) ? 0 : row[key] / row.threshold_bps;

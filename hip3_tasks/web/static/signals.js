@@ -1,10 +1,12 @@
 // The newest signals. Their cells fill in as they are captured.
 
 import { $, setClass, element, setTitle, setText } from "./dom.js";
-import { bps, clock, horizon, signed, words } from "./format.js";
+import { bps, clock, horizon, signed, usd, words } from "./format.js";
 
 const MAX_ROWS = 100;
 const NEW_MS = 2000; // without an animation, which would make the browser paint sixty times per second
+const CLASSES = { Market: "name", Side: "wide wider", Size: "wide" };
+const TITLES = { Size: "what the touch is worth, in USD", Trip: "round trip when had, after fees and slippage, in bps" };
 const rowParts = new Map();
 let offsets = "";
 
@@ -32,17 +34,21 @@ export function draw(state) {
 
 function columns(wanted) {
   offsets = String(wanted);
+  const names = ["Time", "Market", "Side", "Edge", "Size", ...wanted.map(horizon), "Trip"];
+  const classes = { ...CLASSES, ...Object.fromEntries(wanted.map((offsetMs) => [horizon(offsetMs), width(offsetMs, wanted)])) };
   $("signal-columns").replaceChildren(
-    ...["Time", "Market", "Side", "Edge", ...wanted.map(horizon)].map((text) =>
-      element("th", { text, scope: "col", className: { Market: "name", Side: "wide wider" }[text] ?? "" }),
-    ),
+    ...names.map((text) => element("th", { text, scope: "col", className: classes[text], title: TITLES[text] })),
   );
   for (const parts of rowParts.values()) parts.row.remove();
   rowParts.clear();
 }
 
+// A phone shows the first and the last horizon.
+const width = (offsetMs, wanted) => (wanted.slice(1, -1).includes(offsetMs) ? "wide" : "");
+
 function make(row, wanted) {
   const cells = new Map(wanted.map((offsetMs) => [offsetMs, element("span", { className: "cell" })]));
+  const trip = element("span");
   const arrow = row.side === "buy" ? "▲" : "▼";
   const net = `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps`;
   const node = element(
@@ -52,10 +58,12 @@ function make(row, wanted) {
     element("td", { text: row.coin, className: "name" }),
     element("td", { text: `${arrow} ${row.side}`, className: "quiet wide wider" }),
     element("td", { title: net }, element("span", { text: `${arrow} `, className: "quiet narrow" }), bps(row.raw_edge_bps)),
-    ...[...cells.values()].map((cell) => element("td", {}, cell)),
+    element("td", { text: usd(row.usd), className: "quiet wide" }),
+    ...[...cells].map(([offsetMs, cell]) => element("td", { className: width(offsetMs, wanted) }, cell)),
+    element("td", {}, trip),
   );
   node.dataset.id = row.signal_id;
-  const parts = { row: node, cells };
+  const parts = { row: node, cells, trip };
   rowParts.set(row.signal_id, parts);
   return parts;
 }
@@ -67,6 +75,23 @@ function fill(parts, row) {
     setText(node, outcome(cell));
     setTitle(node, explanation(cell));
   }
+  const last = row.cells.at(-1);
+  setText(parts.trip, trip(row, last));
+  setClass(parts.trip, last?.round_trip_bps > 0 ? "good" : last?.round_trip_bps < 0 ? "bad" : "quiet");
+  setTitle(parts.trip, fate(row));
+}
+
+function trip(row, last) {
+  const isOpen = row.order === null ? row.cells[0]?.outcome === null : row.order === "had" && last.outcome === null;
+  return isOpen ? "…" : row.order === null || row.order === "had" ? signed(last?.round_trip_bps) : words(row.order);
+}
+
+// What became of an order at the touch.
+export function fate(row) {
+  const after = row.cells.length ? `${row.cells[0].offset_ms / 1000} s after T0` : "";
+  if (row.order === "too_small") return "below the venue's least order: left out";
+  if (row.order === "not_had") return `not had: the touch was gone ${after}`;
+  return row.order === "had" ? `had ${after}` : "not known whether it was had";
 }
 
 export function outcome(cell) {
@@ -77,5 +102,5 @@ export function outcome(cell) {
 function explanation(cell) {
   if (cell.outcome === null) return "not due yet, or not captured yet";
   if (cell.outcome === "missed") return `missed, ${words(cell.why ?? "")}`;
-  return `${words(cell.outcome)}: edge now ${bps(cell.raw_edge_bps)} bps, markout ${signed(cell.markout_bps)} bps`;
+  return `${words(cell.outcome)}: edge now ${bps(cell.raw_edge_bps)} bps, mid ${signed(cell.markout_bps)}, round trip ${signed(cell.round_trip_bps)}`;
 }
