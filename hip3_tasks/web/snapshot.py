@@ -65,7 +65,7 @@ class PageState:
     late_now_ms: dict[str, int | None] = field(default_factory=dict)
     """p50, p99 and max of the captures that were due in the last two minutes."""
     taken: TakenToday | None = None
-    """The headline: at most some seconds old."""
+    """The headline, computed at most every 10 s."""
     verdicts: RecentOutcomes = RecentOutcomes()
     pipeline: SystemStatus | None = None
     markets: Sequence[MarketRow] = ()
