@@ -2,6 +2,7 @@
 
 import threading
 from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -43,14 +44,11 @@ class MinuteSums:
         return np.array(self._minute), np.array(self._sums).reshape(-1, WIDTH)
 
     def _index(self, minute: int) -> int:
-        """The index of a minute, inserted if it is new. It is nearly always the last one."""
-        index = len(self._minute)
-        while index and self._minute[index - 1] > minute:
-            index -= 1
-        if index and self._minute[index - 1] == minute:
-            return index - 1
-        self._minute.insert(index, minute)
-        self._sums[index * WIDTH : index * WIDTH] = array("d", [0.0] * WIDTH)
+        """The index of a minute, inserted if it is new."""
+        index = bisect_left(self._minute, minute)
+        if index == len(self._minute) or self._minute[index] != minute:
+            self._minute.insert(index, minute)
+            self._sums[index * WIDTH : index * WIDTH] = array("d", [0.0] * WIDTH)
         return index
 
 
@@ -65,7 +63,7 @@ class DexSums:
     """(offset in ms, or latency and time held, minutes, sums of each minute: float64, (minutes, WIDTH))."""
 
 
-Series = defaultdict[str, dict[tuple[str, Side, Any], MinuteSums]]
+Series = defaultdict[str, defaultdict[tuple[str, Side, Any], MinuteSums]]
 """The sums of each coin or ALL_COINS, side, and horizon or way out, by dex."""
 
 
@@ -75,8 +73,8 @@ class DaySums:
     def __init__(self, taker: Taker = ANY_TAKER) -> None:
         self.day_ms = 0
         """The start of the UTC day that is summed."""
-        self._horizons: Series = defaultdict(dict)
-        self._trips: Series = defaultdict(dict)
+        self._horizons: Series = defaultdict(lambda: defaultdict(MinuteSums))
+        self._trips: Series = defaultdict(lambda: defaultdict(MinuteSums))
         self._signals = OpenSignals(taker)
         self._lock = threading.Lock()
 
@@ -134,7 +132,7 @@ class DaySums:
             with self._lock:
                 by_key = series[dex_of(coin)]
                 for name in (coin, ALL_COINS):
-                    by_key.setdefault((name, side, column), MinuteSums()).add(at_ms // MINUTE_MS, values)
+                    by_key[name, side, column].add(at_ms // MINUTE_MS, values)
 
 
 def _series(
