@@ -99,7 +99,7 @@ def _taken(trip: TripSummary) -> list[str]:
     left_out = [f"{trip.too_small:,} below {LEAST_ORDER_USD:g} USD left out"] if trip.too_small else []
     if not trip.n:
         return left_out
-    when = f"in {trip.latency_ms / 1000:g} s after T0, out {trip.held_ms / 1000:g} s later:"
+    when = f"in after {trip.latency_ms / 1000:g} s, out {trip.held_ms / 1000:g} s later:"
     had = f"had {_percent(trip.had)} of {trip.n:,}"
     return _after(when, [f"a round trip when had {_bps(trip.round_trip_bps)} bps", had, *left_out])
 

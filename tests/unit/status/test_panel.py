@@ -130,7 +130,7 @@ def test_the_panel_begins_with_outcomes_and_ends_with_next_steps() -> None:
     assert "simulated venue" in lines[0]
     assert lines[1:6] == [
         "signals     1,234,567",
-        "taken       in 1 s after T0, out 4 s later: a round trip when had −1,201.25 bps, had 62 % of 1,234,567,",
+        "taken       in after 1 s, out 4 s later: a round trip when had −1,201.25 bps, had 62 % of 1,234,567,",
         "12,345 below 10 USD left out",
         "right       after 5 s: the book came 62 %, the oracle came 18 % of 1,234,567",
         "markout     after 5 s: −1,203.46 bps, net of cost +3.13 bps",
