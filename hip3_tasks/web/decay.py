@@ -16,7 +16,7 @@ from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Estimate, weights
 from hip3_tasks.stats.cluster_totals import ClusterSums, SumSpec, Totals, totals_by_key
 from hip3_tasks.status.trips import TRIP_SUMS
-from hip3_tasks.web.day_sums import SUMS, WIDTH, DaySums, DexSums
+from hip3_tasks.web.today_sums import SUMS, WIDTH, DexSums, TodaySums
 
 UNMOVED = Estimate(value=0.0, low=0.0, high=0.0)
 
@@ -51,7 +51,7 @@ class TripRow:
     round_trip_bps: Estimate
 
 
-def decay_table(sums: DaySums, *, coin: str | None, side: Side | None) -> list[DecayRow]:
+def decay_table(sums: TodaySums, *, coin: str | None, side: Side | None) -> list[DecayRow]:
     """The rows, nearest horizon first; none before the first capture."""
     totals = _totals(sums.horizons(coin, side), SUMS)
     table = [_row(ms, total, "edge", total.ratio("markout", "markout_n")) for ms, total in totals.items()]
@@ -59,7 +59,7 @@ def decay_table(sums: DaySums, *, coin: str | None, side: Side | None) -> list[D
     return signal + table
 
 
-def trip_table(sums: DaySums, *, coin: str | None, side: Side | None) -> list[TripRow]:
+def trip_table(sums: TodaySums, *, coin: str | None, side: Side | None) -> list[TripRow]:
     """The rows by latency and time held, ascending; none before the first order."""
     totals = _totals(sums.trips(coin, side), TRIP_SUMS)
     return [

@@ -18,8 +18,8 @@ from hip3_tasks.files.tail import Tail
 from hip3_tasks.status.line_counts import LineCounts, read_records, recent_lines
 from hip3_tasks.status.rolling_window import BUCKET_MS, BUCKETS, RollingWindow
 from hip3_tasks.status.trips import ANY_TAKER, Taker
-from hip3_tasks.web.day_sums import DaySums
 from hip3_tasks.web.recent_signals import RecentSignals
+from hip3_tasks.web.today_sums import TodaySums
 
 CATCH_UP_S = 0.05
 """The time per poll for older lines, until the day is read: a tenth of a core."""
@@ -33,7 +33,7 @@ class FileFeed:
     """The lines of one data directory, which need not exist yet."""
 
     def __init__(self, data_dir: Path, taker: Taker = ANY_TAKER) -> None:
-        self.recent_signals, self.window, self.today = RecentSignals(taker), RollingWindow(taker), DaySums(taker)
+        self.recent_signals, self.window, self.today = RecentSignals(taker), RollingWindow(taker), TodaySums(taker)
         self.totals = LineCounts(start=self.window.start)
         """Counts of the lines appended since the page started. They only grow."""
         self._data_dir = data_dir

@@ -22,9 +22,9 @@ from hip3_tasks.domain.records import Followup, Record
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.status import trips
 from hip3_tasks.status.trips import TRIP_SUMS
-from hip3_tasks.web.day_sums import WIDTH, DaySums
 from hip3_tasks.web.decay import DecayRow, TripRow, decay_table, trip_table
 from hip3_tasks.web.file_feed import FileFeed
+from hip3_tasks.web.today_sums import WIDTH, TodaySums
 from tests.reference.report import slow_trips
 from tests.support.factories import DAY, T0_MS, a_followup, a_signal
 from tests.support.generators import KINDS, Directory, outcomes, signals
@@ -36,8 +36,8 @@ lines = st.lists(
 )
 
 
-def summed(*records: Record) -> DaySums:
-    decay = DaySums()
+def summed(*records: Record) -> TodaySums:
+    decay = TodaySums()
     decay.turn_to(T0_MS)
     for record in records:
         decay.take(KINDS[type(record)], record.model_dump(mode="json"))
@@ -148,7 +148,7 @@ def assert_trips(rows: Sequence[TripRow], expected: Sequence[dict[str, Any]]) ->
             assert getattr(row, name).model_dump() == pytest.approx(one_expected[name])
 
 
-def read(path: Path, *later: Record) -> DaySums:
+def read(path: Path, *later: Record) -> TodaySums:
     """The sums of a page that starts before the later records are written."""
     files, at_ms = FileFeed(path), T0_MS + 10 * 3_600_000
     while not files.is_caught_up:

@@ -67,7 +67,7 @@ Series = defaultdict[str, defaultdict[tuple[str, Side, Any], MinuteSums]]
 """The sums of each coin or ALL_COINS, side, and horizon or way out, by dex."""
 
 
-class DaySums:
+class TodaySums:
     """The sums of a day. One thread may add while another reads."""
 
     def __init__(self, taker: Taker = ANY_TAKER) -> None:
