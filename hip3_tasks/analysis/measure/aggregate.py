@@ -221,10 +221,8 @@ def _concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _min_edges(chunk: Chunk) -> pl.DataFrame:
-    """The lowest edge at T0 of each run of rows of the same market."""
-    starts = np.flatnonzero(np.diff(chunk.market_key.astype(np.int64), prepend=-1))
-    min_bps = np.minimum.reduceat(chunk.edge_t0_bps, starts)
-    return pl.DataFrame({"market_key": chunk.market_key[starts], "edge_bps": min_bps})
+    rows = pl.DataFrame({"market_key": chunk.market_key, "edge_bps": chunk.edge_t0_bps})
+    return rows.group_by("market_key").min()
 
 
 def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Integers, Integers]:
