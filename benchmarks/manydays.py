@@ -74,10 +74,10 @@ def main(
         page.write_text(with_section(page.read_text(), text))
 
 
-def _make(plan: HistoryPlan, one: Path, data: Path, days: int, log: Path) -> None:
-    shutil.rmtree(one, ignore_errors=True)
-    write(plan, one)
-    compacted = Measured.from_run("compact", (HIP3, "compact", str(one), "--delete"), log=log)
+def _make(plan: HistoryPlan, first: Path, data: Path, days: int, log: Path) -> None:
+    shutil.rmtree(first, ignore_errors=True)
+    write(plan, first)
+    compacted = Measured.from_run("compact", (HIP3, "compact", str(first), "--delete"), log=log)
     if not compacted.is_done:
         raise typer.BadParameter(compacted.output)
     part = data.with_name("part")
@@ -85,7 +85,7 @@ def _make(plan: HistoryPlan, one: Path, data: Path, days: int, log: Path) -> Non
     last = plan.start_at_ms + (days - 1) * DAY_MS
     write(HistoryPlan(signals=plan.signals, hours=24, markets=plan.markets, start_at_ms=last, seed=2), part)
     for kind in KINDS:
-        rows = pl.read_parquet(parquet_path(one, kind, utc_day(plan.start_at_ms)))
+        rows = pl.read_parquet(parquet_path(first, kind, utc_day(plan.start_at_ms)))
         for number in range(days - 1):
             shifted = rows.with_columns(pl.col(*(set(INSTANTS) & set(rows.columns))) + number * DAY_MS)
             at_ms = "timestamp_ms" if kind == "signals" else "signal_timestamp_ms"

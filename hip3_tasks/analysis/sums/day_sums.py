@@ -38,7 +38,7 @@ _FOOTER_END_BYTES = 8
 _TABLES = [field.name for field in fields(Aggregates) if field.name not in ("bins", "samples")]
 
 
-class Origin(BaseModel, frozen=True):
+class SumsOrigin(BaseModel, frozen=True):
     """The origin of the sums of a day; sums of another one are made again."""
 
     format: int = FORMAT
@@ -51,7 +51,7 @@ class Origin(BaseModel, frozen=True):
 class About(BaseModel, frozen=True):
     """Facts about the sums of a day that must be known before they are used."""
 
-    origin: Origin
+    origin: SumsOrigin
     rows: Mapping[str, int]
     """The rows of the day's files by kind."""
     is_regular: bool
@@ -98,7 +98,7 @@ class DaySums:
         return cls(about, {name: _as_parquet(table) for name, table in tables.items()})
 
     @classmethod
-    def read(cls, path: Path, origin: Origin, by: By) -> Self | None:
+    def read(cls, path: Path, origin: SumsOrigin, by: By) -> Self | None:
         """The sums in a file, for reports by one of SERVED; None if they are absent, damaged or of another origin."""
         try:
             metadata = pl.read_parquet_metadata(path)

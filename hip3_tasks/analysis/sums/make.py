@@ -20,7 +20,7 @@ from hip3_tasks.analysis.measure.facts import Facts
 from hip3_tasks.analysis.measure.grouping import SLOT_MS, Grouping
 from hip3_tasks.analysis.measure.trips import SIGNAL
 from hip3_tasks.analysis.reporting.build import Trader, make_plan
-from hip3_tasks.analysis.sums.day_sums import SERVED, About, DaySums, Origin, fingerprint
+from hip3_tasks.analysis.sums.day_sums import SERVED, About, DaySums, SumsOrigin, fingerprint
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms
 from hip3_tasks.files.day_files import SUMS, TAKEN, parquet_path
 
@@ -73,17 +73,17 @@ def _beside(files: FinishedDay, kind: str) -> Path:
     return parquet_path(file.path.parent, kind, file.day)
 
 
-def _origin(files: FinishedDay, trader: Trader) -> Origin:
+def _origin(files: FinishedDay, trader: Trader) -> SumsOrigin:
     """Raises OSError."""
     his = {name: getattr(trader, name) for name in ("slippage_bps", "min_notional_usd", "latency_ms")}
     paths = {kind: file.path for kind, file in files.items()} | {TAKEN: _beside(files, TAKEN)}
-    return Origin(
+    return SumsOrigin(
         trader=asdict(trader.fees) | his,
         parquet={kind: fingerprint(path) for kind, path in paths.items() if path.exists()},
     )
 
 
-def _made(files: FinishedDay, origin: Origin, trader: Trader, advance: Advance) -> DaySums | None:
+def _made(files: FinishedDay, origin: SumsOrigin, trader: Trader, advance: Advance) -> DaySums | None:
     data = read(list(files.values()), Selection(), advance=advance)
     data = replace(data, signals=with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps))
     facts = Facts.from_data(data)

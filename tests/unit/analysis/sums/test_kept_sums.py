@@ -168,8 +168,8 @@ def test_sums_that_do_not_fit_are_made_again(made: Path, damage: str) -> None:
     if damage == "cut":
         path.write_bytes(before[: len(before) // 2])
     elif damage == "altered":
-        at = len(before) // 2
-        path.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
+        middle = len(before) // 2
+        path.write_bytes(before[:middle] + bytes([before[middle] ^ 1]) + before[middle + 1 :])
     elif damage == "foreign":
         pl.DataFrame({"a": [1]}).write_parquet(path)
     elif damage == "gone":
