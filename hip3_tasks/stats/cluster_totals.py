@@ -98,16 +98,17 @@ def totals_by_key(
         is_drawn = np.ones(len(keys), dtype=np.bool_)
     place = np.cumsum(is_drawn) - 1
     observed, nonzero = np.zeros((len(keys), len(names))), np.zeros((len(keys), len(names)), dtype=np.int64)
-    bootstrapped = np.zeros((REPLICATES, np.count_nonzero(is_drawn), width))
+    bootstrapped = np.zeros((np.count_nonzero(is_drawn), REPLICATES, width))
     for weights, indices, sums in dexes:
         columns = _with_products(sums, spec) if spec.products else sums
         observed[indices] += columns.sum(axis=0)
         nonzero[indices] += (columns != 0).sum(axis=0)
         if (drawn := is_drawn[indices]).any():
             drawn_sums = columns[:, drawn, :width].reshape(len(sums), -1)
-            bootstrapped[:, place[indices[drawn]]] += (weights() @ drawn_sums).reshape(REPLICATES, -1, width)
+            by_key = (weights() @ drawn_sums).reshape(REPLICATES, -1, width).transpose(1, 0, 2)
+            bootstrapped[place[indices[drawn]]] += by_key
     unknown = np.broadcast_to(np.nan, (REPLICATES, width))
-    replicates = [bootstrapped[:, place[index]] if is_drawn[index] else unknown for index in range(len(keys))]
+    replicates = [bootstrapped[place[index]] if is_drawn[index] else unknown for index in range(len(keys))]
     return {
         key: Totals(names, observed[index], replicates[index], nonzero[index])
         for index, key in enumerate(keys)

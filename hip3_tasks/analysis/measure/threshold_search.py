@@ -13,8 +13,8 @@ A standing offset is no signal: where the edge shrinks less than 60 % of the tim
 side, oracle and book simply differ, and no threshold is recommended.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from math import copysign, inf, nan
 from typing import Any, Self
@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
-from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE, OUT_OF_SAMPLE
+from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
 from hip3_tasks.stats.cluster_totals import SumSpec, Totals
@@ -45,7 +45,6 @@ _SUMS = SumSpec(
     ),
     plain=("net_won", "round_trip_won"),
 )
-_WITH_REPLICATES = _SUMS.names[: -len(_SUMS.plain)]
 
 
 class ThresholdVerdict(StrEnum):
@@ -170,90 +169,102 @@ class Trials:
 
     def __init__(self, sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler) -> None:
         """`sums` are the `level_sums` of all chunks, in samples."""
-        parts, none = sums.partition_by("market_key", "sample", as_dict=True), sums.clear()
-        self._markets, self._trials = markets, dict[str, _Trial]()
-        for stats in markets:
-            first, rest = (parts.get((stats.market, sample), none) for sample in (IN_SAMPLE, OUT_OF_SAMPLE))
-            if first.height + rest.height:
-                self._trials[stats.market] = _Trial(first, rest, stats.recorded_bps, resampler)
+        is_first = pl.col("sample") == IN_SAMPLE
+        first, self._rest = sums.filter(is_first).partition_by("market_key", as_dict=True), sums.filter(~is_first)
+        known, none = set(sums["market_key"].unique()), sums.clear()
+        self._markets, self._resampler = markets, resampler
+        self._trials = {
+            stats.market: _Trial(first.get((stats.market,), none), stats.recorded_bps, resampler)
+            for stats in markets
+            if stats.market in known
+        }
+        self._validated: dict[tuple[str, int], Totals | None] = {}
 
-    def search(self, *, offset_ms: int, split_at_ms: int, more_bps: float = 0.0) -> ThresholdSearch:
-        """Choose and validate a threshold for each market, had every round trip cost so much more."""
-        trials = {market: _Judgement.from_trial(trial, more_bps) for market, trial in self._trials.items()}
-        tried = [totals for trial in trials.values() for totals in trial.candidates.values()]
-        validated = [trial.validation for trial in trials.values() if trial.validation is not None]
-        judged = [totals for totals in validated if has_band(totals.clusters)]
+    def search(self, *, offset_ms: int, split_at_ms: int) -> ThresholdSearch:
+        """Choose and validate a threshold for each market."""
+        tried = [totals for trial in self._trials.values() for totals in trial.candidates.values()]
+        validations = self._validations(more_bps=0.0)
+        judged = _judged(validations.values())
         nulls = _max_t_null(tried), _max_t_null(judged)
-        choices = [_choice(stats, trials.get(stats.market), *nulls) for stats in self._markets]
+        choices = [
+            _choice(stats, self._trials.get(stats.market), validations.get(stats.market), *nulls)
+            for stats in self._markets
+        ]
         return ThresholdSearch(
             offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices
         )
 
+    def count_working(self, more_bps: float) -> int:
+        """The number of markets whose threshold would work, had every round trip cost so much more."""
+        validations = self._validations(more_bps)
+        null = _max_t_null(_judged(validations.values()))
+        verdicts = (
+            _structural(stats) or _verdict(_sample_result(validations[stats.market], null))
+            for stats in self._markets
+            if stats.market in validations
+        )
+        return sum(verdict is ThresholdVerdict.WORKS for verdict in verdicts)
+
+    def _validations(self, more_bps: float) -> dict[str, Totals]:
+        """The totals of the chosen level of each market that has one, in the second part."""
+        chosen = ((market, trial.chosen(more_bps)) for market, trial in self._trials.items())
+        levels = {market: level for market, level in chosen if level is not None}
+        new = {market: level for market, level in levels.items() if (market, level) not in self._validated}
+        if new:
+            least = pl.col("market_key").replace_strict(new, default=None, return_dtype=pl.Int64)
+            rows = self._rest.filter(pl.col("level") >= least)
+            totals = self._resampler.totals(rows, _SUMS, by="market_key", keys=list(new))
+            self._validated |= {(market, level): totals.get(market) for market, level in new.items()}
+        known = {market: self._validated[market, level] for market, level in levels.items()}
+        return {market: _costlier(totals, more_bps) for market, totals in known.items() if totals is not None}
+
 
 class _Trial:
-    """The totals of a market's levels in the first part, and of each in the second part."""
+    """The totals of each level of a market in the first part."""
 
-    def __init__(self, first: pl.DataFrame, rest: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> None:
+    def __init__(self, first: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> None:
         # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
         levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
         totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
         self.candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
         self.first_clusters = max((total.clusters for total in totals.values()), default=0)
-        self._rest, self._resampler, self._validations = rest, resampler, dict[int, Totals | None]()
 
-    def validation(self, level: int) -> Totals | None:
-        if level not in self._validations:
-            totals = self._resampler.totals(self._rest, _SUMS, by="level", keys=[level], cumulative=True)
-            self._validations[level] = totals.get(level)
-        return self._validations[level]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judgement:
-    """One market at one cost: the totals of each level in the first part, the chosen one, and its totals in the second
-    part."""
-
-    first_clusters: int
-    """The clusters in the first part that have a round trip."""
-    candidates: dict[int, Totals]
-    """The levels that have enough clusters to be chosen."""
-    chosen: int | None
-    validation: Totals | None
-
-    @classmethod
-    def from_trial(cls, trial: _Trial, more_bps: float) -> Self:
-        candidates = {level: _costlier(totals, more_bps) for level, totals in trial.candidates.items()}
-        chosen = max(candidates, key=lambda level: candidates[level]["round_trip"], default=None)
-        validation = None if chosen is None else trial.validation(chosen)
-        return cls(
-            trial.first_clusters, candidates, chosen, None if validation is None else _costlier(validation, more_bps)
-        )
+    def chosen(self, more_bps: float = 0.0) -> int | None:
+        """The level with the greatest sum, had every round trip cost so much more, of those with enough clusters."""
+        sums = {
+            level: totals["round_trip"] - more_bps * totals["round_trip_n"] for level, totals in self.candidates.items()
+        }
+        return max(sums, key=sums.__getitem__, default=None)
 
 
 def _costlier(totals: Totals, more_bps: float) -> Totals:
     """The totals, had every round trip cost so much more; without how many were won."""
-    if not more_bps:
-        return totals
-    sums: dict[str, Any] = {name: np.append(totals.replicates(name), totals[name]) for name in _WITH_REPLICATES}
-    n, trip = sums["round_trip_n"], sums["round_trip"]
-    trip_n, n_n = sums["round_trip*round_trip_n"], sums["round_trip_n*round_trip_n"]
-    sums["round_trip"] = trip - more_bps * n
-    sums["round_trip*round_trip"] = sums["round_trip*round_trip"] - 2 * more_bps * trip_n + more_bps**2 * n_n
-    sums["round_trip*round_trip_n"] = trip_n - more_bps * n_n
-    columns = np.stack(list(sums.values()), axis=-1)
-    observed = np.append(columns[-1], totals.observed[len(_WITH_REPLICATES) :])
-    return replace(totals, observed=observed, bootstrapped=columns[:-1])
+    names = "round_trip_n", "round_trip", *(f"{first}*{second}" for first, second in _SUMS.products)
+    n, trip, trips, cross, counts = map(totals.names.index, names)
+    observed, bootstrapped = totals.observed.copy(), totals.bootstrapped.copy()
+    for sums in (observed, bootstrapped.T):
+        sums[trips] += more_bps * (more_bps * sums[counts] - 2 * sums[cross])
+        sums[cross] -= more_bps * sums[counts]
+        sums[trip] -= more_bps * sums[n]
+    return replace(totals, observed=observed, bootstrapped=bootstrapped)
 
 
-def _choice(stats: MarketStats, trial: _Judgement | None, first_null: Array, rest_null: Array) -> MarketChoice:
-    if trial is None or trial.chosen is None:
+def _judged(validations: Iterable[Totals]) -> list[Totals]:
+    return [totals for totals in validations if has_band(totals.clusters)]
+
+
+def _choice(
+    stats: MarketStats, trial: _Trial | None, validation: Totals | None, first_null: Array, rest_null: Array
+) -> MarketChoice:
+    chosen = trial.chosen() if trial else None
+    if trial is None or chosen is None:
         first = trial.first_clusters if trial else 0
         return MarketChoice(**dict(stats), **_claim(_structural(stats), first, MIN_CLUSTERS_TO_CHOOSE, "first part"))
-    out_of_sample = None if trial.validation is None else _sample_result(trial.validation, rest_null)
+    out_of_sample = None if validation is None else _sample_result(validation, rest_null)
     return MarketChoice(
         **dict(stats),
-        threshold_bps=GRID_BPS[trial.chosen - 1] if trial.chosen else stats.recorded_bps,
-        in_sample=_sample_result(trial.candidates[trial.chosen], first_null),
+        threshold_bps=GRID_BPS[chosen - 1] if chosen else stats.recorded_bps,
+        in_sample=_sample_result(trial.candidates[chosen], first_null),
         out_of_sample=out_of_sample,
         **_claim(
             _structural(stats) or _verdict(out_of_sample),

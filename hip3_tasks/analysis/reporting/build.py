@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
 from math import ceil, fsum, inf
 from typing import Any, Self
 
@@ -175,10 +174,11 @@ class ReportBuilder:
         with ThreadPoolExecutor(THREADS) as threads:
             markouts = threads.submit(self._quantiles, "markout_bps", QUANTILES)
             retained = threads.submit(self._quantiles, "retained", (0.5,))
+            trips = threads.submit(self._trips, resampler)
             totals = self._totals(resampler)
             thresholds = self._search(resampler, totals)
-            trips, judged = self._trips(resampler), self._judged(resampler)
-            groups = self._groups(totals, trips, judged, markouts.result(), retained.result())
+            judged = self._judged(resampler)
+            groups = self._groups(totals, trips.result(), judged, markouts.result(), retained.result())
         return Report(
             made_at_ms=at_ms,
             first_ms=self.first_ms,
@@ -214,22 +214,23 @@ class ReportBuilder:
     def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
         """Totals by offset, of all signals and of each group that has follow-ups."""
         sums, offsets_ms = self.aggregates.sums, self.aggregates.offsets_ms
-        groups = {ALL: sums} | {key: rows for (key,), rows in sums.partition_by("group", as_dict=True).items()}
-        return {key: resampler.totals(rows, SUMS, by="offset_ms", keys=offsets_ms) for key, rows in groups.items()}
+        groups = resampler.totals_by_group(sums, SUMS, by="offset_ms", keys=offsets_ms)
+        return {ALL: resampler.totals(sums, SUMS, by="offset_ms", keys=offsets_ms), **groups}
 
     def _trips(self, resampler: Resampler) -> dict[Any, list[Trip]]:
         """The orders of all signals and of each group that has any, by latency and time held."""
         sums = self.aggregates.trip_sums
-        every, held = sums.partition_by("latency_ms", "by_tape", as_dict=True), sums["held_ms"].unique().sort()
-        rows_of = {(ALL, *key): rows for key, rows in every.items()}
-        rows_of |= sums.partition_by("group", "latency_ms", "by_tape", as_dict=True)
+        held = sums["held_ms"].unique().sort().to_list()
         result: dict[Any, list[Trip]] = {}
-        for (key, latency_ms, by_tape), orders in sorted(rows_of.items(), key=lambda item: item[0][1:]):
-            totals = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held.to_list())
-            trips = [
-                trip(latency_ms, held_ms, total, days=self._days, by_tape=by_tape) for held_ms, total in totals.items()
-            ]
-            result.setdefault(key, []).extend(trips)
+        for (latency_ms, by_tape), orders in sorted(sums.partition_by("latency_ms", "by_tape", as_dict=True).items()):
+            groups = resampler.totals_by_group(orders, TRIP_SUMS, by="held_ms", keys=held)
+            groups[ALL] = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
+            for key, totals in groups.items():
+                trips = [
+                    trip(latency_ms, held_ms, total, days=self._days, by_tape=by_tape)
+                    for held_ms, total in totals.items()
+                ]
+                result.setdefault(key, []).extend(trips)
         return result
 
     @property
@@ -241,8 +242,8 @@ class ReportBuilder:
         taken, rows = self._taken(), self._judged_sums.with_columns(one=pl.lit(0))
         if taken is None:
             return {}
-        rows_of = {ALL: rows} | {key: some for (key,), some in rows.partition_by("group", as_dict=True).items()}
-        totals = {key: resampler.totals(some, TRIP_SUMS, by="one", keys=[0]) for key, some in rows_of.items()}
+        totals = resampler.totals_by_group(rows, TRIP_SUMS, by="one", keys=[0])
+        totals[ALL] = resampler.totals(rows, TRIP_SUMS, by="one", keys=[0])
         return {
             key: trip(taken.latency_ms, taken.held_ms, total[0], days=self._days, by_tape=taken.by_tape > 0)
             for key, total in totals.items()
@@ -320,7 +321,8 @@ class ReportBuilder:
     def _count(self, signals: pl.DataFrame) -> dict[str, Any]:
         n, cost_bps = int(signals["n"].sum()), self.trader.cost_bps
         if cost_bps is None and n:  # rounded once, so that the order of the rows does not matter
-            cost_bps = fsum(signals["cost_bps"] * signals["n"]) / n
+            costs = signals.group_by("cost_bps").agg(pl.col("n").sum())
+            cost_bps = fsum(bps * number for bps, number in costs.iter_rows()) / n
         return {"signals": n, "expected": signals.select(self._expected).item(), "cost_bps": cost_bps}
 
     @property
@@ -389,13 +391,9 @@ class ReportBuilder:
             for coin, bps in zip(coins, recorded.tolist(), strict=True)
         ]
         trials = Trials(self.plan.levels.in_samples(aggregates.level_sums), markets, resampler)
-        search_for = partial(trials.search, offset_ms=offset_ms, split_at_ms=self.plan.levels.split_at_ms)
-        search = search_for()
+        search = trials.search(offset_ms=offset_ms, split_at_ms=self.plan.levels.split_at_ms)
         if self.trader.cost_bps is None and search.recommended_bps():
             paid_bps = self.trader.fees.priority_fee_bps
-            works = {
-                fee_bps: len(search_for(more_bps=2 * (fee_bps - paid_bps)).recommended_bps())
-                for fee_bps in PRIORITY_FEES_BPS
-            }
+            works = {fee_bps: trials.count_working(2 * (fee_bps - paid_bps)) for fee_bps in PRIORITY_FEES_BPS}
             search.at_priority_fees = [AtPriorityFee(priority_fee_bps=bps, works=n) for bps, n in works.items()]
         return search
