@@ -13,10 +13,8 @@ A standing offset is no signal: where the edge shrinks less than 60 % of the tim
 side, oracle and book simply differ, and no threshold is recommended.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from math import copysign, inf, nan
 from typing import Any, Self
 
 import numpy as np
@@ -25,26 +23,15 @@ from pydantic import BaseModel
 
 from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, REPLICATES, Array, Estimate, has_band
-from hip3_tasks.stats.cluster_totals import SumSpec, Totals
+from hip3_tasks.analysis.measure.trip_statistics import LEVEL_SUMS, costlier, max_t_null, t_statistics
+from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Array, Estimate, has_band
+from hip3_tasks.stats.cluster_totals import Totals
 
 MIN_CLUSTERS_TO_CHOOSE = 2 * MIN_CLUSTERS
 """Clusters in the first part, so that the shorter rest has enough of them for a band."""
 CLAIM_P = 0.05
-ROUNDING = 1e-12
-"""Residual sums of squares below this share of the total count as zero variance."""
 STRUCTURAL_SHRANK = 0.6
 STRUCTURAL_SIDE = 0.9
-
-_SUMS = SumSpec(
-    bootstrapped=("round_trip_n", "round_trip", "net_n", "net"),
-    products=(
-        ("round_trip", "round_trip"),
-        ("round_trip", "round_trip_n"),
-        ("round_trip_n", "round_trip_n"),
-    ),
-    plain=("net_won", "round_trip_won"),
-)
 
 
 class ThresholdVerdict(StrEnum):
@@ -185,7 +172,7 @@ class Trials:
         tried = [totals for trial in self._trials.values() for totals in trial.candidates.values()]
         validations = self._validations(more_bps=0.0)
         judged = _judged(validations.values())
-        nulls = _max_t_null(tried), _max_t_null(judged)
+        nulls = max_t_null(tried), max_t_null(judged)
         choices = [
             _choice(stats, self._trials.get(stats.market), validations.get(stats.market), *nulls)
             for stats in self._markets
@@ -197,7 +184,7 @@ class Trials:
     def count_working(self, more_bps: float) -> int:
         """The number of markets whose threshold would work, had every round trip cost so much more."""
         validations = self._validations(more_bps)
-        null = _max_t_null(_judged(validations.values()))
+        null = max_t_null(_judged(validations.values()))
         verdicts = (
             _structural(stats) or _verdict(_sample_result(validations[stats.market], null))
             for stats in self._markets
@@ -213,10 +200,10 @@ class Trials:
         if new:
             least = pl.col("market_key").replace_strict(new, default=None, return_dtype=pl.Int64)
             rows = self._rest.filter(pl.col("level") >= least)
-            totals = self._resampler.totals(rows, _SUMS, by="market_key", keys=list(new))
+            totals = self._resampler.totals(rows, LEVEL_SUMS, by="market_key", keys=list(new))
             self._validated |= {(market, level): totals.get(market) for market, level in new.items()}
         known = {market: self._validated[market, level] for market, level in levels.items()}
-        return {market: _costlier(totals, more_bps) for market, totals in known.items() if totals is not None}
+        return {market: costlier(totals, more_bps) for market, totals in known.items() if totals is not None}
 
 
 class _Trial:
@@ -225,7 +212,7 @@ class _Trial:
     def __init__(self, first: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> None:
         # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
         levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
-        totals = resampler.totals(first, _SUMS, by="level", keys=levels, cumulative=True)
+        totals = resampler.totals(first, LEVEL_SUMS, by="level", keys=levels, cumulative=True)
         self.candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
         self.first_clusters = max((total.clusters for total in totals.values()), default=0)
 
@@ -235,18 +222,6 @@ class _Trial:
             level: totals["round_trip"] - more_bps * totals["round_trip_n"] for level, totals in self.candidates.items()
         }
         return max(sums, key=sums.__getitem__, default=None)
-
-
-def _costlier(totals: Totals, more_bps: float) -> Totals:
-    """The totals, had every round trip cost so much more; without how many were won."""
-    names = "round_trip_n", "round_trip", *(f"{first}*{second}" for first, second in _SUMS.products)
-    n, trip, trips, cross, counts = map(totals.names.index, names)
-    observed, bootstrapped = totals.observed.copy(), totals.bootstrapped.copy()
-    for sums in (observed, bootstrapped.T):
-        sums[trips] += more_bps * (more_bps * sums[counts] - 2 * sums[cross])
-        sums[cross] -= more_bps * sums[counts]
-        sums[trip] -= more_bps * sums[n]
-    return replace(totals, observed=observed, bootstrapped=bootstrapped)
 
 
 def _judged(validations: Iterable[Totals]) -> list[Totals]:
@@ -304,7 +279,7 @@ def _verdict(result: SampleResult | None) -> ThresholdVerdict | None:
 def _sample_result(totals: Totals, null: Array) -> SampleResult:
     p = None
     if has_band(totals.clusters):
-        p = float(np.mean(~(null < _t_statistics(totals)[0])))  # counts NaN as not below
+        p = float(np.mean(~(null < t_statistics(totals)[0])))  # counts NaN as not below
     return SampleResult(
         n=round(totals["round_trip_n"]),
         clusters=totals.clusters,
@@ -314,34 +289,3 @@ def _sample_result(totals: Totals, null: Array) -> SampleResult:
         round_trip_won=totals["round_trip_won"] / totals["round_trip_n"],
         p=p,
     )
-
-
-def _max_t_null(tried: Sequence[Totals]) -> Array:
-    """The greatest t statistic of each replicate if no market paid or lost; float64, (REPLICATES,)."""
-    greatest = np.full(REPLICATES, -np.inf)
-    for totals in tried:
-        greatest = np.fmax(greatest, _t_statistics(totals)[1])
-    return greatest
-
-
-def _t_statistics(totals: Totals) -> tuple[float, Array]:
-    """The t statistic of the mean, and of the distance of each replicate's mean from it; float64, (REPLICATES,).
-
-    Without variance the first is infinite, or NaN for a mean of 0; the others are NaN.
-    """
-    value, error = _mean_and_error(lambda name: totals[name])
-    means, errors = _mean_and_error(totals.replicates)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = value / error if error else (copysign(inf, value) if value else nan)
-        return float(statistic), np.where(errors > 0, (means - value) / errors, np.nan)
-
-
-def _mean_and_error(sums: Callable[[str], Any]) -> tuple[Any, Any]:
-    """The mean round trip and its standard error, of a ratio of sums over clusters, linearised; 0 without variance."""
-    n, net = sums("round_trip_n"), sums("round_trip")
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = net / n
-        squares = sums("round_trip*round_trip")
-        cross, count_squares = sums("round_trip*round_trip_n"), sums("round_trip_n*round_trip_n")
-        residuals = squares - 2 * mean * cross + mean * mean * count_squares
-        return mean, np.sqrt(np.where(residuals > ROUNDING * squares, residuals, 0.0)) / n
