@@ -30,7 +30,7 @@ from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.capture_result import DAY_CLOSED
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Record, Signal, line_of
-from hip3_tasks.files.day_files import KINDS, TAKEN, days_of, jsonl_path, parquet_path
+from hip3_tasks.files.day_files import KINDS, SUMS, TAKEN, days_of, is_closed, jsonl_path, parquet_path, unread
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.retention import delete_old_days
 from hip3_tasks.files.signal_files import SignalWriter
@@ -555,6 +555,37 @@ def test_the_command_compacts_every_finished_day_and_prints_the_ratio(
     status, out, err = command("a", "--date", "2026-11-21")
     assert (status, out) == (2, "")
     assert err == "hip3: a: there is no day 2026-11-21; its days are 2026-11-22 to 2026-11-23\n"
+
+
+def test_the_command_keeps_the_sums_of_each_day_that_lacks_them(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "a")
+    command("a", "--delete")
+    path = parquet_path(tmp_path / "a", SUMS, DAY)
+    made_at = path.stat().st_mtime_ns
+    command("a")
+    assert path.stat().st_mtime_ns == made_at
+    path.unlink()
+    assert command("a")[0] == 0
+    monkeypatch.setenv("HIP3_PRIORITY_FEE_BPS", "2")
+    before = path.read_bytes()
+    command("a")
+    assert path.read_bytes() != before
+    assert unread(tmp_path / "a") == []
+    assert audit(tmp_path / "a", at_ms=AT_REST_MS).ok
+    delete_old_days(tmp_path / "a", keep_days=1, at_ms=NEXT_DAY_MS + 3 * DAY_MS)
+    assert not path.exists()
+
+
+def test_a_day_whose_sums_cannot_be_kept_is_compacted_all_the_same(
+    tmp_path: Path, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    fill(tmp_path / "a")
+    parquet_path(tmp_path / "a", SUMS, DAY).mkdir(parents=True)
+    status, out, _ = command("a")
+    assert status == 0 and is_closed(tmp_path / "a", DAY)
+    assert f"{DAY}: its sums are not kept, and reports read its rows: " in out
 
 
 def test_a_refused_day_is_named_and_the_others_continue(

@@ -17,7 +17,7 @@ def touch(data_dir: Path, names: Iterable[str]) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-@pytest.mark.parametrize("kind", ["signals", "followups", "missed", "watched"])
+@pytest.mark.parametrize("kind", ["signals", "followups", "missed", "watched", "sums"])
 def test_a_data_file_goes_with_its_day(kind: str, suffix: str) -> None:
     assert day_of(f"{kind}_{DAY}.{suffix}") == DAY
 
