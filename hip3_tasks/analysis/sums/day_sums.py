@@ -25,11 +25,13 @@ from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, w
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.codes import codes, labels
 from hip3_tasks.analysis.measure.facts import Facts
+from hip3_tasks.analysis.measure.horizons import SUMS
 from hip3_tasks.analysis.measure.levels import GRID_BPS
+from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS
 from hip3_tasks.analysis.measure.trips import usual_offsets_ms
 
 FORMAT = 1
-"""To be raised with every change of what the sums are or mean: files of another format are made again."""
+"""To be raised with every change of what a sum means: files of another format, or with other sums, are made again."""
 SERVED = (By.MARKET, By.SESSION, By.HOUR)
 """The properties of a signal that its market and its half hour tell."""
 METADATA, CHECK_SUMS = "hip3_tasks", "hip3_tasks.crc32"
@@ -42,6 +44,7 @@ class SumsOrigin(BaseModel, frozen=True):
     """The origin of the sums of a day; sums of another one are made again."""
 
     format: int = FORMAT
+    sums: tuple[str, ...] = (*SUMS.summed, *TRIP_SUMS.summed)
     trader: Mapping[str, float]
     """His costs and his least order."""
     parquet: Mapping[str, str]
@@ -61,7 +64,7 @@ class About(BaseModel, frozen=True):
     def fits(self, facts: Facts) -> bool:
         """Whether the sums are those of a report on signals with these facts.
 
-        A market's threshold may have been raised since, to one of the grid: its signals are told apart by that.
+        A market's threshold may have been raised since to a level of the grid, by which its results are summed apart.
         """
         own, every = self.facts, facts
         thresholds_bps = [(bps, every.thresholds_bps[coin]) for coin, bps in own.thresholds_bps.items()]

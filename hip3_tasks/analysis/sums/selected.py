@@ -47,6 +47,8 @@ def read_selected(
     days = [(files, sums) for files, sums in kept if sums is not None]
     data = read(sources, selection, unread=_unread(days), advance=advance)
     facts = Facts.united([Facts.from_data(data), *(sums.facts for _, sums in days)])
+    if facts.first_ms is None or facts.last_ms is None or cluster_ms(facts.first_ms, facts.last_ms) < SLOT_MS:
+        return Selected(read(sources, selection, advance=advance))
     fit = [(files, sums) for files, sums in days if sums.about.fits(facts)]
     if len(fit) == len(days):
         return Selected(data, [sums for _, sums in days])

@@ -21,6 +21,7 @@ from hip3_tasks.analysis.reporting.build import Trader, build_report
 from hip3_tasks.analysis.reporting.model import Report
 from hip3_tasks.analysis.sums.day_sums import SERVED
 from hip3_tasks.analysis.sums.selected import read_selected
+from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
 from hip3_tasks.files.day_files import SUMS, days_of, jsonl_path, parquet_path
 from simulator.history import HistoryPlan
 from simulator.history.files import write
@@ -150,7 +151,16 @@ def test_what_sums_cannot_serve_is_read_row_by_row_and_said(made: Path, by: Any,
 
 def test_a_short_span_is_read_row_by_row_without_a_word(made: Path) -> None:
     first_ms = by_records(made).first_ms
-    report = by_sums(made, selection=Selection(until_ms=first_ms + 20 * 86_400_000))
+    report = by_sums(made, selection=Selection(until_ms=first_ms + 20 * DAY_MS))
+    assert {name: tree(report)[name] for name in OF_SUMS} == OF_SUMS
+
+
+def test_a_span_whose_days_are_many_and_whose_clusters_are_short_is_read_row_by_row(made: Path) -> None:
+    cut_ms = 22 * HOUR_MS
+    first_ms = by_records(made).first_ms // DAY_MS * DAY_MS
+    selection = Selection(since_ms=first_ms + cut_ms, until_ms=first_ms + DAYS * DAY_MS - cut_ms)
+    report = by_sums(made, selection=selection)
+    assert report.cluster_ms < HOUR_MS // 2
     assert {name: tree(report)[name] for name in OF_SUMS} == OF_SUMS
 
 
