@@ -25,9 +25,7 @@ from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, w
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.codes import codes, labels
 from hip3_tasks.analysis.measure.facts import Facts
-from hip3_tasks.analysis.measure.horizons import SUMS
 from hip3_tasks.analysis.measure.levels import GRID_BPS
-from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS
 from hip3_tasks.analysis.measure.trips import usual_offsets_ms
 
 FORMAT = 1
@@ -43,8 +41,9 @@ _TABLES = [field.name for field in fields(Aggregates) if field.name not in ("bin
 class SumsOrigin(BaseModel, frozen=True):
     """The origin of the sums of a day; sums of another one are made again."""
 
-    format: int = FORMAT
-    sums: tuple[str, ...] = (*SUMS.summed, *TRIP_SUMS.summed)
+    format: int
+    sums: tuple[str, ...]
+    """Their names."""
     trader: Mapping[str, float]
     """His costs and his least order."""
     parquet: Mapping[str, str]

@@ -18,11 +18,14 @@ from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.costs import with_costs
 from hip3_tasks.analysis.measure.facts import Facts
 from hip3_tasks.analysis.measure.grouping import SLOT_MS, Grouping
+from hip3_tasks.analysis.measure.horizons import SUMS
+from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS
 from hip3_tasks.analysis.measure.trips import SIGNAL
 from hip3_tasks.analysis.reporting.build import Trader, make_plan
-from hip3_tasks.analysis.sums.day_sums import SERVED, About, DaySums, SumsOrigin, fingerprint
+from hip3_tasks.analysis.sums.day_sums import FORMAT, SERVED, About, DaySums, SumsOrigin, fingerprint
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms
-from hip3_tasks.files.day_files import SUMS, TAKEN, parquet_path
+from hip3_tasks.files.day_files import SUMS as KEPT
+from hip3_tasks.files.day_files import TAKEN, parquet_path
 
 FinishedDay = Mapping[str, SourceFile]
 """The Parquet files of a finished day by kind."""
@@ -37,14 +40,14 @@ def kept_sums(files: FinishedDay, trader: Trader, by: By, advance: Advance) -> D
         origin = _origin(files, trader)
     except OSError:
         return None
-    kept = DaySums.read(_beside(files, SUMS), origin, by)
+    kept = DaySums.read(_beside(files, KEPT), origin, by)
     if kept is not None:
         advance(sum(file.size_bytes for file in files.values()))
         return kept
     made = _made(files, origin, trader, advance)
     # Where they cannot be kept, the next report makes them again.
     with suppress(Busy, OSError, *UNREADABLE):
-        _keep(made, _beside(files, SUMS))
+        _keep(made, _beside(files, KEPT))
     return made
 
 
@@ -57,13 +60,13 @@ def keep_sums(data_dir: Path, day: str, trader: Trader) -> None:
     selection = Selection(since_ms=start_ms, until_ms=start_ms + DAY_MS)
     files = {file.kind: file for file in list_sources([data_dir], selection)}
     origin = _origin(files, trader)
-    if DaySums.read(_beside(files, SUMS), origin, SERVED[0]) is None:
-        _keep(_made(files, origin, trader, advance=lambda _: None), _beside(files, SUMS))
+    if DaySums.read(_beside(files, KEPT), origin, SERVED[0]) is None:
+        _keep(_made(files, origin, trader, advance=lambda _: None), _beside(files, KEPT))
 
 
 def _keep(made: DaySums | None, path: Path) -> None:
     if made is not None:
-        with work_dir(path.parent, path.stem.removeprefix(f"{SUMS}_")) as folder:
+        with work_dir(path.parent, path.stem.removeprefix(f"{KEPT}_")) as folder:
             made.write(folder / path.name)
             (folder / path.name).replace(path)
 
@@ -78,6 +81,8 @@ def _origin(files: FinishedDay, trader: Trader) -> SumsOrigin:
     his = {name: getattr(trader, name) for name in ("slippage_bps", "min_notional_usd", "latency_ms")}
     paths = {kind: file.path for kind, file in files.items()} | {TAKEN: _beside(files, TAKEN)}
     return SumsOrigin(
+        format=FORMAT,
+        sums=(*SUMS.summed, *TRIP_SUMS.summed),
         trader=asdict(trader.fees) | his,
         parquet={kind: fingerprint(path) for kind, path in paths.items() if path.exists()},
     )

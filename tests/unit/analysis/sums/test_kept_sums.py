@@ -19,6 +19,7 @@ from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.reporting.build import Trader, build_report
 from hip3_tasks.analysis.reporting.model import Report
+from hip3_tasks.analysis.sums import make
 from hip3_tasks.analysis.sums.day_sums import SERVED
 from hip3_tasks.analysis.sums.selected import read_selected
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS
@@ -196,6 +197,15 @@ def test_sums_that_do_not_fit_are_made_again(made: Path, damage: str) -> None:
     assert again != damaged
     assert by_sums(made) == report
     assert path.read_bytes() == again
+
+
+def test_sums_of_another_format_are_made_again(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, report = kept(made)[0].read_bytes(), by_sums(made)
+    monkeypatch.setattr(make, "FORMAT", make.FORMAT + 1)
+    assert by_sums(made) == report
+    assert kept(made)[0].read_bytes() != before
+    monkeypatch.undo()
+    assert by_sums(made) == report
 
 
 def test_sums_of_changed_parquet_are_made_again(made: Path, tmp_path: Path) -> None:
