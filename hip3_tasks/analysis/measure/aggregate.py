@@ -253,4 +253,6 @@ def _labelled(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_dex(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.with_columns(dex=pl.col("market_key").str.split(":").list.first().cast(COIN))
+    coins = rows["market_key"].unique()
+    dexes = coins.str.split(":").list.first()
+    return rows.with_columns(dex=pl.col("market_key").replace_strict(coins, dexes).cast(COIN))

@@ -59,7 +59,8 @@ def binned_quantiles(counts: pl.DataFrame, shares: Sequence[float], width: float
     """The same as `quantiles`, given the number `n` of values per (group, offset_ms, bin)."""
     result: Quantiles = {}
     keys = ["group", "offset_ms", "bin"]
-    groups = counts.group_by(keys).agg(pl.col("n").cast(pl.Int64).sum()).sort(keys)
+    summed = counts.lazy().group_by(keys).agg(pl.col("n").cast(pl.Int64).sum()).sort(keys)
+    groups = summed.collect(engine="streaming")
     every = groups.group_by(keys[1:]).agg(pl.col("n").sum()).sort(keys[1:])
     for group_rows in (groups, every.select(pl.lit(ALL).alias("group"), pl.all())):
         parts = group_rows.partition_by("group", "offset_ms", as_dict=True, maintain_order=True)

@@ -13,7 +13,7 @@ A standing offset is no signal: where the edge shrinks less than 60 % of the tim
 side, oracle and book simply differ, and no threshold is recommended.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Self
 
@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.analysis.measure.trip_statistics import LEVEL_SUMS, costlier, max_t_null, t_statistics
+from hip3_tasks.analysis.measure.trip_statistics import LEVEL_SUMS, TRIED_SUMS, costlier, max_t_null, t_statistics
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Array, Estimate, has_band
 from hip3_tasks.stats.cluster_totals import Totals
 
@@ -157,8 +157,9 @@ class Trials:
     def __init__(self, sums: pl.DataFrame, markets: Sequence[MarketStats], resampler: Resampler) -> None:
         """`sums` are the `level_sums` of all chunks, in samples."""
         is_first = pl.col("sample") == IN_SAMPLE
-        first, self._rest = sums.filter(is_first).partition_by("market_key", as_dict=True), sums.filter(~is_first)
-        known, none = set(sums["market_key"].unique()), sums.clear()
+        self._first, self._rest = sums.filter(is_first), sums.filter(~is_first)
+        first, none = self._first.partition_by("market_key", as_dict=True), sums.clear()
+        known = set(sums["market_key"].unique())
         self._markets, self._resampler = markets, resampler
         self._trials = {
             stats.market: _Trial(first.get((stats.market,), none), stats.recorded_bps, resampler)
@@ -170,13 +171,13 @@ class Trials:
     def search(self, *, offset_ms: int, split_at_ms: int) -> ThresholdSearch:
         """Choose and validate a threshold for each market."""
         tried = [totals for trial in self._trials.values() for totals in trial.candidates.values()]
-        validations = self._validations(more_bps=0.0)
+        in_samples, validations = self._at_levels(self._first, self._chosen()), self._validations(more_bps=0.0)
         judged = _judged(validations.values())
         nulls = max_t_null(tried), max_t_null(judged)
-        choices = [
-            _choice(stats, self._trials.get(stats.market), validations.get(stats.market), *nulls)
-            for stats in self._markets
-        ]
+        choices = []
+        for stats in self._markets:
+            of_market = self._trials.get(stats.market), in_samples.get(stats.market), validations.get(stats.market)
+            choices.append(_choice(stats, *of_market, *nulls))
         return ThresholdSearch(
             offset_ms=offset_ms, split_at_ms=split_at_ms, tried=len(tried), judged=len(judged), choices=choices
         )
@@ -194,16 +195,23 @@ class Trials:
 
     def _validations(self, more_bps: float) -> dict[str, Totals]:
         """The totals of the chosen level of each market that has one, in the second part."""
-        chosen = ((market, trial.chosen(more_bps)) for market, trial in self._trials.items())
-        levels = {market: level for market, level in chosen if level is not None}
+        levels = self._chosen(more_bps)
         new = {market: level for market, level in levels.items() if (market, level) not in self._validated}
-        if new:
-            least = pl.col("market_key").replace_strict(new, default=None, return_dtype=pl.Int64)
-            rows = self._rest.filter(pl.col("level") >= least)
-            totals = self._resampler.totals(rows, LEVEL_SUMS, by="market_key", keys=list(new))
-            self._validated |= {(market, level): totals.get(market) for market, level in new.items()}
+        totals = self._at_levels(self._rest, new)
+        self._validated |= {(market, level): totals.get(market) for market, level in new.items()}
         known = {market: self._validated[market, level] for market, level in levels.items()}
         return {market: costlier(totals, more_bps) for market, totals in known.items() if totals is not None}
+
+    def _chosen(self, more_bps: float = 0.0) -> dict[str, int]:
+        """The chosen level of each market that has one."""
+        chosen = ((market, trial.chosen(more_bps)) for market, trial in self._trials.items())
+        return {market: level for market, level in chosen if level is not None}
+
+    def _at_levels(self, sums: pl.DataFrame, levels: Mapping[str, int]) -> dict[str, Totals]:
+        """The totals of each market from its level up."""
+        least = pl.col("market_key").replace_strict(levels, default=None, return_dtype=pl.Int64)
+        rows = sums.filter(pl.col("level") >= least)
+        return self._resampler.totals(rows, LEVEL_SUMS, by="market_key", keys=list(levels)) if levels else {}
 
 
 class _Trial:
@@ -212,7 +220,7 @@ class _Trial:
     def __init__(self, first: pl.DataFrame, recorded_bps: float, resampler: Resampler) -> None:
         # Level 0 takes all signals as recorded; a higher level is tried only if it excludes some of them.
         levels = [0, *(level for level, low_bps in enumerate(GRID_BPS, 1) if low_bps > recorded_bps)]
-        totals = resampler.totals(first, LEVEL_SUMS, by="level", keys=levels, cumulative=True)
+        totals = resampler.totals(first, TRIED_SUMS, by="level", keys=levels, cumulative=True)
         self.candidates = {level: total for level, total in totals.items() if total.clusters >= MIN_CLUSTERS_TO_CHOOSE}
         self.first_clusters = max((total.clusters for total in totals.values()), default=0)
 
@@ -229,17 +237,22 @@ def _judged(validations: Iterable[Totals]) -> list[Totals]:
 
 
 def _choice(
-    stats: MarketStats, trial: _Trial | None, validation: Totals | None, first_null: Array, rest_null: Array
+    stats: MarketStats,
+    trial: _Trial | None,
+    in_sample: Totals | None,
+    validation: Totals | None,
+    first_null: Array,
+    rest_null: Array,
 ) -> MarketChoice:
     chosen = trial.chosen() if trial else None
-    if trial is None or chosen is None:
+    if trial is None or chosen is None or in_sample is None:
         first = trial.first_clusters if trial else 0
         return MarketChoice(**dict(stats), **_claim(_structural(stats), first, MIN_CLUSTERS_TO_CHOOSE, "first part"))
     out_of_sample = None if validation is None else _sample_result(validation, rest_null)
     return MarketChoice(
         **dict(stats),
         threshold_bps=GRID_BPS[chosen - 1] if chosen else stats.recorded_bps,
-        in_sample=_sample_result(trial.candidates[chosen], first_null),
+        in_sample=_sample_result(in_sample, first_null),
         out_of_sample=out_of_sample,
         **_claim(
             _structural(stats) or _verdict(out_of_sample),

@@ -12,22 +12,24 @@ from hip3_tasks.stats.cluster_totals import SumSpec, Totals
 
 ROUNDING = 1e-12
 """Residual sums of squares below this share of the total count as zero variance."""
-LEVEL_SUMS = SumSpec(
-    bootstrapped=("round_trip_n", "round_trip", "net_n", "net"),
+TRIED_SUMS = SumSpec(
+    bootstrapped=("round_trip_n", "round_trip"),
     products=(
         ("round_trip", "round_trip"),
         ("round_trip", "round_trip_n"),
         ("round_trip_n", "round_trip_n"),
     ),
-    plain=("net_won", "round_trip_won"),
 )
-"""The sums over clusters of the signals that reach a threshold."""
+"""The sums over clusters of the signals that reach a threshold, of all thresholds that are tried."""
+LEVEL_SUMS = replace(
+    TRIED_SUMS, bootstrapped=(*TRIED_SUMS.bootstrapped, "net_n", "net"), plain=("net_won", "round_trip_won")
+)
+"""The sums of a chosen one."""
 
 
 def costlier(totals: Totals, more_bps: float) -> Totals:
     """The totals, had every round trip cost so much more; without how many were won."""
-    names = "round_trip_n", "round_trip", *(f"{first}*{second}" for first, second in LEVEL_SUMS.products)
-    n, trip, trips, cross, counts = map(totals.names.index, names)
+    n, trip, trips, cross, counts = map(totals.names.index, TRIED_SUMS.names)
     observed, bootstrapped = totals.observed.copy(), totals.bootstrapped.copy()
     for sums in (observed, bootstrapped.T):
         sums[trips] += more_bps * (more_bps * sums[counts] - 2 * sums[cross])

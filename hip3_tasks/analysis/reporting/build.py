@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.loading.jsonl import THREADS, Advance, map_ahead
+from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
 from hip3_tasks.analysis.loading.load import Data
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, aggregate
@@ -36,7 +36,7 @@ from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
 from hip3_tasks.analysis.orders.by_tape import OrderPlan
 from hip3_tasks.analysis.orders.find import find_orders
 from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
-from hip3_tasks.analysis.sums.day_sums import DaySums
+from hip3_tasks.analysis.sums.day_sums import DaySums, aggregates_of
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
 from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS, LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
@@ -97,7 +97,8 @@ def build_report(
     `cost_bps` is short for that of a trader. `days` are finished days whose records are not in the data.
 
     `advance` is called with the number of bytes of each part that is read; before that, `also` with those of the tape
-    that are to be read as well. Raises Unavailable when there is nothing to report on or a file cannot be read.
+    that are to be read as well. Raises
+    Unavailable when there is nothing to report on or a file cannot be read.
     """
     if cost_bps is not None:
         trader = replace(trader, cost_bps=cost_bps)
@@ -111,8 +112,7 @@ def build_report(
         data, facts, trader, by=grouping, cluster_ms=cluster_ms(first_ms, last_ms), binned_by=[grouping] if days else []
     )
     also(plan.orders.size_bytes)
-    kept = map_ahead(lambda day: day.aggregates(plan), days, threads=THREADS, steps=THREADS)
-    parts = [aggregate(data, plan, advance), *kept]
+    parts = [aggregate(data, plan, advance), *([aggregates_of(days, plan)] if days else [])]
     return ReportBuilder(data, trader, first_ms, last_ms, plan, Aggregates.united(parts), len(days)).report(at_ms)
 
 

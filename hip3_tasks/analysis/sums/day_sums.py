@@ -7,7 +7,8 @@ its sums were made from, and have the check sum of each table: polars reads some
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from hashlib import blake2b
 from os import SEEK_END
@@ -20,6 +21,7 @@ import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
+from hip3_tasks.analysis.loading.jsonl import THREADS
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, with_dex
 from hip3_tasks.analysis.measure.by import By
@@ -121,20 +123,26 @@ class DaySums:
         row = pl.DataFrame({name: [content] for name, content in self.tables.items()})
         row.write_parquet(path, compression="uncompressed", statistics=False, metadata=metadata)
 
-    def aggregates(self, plan: AggregationPlan) -> Aggregates:
-        """The aggregates by one of SERVED."""
-        (by,) = plan.by.parts
-        tables: dict[str, Any] = {name: pl.read_parquet(self.tables[name]) for name in _TABLES}
-        for name in ("signals", "sums", "trip_sums"):
-            tables[name] = tables[name].with_columns(group=_groups(tables[name], plan))
-        bins = pl.read_parquet(self.tables[_bins(by)])
-        if by is By.MARKET:
-            bins = bins.with_columns(group=bins["market_key"].to_physical().cast(pl.Int32))
-        levels = tables["level_sums"]
-        least_bps = plan.levels.recording_threshold_bps[codes(levels["market_key"].cast(COIN))]
-        tables["level_sums"] = levels.filter(pl.col("level") >= np.searchsorted(GRID_BPS, least_bps, side="right"))
-        tables |= {name: with_dex(tables[name]) for name in ("sums", "level_sums", "trip_sums")}
-        return Aggregates(**tables, bins=bins)
+
+def aggregates_of(days: Sequence[DaySums], plan: AggregationPlan) -> Aggregates:
+    """The aggregates of all days, at least one, by one of SERVED."""
+    (by,) = plan.by.parts
+
+    def read(name: str) -> pl.DataFrame:
+        return pl.concat([pl.read_parquet(day.tables[name]) for day in days])
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        tables: dict[str, Any] = dict(zip(_TABLES, threads.map(read, _TABLES), strict=True))
+        bins = read(_bins(by))
+    for name in ("signals", "sums", "trip_sums"):
+        tables[name] = tables[name].with_columns(group=_groups(tables[name], plan))
+    if by is By.MARKET:
+        bins = bins.with_columns(group=bins["market_key"].to_physical().cast(pl.Int32))
+    levels = tables["level_sums"]
+    least_bps = plan.levels.recording_threshold_bps[codes(levels["market_key"].cast(COIN))]
+    tables["level_sums"] = levels.filter(pl.col("level") >= np.searchsorted(GRID_BPS, least_bps, side="right"))
+    tables |= {name: with_dex(tables[name]) for name in ("sums", "level_sums", "trip_sums")}
+    return Aggregates(**tables, bins=bins)
 
 
 def _bins(by: By) -> str:
