@@ -29,7 +29,7 @@ class Data:
     """The records of data directories; `load` documents the columns."""
 
     signals: pl.DataFrame
-    chunks: Sequence["LazyChunk"]
+    chunks: list["LazyChunk"]
     """The follow-ups, at most CHUNK_ROWS in a chunk, unless the selection names coins."""
     missed: pl.DataFrame
     notes: DataQuality
@@ -200,11 +200,19 @@ def read(
     return data
 
 
-def read_all(chunks: Sequence[LazyChunk], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
+def read_all(chunks: Iterable[LazyChunk], advance: Advance = lambda _: None) -> Iterator[pl.DataFrame]:
     """Read chunk after chunk, some ahead. Raises Unavailable as `LazyChunk.read`."""
-    for chunk, rows in zip(chunks, map_ahead(LazyChunk.read, chunks, threads=THREADS, steps=THREADS), strict=True):
+    sized = map_ahead(lambda chunk: (chunk.read(), chunk.size_bytes), chunks, threads=THREADS, steps=THREADS)
+    for rows, size_bytes in sized:
         yield rows
-        advance(chunk.size_bytes)
+        advance(size_bytes)
+
+
+def drained(chunks: list[LazyChunk]) -> Iterator[LazyChunk]:
+    """Take the chunks out of their list, so that each may be forgotten once it is read."""
+    chunks.reverse()
+    while chunks:
+        yield chunks.pop()
 
 
 @dataclass(slots=True)
@@ -214,9 +222,9 @@ class _Loaded:
     unique: list[LazyChunk]
 
     def chunks(self) -> list[LazyChunk]:
-        rows = self.may_repeat.drop(KEY).lazy()
-        starts = range(0, self.may_repeat.height or 1, CHUNK_ROWS)
-        return [*self.unique, *(LazyChunk(rows.slice(start, CHUNK_ROWS)) for start in starts)]
+        rows = self.may_repeat.drop(KEY)
+        starts = range(0, rows.height or 1, CHUNK_ROWS)
+        return [*self.unique, *(LazyChunk(rows.slice(start, CHUNK_ROWS).lazy()) for start in starts)]
 
     def concat(self, advance: Advance) -> pl.DataFrame:
         return pl.concat(list(read_all(self.chunks(), advance)), rechunk=False)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Advance
-from hip3_tasks.analysis.loading.load import Data, read_all
+from hip3_tasks.analysis.loading.load import Data, drained, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
 from hip3_tasks.analysis.measure.cluster_sums import cluster_sums
@@ -96,10 +96,14 @@ class Aggregates:
         return self.lateness["offset_ms"].unique().sort().to_list()
 
 
-def aggregate(data: Data, plan: AggregationPlan, advance: Advance) -> Aggregates:
-    """Aggregate loaded data. Raises Unavailable when a file cannot be read."""
+def aggregate(data: Data, plan: AggregationPlan, advance: Advance, *, is_last: bool = False) -> Aggregates:
+    """Aggregate loaded data; with `is_last`, the data lose their follow-ups, which are half of the memory.
+
+    Raises Unavailable when a file cannot be read.
+    """
     np.empty(MALLOC_BYTES, dtype=np.uint8)
-    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(data.chunks, advance) if not rows.is_empty()]
+    chunks = drained(data.chunks) if is_last else data.chunks
+    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(chunks, advance) if not rows.is_empty()]
     asides = [part.aside for part in parts]
     last = [pair(pl.concat(asides), plan.trips.offsets_ms, is_last=True)[0]] if asides else []
     trips = [*(part.trips for part in parts), *(_TripAggregates.from_orders(pairs, plan) for pairs in last)]

@@ -91,13 +91,14 @@ def build_report(
     at_ms: int,
     advance: Advance = lambda _: None,
     also: Advance = lambda _: None,
+    is_last: bool = False,
 ) -> Report:
     """Build the report on loaded data, made `at_ms`, grouped by one or two properties.
 
     `cost_bps` is short for that of a trader. `days` are finished days whose records are not in the data.
 
     `advance` is called with the number of bytes of each part that is read; before that, `also` with those of the tape
-    that are to be read as well. Raises
+    that are to be read as well. With `is_last`, the data lose their follow-ups, and the memory that they take. Raises
     Unavailable when there is nothing to report on or a file cannot be read.
     """
     if cost_bps is not None:
@@ -112,7 +113,7 @@ def build_report(
         data, facts, trader, by=grouping, cluster_ms=cluster_ms(first_ms, last_ms), binned_by=[grouping] if days else []
     )
     also(plan.orders.size_bytes)
-    parts = [aggregate(data, plan, advance), *([aggregates_of(days, plan)] if days else [])]
+    parts = [aggregate(data, plan, advance, is_last=is_last), *([aggregates_of(days, plan)] if days else [])]
     return ReportBuilder(data, trader, first_ms, last_ms, plan, Aggregates.united(parts), len(days)).report(at_ms)
 
 

@@ -110,7 +110,14 @@ def _read_and_build(dirs: Sequence[Path], selection: Selection, by: Sequence[By]
             progress.update(task, total=size_bytes + tape_bytes)
 
         report = build_report(
-            chosen.data, by=by, trader=trader, days=chosen.days, at_ms=wall_ms(), advance=advance, also=also
+            chosen.data,
+            by=by,
+            trader=trader,
+            days=chosen.days,
+            at_ms=wall_ms(),
+            advance=advance,
+            also=also,
+            is_last=True,
         )
         return report.model_copy(update={"row_by_row": chosen.why_not})
 
