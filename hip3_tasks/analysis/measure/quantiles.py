@@ -55,11 +55,11 @@ def bins_of(values: Array, width: float) -> Integers:
     return np.clip(np.rint(values / width), -most, most).astype(np.int64)
 
 
-def binned_quantiles(counts: pl.DataFrame, shares: Sequence[float], width: float) -> Quantiles:
+def binned_quantiles(counts: pl.LazyFrame, shares: Sequence[float], width: float) -> Quantiles:
     """The same as `quantiles`, given the number `n` of values per (group, offset_ms, bin)."""
     result: Quantiles = {}
     keys = ["group", "offset_ms", "bin"]
-    summed = counts.lazy().group_by(keys).agg(pl.col("n").cast(pl.Int64).sum()).sort(keys)
+    summed = counts.group_by(keys).agg(pl.col("n").cast(pl.Int64).sum()).sort(keys)
     groups = summed.collect(engine="streaming")
     every = groups.group_by(keys[1:]).agg(pl.col("n").sum()).sort(keys[1:])
     for group_rows in (groups, every.select(pl.lit(ALL).alias("group"), pl.all())):

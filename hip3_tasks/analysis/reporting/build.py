@@ -205,7 +205,8 @@ class ReportBuilder:
         """The quantiles by group and offset; none where no value is known."""
         if self.aggregates.samples:
             return quantiles(self.aggregates.samples[measure], shares)
-        known = binned_quantiles(self.aggregates.bins.filter(measure=measure), shares, BIN_WIDTHS[measure])
+        counts = self.aggregates.bins.lazy().filter(measure=measure)
+        known = binned_quantiles(counts, shares, BIN_WIDTHS[measure])
         return defaultdict(lambda: [None] * len(shares), known)
 
     def _error(self, measure: str) -> float:
