@@ -26,12 +26,14 @@ def write_status(store: Store, consumer: Any, *, at_ms: int) -> None:
     """
     worker, tasks = consumer.controller, consumer.task_consumer
     queues = [queue.name for queue in (tasks.queues if tasks else ()) if tasks.consuming_from(queue)]
+    # Operators change both while it runs: `control autoscale`, or `pool_grow` without an autoscaler.
+    processes = int(worker.pool.num_processes)
     status = WorkerStatus(
         name=str(consumer.hostname),
         at_ms=at_ms,
         pid=os.getpid(),
-        processes=int(worker.pool.num_processes),
-        most_processes=int(worker.max_concurrency or worker.concurrency),
+        processes=processes,
+        most_processes=int(worker.autoscaler.max_concurrency) if worker.autoscaler else processes,
         held=len(state.requests),
         queues=tuple(queues),
     )
@@ -39,7 +41,7 @@ def write_status(store: Store, consumer: Any, *, at_ms: int) -> None:
         if queues:
             store.write_worker(status)
         else:
-            store.remove_workers(status.name)
+            store.remove_workers(status)
 
 
 def write_health(health_dir: Path, *, at_ms: int) -> None:

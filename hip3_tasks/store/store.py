@@ -90,27 +90,28 @@ class Store:
         self.client.set(self.keys.markets, markets.model_dump_json())
 
     def workers(self) -> list[WorkerStatus]:
-        """The last status of each worker, by name. A status that another version wrote is left out."""
+        """The last status of each worker, by name and pid. A status that another version wrote is left out."""
         workers = []
         for text in self.client.hvals(self.keys.workers):
             try:
                 workers.append(WorkerStatus.model_validate_json(text))
             except ValidationError:
                 continue
-        return sorted(workers, key=lambda worker: worker.name)
+        return sorted(workers, key=lambda worker: worker.key)
 
     def write_worker(self, worker: WorkerStatus) -> None:
         with self.client.pipeline(transaction=False) as pipe:
-            pipe.hset(self.keys.workers, worker.name, worker.model_dump_json())
+            pipe.hset(self.keys.workers, worker.key, worker.model_dump_json())
             pipe.expire(self.keys.workers, STATUS_TTL_S)
             pipe.execute()
 
-    def remove_workers(self, *names: str) -> None:
-        self.client.hdel(self.keys.workers, *names)
+    def remove_workers(self, *workers: WorkerStatus) -> None:
+        # 0.1.0 wrote them by name alone.
+        self.client.hdel(self.keys.workers, *(field for worker in workers for field in (worker.key, worker.name)))
 
     def remove_silent_workers(self, *, at_ms: int) -> None:
         """Remove workers that ended long ago: under Compose each has a name of its own. `at_ms` is wall time."""
-        silent = [worker.name for worker in self.workers() if at_ms - worker.at_ms > FORGOTTEN_MS]
+        silent = [worker for worker in self.workers() if at_ms - worker.at_ms > FORGOTTEN_MS]
         if silent:
             self.remove_workers(*silent)
 

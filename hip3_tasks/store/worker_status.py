@@ -25,6 +25,11 @@ class WorkerStatus(BaseModel, frozen=True):
     queues: tuple[str, ...] | None = None
     """The queues that it consumes; None from a version that did not write them, but consumed its feed's queue."""
 
+    @property
+    def key(self) -> str:
+        """Its field in Redis: two workers of one node name are two."""
+        return f"{self.name} {self.pid}"
+
     def consumes(self, queue: str) -> bool:
         """Whether it consumed the queue when it wrote this status."""
         return self.queues is None or queue in self.queues

@@ -121,3 +121,16 @@ def test_workers_are_read_back_and_long_silent_ones_removed(client: redis.Redis,
     store.remove_silent_workers(at_ms=T0_MS)
     assert store.workers() == [young]
     assert 0 < client.ttl(keys.workers) <= 60
+    twin = note("young", pid=2)
+    store.write_worker(twin)
+    assert store.workers() == [young, twin]
+    store.remove_workers(young)
+    assert store.workers() == [twin]
+
+
+def test_a_worker_that_0_1_0_wrote_by_its_name_alone_is_read_and_removed(client: redis.Redis, keys: Keys) -> None:
+    store, worker = Store(client, keys), note("old")
+    client.hset(keys.workers, worker.name, worker.model_dump_json())
+    assert store.workers() == [worker]
+    store.remove_workers(worker)
+    assert store.workers() == []

@@ -1,0 +1,59 @@
+"""A worker without a feed, under the commands of an operator: Celery's own, signals, and log files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hip3_tasks.store.keys import Keys, connect
+from hip3_tasks.store.store import Store
+from tests.support.process import CELERY, ProcessUnderTest, environment, run
+from tests.support.waiting import eventually
+
+
+class WorkerRig:
+    """Workers of one feed name on a server, and Celery's command line for them."""
+
+    def __init__(self, url: str, name: str, folder: Path) -> None:
+        self.url, self.name, self.folder = url, name, folder
+        self.settings = {"HIP3_REDIS_URL": url, "HIP3_NAME": name, "HIP3_DATA_DIR": str(folder / "data")}
+        self._started = 0
+
+    @contextmanager
+    def worker(self, *options: str, **changes: str) -> Iterator[ProcessUnderTest]:
+        self._started += 1
+        log = self.folder / f"worker-{self._started}.log"
+        quick = ("--without-gossip", "--without-mingle", "--loglevel=INFO", *(options or ["--concurrency=1"]))
+        env = environment(**(self.settings | changes))
+        with ProcessUnderTest(*CELERY, "worker", *quick, log=log, env=env) as process:
+            process.wait_for("ready.")
+            yield process
+
+    def celery(self, *arguments: str, **changes: str) -> str:
+        done = run(*CELERY, *arguments, **(self.settings | changes))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def rig(redis_url: str, name: str, tmp_path: Path) -> WorkerRig:
+    return WorkerRig(redis_url, name, tmp_path)
+
+
+def test_status_has_each_worker_and_the_size_that_an_operator_gave_its_pool(rig: WorkerRig) -> None:
+    with connect(rig.url) as client:
+        store = Store(client, Keys(rig.name))
+
+        def sizes() -> list[tuple[int, int]]:
+            return [(worker.processes, worker.most_processes) for worker in store.workers()]
+
+        # Both have the default node name of this host.
+        with rig.worker("--autoscale=4,1") as first, rig.worker("--concurrency=1") as second:
+            eventually("both are shown", lambda: sorted(sizes()) == [(1, 1), (1, 4)])
+            assert {worker.pid for worker in store.workers()} == {first.pid, second.pid}
+            rig.celery("control", "autoscale", "3", "1")
+            rig.celery("control", "pool_grow", "1")
+            eventually("their new sizes", lambda: sorted(sizes()) == [(1, 3), (2, 2)])
+            second.terminate()
+            eventually("the one that ended is gone", lambda: sizes() == [(1, 3)])
