@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import redis
+from celery.bootsteps import RUN
 from celery.worker import state
 
 from hip3_tasks.health import OVERDUE_RED_MS, write_health_file
@@ -25,7 +26,9 @@ def write_status(store: Store, consumer: Any, *, at_ms: int) -> None:
     It is removed when the worker consumes no queue any more, as when it ends.
     """
     worker, tasks = consumer.controller, consumer.task_consumer
-    queues = [queue.name for queue in (tasks.queues if tasks else ()) if tasks.consuming_from(queue)]
+    # Its steps stop in any order: the last heartbeat may come before the queues are cancelled.
+    is_running = tasks is not None and consumer.blueprint.state == RUN
+    queues = [queue.name for queue in (tasks.queues if is_running else ()) if tasks.consuming_from(queue)]
     # Operators change both while it runs: `control autoscale`, or `pool_grow` without an autoscaler.
     processes = int(worker.pool.num_processes)
     status = WorkerStatus(
