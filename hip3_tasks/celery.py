@@ -30,6 +30,7 @@ class BadConfiguration(Hip3Error, click.ClickException):
 def caller_settings(chosen: Settings) -> dict[str, Any]:
     """Celery's settings for a caller. Above each that is not a default: why."""
     keys = Keys(chosen.feed_name)
+    control = f"hip3:{chosen.control_name or chosen.feed_name}"
     broker_url, broker_use_ssl = for_celery(str(chosen.redis_url))
     return {
         "broker_url": broker_url,
@@ -46,6 +47,10 @@ def caller_settings(chosen: Settings) -> dict[str, Any]:
             # One priority, so one list to wait on.
             "priority_steps": [0],
         },
+        # Otherwise `control shutdown` of one system ends the workers of all that share the Redis.
+        "control_exchange": control,
+        "event_exchange": f"{control}:events",
+        "event_queue_prefix": f"{control}:events",
         # JSON only: any client of the server may send a message.
         "task_serializer": "json",
         "accept_content": ["json"],

@@ -22,6 +22,7 @@ class RunFile(BaseModel):
     started_at_ms: int
     name: str
     """The feed's name, the prefix of its keys and queue."""
+    control_name: str = ""
     redis_url: str = Field(repr=False)
     venue_url: str
     flower_url: str | None = None
@@ -51,7 +52,7 @@ class RunFile(BaseModel):
 
 
 def located(settings: Settings) -> Settings:
-    """Fill in Redis and the feed's name: from HIP3_REDIS_URL, else from the `hip3 up` in the data directory.
+    """Fill in Redis and the names: from HIP3_REDIS_URL, else from the `hip3 up` in the data directory.
 
     Raises Unavailable when there is neither, or when HIP3_NAME is not the name of the feed that runs there.
     """
@@ -68,4 +69,5 @@ def located(settings: Settings) -> Settings:
             f"HIP3_NAME is {settings.name!r}, but the `hip3 up` in {settings.data_dir} is {running.name!r}; "
             "unset HIP3_NAME, or name another data directory with HIP3_DATA_DIR"
         )
-    return Settings.model_validate(settings.model_dump() | {"redis_url": running.redis_url, "name": running.name})
+    names = {"name": running.name, "control_name": settings.control_name or running.control_name}
+    return Settings.model_validate(settings.model_dump() | names | {"redis_url": running.redis_url})

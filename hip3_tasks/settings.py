@@ -125,6 +125,11 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     name: FeedName = Field(
         "", description="name of the feed in Redis keys and queue; default: venue and a hash of the data directory"
     )
+    control_name: FeedName = Field(
+        "",
+        description="name of Celery's commands and events: they reach all workers that share it, and one Flower sees "
+        "these; default: the feed's name",
+    )
     redis_url: Annotated[str, _checked(check_redis_url)] | None = Field(
         None,
         repr=False,

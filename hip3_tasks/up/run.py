@@ -106,6 +106,7 @@ class Run:
             pid=os.getpid(),
             started_at_ms=wall_ms(),
             name=self._chosen.feed_name,
+            control_name=self._chosen.control_name,
             redis_url=self._plan.redis_url,
             venue_url=self._plan.venue_url,
             flower_url=urls.get("flower"),

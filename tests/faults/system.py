@@ -96,7 +96,7 @@ class System(DataFiles):
         self._environments = environments or {}
         self.keys = Keys(NAME)
         folder.mkdir(exist_ok=True)
-        acl = acl_file(folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all")
+        acl = acl_file(folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all", control_name=NAME)
         options, user = ("--aclfile", str(acl)), f"harness:{PASSWORD}@"
         self.server = RedisServer(folder / "server", *options, log=folder / "server.log", user=user)
         self.client = connect(self.server.url, timeout_s=1.0)

@@ -15,6 +15,7 @@ def run_file(data_dir: Path, *, pid: int = 0) -> None:
         pid=pid or os.getpid(),
         started_at_ms=0,
         name="mainnet-1a2b",
+        control_name="desk",
         redis_url="redis://127.0.0.1:7/0",
         venue_url="http://v",
     ).write(data_dir)
@@ -30,6 +31,8 @@ def test_server_and_name_come_from_the_running_system_for_any_venue(tmp_path: Pa
     run_file(tmp_path)
     settings_in_use = located(settings.load(data_dir=tmp_path))
     assert (settings_in_use.redis_url, settings_in_use.feed_name) == ("redis://127.0.0.1:7/0", "mainnet-1a2b")
+    assert settings_in_use.control_name == "desk"
+    assert located(settings.load(data_dir=tmp_path, control_name="mine")).control_name == "mine"
 
 
 def test_a_given_server_is_taken_and_a_name_that_is_another_one_refused(tmp_path: Path) -> None:

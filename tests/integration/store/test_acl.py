@@ -23,6 +23,7 @@ from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually_async as eventually
 
 PASSWORD = "not-a-secret"
+NAME = "guarded"
 FORBIDDEN = [
     "FLUSHALL",
     "FLUSHDB",
@@ -48,6 +49,8 @@ FORBIDDEN = [
     "GET another:key",
     "SET another:key 1",
     "PUBLISH another-channel 1",
+    "PUBLISH /0.hip3:another.pidbox 1",
+    "PSUBSCRIBE /0.hip3:another:events/*",
     "PSUBSCRIBE *",
 ]
 
@@ -55,7 +58,7 @@ FORBIDDEN = [
 @contextmanager
 def guarded(folder: Path) -> Iterator[tuple[str, redis.Redis]]:
     """A server with these rules: the URL of its user, and a client that can read the refusals."""
-    acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all")
+    acl = acl_file(folder, PASSWORD, "user auditor on >auditor ~* &* +@all", control_name=NAME)
     with (
         RedisServer(folder, "--aclfile", str(acl), user="auditor:auditor@") as server,
         connect(server.url) as auditor,
@@ -87,7 +90,7 @@ def test_the_whole_system_works_under_the_rules(tmp_path: Path) -> None:
 
 async def run_everything(url: str, folder: Path) -> None:
     """Run a feed, workers that start and end, Flower, and every command of an operator."""
-    async with FeedRig(url, "guarded", folder / "data", offsets_ms="200,400", retention_s=60) as rig:
+    async with FeedRig(url, NAME, folder / "data", offsets_ms="200,400", retention_s=60) as rig:
         await rig.started()
         running = GuardedProcesses(rig)
         try:

@@ -30,6 +30,11 @@ class WorkerRig:
             process.wait_for("ready.")
             yield process
 
+    def nodes(self) -> int:
+        """The number of workers that answer."""
+        done = run(*CELERY, "status", **self.settings)
+        return done.stdout.count(": OK")
+
     def celery(self, *arguments: str, **changes: str) -> str:
         done = run(*CELERY, *arguments, **(self.settings | changes))
         assert done.returncode == 0, done.stderr
@@ -57,3 +62,15 @@ def test_status_has_each_worker_and_the_size_that_an_operator_gave_its_pool(rig:
             eventually("their new sizes", lambda: sorted(sizes()) == [(1, 3), (2, 2)])
             second.terminate()
             eventually("the one that ended is gone", lambda: sizes() == [(1, 3)])
+
+
+def test_commands_reach_the_workers_of_their_control_name_alone(rig: WorkerRig, tmp_path: Path) -> None:
+    other = WorkerRig(rig.url, f"{rig.name}-other", tmp_path)
+    with rig.worker("--concurrency=1", "-n", "a@%h") as ours, other.worker("--concurrency=1", "-n", "b@%h") as theirs:
+        assert (rig.nodes(), other.nodes()) == (1, 1)
+        run(*CELERY, "control", "shutdown", **other.settings)
+        assert theirs.wait() == 0
+        assert ours.is_running and rig.nodes() == 1
+        shared = {"HIP3_CONTROL_NAME": rig.name}
+        with other.worker("--concurrency=1", "-n", "b@%h", **shared):
+            assert (rig.nodes(), other.nodes()) == (2, 0)
