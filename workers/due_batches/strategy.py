@@ -25,10 +25,10 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from itertools import count
 from typing import Any
 from weakref import ref
@@ -53,6 +53,8 @@ PAUSE_PER_MEMBER_S, MAX_PAUSE_S = 0.001, 0.020
 """Pause before the next job, for each member of the last one, and its maximum: jobs grow with the rate of tasks."""
 GROW_AFTER_S = 0.05
 """Due requests wait this long for a process before the pool is asked to grow."""
+MAX_LISTED = 500
+"""Requests that an inspect command lists. The event loop waits meanwhile: 20 ms, and 0.8 s for 20,000."""
 EVENT_BUFFER_LIMIT = 1_000
 """Events are sent once per turn of the loop; Celery's own limit sends every two dozen in a round-trip of their own."""
 
@@ -354,6 +356,27 @@ def scheduled(_: Any, **__: Any) -> list[dict[str, Any]]:
     # Celery's own command lists timers, and a batch has only one.
     waiting = [request for request in tuple(state.scheduled_requests) if request.eta]
     return [
-        {"eta": request.eta.isoformat(), "priority": 6, "request": request.info()}
-        for request in sorted(waiting, key=lambda request: request.eta)
+        {"eta": request and request.eta.isoformat(), "priority": 6, "request": info}
+        for request, info in _first_due(waiting)
     ]
+
+
+@inspect_command(alias="dump_reserved")
+def reserved(_: Any, **__: Any) -> list[dict[str, Any]]:
+    """List of currently reserved tasks, not including scheduled/active."""
+    return [info for _, info in _first_due(set(state.reserved_requests) - set(state.active_requests))]
+
+
+@inspect_command(alias="dump_active")
+def active(_: Any, safe: bool = False, **__: Any) -> list[dict[str, Any]]:
+    """List of tasks currently being executed."""
+    return [info for _, info in _first_due(set(state.active_requests), safe=safe)]
+
+
+def _first_due(requests: Collection[Any], **options: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """The requests that are due first, each with what Celery shows; the last item counts those left out."""
+    listed = nsmallest(MAX_LISTED, requests, key=lambda request: request.eta.timestamp() if request.eta else 0.0)
+    infos = [(request, request.info(**options)) for request in listed]
+    if more := len(requests) - len(listed):
+        infos.append((None, {"id": "", "name": f"and {more:,} more", "args": [], "kwargs": {}}))
+    return infos

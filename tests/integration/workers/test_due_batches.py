@@ -17,8 +17,11 @@ import pytest
 import redis
 from celery import Celery
 
+from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
+from tests.support.malformed_messages import T0_MS, task
 from tests.support.process import ROOT, ProcessUnderTest, environment
 from tests.support.waiting import eventually
+from workers.due_batches.strategy import MAX_LISTED
 
 TIMEOUT_S = 20.0
 OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
@@ -222,6 +225,21 @@ def test_inspect_lists_scheduled_active_and_reserved_tasks(shared: BatchRig) -> 
     assert states == {later: "scheduled", busy[0]: "active"}
     shared.until("the busy are done", lambda: not shared.inspect("active"))
     shared.until("all ran", lambda: "inspected-later" in shared.ran() and shared.is_done())
+
+
+def test_inspect_names_the_first_that_are_due_and_counts_the_others(rig: BatchRig) -> None:
+    many, first_ms = MAX_LISTED + 1_500, time.time_ns() // 1_000_000 + 600_000
+    held = [
+        task(number, queue=rig.queue, eta_ms=first_ms + number).replace(CAPTURE_FOLLOWUP.encode(), b"note")
+        for number in range(many)
+    ]
+    with rig.worker():
+        rig.client.lpush(rig.queue, *reversed(held))  # so that the last of them is received first
+        rig.until("all are held", lambda: rig.log.count("received") == many)
+        *listed, rest = rig.inspect("scheduled")
+        numbers = [int(entry["request"]["args"][0].rpartition("-")[2]) - T0_MS for entry in listed]
+        assert numbers == list(range(MAX_LISTED))
+        assert rest["request"]["name"] == "and 1,500 more"
 
 
 def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: BatchRig) -> None:
