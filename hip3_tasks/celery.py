@@ -5,11 +5,12 @@ another project. A caller or Flower needs those of `caller_settings`. A worker a
 beside the services and read by its path.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import click
-from celery import Celery
+from celery import Celery, states
 from celery.app.defaults import SETTING_KEYS
+from celery.backends.base import DisabledBackend
 from celery.loaders.base import BaseLoader
 from kombu.transport import TRANSPORT_ALIASES
 
@@ -61,8 +62,18 @@ def caller_settings(chosen: Settings) -> dict[str, Any]:
     }
 
 
+class NoResults(DisabledBackend):
+    """Celery's backend without results, which also lets a task be revoked without a warning."""
+
+    def get_state(self, task_id: str) -> str:
+        """The state that `revoke` asks for; without it, each id is a line in the log of each worker."""
+        return str(states.PENDING)
+
+
 class Loader(BaseLoader):
     """Loads the settings and the task of this project."""
+
+    override_backends: ClassVar[dict[str, str]] = {"disabled": "hip3_tasks.celery:NoResults"}
 
     def read_configuration(self, env: str = "") -> dict[str, Any]:
         """All settings; those of workers only where workers can run. Raises BadConfiguration."""

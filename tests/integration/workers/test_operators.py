@@ -74,3 +74,10 @@ def test_commands_reach_the_workers_of_their_control_name_alone(rig: WorkerRig, 
         shared = {"HIP3_CONTROL_NAME": rig.name}
         with other.worker("--concurrency=1", "-n", "b@%h", **shared):
             assert (rig.nodes(), other.nodes()) == (2, 0)
+
+
+def test_a_revoke_leaves_no_warning_in_the_log(rig: WorkerRig) -> None:
+    with rig.worker() as process:
+        rig.celery("control", "revoke", "xyz:TSLA-1795338701358:1000")
+        assert "xyz:TSLA-1795338701358:1000" in rig.celery("inspect", "revoked")
+        assert "WARNING" not in process.log
