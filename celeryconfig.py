@@ -32,6 +32,8 @@ worker_consumer = "workers.due_batches.consumer:Consumer"
 
 worker_send_task_events = True
 
+# What runs when the connection is lost goes on, and is acknowledged through the next one. Celery 6 would end it.
+worker_cancel_long_running_tasks_on_connection_loss = False
 # A task is done when its line is on disk, not when it was received; a killed child's task comes back.
 task_acks_late = True
 task_reject_on_worker_lost = True

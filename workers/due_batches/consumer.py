@@ -1,9 +1,11 @@
 """Celery's consumer: quick to reconnect, its shutdown restores waiting tasks at once; and its autoscaler."""
 
+import warnings
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer, state
 from celery.worker.autoscale import Autoscaler
 
@@ -20,6 +22,12 @@ class Consumer(consumer.Consumer):
             conn.ensure_connection, interval_start=FIRST_RETRY_S, interval_step=RETRY_STEP_S, interval_max=MAX_RETRY_S
         )
         return super().ensure_connected(conn)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        # Celery advises, eight lines at each loss, to cancel what runs; here it goes on, and is acknowledged later.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CPendingDeprecationWarning)
+            super().on_connection_error_after_connected(exc)
 
     def on_close(self) -> None:
         # Celery's pool now forgets each job that no process has confirmed. A job that is in a pipe already runs all

@@ -9,6 +9,7 @@ import pytest
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.store import Store
 from tests.support.process import CELERY, ProcessUnderTest, environment, run
+from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
 
@@ -81,3 +82,16 @@ def test_a_revoke_leaves_no_warning_in_the_log(rig: WorkerRig) -> None:
         rig.celery("control", "revoke", "xyz:TSLA-1795338701358:1000")
         assert "xyz:TSLA-1795338701358:1000" in rig.celery("inspect", "revoked")
         assert "WARNING" not in process.log
+
+
+def test_a_lost_connection_is_named_without_advice_on_settings(name: str, tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path / "server") as server,
+        WorkerRig(server.url, name, tmp_path).worker() as process,
+    ):
+        server.terminate()
+        server.wait()
+        process.wait_for("Connection to broker lost")
+        server.start()
+        eventually("it is connected again", lambda: process.log.count("Connected to redis") == 2)
+        assert "CPendingDeprecationWarning" not in process.log
