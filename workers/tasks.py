@@ -1,6 +1,7 @@
 """The one task of this project."""
 
 import gc
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
@@ -88,6 +89,12 @@ def _health_dir() -> Path | None:
 def _configure_logs(**_: object) -> None:
     """Set up the main process's log, since that process quarantines messages."""
     configure_logs(settings.load().log_level)
+
+
+@worker_init.connect
+def _keep_command_line(**_: object) -> None:
+    """Let SIGHUP restart the worker: Celery runs `sys.argv` again, where `python -m celery` has become a file."""
+    sys.argv[:] = sys.orig_argv[1:]
 
 
 @worker_process_init.connect

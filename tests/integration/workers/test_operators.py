@@ -1,8 +1,10 @@
 """A worker without a feed, under the commands of an operator: Celery's own, signals, and log files."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -95,3 +97,10 @@ def test_a_lost_connection_is_named_without_advice_on_settings(name: str, tmp_pa
         server.start()
         eventually("it is connected again", lambda: process.log.count("Connected to redis") == 2)
         assert "CPendingDeprecationWarning" not in process.log
+
+
+def test_sighup_restarts_a_worker_with_its_command_line(rig: WorkerRig) -> None:
+    with rig.worker("--concurrency=1", "-n", "a@%h") as process:
+        process.send_signal(signal.SIGHUP)
+        eventually("it is ready again", lambda: process.log.count(f"a@{gethostname()} ready.") == 2)
+        assert process.is_running and rig.nodes() == 1
