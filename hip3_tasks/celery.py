@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import click
 from celery import Celery, states
+from celery.app import utils
 from celery.app.defaults import SETTING_KEYS
 from celery.backends.base import DisabledBackend
 from celery.loaders.base import BaseLoader
@@ -103,8 +104,22 @@ class Loader(BaseLoader):
         return list(super().import_default_modules()) if self.worker_initialized else []
 
 
+class ShownSettings(utils.Settings):
+    """Celery's settings. Reports show the options of the transport: names of keys, and no secret."""
+
+    def table(self, with_defaults: bool = False, censored: bool = True) -> dict[str, Any]:
+        shown: dict[str, Any] = super().table(with_defaults=with_defaults, censored=censored)
+        return shown | {"broker_transport_options": self["broker_transport_options"]}
+
+
 class App(Celery):
     """An app whose broker is HIP3_REDIS_URL, even if CELERY_BROKER_URL names the broker of another project."""
+
+    def _load_config(self) -> Any:
+        # Celery has no way to name the class; it hides whatever has "key" in its name.
+        conf = super()._load_config()
+        object.__setattr__(conf, "__class__", ShownSettings)
+        return conf
 
     def connection_for_read(self, url: str | None = None, **options: Any) -> Any:
         return super().connection_for_read(url or self.conf["broker_url"], **options)

@@ -104,3 +104,17 @@ def test_sighup_restarts_a_worker_with_its_command_line(rig: WorkerRig) -> None:
         process.send_signal(signal.SIGHUP)
         eventually("it is ready again", lambda: process.log.count(f"a@{gethostname()} ready.") == 2)
         assert process.is_running and rig.nodes() == 1
+
+
+@pytest.mark.parametrize("command", ["inspect conf", "report"])
+def test_celery_shows_settings_alone_with_the_names_of_keys_and_no_password(command: str, rig: WorkerRig) -> None:
+    with connect(rig.url) as client:
+        client.acl_setuser(rig.name, enabled=True, passwords=["+secret"], keys="*", channels="*", categories=["+@all"])
+        rig.settings["HIP3_REDIS_URL"] = rig.url.replace("//", f"//{rig.name}:secret@")
+        with rig.worker():
+            shown = rig.celery(*command.split())
+        client.acl_deluser(rig.name)
+    keys = Keys(rig.name)
+    assert all(name in shown for name in (keys.unacked, keys.quarantine, keys.queue))
+    assert "secret" not in shown
+    assert not [word for word in ("Hip3Error", "TRANSPORT_ALIASES", "Keys") if word in shown]
