@@ -1,32 +1,33 @@
-"""Logging: one JSON object per line on stderr; outside text is a quoted value, so it cannot forge a line."""
+"""Logging: one JSON object per line; outside text is a quoted value, so it cannot forge a line."""
 
-import io
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO, cast
+from logging.handlers import WatchedFileHandler
 
 import structlog
 
 
-class _Lossy(io.TextIOBase):
-    """Drops lines that cannot be written, such as on a full disk, instead of ending the process."""
+class _Lossy(logging.Logger):
+    """Drops lines that cannot be written, such as on a full disk, instead of ending the process.
 
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
+    It is outside the tree of loggers, so that no other configuration of logging applies.
+    """
 
-    def write(self, text: str) -> int:
+    def __init__(self, file: str | None) -> None:
+        super().__init__("hip3")
+        handler = WatchedFileHandler(file) if file else logging.StreamHandler(sys.stderr)
+        handler.handleError = lambda record: None  # type: ignore[method-assign]
+        self.addHandler(handler)
+
+    def handle(self, record: logging.LogRecord) -> None:
         with suppress(OSError, ValueError):
-            self._file.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._file.flush()
+            super().handle(record)
 
 
-def configure_logs(level: str) -> None:
-    """Configure structlog for this process."""
+def configure_logs(level: str, *, file: str | None = None) -> None:
+    """Configure structlog for this process: to stderr, or to a file that may be rotated."""
+    logger = _Lossy(file)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -36,6 +37,6 @@ def configure_logs(level: str) -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Lossy(sys.stderr))),
+        logger_factory=lambda *_: logger,
         cache_logger_on_first_use=True,
     )

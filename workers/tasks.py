@@ -12,7 +12,7 @@ import redis
 import structlog
 from celery import Celery
 from celery._state import connect_on_app_finalize
-from celery.signals import heartbeat_sent, worker_init, worker_process_init, worker_ready
+from celery.signals import after_setup_logger, heartbeat_sent, worker_init, worker_process_init, worker_ready
 from celery.worker import state
 
 from hip3_tasks import settings
@@ -75,9 +75,7 @@ def _on_the_wire(answer: CaptureResult | Exception) -> str | Exception:
 @cache
 def _capturer() -> Capturer:
     """The capturer of this process, made after the fork."""
-    located_settings = located(settings.load())
-    configure_logs(located_settings.log_level)
-    return Capturer.from_settings(located_settings)
+    return Capturer.from_settings(located(settings.load()))
 
 
 @cache
@@ -85,10 +83,10 @@ def _health_dir() -> Path | None:
     return settings.load().health_dir
 
 
-@worker_init.connect
-def _configure_logs(**_: object) -> None:
-    """Set up the main process's log, since that process quarantines messages."""
-    configure_logs(settings.load().log_level)
+@after_setup_logger.connect
+def _configure_logs(logfile: str | None, **_: object) -> None:
+    """Log to where Celery's log goes, in the main process and in each pool process that is not a fork of it."""
+    configure_logs(settings.load().log_level, file=logfile)
 
 
 @worker_init.connect

@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 SCRIPT = """
-import structlog
+import sys, structlog
 from hip3_tasks.logs import configure_logs
-configure_logs("info")
+configure_logs("info", file=sys.argv[1] if sys.argv[1:] else None)
 for _ in range(3):
     structlog.get_logger().error("signals_not_written\\x1b[2J", market="xyz:A\\nforged\\x9b31m\\u2028\\u202e")
 print("went on")
 """
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+
+
+@needs_dev_full
 def test_a_log_on_a_full_disk_loses_lines_and_nothing_else() -> None:
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, stderr=full, text=True)
@@ -26,3 +29,11 @@ def test_quoted_text_cannot_forge_a_log_line() -> None:
     lines = ended.stderr.splitlines()
     assert len(lines) == 3
     assert all(line.isprintable() and line.isascii() for line in lines)
+
+
+@needs_dev_full
+def test_a_file_takes_the_lines_and_a_full_disk_drops_them(tmp_path: Path) -> None:
+    for path in (tmp_path / "log", Path("/dev/full")):
+        ended = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True)
+        assert (ended.stdout, ended.stderr) == ("went on\n", "")
+    assert len((tmp_path / "log").read_text().splitlines()) == 3

@@ -1,5 +1,6 @@
 """A worker without a feed, under the commands of an operator: Celery's own, signals, and log files."""
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.store import Store
+from tests.support.malformed_messages import task
 from tests.support.process import CELERY, ProcessUnderTest, environment, run
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
@@ -30,8 +32,13 @@ class WorkerRig:
         quick = ("--without-gossip", "--without-mingle", "--loglevel=INFO", *(options or ["--concurrency=1"]))
         env = environment(**(self.settings | changes))
         with ProcessUnderTest(*CELERY, "worker", *quick, log=log, env=env) as process:
-            process.wait_for("ready.")
+            eventually("a status", lambda: self._has_status(process.pid) or not process.is_running)
+            assert process.is_running, process.log
             yield process
+
+    def _has_status(self, pid: int) -> bool:
+        with connect(self.url) as client:
+            return pid in [worker.pid for worker in Store(client, Keys(self.name)).workers()]
 
     def nodes(self) -> int:
         """The number of workers that answer."""
@@ -118,3 +125,32 @@ def test_celery_shows_settings_alone_with_the_names_of_keys_and_no_password(comm
     assert all(name in shown for name in (keys.unacked, keys.quarantine, keys.queue))
     assert "secret" not in shown
     assert not [word for word in ("Hip3Error", "TRANSPORT_ALIASES", "Keys") if word in shown]
+
+
+STARTS = """
+import sys
+
+if "worker" in sys.orig_argv:
+    import billiard
+
+    billiard.set_start_method({!r}, force=True)
+"""
+QUARANTINED = '"event": "message_quarantined"'
+
+
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_log_lines_go_where_celerys_log_goes_also_after_a_rotation(start_method: str, rig: WorkerRig) -> None:
+    path, old = rig.folder / "celery.log", rig.folder / "celery.log.1"
+    (rig.folder / "sitecustomize.py").write_text(STARTS.format(start_method))
+    with connect(rig.url) as client:
+        keys = Keys(rig.name)
+        with rig.worker("--concurrency=1", f"--logfile={path}", PYTHONPATH=str(rig.folder)) as process:
+            client.lpush(keys.queue, b"not a message", task(0, queue=keys.queue))
+            eventually("both lines", lambda: QUARANTINED in path.read_text() and "followup_failed" in path.read_text())
+            path.rename(old)
+            client.lpush(keys.queue, b"not a message")
+            eventually("the new file", lambda: path.exists() and QUARANTINED in path.read_text())
+            assert old.read_text().count(QUARANTINED) == 1
+            assert '"event"' not in process.log
+            lines = [line for line in old.read_text().splitlines() if line.startswith("{")]
+            assert {json.loads(line)["event"] for line in lines} == {"message_quarantined", "followup_failed"}
