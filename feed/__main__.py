@@ -70,6 +70,7 @@ async def _run(settings: Settings) -> int:
     proxy = proxy_of(settings)
     directory = DirectoryLock(settings.data_dir)
     store, threads = Store.from_settings(settings), Threads()
+    store.refuse_cluster()
     writer = TapeWriter(connect_async(str(settings.redis_url)), store.keys, owner=directory.owner)
     tape = await take_tape(writer)
     at_ms = max(wall_ms(), tape.marks.watermark_ms or 0)

@@ -21,6 +21,7 @@ from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys
 from hip3_tasks.store.redis_url import for_celery
+from hip3_tasks.store.store import Store
 
 
 class BadConfiguration(Hip3Error, click.ClickException):
@@ -91,6 +92,7 @@ class Loader(BaseLoader):
         """Load task and transport, in a worker's main process and in each spawned one. Raises BadConfiguration."""
         try:
             services.require("a worker")
+            Store.from_settings(located(settings.load())).refuse_cluster()
         except Hip3Error as error:
             raise BadConfiguration(str(error)) from None
         services.load_package("workers")

@@ -27,6 +27,7 @@ Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import Self
 
@@ -34,6 +35,7 @@ import redis
 from pydantic import ValidationError
 
 from hip3_tasks.domain.capture import Capture
+from hip3_tasks.errors import Unavailable
 from hip3_tasks.settings import Settings
 from hip3_tasks.store.feed_status import FeedStatus
 from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys, connect
@@ -147,6 +149,15 @@ class Store:
     def overdue(self, *, at_ms: int) -> int:
         """Captures that are still pending FIRST_TRY_MS after their due time."""
         return int(self.client.zcount(self.keys.due, "-inf", at_ms - FIRST_TRY_MS))
+
+    def refuse_cluster(self) -> None:
+        """Raise Unavailable for a server in cluster mode. One that does not answer now may be right later."""
+        with suppress(redis.RedisError):
+            if self.client.info("cluster").get("cluster_enabled"):
+                raise Unavailable(
+                    "the Redis is in cluster mode, and captures need all keys on one server: "
+                    "set HIP3_REDIS_URL to a server with `cluster-enabled no`"
+                )
 
     def memory_bytes(self) -> int:
         """Memory that the server uses."""

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.store import Store
+from hip3_tasks.up.embedded_redis import free_port
 from tests.support.malformed_messages import task
 from tests.support.process import CELERY, ProcessUnderTest, environment, run
 from tests.support.redis_server import RedisServer
@@ -154,3 +156,14 @@ def test_log_lines_go_where_celerys_log_goes_also_after_a_rotation(start_method:
             assert '"event"' not in process.log
             lines = [line for line in old.read_text().splitlines() if line.startswith("{")]
             assert {json.loads(line)["event"] for line in lines} == {"message_quarantined", "followup_failed"}
+
+
+@pytest.mark.parametrize("command", [(*CELERY, "worker"), (sys.executable, "-m", "feed")])
+def test_a_server_in_cluster_mode_is_refused_in_one_line(command: tuple[str, ...], name: str, tmp_path: Path) -> None:
+    # Otherwise its second port is the first + 10,000, which may be taken.
+    cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+    with RedisServer(tmp_path / "server", *cluster) as server:
+        done = run(*command, **WorkerRig(server.url, name, tmp_path).settings)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "the Redis is in cluster mode" in line and "HIP3_REDIS_URL" in line
