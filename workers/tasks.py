@@ -12,7 +12,14 @@ import redis
 import structlog
 from celery import Celery
 from celery._state import connect_on_app_finalize
-from celery.signals import after_setup_logger, heartbeat_sent, worker_init, worker_process_init, worker_ready
+from celery.signals import (
+    after_setup_logger,
+    heartbeat_sent,
+    task_revoked,
+    worker_init,
+    worker_process_init,
+    worker_ready,
+)
 from celery.worker import state
 
 from hip3_tasks import settings
@@ -116,9 +123,29 @@ def _collect_when_idle(**_: object) -> None:
         gc.collect()
 
 
+@cache
+def _store() -> Store:
+    """The store of the main process, which has captures to hand out and does not wait."""
+    return Store.from_settings(located(settings.load()), timeout_s=TIMEOUT_S)
+
+
+@task_revoked.connect
+def _set_aside(request: Any, expired: bool, **_: object) -> None:
+    """Set a revoked capture aside, and log it once. If Redis is away, its next copy is discarded and does so."""
+    with suppress(BadCapture, redis.RedisError):
+        capture = Capture.from_task_id(request.id)
+        if not expired and _store().pending.revoke(capture):
+            log.warning(
+                "capture_revoked",
+                signal_id=capture.signal_id,
+                offset_ms=capture.offset_ms,
+                way_out=f"hip3 recapture {capture.signal_id}",
+            )
+
+
 @worker_ready.connect
 def _start_status(sender: Any, **_: object) -> None:
-    store = Store.from_settings(located(settings.load()), timeout_s=TIMEOUT_S)
+    store = _store()
     with suppress(redis.RedisError):
         store.remove_silent_workers(at_ms=wall_ms())
     write_status(store, sender, at_ms=wall_ms())

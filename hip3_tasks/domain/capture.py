@@ -73,6 +73,11 @@ class Capture:
             raise BadCapture(f"member: expected 'SIGNAL_ID|OFFSET_MS', was {member[:80]!r}")
         return cls.from_ids(match[1], int(match[2]))
 
+    @classmethod
+    def from_task_id(cls, task_id: str) -> Self:
+        """Parse `signal_id:offset_ms`, the usual id of its task. Raises BadCapture."""
+        return cls.from_member("|".join(task_id.rsplit(":", 1)))
+
     @property
     def member(self) -> str:
         return f"{self.signal_id}|{self.offset_ms}"

@@ -64,11 +64,14 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
                 since_ms=since_ms,
                 tick=lambda read: progress.advance(task, read),
             )
+            revoked = store.pending.revoked()
         except redis.RedisError as error:
             raise Unavailable(f"Redis: {error}") from None
         finally:
             journal.close()
     print(f"{result.open} captures are open, {result.added} of them were not pending; {len(days)} days were read")
+    if revoked:
+        print(f"{revoked} captures are revoked: `hip3 recapture SIGNAL_ID` captures them")
     return 0
 
 

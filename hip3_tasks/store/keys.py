@@ -23,6 +23,7 @@ class Keys:
         self.epoch = self.prefix + "epoch"
         self.pending = self.prefix + "pending"
         self.due = self.prefix + "due"
+        self.revoked = self.prefix + "revoked"
         self.added = self.prefix + "added"
         self.queue = self.prefix + "captures"
         self.unacked = self.prefix + "unacked"

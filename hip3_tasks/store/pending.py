@@ -2,6 +2,7 @@
 
 A capture enters once, together with its signal and its task, in one atomic call; it leaves when its line is on
 disk. Adding a capture that is already there does nothing, so a call may be repeated, and a rebuild only adds.
+One that an operator revoked is set aside, and is not added again: it is open, and nothing waits for it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ MAX_QUEUE = 100_000
 """About 90 MB; a longer queue gets no further tasks. The sweeper publishes those later."""
 SIGNAL_TTL_S = 900
 
-# KEYS: pending, due, queue, added, then one signal key each.
+# KEYS: pending, due, queue, added, revoked, then one signal key each.
 # ARGV: signal TTL in s, the count known to the caller, his time, number of signals, their lines, then member, next try,
 # due, message of each capture; an empty message leaves the capture to the sweeper.  Returns {captures added, count}.
 # The count of calls is never behind the time, or calls after a loss could make it what it was. A server that has lost a
@@ -30,16 +31,17 @@ SIGNAL_TTL_S = 900
 ADD = """
 local signals = tonumber(ARGV[4])
 for i = 1, signals do
-  redis.call('HSET', KEYS[4 + i], 'record', ARGV[4 + i])
-  redis.call('EXPIRE', KEYS[4 + i], ARGV[1])
+  redis.call('HSET', KEYS[5 + i], 'record', ARGV[4 + i])
+  redis.call('EXPIRE', KEYS[5 + i], ARGV[1])
 end
 local added, seen = 0, {}
 for from = 5 + signals, #ARGV, 4000 do
   local members, tries, dues, messages = {}, {}, {}, {}
   for i = from, math.min(from + 3999, #ARGV), 4 do members[#members + 1] = ARGV[i] end
   local known = redis.call('ZMSCORE', KEYS[1], unpack(members))
+  local revoked = redis.call('ZMSCORE', KEYS[5], unpack(members))
   for n, member in ipairs(members) do
-    if not known[n] and not seen[member] then
+    if not known[n] and not revoked[n] and not seen[member] then
       seen[member] = true
       local i = from + 4 * (n - 1)
       tries[#tries + 1], tries[#tries + 2] = ARGV[i + 1], member
@@ -59,6 +61,13 @@ if calls < tonumber(ARGV[2]) then calls = 0 else calls = math.max(calls + 1, ton
 redis.call('SET', KEYS[4], string.format('%d', calls))
 return {added, calls}
 """.replace("MAX_QUEUE", str(MAX_QUEUE))
+
+# KEYS: pending, due, revoked.  ARGV: member, due.
+REVOKE = """
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('ZADD', KEYS[3], ARGV[2], ARGV[1])
+"""
 
 # KEYS: pending, queue.  ARGV: member, next try, message of each capture.
 AGAIN = """
@@ -95,14 +104,14 @@ class Pending:
         self._is_set_back = False
         """Whether the server counted a call as one that it had counted before."""
         self._add = client.register_script(ADD)
-        self._again = client.register_script(AGAIN)
+        self._again, self._revoke = client.register_script(AGAIN), client.register_script(REVOKE)
 
     def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture], *, at_ms: int = 0) -> int:
         """Add signals, their captures and tasks atomically, by due time; return how many captures were new.
 
         `at_ms` is the time of a feed that will ask for lost calls.
         """
-        keys = [self._keys.pending, self._keys.due, self._keys.queue, self._keys.added]
+        keys = [self._keys.pending, self._keys.due, self._keys.queue, self._keys.added, self._keys.revoked]
         known = self._calls
         argv: list[str | bytes | int] = [self._signal_ttl_s, known, at_ms, len(signals)]
         argv += [signal.line() for signal in signals]
@@ -157,7 +166,17 @@ class Pending:
         pipe = self._client.pipeline(transaction=True)
         pipe.zrem(self._keys.pending, *gone)
         pipe.zrem(self._keys.due, *gone)
+        pipe.zrem(self._keys.revoked, *gone)
         pipe.execute()
+
+    def revoke(self, capture: Capture) -> bool:
+        """Set a pending capture aside; whether it was pending."""
+        keys = [self._keys.pending, self._keys.due, self._keys.revoked]
+        return bool(self._revoke(keys=keys, args=[capture.member, capture.due_at_ms]))
+
+    def revoked(self) -> int:
+        """The number of captures that were set aside, and have no line yet."""
+        return int(self._client.zcard(self._keys.revoked))
 
     def size(self) -> int:
         return int(self._client.zcard(self._keys.pending))

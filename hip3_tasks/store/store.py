@@ -15,6 +15,7 @@ Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the 
 | `signal:{id}` | hash   | retention    | feed, recapture      | workers            | `record`: the signal's line      |
 | `pending`     | zset   | -            | feed; workers remove | feed, status       | captures by their next try       |
 | `due`         | zset   | -            | feed; workers remove | feed, status       | the same captures by due time    |
+| `revoked`     | zset   | -            | workers              | feed, status       | revoked captures by due time     |
 | `added`       | string | -            | feed, recapture      | feed               | calls that added captures        |
 | `captures`    | list   | -            | feed, `celery call`  | workers            | the Celery queue                 |
 | `unacked*`    | zset.. | -            | workers (kombu)      | workers            | deliveries not yet acknowledged  |
@@ -30,6 +31,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from typing import Self
+from uuid import uuid4
 
 import redis
 from pydantic import ValidationError
@@ -170,5 +172,7 @@ class Store:
         return 0 < limit_bytes < 2 * int(memory["used_memory"])
 
     def publish(self, captures: Iterable[Capture]) -> None:
-        """Queue the tasks of captures, to run once they are due."""
-        self.client.lpush(self.keys.queue, *(task_message(capture, queue=self.keys.queue) for capture in captures))
+        """Queue the tasks of captures, by ids of their own: the usual ones may be revoked."""
+        queue = self.keys.queue
+        messages = (task_message(capture, queue=queue, suffix=f":{uuid4().hex[:8]}") for capture in captures)
+        self.client.lpush(queue, *messages)

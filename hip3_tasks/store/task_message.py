@@ -21,13 +21,16 @@ CAPTURE_FOLLOWUP = "hip3_tasks.capture_followup"
 _BODY = '[["%s",%d],{},{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
 
 
-def task_message(capture: Capture, *, queue: str, eta_ms: int | None = None) -> bytes:
-    """Return a `capture_followup` task for a queue, to run at `eta_ms` of the wall clock, or at once."""
+def task_message(capture: Capture, *, queue: str, eta_ms: int | None = None, suffix: str = "") -> bytes:
+    """Return a `capture_followup` task for a queue, to run at `eta_ms` of the wall clock, or at once.
+
+    With a suffix, its id is another than the usual one of this capture.
+    """
     envelope, deliveries = _envelope(queue, os.getpid())
     # A coin has no character that JSON or Python's repr would escape.
     message = envelope % {
         "body": b64encode((_BODY % (capture.signal_id, capture.offset_ms)).encode()).decode(),
-        "task_id": capture.task_id,
+        "task_id": capture.task_id + suffix,
         "signal_id": capture.signal_id,
         "offset_ms": capture.offset_ms,
         "eta": "null" if eta_ms is None else _instant(eta_ms),

@@ -12,7 +12,7 @@ from hip3_tasks.domain.records import Followup
 from hip3_tasks.run_file import RunFile
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from tests.support.feed import FeedRig
-from tests.support.process import CELERY, ProcessUnderTest, environment, run
+from tests.support.process import CELERY, HIP3, ProcessUnderTest, environment, run
 from tests.support.waiting import eventually_async as eventually
 
 pytestmark = pytest.mark.acceptance
@@ -64,6 +64,38 @@ def test_held_back_repeated_and_hand_made_tasks_leave_the_state_at_due_once(
                 assert not [line for line in process.log.splitlines() if line.startswith("forged")]
                 assert sorted(rig.data_dir.parent.rglob("*")) == there
                 assert [path.read_bytes() for path in sorted(rig.data_dir.glob("*.jsonl"))] == before
+
+    asyncio.run(asyncio.wait_for(script(), 120))
+
+
+def test_a_revoked_capture_is_open_and_waited_for_by_nobody_until_it_is_recaptured(
+    redis_url: str, name: str, tmp_path: Path
+) -> None:
+    async def script() -> None:
+        async with FeedRig(redis_url, name, tmp_path / "data", offsets_ms="500,8000") as rig:
+            where = {"HIP3_DATA_DIR": str(rig.data_dir)}
+
+            def recaptured(what: str) -> str:
+                return run(*HIP3, "recapture", what, **where).stdout
+
+            await rig.started()
+            with worker(rig) as process:
+                await eventually("the worker is ready", lambda: "ready." in process.log)
+                rig.quote(COIN, bid=99.99, ask=100.01, oracle=101.0)
+                await eventually("its first follow-up", lambda: len(rig.followups()) == 1)
+                signal_id = rig.signals()[0].signal_id
+                run(*CELERY, "control", "revoke", f"{signal_id}:8000", **where)
+                await eventually("it is named", lambda: '"capture_revoked"' in process.log)
+                assert (rig.pending.size(), rig.pending.revoked()) == (0, 1)
+                await eventually("it counts as open", lambda: "1 captures are open, 0 of" in recaptured("--open"))
+                assert "1 captures are revoked" in recaptured("--open")
+                rig.feed.terminate()
+                assert await rig.ended() == 0
+                assert "1 open" in run(*HIP3, "audit", str(rig.data_dir)).stdout
+                recaptured(signal_id)
+                await eventually("it is captured", lambda: {line.offset_ms for line in rig.followups()} == {500, 8000})
+                await eventually("nothing is revoked", lambda: rig.pending.revoked() == 0)
+                assert process.log.count('"capture_revoked"') == 1
 
     asyncio.run(asyncio.wait_for(script(), 120))
 

@@ -115,7 +115,7 @@ async def run_everything(url: str, folder: Path) -> None:
             await eventually("the page shows all", lambda: page_shows_all(page_url), within_s=30)
             assert _asked(f"{page_url}/api/signal?id={signal_id}")["figure"]["data"]
             assert recaptured(page_url, signal_id) == [200, 400]
-            await eventually("run by hand", lambda: len(succeeded_in(flower_url)) == 3)
+            await eventually("run by hand", lambda: len(succeeded_in(flower_url)) == 7)
             # Killed while it holds tasks: a second worker takes them, and is then ended.
             rig.quote("xyz:TSLA", bid=99.0, ask=99.5, oracle=102.0)
             await eventually("a second signal", lambda: len(rig.signals()) == 2)

@@ -267,3 +267,16 @@ def test_hasten_only_reschedules_overdue_captures(pending: Pending, client: redi
     assert pending.overdue(at_ms=T0_MS + 4000, limit=10)[1] == [first.member]
     assert client.zscore(keys.pending, second.member) == second.due_at_ms + FIRST_TRY_MS
     assert client.zscore(keys.pending, third.member) == third.due_at_ms + FIRST_TRY_MS
+
+
+def test_a_revoked_capture_leaves_is_not_added_again_and_is_forgotten_with_its_line(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    revoked = SIGNAL.captures()[0]
+    assert pending.revoke(revoked) and not pending.revoke(revoked)
+    assert (pending.size(), pending.revoked(), client.zcard(keys.due)) == (2, 1, 2)
+    assert pending.add([SIGNAL], wanted(SIGNAL)) == 0
+    pending.remove([revoked.member])
+    assert (pending.size(), pending.revoked()) == (2, 0)
+    assert not pending.revoke(revoked)
