@@ -43,6 +43,7 @@ class QueueStatus(BaseModel, frozen=True):
 
     pending: Annotated[int | None, Gauge("Captures not yet on disk.")] = None
     overdue: Annotated[int | None, Gauge("Pending captures that their own task has not made in time.")] = None
+    revoked: Annotated[int | None, Gauge("Revoked captures that wait for a recapture.")] = None
     queued: Annotated[int | None, Gauge("Tasks that no worker has taken.")] = None
     quarantined: Annotated[int | None, Gauge("Messages in the quarantine.")] = None
     workers: list[WorkerStatus] = []
@@ -81,6 +82,7 @@ class RedisSnapshot(QueueStatus):
                 pending=store.pending.size(),
                 overdue=store.overdue(at_ms=at_ms),
                 oldest_due_at_ms=store.pending.oldest_due_at_ms(),
+                revoked=store.pending.revoked(),
                 queued=store.queue_length(),
                 quarantined=store.dead_letters(),
                 workers=workers,

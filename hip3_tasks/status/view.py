@@ -138,10 +138,11 @@ def _system(view: View) -> dict[str, list[str]]:
     frames = UNKNOWN if now.frames_per_s is None else f"{now.frames_per_s:,.0f}"
     reconnects = f"{UNKNOWN} reconnects" if now.reconnects is None else counted(now.reconnects, "reconnect")
     workers = [f"{note.processes} of {counted(note.most_processes, 'process', 'processes')}" for note in now.workers]
+    revoked = [f"{now.revoked:,} revoked, which `hip3 recapture` captures"] if now.revoked else []
     lag = [] if now.lag_p50_ms is None else [f"books {now.lag_p50_ms:,} ms after their block"]
     memory = UNKNOWN if now.server_bytes is None else f"{now.server_bytes / 1e6:,.1f} MB"
     return {
-        "pending": listed([_or_unknown(now.pending), f"{_or_unknown(now.overdue)} of it overdue"]),
+        "pending": listed([_or_unknown(now.pending), f"{_or_unknown(now.overdue)} of it overdue", *revoked]),
         "watermark": [f"{_or_unknown(now.watermark_age_ms, ' ms')} old"],
         "markets": [f"{_or_unknown(now.markets_live)} of {_or_unknown(now.markets_followed)} live"],
         "dislocated": _dislocated(view.markets),

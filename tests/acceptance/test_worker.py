@@ -88,6 +88,7 @@ def test_a_revoked_capture_is_open_and_waited_for_by_nobody_until_it_is_recaptur
                 await eventually("it is named", lambda: '"capture_revoked"' in process.log)
                 assert (rig.pending.size(), rig.pending.revoked()) == (0, 1)
                 await eventually("it counts as open", lambda: "1 captures are open, 0 of" in recaptured("--open"))
+                assert "1 revoked, which" in run(*HIP3, "status", **where).stdout
                 assert "1 captures are revoked" in recaptured("--open")
                 rig.feed.terminate()
                 assert await rig.ended() == 0
