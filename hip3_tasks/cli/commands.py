@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -270,6 +270,23 @@ def recapture(
     if open_ones:
         return recapture_open_command(chosen, since_hours=since_hours)
     return recapture_signals_command(chosen, signal_ids or [])
+
+
+@app.command()
+def quarantine(
+    action: Annotated[Literal["list", "show", "retry", "drop"], typer.Argument(help="What to do with them.")],
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="IDs of the list.")] = None,
+    all_of_them: Annotated[bool, typer.Option("--all", help="With retry and drop: every message.")] = False,
+    venue: Venue = None,
+    data_dir: DataDir = None,
+) -> int:
+    """List, show, queue again or delete the messages that no worker could handle."""
+    from hip3_tasks import settings
+    from hip3_tasks.quarantine import quarantine_command
+
+    if action in ("retry", "drop") and bool(ids) == all_of_them:
+        raise typer.BadParameter(f"{action}: expected either ID... or --all")
+    return quarantine_command(settings.load(venue=venue, data_dir=data_dir), action, ids or [])
 
 
 @app.command()

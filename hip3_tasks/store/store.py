@@ -30,7 +30,7 @@ Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the 
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 import redis
@@ -147,6 +147,21 @@ class Store:
     def dead_letters(self) -> int:
         """Messages that no worker could handle."""
         return int(self.client.llen(self.keys.quarantine))
+
+    def quarantined(self) -> list[bytes]:
+        """These messages, newest first."""
+        messages: Any = self.client.lrange(self.keys.quarantine, 0, -1)
+        return list(messages)
+
+    def queue_again(self, raw: bytes, message: bytes) -> None:
+        """Move a message of the quarantine to the queue."""
+        with self.client.pipeline(transaction=True) as pipe:
+            pipe.lpush(self.keys.queue, message)
+            pipe.lrem(self.keys.quarantine, 0, raw)  # type: ignore[arg-type]  # bytes are a value as well
+            pipe.execute()
+
+    def drop_quarantined(self, raw: bytes) -> None:
+        self.client.lrem(self.keys.quarantine, 0, raw)  # type: ignore[arg-type]
 
     def overdue(self, *, at_ms: int) -> int:
         """Captures that are still pending FIRST_TRY_MS after their due time."""

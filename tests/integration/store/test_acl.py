@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,11 @@ async def run_everything(url: str, folder: Path) -> None:
             await running.done("celery", "-A", "hip3_tasks", "call", CAPTURE_FOLLOWUP, "--args", arguments)
             await running.done("hip3_tasks.cli", "recapture", signal_id)
             await running.done("hip3_tasks.cli", "recapture", "--open")
+            rig.client.lpush(rig.keys.quarantine, b"not a message", b"another")
+            await running.done("hip3_tasks.cli", "quarantine", "retry", sha256(b"another").hexdigest()[:8])
+            await eventually("it is back", lambda: rig.client.llen(rig.keys.quarantine) == 2)
+            await running.done("hip3_tasks.cli", "quarantine", "drop", "--all")
+            assert rig.client.llen(rig.keys.quarantine) == 0
             await running.done("hip3_tasks.cli", "status", "--check")
             page_url = running.page(free_port())
             await eventually("the page shows all", lambda: page_shows_all(page_url), within_s=30)
