@@ -12,11 +12,11 @@ from unittest.mock import patch
 
 import redis
 
-from hip3_tasks.recording import pieces
 from hip3_tasks.recording.compare import compare
 from hip3_tasks.recording.recorder import Recorder
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.tape_log import TapeLog
+from hip3_tasks.tape import pieces
 from tests.universe.chance import Chance, Killed
 from tests.universe.laws import Broken
 from tests.universe.server import Server

@@ -9,8 +9,9 @@ from structlog.testing import capture_logs
 from hip3_tasks.domain.capture import DAY_MS, HOUR_MS, MINUTE_MS
 from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap
-from hip3_tasks.recording import merge, pieces
+from hip3_tasks.recording import merge
 from hip3_tasks.recording.merge import merge_pieces
+from hip3_tasks.tape import pieces
 from hip3_tasks.tape.load import Recording, load_tape
 from hip3_tasks.tape.pieces import hour_path, minute_path, pieces_of
 from tests.support.factories import T0_MS, a_market

@@ -1,4 +1,4 @@
-"""`recording.columns`: every entry is found in its row again, to the last bit."""
+"""`tape.columns`: every entry is found in its row again, to the last bit."""
 
 from hypothesis import given
 from hypothesis import strategies as st
