@@ -157,7 +157,10 @@ class Settings(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, hide
     )
 
     taker_tier_bps: float = Field(
-        LOWEST_TIER_BPS, ge=0, le=100, description="your taker fee by volume, before a market's scale: for reports"
+        LOWEST_TIER_BPS,
+        ge=0,
+        le=100,
+        description="your taker fee by volume, before a market's scale: for reports and the page",
     )
     staking_discount_pct: float = Field(0, ge=0, le=100, description="your discount for staking, in percent of fees")
     referral_discount_pct: float = Field(0, ge=0, le=100, description="your discount by a referral, in percent of fees")
