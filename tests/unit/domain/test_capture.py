@@ -32,6 +32,7 @@ def test_a_capture_is_the_same_after_a_trip_through_its_member(coin: str, at_ms:
     capture = Capture.from_ids(signal_id_of(coin, at_ms), offset_ms)
     assert (capture.market_key, capture.timestamp_ms, capture.offset_ms) == (coin, at_ms, offset_ms)
     assert Capture.from_member(capture.member) == capture
+    assert Capture.from_task_id(capture.task_id) == capture
     assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", capture.day), "the only part of an id that a path is built from"
 
 
@@ -47,6 +48,14 @@ def test_any_text_is_a_signal_id_in_its_only_form_or_a_bad_capture(signal_id: st
 def test_any_member_is_a_capture_in_its_only_form_or_a_bad_capture(member: str) -> None:
     try:
         assert Capture.from_member(member).member == member
+    except BadCapture:
+        pass
+
+
+@given(task_id=st.text() | st.from_regex(r"xyz:A-[0-9]{13}:[0-9]{1,9}(:[a-f]{8})?", fullmatch=True))
+def test_any_task_id_is_that_of_a_capture_or_a_bad_capture(task_id: str) -> None:
+    try:
+        assert Capture.from_task_id(task_id).task_id == task_id
     except BadCapture:
         pass
 
