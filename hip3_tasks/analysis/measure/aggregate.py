@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 import polars as pl
 
-from hip3_tasks.analysis.loading.jsonl import Advance
+from hip3_tasks.analysis.loading.jsonl import THREADS, Advance, map_ahead
 from hip3_tasks.analysis.loading.load import Data, drained, read_all
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.chunk import Chunk, sum_by
@@ -103,7 +103,8 @@ def aggregate(data: Data, plan: AggregationPlan, advance: Advance, *, is_last: b
     """
     np.empty(MALLOC_BYTES, dtype=np.uint8)
     chunks = drained(data.chunks) if is_last else data.chunks
-    parts = [_ChunkAggregates.from_rows(rows, plan) for rows in read_all(chunks, advance) if not rows.is_empty()]
+    present = (rows for rows in read_all(chunks, advance) if not rows.is_empty())
+    parts = [*map_ahead(lambda rows: _ChunkAggregates.from_rows(rows, plan), present, threads=THREADS, steps=THREADS)]
     asides = [part.aside for part in parts]
     last = [pair(pl.concat(asides), plan.trips.offsets_ms, is_last=True)[0]] if asides else []
     trips = [*(part.trips for part in parts), *(_TripAggregates.from_orders(pairs, plan) for pairs in last)]
