@@ -1,8 +1,9 @@
 """Fees that a taker pays to the venue and to others, in bps of the notional; and the delay of his orders."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from hip3_tasks.domain.edge import Bps
+from hip3_tasks.domain.edge import Bps, round_trip_cost_bps
 
 LOWEST_TIER_BPS = 4.5
 """The taker fee of the lowest volume tier, before a market's scale (Hyperliquid's fees page, 2026-09). The fee that
@@ -14,6 +15,17 @@ LATENCIES_MS = (200, 600, 900)
 
 LEAST_ORDER_USD = 10.0
 """The venue takes no order of less."""
+
+
+class TakerCosts(NamedTuple):
+    """The costs of taking a signal."""
+
+    fee_bps: Bps
+    """The fee of one order."""
+    markout_bps: Bps
+    """Fee + slippage, against which a markout is held."""
+    round_trip_bps: Bps
+    """Two fees, and slippage once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,12 @@ class TakerFees:
         discounted = (1 - self.staking_discount_pct / 100) * (1 - self.referral_discount_pct / 100)
         share = self.tier_bps / LOWEST_TIER_BPS * discounted
         return recorded_bps * share + self.builder_fee_bps + self.priority_fee_bps
+
+    def costs(self, recorded_cost_bps: Bps, recorded_fee_bps: Bps) -> TakerCosts:
+        """His costs, given the recorded fee and the recorded cost, which is that fee and slippage."""
+        fee_bps = self.fee_bps(recorded_fee_bps)
+        trip_cost_bps = round_trip_cost_bps(fee_bps, recorded_cost_bps - recorded_fee_bps)
+        return TakerCosts(fee_bps, recorded_cost_bps + (fee_bps - recorded_fee_bps), trip_cost_bps)
 
     def differences(self) -> list[str]:
         """A phrase for each thing in which he differs from a taker without discounts."""

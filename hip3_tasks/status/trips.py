@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
-from hip3_tasks.domain.edge import Side, had, moved_bps, round_trip_cost_bps, trip_move_bps
+from hip3_tasks.domain.edge import Side, had, moved_bps, trip_move_bps
 from hip3_tasks.domain.fees import LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
 from hip3_tasks.domain.records import MAX_BPS
 from hip3_tasks.settings import Settings
@@ -60,9 +60,8 @@ class Taker:
         recorded_cost_bps = round(float(signal["raw_edge_bps"]) - float(signal["net_edge_bps"]), COST_DIGITS)
         recorded_bps = signal.get("taker_fee_bps")
         recorded_bps = max(0.0, recorded_cost_bps - self.slippage_bps) if recorded_bps is None else float(recorded_bps)
-        fee_bps: float = self.fees.fee_bps(recorded_bps)
-        trip_cost_bps: float = round_trip_cost_bps(fee_bps, recorded_cost_bps - recorded_bps)
-        return recorded_cost_bps + (fee_bps - recorded_bps), trip_cost_bps
+        costs = self.fees.costs(recorded_cost_bps, recorded_bps)
+        return costs.markout_bps, costs.round_trip_bps
 
 
 ANY_TAKER = Taker()

@@ -10,7 +10,6 @@ import polars as pl
 
 from hip3_tasks.analysis.loading.schemas import COIN
 from hip3_tasks.analysis.measure.codes import ByCode, codes
-from hip3_tasks.domain.edge import round_trip_cost_bps
 from hip3_tasks.domain.fees import TakerFees
 from hip3_tasks.stats.bootstrap import Array, Integers
 
@@ -81,13 +80,9 @@ class Costs:
 def with_costs(signals: pl.DataFrame, *, fees: TakerFees, slippage_bps: float) -> pl.DataFrame:
     """The signals with a taker's own costs. A line without a fee has what is left of its cost after this slippage."""
     recorded_cost_bps = pl.col("cost_bps")
-    recorded_bps = pl.coalesce("taker_fee_bps", (recorded_cost_bps - slippage_bps).clip(lower_bound=0))
-    fee_bps, slip_bps = pl.col("fee_bps"), recorded_cost_bps - recorded_bps
-    own = signals.with_columns(fee_bps=fees.fee_bps(recorded_bps))
-    return own.with_columns(
-        cost_bps=recorded_cost_bps + (fee_bps - recorded_bps),
-        round_trip_cost_bps=round_trip_cost_bps(fee_bps, slip_bps),
-    )
+    recorded_fee_bps = pl.coalesce("taker_fee_bps", (recorded_cost_bps - slippage_bps).clip(lower_bound=0))
+    own = fees.costs(recorded_cost_bps, recorded_fee_bps)
+    return signals.with_columns(fee_bps=own.fee_bps, cost_bps=own.markout_bps, round_trip_cost_bps=own.round_trip_bps)
 
 
 def recording_threshold_bps(
