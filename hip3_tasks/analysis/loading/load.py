@@ -190,9 +190,8 @@ def read(
         quality.add_duplicates("missed", both.len())
         missed.may_repeat = missed.may_repeat.filter(~pl.col(KEY).is_in(both.implode()))
     data = Data(signals.concat(advance), followups.chunks(), missed.concat(advance), quality)
-    heard |= followed & (
-        _coins(data.signals) | _coins(data.missed) | unread.coins
-    )  # also between two lines of the feed
+    # A coin of which there is a record was heard, also between two lines of the feed.
+    heard |= followed & (_coins(data.signals) | _coins(data.missed) | unread.coins)
     selected = followed if selection.coins is None else followed.intersection(selection.coins)
     quality.watched = sorted(selected & heard) if followed else None
     quality.never_heard = sorted(selected - heard)

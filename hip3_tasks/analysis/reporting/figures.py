@@ -122,7 +122,7 @@ def _cost(seconds: Sequence[float], cost_bps: float | None) -> plot.Trace | None
 def round_trips(report: Report) -> plot.Figure:
     """The mean round trip of each group with its band; a hollow point has no band and makes no claim."""
     groups = best_first(report)
-    bands = [_round_trip(report, group) for group in groups]
+    bands = [_round_trip(group) for group in groups]
     values = [band.value for band in bands]
     known = [row for row, band in enumerate(bands) if band.low is not None]
     unknown = [row for row, band in enumerate(bands) if band.low is None]
@@ -164,12 +164,11 @@ def outcomes(report: Report) -> plot.Figure:
 def best_first(report: Report) -> list[Group]:
     """All signals together, then the largest groups by mean round trip: the best first, those without one last."""
     groups = largest(report.groups, lambda group: group.signals)
-    return [report.total, *sorted(groups, key=lambda group: plot.descending(_round_trip(report, group).value))]
+    return [report.total, *sorted(groups, key=lambda group: plot.descending(_round_trip(group).value))]
 
 
-def _round_trip(report: Report, group: Group) -> Estimate:
-    judged = group.judged
-    return UNKNOWN if judged is None else judged.round_trip_bps
+def _round_trip(group: Group) -> Estimate:
+    return UNKNOWN if group.judged is None else group.judged.round_trip_bps
 
 
 def thresholds(search: ThresholdSearch) -> plot.Figure:
