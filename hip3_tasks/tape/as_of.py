@@ -22,14 +22,14 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.integer[Any]]
 
 
-def places_as_of(rows: pl.DataFrame, instants_ms: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The places of a coin's newest rows at or before instants, int64 (instants,); -1 where there is none."""
-    return np.searchsorted(rows["at_ms"].to_numpy(), instants_ms, side="right") - 1
+def places_as_of(at_ms: Integers, instants_ms: Sequence[int] | Integers) -> Integers:
+    """The places of a coin's newest rows, given their times, as of instants; (instants,); -1 where there is none."""
+    return np.searchsorted(at_ms, instants_ms, side="right") - 1
 
 
 def entries_as_of(rows: pl.DataFrame, instants_ms: Sequence[int], *, before: Entry | None) -> Iterator[Entry | None]:
     """The entries in force at instants; `before` was in force before the first row. None in a hole."""
-    places = places_as_of(rows, instants_ms)
+    places = places_as_of(rows["at_ms"].to_numpy(), instants_ms)
     present = iter(rows[places[places >= 0]].rows())
     for place in places.tolist():
         if place < 0:
@@ -67,8 +67,7 @@ def touches_as_of(
             for coin, at_ms, table in _tables(part, instants_ms.keys(), last):
                 wanted_ms = instants_ms[coin]
                 inside = np.flatnonzero((wanted_ms >= part.info.from_ms) & (wanted_ms <= part.info.until_ms))
-                places = np.searchsorted(at_ms, wanted_ms[inside], side="right") - 1
-                tables[coin][:, inside] = table[:, places]
+                tables[coin][:, inside] = table[:, places_as_of(at_ms, wanted_ms[inside])]
                 last[coin] = table[:, len(at_ms) - 1]
         except (DamagedPiece, OSError, pl.exceptions.PolarsError) as error:
             recording.damaged.append(f"{part.piece.path}: {str(error).splitlines()[0]}")

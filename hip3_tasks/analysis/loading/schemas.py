@@ -115,13 +115,13 @@ class RecordSchema:
 _READ_AS: dict[pl.DataType, pl.DataType] = {pl.Int64(): pl.Float64(), pl.List(pl.Int64()): pl.List(pl.Float64())}
 """Integers are read as floats, since other programs may write 1000.0."""
 _BUYS = pl.col("side") == Side.BUY.value
-_SIGN = pl.when(_BUYS).then(float(Side.BUY.sign)).otherwise(float(Side.SELL.sign))
+SIGN = pl.when(_BUYS).then(float(Side.BUY.sign)).otherwise(float(Side.SELL.sign))
 _MARKET_PART_BPS, _ORACLE_PART_BPS = convergence_bps(
-    _SIGN, market_moved_bps=pl.col("market_moved_bps"), oracle_moved_bps=pl.col("oracle_moved_bps")
+    SIGN, market_moved_bps=pl.col("market_moved_bps"), oracle_moved_bps=pl.col("oracle_moved_bps")
 )
 _EXIT_PX = pl.when(_BUYS).then("bid_px").otherwise("ask_px")
 _EXIT_SZ = pl.when(_BUYS).then("bid_sz").otherwise("ask_sz")
-_EXIT_MOVE_BPS = _SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)
+_EXIT_MOVE_BPS = SIGN * moved_bps(from_px=pl.col("t0_best_px"), to_px=_EXIT_PX)
 
 
 def _possible(move_bps: pl.Expr) -> pl.Expr:

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.loading.schemas import SIDE
-from hip3_tasks.analysis.measure.codes import codes
+from hip3_tasks.analysis.measure.codes import are_buys, codes
 from hip3_tasks.analysis.measure.costs import Costs
 from hip3_tasks.analysis.measure.grouping import Grouping
-from hip3_tasks.domain.edge import Side, mid_move_bps
+from hip3_tasks.domain.edge import mid_move_bps
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 MAX_CELLS = 1 << 22
@@ -69,7 +68,7 @@ class Chunk:
             offset=index[offset_ms - offsets_ms[0]],
             offsets_ms=offsets_ms,
             lateness_ms=rows["lateness_ms"].to_numpy(),
-            is_buy=codes(rows["side"]) == SIDE.categories.index_of(Side.BUY.value),
+            is_buy=are_buys(rows["side"]),
             edge_t0_bps=edge_t0_bps,
             edge_bps=edge_bps,
             retained=retained,

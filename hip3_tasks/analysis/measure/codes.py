@@ -4,14 +4,23 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from hip3_tasks.analysis.loading.schemas import SIDE
+from hip3_tasks.domain.edge import Side
 from hip3_tasks.stats.bootstrap import Array, Integers
 
 
 def codes(column: pl.Series) -> Integers:
     """The code of each row; unsigned integers, (rows,)."""
     return column.to_physical().to_numpy()
+
+
+def are_buys(side: pl.Series) -> npt.NDArray[np.bool_]:
+    """Whether each row of a column of sides is a buy; bool, (rows,)."""
+    buys: npt.NDArray[np.bool_] = codes(side) == SIDE.categories.index_of(Side.BUY.value)
+    return buys
 
 
 def labels(name: str, kind: pl.DataType) -> pl.Expr:

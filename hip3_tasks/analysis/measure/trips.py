@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from hip3_tasks.analysis.loading.schemas import SIDE
 from hip3_tasks.analysis.measure.chunk import sum_by
-from hip3_tasks.analysis.measure.codes import codes
+from hip3_tasks.analysis.measure.codes import are_buys, codes
 from hip3_tasks.analysis.measure.costs import BySignal
 from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.signal_index import SignalIndex
@@ -117,7 +116,7 @@ class Trips:
         order_usd = np.fmin(plan.t0_usd.find(market_key, timestamp_ms), entry_usd)
         entry_move_bps = rows["entry_move_bps"].to_numpy()
         is_had = had(entry_move_bps)
-        sign = np.where(codes(rows["side"]) == SIDE.categories.index_of(Side.BUY.value), Side.BUY.sign, Side.SELL.sign)
+        sign = np.where(are_buys(rows["side"]), Side.BUY.sign, Side.SELL.sign)
         paid_bps = np.where(is_had, entry_move_bps, np.nan)
         move_bps = trip_move_bps(sign, entry_move_bps=paid_bps, exit_move_bps=rows["exit_move_bps"].to_numpy())
         trips = cls(

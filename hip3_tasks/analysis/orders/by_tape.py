@@ -8,7 +8,7 @@ import numpy.typing as npt
 import polars as pl
 
 from hip3_tasks.analysis.loading.schemas import COIN, SIDE
-from hip3_tasks.analysis.measure.codes import codes
+from hip3_tasks.analysis.measure.codes import are_buys
 from hip3_tasks.domain.capture import MAX_OFFSET_MS
 from hip3_tasks.domain.edge import Side, moved_bps
 from hip3_tasks.errors import BadSelection
@@ -108,7 +108,7 @@ def orders_by_tape(
 
 def _orders(signals: pl.DataFrame, touches: Touches, offsets_ms: list[int], plan: OrderPlan) -> Iterator[pl.DataFrame]:
     """The orders of one market's signals, for one latency and time held after the other."""
-    is_buy = codes(signals["side"]) == SIDE.categories.index_of(Side.BUY.value)
+    is_buy = are_buys(signals["side"])
     t0_px = signals["best_px"].to_numpy()
     shape = len(offsets_ms), len(t0_px)
     is_known = touches.is_known.reshape(shape)

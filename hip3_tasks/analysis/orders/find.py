@@ -70,11 +70,13 @@ def find_orders(dirs: Sequence[Path], signals: pl.DataFrame, plan: OrderPlan, *,
     orders = TapeOrders(signals)
     if not any((path / TAPE).is_dir() or any(path.glob(f"{TAKEN}_*.parquet")) for path in dirs):
         return orders
-    timestamp_ms = signals["timestamp_ms"].to_numpy()
+    day_of_row = signals["timestamp_ms"].to_numpy() // DAY_MS
+    order = np.argsort(day_of_row, kind="stable")
+    days, starts = np.unique(day_of_row[order], return_index=True)
     is_open = signals["best_px"].is_not_null().to_numpy().copy()
     for data_dir in dirs:
-        for day in np.unique(timestamp_ms // DAY_MS).tolist():
-            rows = np.flatnonzero(is_open & (timestamp_ms // DAY_MS == day))
+        for day, of_day in zip(days.tolist(), np.split(order, starts[1:]), strict=False):
+            rows = of_day[is_open[of_day]]
             if len(rows) and (source := _source(data_dir, day * DAY_MS, signals, rows, plan, judged_ms)):
                 orders.sources.append(source)
                 is_open[source.rows] = False

@@ -5,11 +5,11 @@ from pathlib import Path
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from hip3_tasks.analysis.loading.schemas import ROW_GROUP_ROWS, SIGNALS
+from hip3_tasks.analysis.loading.schemas import ROW_GROUP_ROWS, SIGN, SIGNALS
 from hip3_tasks.analysis.measure.costs import with_costs
 from hip3_tasks.analysis.orders.by_tape import ORDERS, OrderPlan, Span
 from hip3_tasks.domain.detector import SLIPPAGE_BPS
-from hip3_tasks.domain.edge import Side, had, trip_move_bps
+from hip3_tasks.domain.edge import had, trip_move_bps
 from hip3_tasks.domain.fees import NO_DISCOUNTS
 from hip3_tasks.files.day_files import TAKEN, is_closed, parquet_path
 
@@ -60,8 +60,7 @@ def read_orders(path: Path, plan: OrderPlan) -> pl.DataFrame:
 
 def write_orders(path: Path, orders: pl.DataFrame, signals: pl.DataFrame, info: TakenInfo) -> None:
     """Write the orders of signals with their results. Raises OSError or PolarsError."""
-    sign = pl.when(pl.col("side") == Side.BUY.value).then(Side.BUY.sign).otherwise(Side.SELL.sign)
-    move_bps = trip_move_bps(sign, entry_move_bps=pl.col("entry_move_bps"), exit_move_bps=pl.col("exit_move_bps"))
+    move_bps = trip_move_bps(SIGN, entry_move_bps=pl.col("entry_move_bps"), exit_move_bps=pl.col("exit_move_bps"))
     costs = with_costs(signals, fees=NO_DISCOUNTS, slippage_bps=SLIPPAGE_BPS).select(
         "market_key", "round_trip_cost_bps", signal_timestamp_ms="timestamp_ms"
     )
