@@ -25,6 +25,14 @@ class _Lossy(logging.Logger):
             super().handle(record)
 
 
+class _Events(logging.Handler):
+    """Writes the events of the transport, which knows no structlog, as lines of this log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = vars(record).get("fields", {})
+        structlog.get_logger().log(record.levelno, vars(record).get("event", record.getMessage()), **fields)
+
+
 def configure_logs(level: str, *, file: str | None = None) -> None:
     """Configure structlog for this process: to stderr, or to a file that may be rotated."""
     logger = _Lossy(file)
@@ -40,3 +48,6 @@ def configure_logs(level: str, *, file: str | None = None) -> None:
         logger_factory=lambda *_: logger,
         cache_logger_on_first_use=True,
     )
+    transport = logging.getLogger("hip3_tasks.transport")
+    transport.handlers, transport.propagate = [_Events()], False
+    transport.setLevel(level.upper())

@@ -1,9 +1,9 @@
 """Kombu's Redis transport, with a cheaper and safer way to receive.
 
 The laws:
-1. A message is always in its queue or in `unacked`. A worker waits with a BLMOVE from the queue's end to the same end,
-   which changes nothing; then one script moves a batch from the queue to `unacked`. Kombu's BRPOP loses the message of
-   a worker that is killed right after it.
+1. A message is always in its queue or in `unacked`. A worker waits with a BLMOVE from a list's end to the same end,
+   which changes nothing, on one connection per list; then one script moves a batch from all lists to `unacked`, the
+   highest priority first and its queues by turns. Kombu's BRPOP loses the message of a worker that is killed after it.
 2. A reply that does not arrive loses no message: its batch is in `unacked`, and the visibility timeout restores it.
 3. A message that makes kombu or Celery fail goes to the dead-letter list: it moves from `unacked` to a capped list,
    and one log line names it. It neither ends a worker nor delays other messages. What Celery rejects by itself, such
@@ -11,29 +11,35 @@ The laws:
 4. Requeueing and acknowledging take one round-trip for hundreds of messages.
 5. This restores what kombu registered, and kombu restores what this registered. Publishing is kombu's own.
 
-Kombu's own way of receiving remains for fanout, and for a channel that consumes from several queues, with priorities,
-without acknowledgements or under a global key prefix. One message wakes all idle workers, and all but one of them
-fetch nothing: acceptable for the few workers that share a queue here.
+Kombu's own way of receiving remains for fanout, and for consumers without acknowledgements, which ask for each message
+at most once. A channel with both kinds of consumers is refused, since one BRPOP would take the messages of all. One
+message wakes all idle workers, and all but one of them fetch nothing: acceptable for the few that share a queue.
 """
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import Empty
 from time import monotonic
 from typing import Any
 
 from kombu.transport import redis as stock
 from kombu.transport import virtual
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 
 from hip3_tasks.transport.qos import QoS
 from hip3_tasks.transport.validate import JSON, check_envelope, check_task, decode
+from hip3_tasks.transport.waiting import Waiter, Waiting
 
 BATCH_SIZE = 64
 """Small, because a worker's event loop fires its timers only between batches."""
 BATCH_PAUSE_S = 0.010
 """Pause between two batches, so that one round-trip fetches many messages under load."""
-FULL_SERVER_PAUSE_S = 0.1
+
+Delivery = tuple[str, virtual.Message, bytes]
+"""Queue, message, and its bytes."""
+
+
+class NotSupported(ValueError):
+    """A consumer that this transport refuses. The message says why, and the way out."""
 
 
 class Message(virtual.Message):
@@ -46,7 +52,7 @@ class Message(virtual.Message):
         return super()._decode() if self.parsed is None or not is_accepted else self.parsed
 
 
-class Channel(stock.Channel):
+class Channel(Waiting, stock.Channel):
     Message = Message
     QoS = QoS
     from_transport_options: Any = (*stock.Channel.from_transport_options, "dead_letter_key")
@@ -55,56 +61,110 @@ class Channel(stock.Channel):
     """The list of messages that cannot be handled; default: `{queue}:quarantine`."""
     dead_lettered = 0
 
-    _in_poll: Any
-    _brpop_sent_at: Any
-    _waiting_queue: str | None = None
-    _server_is_full = False
+    _waits_for: str | None = None
+    """The list that this channel's own connection waits for; its other lists have a waiter each."""
+    _is_waiting = False
     _paused_until_s = 0.0
     _pooled_client: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._callbacks: dict[str, Callable[[virtual.Message], object]] = {}
+        self._waiters: dict[str, Waiter] = {}
         super().__init__(*args, **kwargs)
 
+    # Consumers
+
     def basic_consume(self, queue: str, no_ack: bool, callback: Any, consumer_tag: str, **kwargs: Any) -> Any:
-        self._callbacks.pop(queue, None)
-        if not no_ack:
-            self._callbacks[queue] = callback
+        if queue not in self._fanout_queues:
+            self._refuse(queue, no_ack=bool(no_ack))
+            self._callbacks.pop(queue, None)
+            if not no_ack:
+                self._callbacks[queue] = callback
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
 
+    def _refuse(self, queue: str, *, no_ack: bool) -> None:
+        if not (no_ack or self.ack_emulation):
+            raise NotSupported(
+                f"queue {queue}: it is consumed with acknowledgements, but ack_emulation is off; "
+                "remove that transport option, or consume with no_ack"
+            )
+        others = [other for other in self.active_queues if other != queue and (other in self._callbacks) == no_ack]
+        if others:
+            raise NotSupported(
+                f"queue {queue}: a channel cannot consume with acknowledgements from some queues and without from "
+                f"others (here {others[0]}); give all of them the same no_ack, or use two connections"
+            )
+
+    def _update_queue_cycle(self) -> None:
+        """Wait for the lists that are consumed now; kombu calls this at each change."""
+        super()._update_queue_cycle()
+        queues = self.active_queues
+        self._callbacks = {queue: callback for queue, callback in self._callbacks.items() if queue in queues}
+        names = [name for _, name in self._lists(queues)] if self._callbacks else []
+        if self._waits_for not in names:
+            self._waits_for = names[0] if names else None
+            if self._is_waiting and names and self._in_poll:
+                self._in_poll.disconnect()
+        waited_for = {name for name in names if name != self._waits_for}
+        for name in self._waiters.keys() - waited_for:
+            self._waiters.pop(name).close()
+        if waited_for:
+            self.async_pool.max_connections = max(self.async_pool.max_connections, len(names) + 2)
+        for name in waited_for - self._waiters.keys():
+            self._waiters[name] = Waiter(self, name)
+
+    def _lists(self, queues: Sequence[str]) -> list[tuple[str, str]]:
+        """Queue and name of each list, in the order of receiving."""
+        return [(queue, self._q_for_pri(queue, step)) for step in self.priority_steps for queue in queues]
+
     def close(self) -> None:
-        if self._waiting_queue is not None:
+        for waiter in self._waiters.values():
+            waiter.close()
+        self._waiters.clear()
+        if self._is_waiting:
             # That reply carries no message; kombu would wait for it, and fail if the server is gone.
-            self._waiting_queue = self._in_poll = None
+            self._is_waiting = self._in_poll = False
         super().close()
 
+    def _on_connection_disconnect(self, connection: Any) -> None:
+        for waiter in self._waiters.values():
+            if waiter._in_poll is connection:
+                waiter._in_poll = None
+        super()._on_connection_disconnect(connection)
+
+    # Receiving
+
+    @property
+    def is_paused(self) -> bool:
+        return monotonic() < self._paused_until_s
+
     def _brpop_start(self, timeout: float | None = None) -> None:
-        if monotonic() < self._paused_until_s:
+        if self.is_paused:
             return
-        self._waiting_queue = queue = self._waitable_queue()
-        if queue is None:
+        self._is_waiting = self._waits_for is not None
+        if self._waits_for is None:
             super()._brpop_start(timeout)
-            return
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = monotonic()
-        if self._server_is_full:
-            # A full server refuses BLMOVE, but waits on a key that no client writes; fetching then frees its memory.
-            self._in_poll.send_command("BRPOP", f"{queue}:none", FULL_SERVER_PAUSE_S)
         else:
-            self._in_poll.send_command("BLMOVE", queue, queue, "RIGHT", "RIGHT", timeout or self.brpop_timeout or 0)
+            self._send_wait(self.global_keyprefix + self._waits_for, timeout or self.brpop_timeout or 0)
 
     def _brpop_read(self, **options: Any) -> bool:
-        queue, self._waiting_queue = self._waiting_queue, None
-        if queue is None:
+        if not self._is_waiting:
             return bool(super()._brpop_read(**options))
-        try:
-            if not self._read_wakeup(**options) or queue not in self.active_queues:
-                raise Empty
-        finally:
-            self._in_poll = None
-            self._flush_brpop_reauth()
-        self._queue_cycle.rotate(queue)
-        self._deliver_batch(queue)
+        return self.receive(self._read_wakeup(**options))
+
+    def receive(self, is_woken: bool) -> bool:
+        """Deliver a batch from all lists. Raises Empty when there is none."""
+        room = self.qos.can_consume_max_estimate()
+        limit = BATCH_SIZE if room is None else min(BATCH_SIZE, room)
+        queues = self._queue_cycle.consume(len(self._callbacks))
+        cancelled = []
+        for queue, message, raw in self._take(self._lists(queues), limit if is_woken else 0):
+            if queue in self._callbacks:
+                self._deliver(queue, message, raw)
+            else:
+                cancelled.append(message.delivery_tag)
+        if cancelled:
+            self.qos.requeue(cancelled)
         self._pause()
         return True
 
@@ -114,47 +174,25 @@ class Channel(stock.Channel):
             # Any call makes the event loop poll its channels.
             self.connection.loop.call_later(BATCH_PAUSE_S, lambda: None)
 
-    def _read_wakeup(self, **options: Any) -> bool:
-        paused, self._server_is_full = self._server_is_full, False
-        try:
-            return self.client.parse_response(self.client.connection, "BLMOVE", **options) is not None or paused
-        except OutOfMemoryError:
-            self._server_is_full = True
-            return False
-        except self.connection_errors:
-            # As in kombu: the next turn connects again.
-            self.client.connection.disconnect()
-            raise
-
-    def _waitable_queue(self) -> str | None:
-        """The one queue that BLMOVE can wait for; None where kombu has to receive."""
-        queues = self.active_queues
-        is_plain = self.ack_emulation and not self.global_keyprefix and list(self.priority_steps) == [0]
-        return queues[0] if is_plain and len(queues) == 1 and queues[0] in self._callbacks else None
-
-    def _deliver_batch(self, queue: str) -> None:
-        room = self.qos.can_consume_max_estimate()
-        limit = BATCH_SIZE if room is None else min(BATCH_SIZE, room)
-        fetched = self.qos.fetch(queue, limit) if limit else []
+    def _take(self, lists: Sequence[tuple[str, str]], limit: int) -> list[Delivery]:
+        """Fetch and register messages; those that cannot be handled are set aside. Raises Empty when there is none."""
+        fetched = self.qos.fetch(lists, limit) if lists and limit else []
         if not fetched:
             raise Empty
-        received: deque[tuple[virtual.Message, bytes]] = deque()
-        rejected: list[tuple[str, bytes, Exception]] = []
-        for tag, raw in fetched:
+        received: list[Delivery] = []
+        rejected: list[tuple[str, str, bytes, Exception]] = []
+        for queue, tag, raw in fetched:
             try:
-                received.append((self._parse(tag, raw), raw))
+                received.append((queue, self._parse(tag, raw), raw))
             except Exception as error:  # noqa: BLE001 - any exception means that this message cannot be handled
-                rejected.append((tag, raw, error))
+                rejected.append((queue, tag, raw, error))
         # All are registered before the first is delivered, so that an error in between does not lose the others.
-        for message, _ in received:
-            self.qos.register(message)
-        for tag, raw, reason in rejected:
-            self.qos.dead_letter(queue, tag, raw, reason)
-        while received:
-            if queue not in self.active_queues:
-                self.qos.requeue([message.delivery_tag for message, _ in received])
-                return
-            self._deliver(queue, *received.popleft())
+        self.qos.register([message for _, message, _ in received])
+        for message in rejected:
+            self.qos.dead_letter(*message)
+        for queue in dict.fromkeys(queue for queue, *_ in fetched):
+            self._queue_cycle.rotate(queue)
+        return received
 
     def _parse(self, tag: str, raw: bytes) -> virtual.Message:
         payload = decode(raw)
@@ -175,6 +213,19 @@ class Channel(stock.Channel):
         except Exception as error:  # noqa: BLE001 - the message would fail in the next worker as well
             self.qos.dead_letter(queue, message.delivery_tag, raw, error)
 
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> virtual.Message | None:
+        """Take one message, or None; kombu's own loses it if the process is killed before it registers the message."""
+        if no_ack or not self.ack_emulation:
+            message: virtual.Message | None = super().basic_get(queue, no_ack=no_ack, **kwargs)
+            return message
+        try:
+            # None is left when the message could not be handled.
+            while not (received := self._take(self._lists([queue]), 1)):
+                continue
+        except Empty:
+            return None
+        return received[0][1]
+
     def _create_client(self, asynchronous: bool = False) -> Any:
         """Keep one client for the pool; kombu makes one for each command, which costs more than the command."""
         if asynchronous:
@@ -184,6 +235,10 @@ class Channel(stock.Channel):
         return self._pooled_client
 
 
+class SentinelChannel(Channel, stock.SentinelChannel):
+    from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "dead_letter_key")
+
+
 class Transport(stock.Transport):
     Channel = Channel
     loop: Any = None
@@ -191,3 +246,7 @@ class Transport(stock.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         self.loop = loop
         super().register_with_event_loop(connection, loop)
+
+
+class SentinelTransport(Transport, stock.SentinelTransport):
+    Channel = SentinelChannel

@@ -1,19 +1,20 @@
 """kombu `QoS`: the set of delivered, unacknowledged messages, kept in Redis."""
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
+from time import time
 from typing import Any
 from uuid import uuid4
 
-import structlog
 from kombu.transport import redis as stock
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 from pydantic_core import to_json
 
-from hip3_tasks.clock import wall_ms
+from hip3_tasks.transport import scripts
 from hip3_tasks.transport.validate import decode
 
 CHUNK_SIZE = 500
@@ -22,47 +23,7 @@ MAX_SWEEP = 2_000
 """Messages that one sweep restores after their visibility timeout; the event loop waits meanwhile."""
 MAX_DEAD_LETTERS = 1_000
 
-# FETCH and MOVE begin with an LTRIM that keeps everything: a full server completes a script whose first write takes no
-# memory, and a key of a wrong type ends the script before anything has moved.
-
-# KEYS: queue, unacked, index. ARGV: maximum number, prefix of the tags, now in s, the queue's name as JSON.
-# Messages are registered before they leave the queue, so that an error in between loses none. Tags sort by age.
-FETCH = """
-redis.call('LTRIM', KEYS[1], 0, -1)
-local messages = redis.call('LRANGE', KEYS[1], -ARGV[1], -1)
-local taken, entries, times = {}, {}, {}
-for i = #messages, 1, -1 do
-  taken[#taken + 1] = messages[i]
-  local tag = ARGV[2] .. string.format('%03d', #taken)
-  entries[#entries + 1], entries[#entries + 2] = tag, '[' .. messages[i] .. ',"",' .. ARGV[4] .. ']'
-  times[#times + 1], times[#times + 2] = ARGV[3], tag
-end
-if #taken > 0 then
-  redis.call('HSET', KEYS[2], unpack(entries))
-  redis.call('ZADD', KEYS[3], unpack(times))
-  redis.call('LTRIM', KEYS[1], 0, -#taken - 1)
-end
-return taken
-"""
-
-# KEYS: unacked, index, destination. ARGV: push command, length to keep or 0, then tag and message of each.
-# A message that is no longer in `unacked` was acknowledged, or moved by another client.
-MOVE = """
-redis.call('LTRIM', KEYS[3], 0, -1)
-for i = 3, #ARGV, 2 do
-  if redis.call('HDEL', KEYS[1], ARGV[i]) == 1 then redis.call(ARGV[1], KEYS[3], ARGV[i + 1]) end
-  redis.call('ZREM', KEYS[2], ARGV[i])
-end
-if ARGV[2] ~= '0' then redis.call('LTRIM', KEYS[3], 0, ARGV[2] - 1) end
-"""
-
-# KEYS: unacked, index. ARGV: tags.
-ACKNOWLEDGE = """
-redis.call('ZREM', KEYS[2], unpack(ARGV))
-redis.call('HDEL', KEYS[1], unpack(ARGV))
-"""
-
-log = structlog.get_logger()
+logger = logging.getLogger(__name__)
 
 
 class QoS(stock.QoS):
@@ -73,20 +34,24 @@ class QoS(stock.QoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         client = self.channel._create_client()
-        self._fetch_script, self._move_script = client.register_script(FETCH), client.register_script(MOVE)
-        self._acknowledge_script = client.register_script(ACKNOWLEDGE)
+        names = "FETCH", "READ", "MOVE", "ACKNOWLEDGE"
+        self._scripts = {name: client.register_script(getattr(scripts, name)) for name in names}
 
-    def fetch(self, queue: str, limit: int) -> list[tuple[str, bytes]]:
-        """Move up to `limit` messages from a queue to `unacked`; return their delivery tags and bodies."""
+    def fetch(self, lists: Sequence[tuple[str, str]], limit: int) -> list[tuple[str, str, bytes]]:
+        """Move up to `limit` messages from lists (queue, name) to `unacked`; return queue, delivery tag and body."""
         prefix = f"{uuid4().hex}-"
-        args = [limit, prefix, wall_ms() / 1000, to_json(queue)]
+        keys = [self.unacked_key, self.unacked_index_key, *(name for _, name in lists)]
         with self.channel.conn_or_acquire() as client:
-            taken = self._fetch_script([queue, self.unacked_key, self.unacked_index_key], args, client=client)
-        return [(f"{prefix}{number:03}", raw) for number, raw in enumerate(taken, start=1)]
+            args = [limit, prefix, time(), *(to_json(queue) for queue, _ in lists)]
+            counts, taken = self._run("FETCH", keys, args, client)
+        queues = [queue for (queue, _), count in zip(lists, counts, strict=True) for _ in range(count)]
+        tags = [f"{prefix}{number:03}" for number in range(1, len(taken) + 1)]
+        return list(zip(queues, tags, taken, strict=True))
 
-    def register(self, message: virtual.Message) -> None:
-        """Register a message in this process; the server has registered it already."""
-        virtual.QoS.append(self, message, message.delivery_tag)
+    def register(self, messages: Sequence[Any]) -> None:
+        """Register messages in this process; the server has registered them already."""
+        for message in messages:
+            virtual.QoS.append(self, message, message.delivery_tag)
 
     def ack_many(self, tags: Iterable[str]) -> None:
         """Acknowledge messages, CHUNK_SIZE in a round-trip.
@@ -97,7 +62,7 @@ class QoS(stock.QoS):
         try:
             with self.channel.conn_or_acquire() as client:
                 for chunk in _chunks(tags):
-                    self._acknowledge_script([self.unacked_key, self.unacked_index_key], chunk, client=client)
+                    self._run("ACKNOWLEDGE", [self.unacked_key, self.unacked_index_key], chunk, client)
         finally:
             self._unregister(tags)
 
@@ -122,7 +87,12 @@ class QoS(stock.QoS):
         try:
             self.restore_many(self._delivered, client)
         except self.channel.connection_errors as error:
-            log.warning("unacked_left_to_visibility_timeout", held=len(self._delivered), error=_one_line(error))
+            _log(
+                logging.WARNING,
+                "unacked_left_to_visibility_timeout",
+                held=len(self._delivered),
+                error=_one_line(error),
+            )
         finally:
             self._delivered.clear()
 
@@ -131,7 +101,7 @@ class QoS(stock.QoS):
         self._vrestore_count += 1
         if (self._vrestore_count - 1) % (interval or 1):
             return
-        until_s = wall_ms() / 1000 - self.visibility_timeout
+        until_s = time() - self.visibility_timeout
         limit = min(num or MAX_SWEEP, MAX_SWEEP)
         mutex = self.unacked_mutex_key, self.unacked_mutex_expire
         with self.channel.conn_or_acquire() as client, suppress(stock.MutexHeld), stock.Mutex(client, *mutex):
@@ -146,12 +116,12 @@ class QoS(stock.QoS):
         self._unregister([tag])
         self.channel.dead_lettered += 1
         reason, count = _one_line(error), self.channel.dead_lettered
-        log.error("message_quarantined", key=key, reason=reason, message=repr(raw[:80]), count=count)
+        _log(logging.ERROR, "message_quarantined", key=key, reason=reason, message=repr(raw[:80]), count=count)
 
     def _restore(self, tags: Sequence[Any], client: Any, push: str) -> None:
         by_queue: dict[str, list[tuple[Any, str]]] = defaultdict(list)
         absent = []
-        for tag, value in zip(tags, client.hmget(self.unacked_key, tags), strict=True):
+        for tag, value in zip(tags, self._run("READ", [self.unacked_key], tags, client), strict=True):
             if value is None:
                 absent.append(tag)
                 continue
@@ -185,7 +155,12 @@ class QoS(stock.QoS):
 
     def _move(self, key: str, messages: Iterable[tuple[Any, Any]], client: Any, push: str, keep: int = 0) -> None:
         keys = [self.unacked_key, self.unacked_index_key, key]
-        self._move_script(keys, [push, keep, *chain.from_iterable(messages)], client=client)
+        self._run("MOVE", keys, [push, keep, *chain.from_iterable(messages)], client)
+
+    def _run(self, script: str, keys: Sequence[str], args: Sequence[Any], client: Any) -> Any:
+        """Run a script. Kombu's client puts the global key prefix before the first key of each, and only there."""
+        prefix = self.channel.global_keyprefix
+        return self._scripts[script]([keys[0], *(prefix + key for key in keys[1:])], args, client=client)
 
     def _unregister(self, tags: Iterable[str]) -> None:
         self._dirty.update(tags)
@@ -198,3 +173,9 @@ def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
 
 def _one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".encode("unicode_escape").decode()[:200]
+
+
+def _log(level: int, event: str, **fields: object) -> None:
+    """Log one line. Handlers that write structured lines find the event and its fields in the record."""
+    text = ", ".join(f"{name}=%({name})r" for name in fields)
+    logger.log(level, f"{event}: {text}", fields, extra={"event": event, "fields": fields})

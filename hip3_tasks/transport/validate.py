@@ -7,8 +7,6 @@ from typing import Any
 from kombu.utils.json import loads
 from pydantic_core import from_json
 
-from hip3_tasks.terminal_text import printable
-
 JSON = "application/json"
 RAW_OR_JSON = {JSON, None, "application/data", "application/text"}
 """JSON, and the content types that a consumer always accepts."""
@@ -70,7 +68,11 @@ def check_task(message: Any) -> None:
     if "task" in task:
         _check(task, TASK)
         _check_values(task)
-        task.update({name: printable(task[name]) for name in ESCAPED if task.get(name)})
+        task.update({name: _escaped(task[name]) for name in ESCAPED if task.get(name)})
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _is_body(body: Any) -> bool:
