@@ -13,7 +13,6 @@ from celery.app import utils
 from celery.app.defaults import SETTING_KEYS
 from celery.backends.base import DisabledBackend
 from celery.loaders.base import BaseLoader
-from kombu.transport import TRANSPORT_ALIASES
 
 from hip3_tasks import services, settings
 from hip3_tasks.errors import Hip3Error
@@ -22,6 +21,7 @@ from hip3_tasks.settings import Settings
 from hip3_tasks.store.keys import SOCKET_TIMEOUT_S, Keys
 from hip3_tasks.store.redis_url import for_celery
 from hip3_tasks.store.store import Store
+from hip3_tasks.transport import enable
 
 
 class BadConfiguration(Hip3Error, click.ClickException):
@@ -89,16 +89,13 @@ class Loader(BaseLoader):
         return caller | worker | {"broker_transport_options": options}
 
     def init_worker(self) -> None:
-        """Load task and transport, in a worker's main process and in each spawned one. Raises BadConfiguration."""
+        """Load the task, in a worker's main process and in each spawned one. Raises BadConfiguration."""
         try:
             services.require("a worker")
             Store.from_settings(located(settings.load())).refuse_cluster()
         except Hip3Error as error:
             raise BadConfiguration(str(error)) from None
         services.load_package("workers")
-        # This transport receives many messages per round-trip, and loses none when a worker is killed. It replaces the
-        # schemes' own names, because with `broker_transport` rediss:// would lose its TLS, and the logs the URL.
-        TRANSPORT_ALIASES.update(dict.fromkeys(("redis", "rediss"), "hip3_tasks.transport.channel:Transport"))
         super().init_worker()
 
     def import_default_modules(self) -> list[Any]:
@@ -135,3 +132,5 @@ class App(Celery):
 
 # Not the current app, because a program that imports this may have its own.
 app = App("hip3_tasks", loader=Loader, backend="disabled://", set_as_current=False)
+# It receives many messages per round-trip, and loses none when a worker is killed.
+enable(app)

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from celery import Celery
-from kombu.transport import TRANSPORT_ALIASES
 
+from hip3_tasks.transport import enable
 from workers.due_batches.pool_job import CallArgs
 from workers.due_batches.strategy import DueBatchTask
 
 QUEUE = os.environ["BATCH_QUEUE"]
 NOTES = Path(os.environ["BATCH_NOTES"])
 
-TRANSPORT_ALIASES["redis"] = os.environ["BATCH_TRANSPORT"]
 app = Celery("batchapp", broker=os.environ["BATCH_BROKER"])
+if os.environ["BATCH_TRANSPORT"].startswith("hip3_tasks."):
+    enable(app)
 app.conf.update(
     broker_transport_options={
         "unacked_key": f"{QUEUE}:unacked",

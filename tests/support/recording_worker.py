@@ -18,12 +18,12 @@ from tests.support.waiting import eventually
 APP = """
 import os
 from celery import Celery
-from kombu.transport import TRANSPORT_ALIASES
 from redis import Redis
+from hip3_tasks.transport import enable
 
-TRANSPORT_ALIASES.update(redis="hip3_tasks.transport.channel:Transport")
 url, name, options = {values!r}
 app = Celery("probe", broker=url)
+enable(app)
 app.conf.update(
     broker_transport_options=options, broker_connection_retry_on_startup=True, task_default_queue=name,
     task_ignore_result=True, task_acks_late=True, accept_content=["json"], worker_prefetch_multiplier=0,

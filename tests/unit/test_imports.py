@@ -1,7 +1,9 @@
 """The allowed imports between tests, benchmarks and tools."""
 
 import ast
+import tomllib
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
@@ -30,3 +32,10 @@ def test_shared_folders_import_none_of_their_users(folder: str, forbidden: set[s
 def test_only_tests_of_benchmarks_import_benchmarks() -> None:
     paths = [path for path in (ROOT / "tests").rglob("*.py") if "benchmarks" in imported(path)]
     assert not [path for path in paths if not str(path.relative_to(ROOT)).startswith(TESTS_OF_BENCHMARKS)]
+
+
+def test_the_contract_of_the_transport_forbids_every_other_module() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (contract,) = [row for row in contracts if row.get("source_modules") == ["hip3_tasks.transport"]]
+    names = {module.name for module in iter_modules([str(ROOT / "hip3_tasks")])} - {"transport", "__main__"}
+    assert {f"hip3_tasks.{name}" for name in names} <= set(contract["forbidden_modules"])
