@@ -5,6 +5,7 @@ The laws:
    which changes nothing, on one connection per list; then one script moves a batch from all lists to `unacked`, the
    highest priority first and its queues by turns. Kombu's BRPOP loses the message of a worker that is killed after it.
 2. A reply that does not arrive loses no message: its batch is in `unacked`, and the visibility timeout restores it.
+   What a living channel holds for longer is touched (`qos.py`), so it is delivered once, whatever its countdown.
 3. A message that makes kombu or Celery fail goes to the dead-letter list: it moves from `unacked` to a capped list,
    and one log line names it. It neither ends a worker nor delays other messages. What Celery rejects by itself, such
    as an unknown task or a pickle, is left to Celery.
@@ -25,7 +26,7 @@ from kombu.transport import redis as stock
 from kombu.transport import virtual
 from redis.exceptions import ResponseError
 
-from hip3_tasks.transport.qos import QoS
+from hip3_tasks.transport.qos import MAX_TOUCH_INTERVAL_S, QoS
 from hip3_tasks.transport.validate import JSON, check_envelope, check_task, decode
 from hip3_tasks.transport.waiting import Waiter, Waiting
 
@@ -43,9 +44,10 @@ class NotSupported(ValueError):
 
 
 class Message(virtual.Message):
-    """A message that keeps the body that `check_task` has decoded."""
+    """A message that keeps the body that `check_task` has decoded, and when it was received and last touched."""
 
     parsed: Any = None
+    received_at_s = touched_at_s = 0.0
 
     def _decode(self) -> Any:
         is_accepted = self.accept is None or JSON in self.accept
@@ -239,13 +241,47 @@ class SentinelChannel(Channel, stock.SentinelChannel):
     from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "dead_letter_key")
 
 
+class TouchingPoller(stock.MultiChannelPoller):
+    """Kombu's poller, which also touches what its channels hold."""
+
+    def get(self, callback: Any, timeout: float | None = None) -> Any:
+        # Without an event loop there is no timer, and no other work that waits.
+        for qos in self.holders():
+            while qos.touch():
+                continue
+        return super().get(callback, timeout)
+
+    def holders(self) -> list[QoS]:
+        channels = [channel for channel in self._channels if isinstance(channel, Channel) and channel.ack_emulation]
+        return [channel._qos for channel in channels if channel._qos is not None]
+
+
 class Transport(stock.Transport):
     Channel = Channel
+    cycle: Any
     loop: Any = None
+    _touch_timer: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cycle = TouchingPoller()
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         self.loop = loop
         super().register_with_event_loop(connection, loop)
+        if self._touch_timer is not None:
+            self._touch_timer.cancel()
+        self._touch()
+
+    def _touch(self) -> None:
+        # Kombu takes the client from a transport whose connection is lost, and makes another transport.
+        if self.client is None:
+            return
+        holders = self.cycle.holders()
+        for qos in holders:
+            qos.touch()
+        next_s = min((qos.touch_interval_s for qos in holders), default=MAX_TOUCH_INTERVAL_S)
+        self._touch_timer = self.loop.call_later(next_s, self._touch)
 
 
 class SentinelTransport(Transport, stock.SentinelTransport):

@@ -4,8 +4,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import chain
-from time import time
+from itertools import chain, islice
+from time import monotonic, time
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +13,14 @@ from kombu.transport import redis as stock
 from kombu.transport import virtual
 from kombu.utils.json import dumps
 from pydantic_core import to_json
+from redis.exceptions import ResponseError
 
 from hip3_tasks.transport import scripts
 from hip3_tasks.transport.validate import decode
 
 CHUNK_SIZE = 500
-"""Messages that one round-trip restores or acknowledges."""
+"""Messages that one round-trip restores, touches or acknowledges."""
+MAX_TOUCH_INTERVAL_S = 1.0
 MAX_SWEEP = 2_000
 """Messages that one sweep restores after their visibility timeout; the event loop waits meanwhile."""
 MAX_DEAD_LETTERS = 1_000
@@ -34,7 +36,7 @@ class QoS(stock.QoS):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         client = self.channel._create_client()
-        names = "FETCH", "READ", "MOVE", "ACKNOWLEDGE"
+        names = "FETCH", "READ", "MOVE", "ACKNOWLEDGE", "TOUCH"
         self._scripts = {name: client.register_script(getattr(scripts, name)) for name in names}
 
     def fetch(self, lists: Sequence[tuple[str, str]], limit: int) -> list[tuple[str, str, bytes]]:
@@ -50,8 +52,43 @@ class QoS(stock.QoS):
 
     def register(self, messages: Sequence[Any]) -> None:
         """Register messages in this process; the server has registered them already."""
+        now_s = monotonic()
         for message in messages:
+            message.received_at_s = message.touched_at_s = now_s
             virtual.QoS.append(self, message, message.delivery_tag)
+
+    @property
+    def _third_s(self) -> float:
+        return float(max(self.visibility_timeout, 1)) / 3
+
+    @property
+    def touch_interval_s(self) -> float:
+        """Time between two calls of `touch` that renews all that is held within a third of the visibility timeout."""
+        for_all_s = self._third_s * CHUNK_SIZE / max(len(self._delivered), 1)
+        return min(for_all_s, self._third_s / 4, MAX_TOUCH_INTERVAL_S)
+
+    def touch(self) -> bool:
+        """Renew the receipt of up to CHUNK_SIZE messages, if one is a third of the visibility timeout old.
+
+        Returns whether it did. A trickle of messages is touched together, so half of that age is enough for the others.
+        """
+        self._flush()
+        now_s = monotonic()
+        oldest = next(iter(self._delivered.values()), None)
+        if oldest is None or now_s - oldest.touched_at_s < self._third_s:
+            return False
+        items = islice(self._delivered.items(), CHUNK_SIZE)
+        held = {tag: message for tag, message in items if now_s - message.touched_at_s >= self._third_s / 2}
+        try:
+            with self.channel.conn_or_acquire() as client:
+                self._run("TOUCH", [self.unacked_index_key], [time(), *held], client)
+        except (*self.channel.connection_errors, ResponseError) as error:
+            logger.debug("not touched, will be tried again: %r", error)
+            return False
+        for tag, message in held.items():
+            message.touched_at_s = now_s
+            self._delivered.move_to_end(tag)
+        return True
 
     def ack_many(self, tags: Iterable[str]) -> None:
         """Acknowledge messages, CHUNK_SIZE in a round-trip.
@@ -85,7 +122,9 @@ class QoS(stock.QoS):
     def restore_unacked(self, client: Any = None) -> None:
         """Restore all messages of this channel. If the server is gone, the visibility timeout restores them."""
         try:
-            self.restore_many(self._delivered, client)
+            # A touch moves tags to the end.
+            by_age = sorted(self._delivered, key=lambda tag: (self._delivered[tag].received_at_s, tag))
+            self.restore_many(by_age, client)
         except self.channel.connection_errors as error:
             _log(
                 logging.WARNING,

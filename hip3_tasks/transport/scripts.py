@@ -1,6 +1,6 @@
 """The scripts that move messages between a queue's lists, `unacked` with its index, and the dead-letter list.
 
-FETCH and MOVE begin with a write that changes nothing: a full server completes a script whose first write takes
+FETCH, MOVE and TOUCH begin with a write that changes nothing: a full server completes a script whose first write takes
 no memory. A key of a wrong type ends the script before anything has moved.
 """
 
@@ -33,6 +33,14 @@ return {counts, taken}
 
 # KEYS: unacked. ARGV: tags.
 READ = "return redis.call('HMGET', KEYS[1], unpack(ARGV))"
+
+# KEYS: index. ARGV: now in s, then tags. A tag that is no longer there was acknowledged, or restored by another client.
+TOUCH = """
+redis.call('ZREM', KEYS[1], '')
+local times = {}
+for i = 2, #ARGV do times[#times + 1], times[#times + 2] = ARGV[1], ARGV[i] end
+return redis.call('ZADD', KEYS[1], 'XX', unpack(times))
+"""
 
 # KEYS: unacked, index, destination. ARGV: push command, length to keep or 0, then tag and message of each.
 # A message that is no longer in `unacked` was acknowledged, or moved by another client.
