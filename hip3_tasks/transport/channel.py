@@ -57,8 +57,10 @@ class Message(virtual.Message):
 class Channel(Waiting, stock.Channel):
     Message = Message
     QoS = QoS
-    from_transport_options: Any = (*stock.Channel.from_transport_options, "dead_letter_key")
+    from_transport_options: Any = (*stock.Channel.from_transport_options, "dead_letter_key", "batch_size")
 
+    batch_size = BATCH_SIZE
+    """Messages that one `drain_events` delivers at most; kombu's own delivers one."""
     dead_letter_key: str | None = None
     """The list of messages that cannot be handled; default: `{queue}:quarantine`."""
     dead_lettered = 0
@@ -157,7 +159,7 @@ class Channel(Waiting, stock.Channel):
     def receive(self, is_woken: bool) -> bool:
         """Deliver a batch from all lists. Raises Empty when there is none."""
         room = self.qos.can_consume_max_estimate()
-        limit = BATCH_SIZE if room is None else min(BATCH_SIZE, room)
+        limit = self.batch_size if room is None else min(self.batch_size, room)
         queues = self._queue_cycle.consume(len(self._callbacks))
         cancelled = []
         for queue, message, raw in self._take(self._lists(queues), limit if is_woken else 0):
@@ -220,6 +222,8 @@ class Channel(Waiting, stock.Channel):
         if no_ack or not self.ack_emulation:
             message: virtual.Message | None = super().basic_get(queue, no_ack=no_ack, **kwargs)
             return message
+        with self.conn_or_acquire() as client:
+            self._maybe_update_queues_expire(client, queue)
         try:
             # None is left when the message could not be handled.
             while not (received := self._take(self._lists([queue]), 1)):
@@ -238,7 +242,7 @@ class Channel(Waiting, stock.Channel):
 
 
 class SentinelChannel(Channel, stock.SentinelChannel):
-    from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "dead_letter_key")
+    from_transport_options: Any = (*stock.SentinelChannel.from_transport_options, "dead_letter_key", "batch_size")
 
 
 class TouchingPoller(stock.MultiChannelPoller):

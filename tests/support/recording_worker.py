@@ -40,13 +40,13 @@ def note(signal_id, offset_ms):
 class RecordingWorker:
     """A Celery worker that records its tasks."""
 
-    def __init__(self, url: str, name: str, directory: Path, **changes: Any) -> None:
+    def __init__(self, url: str, name: str, directory: Path, *queues: str, **changes: Any) -> None:
         self.name, self._client = name, connect(url)
         values = (url, name, options(name, **changes))
         (directory / "probe_app.py").write_text(APP.format(values=values, task=CAPTURE_FOLLOWUP))
         command = [sys.executable, "-m", "celery", "-A", "probe_app", "worker", "--concurrency=1", "--loglevel=INFO"]
         self.process = ProcessUnderTest(
-            *(*command, "--without-gossip", "--without-mingle", "-n", name),
+            *(*command, "--without-gossip", "--without-mingle", "-n", name, "-Q", ",".join(queues or [name])),
             log=directory / "worker.log",
             cwd=directory,
             env=environment(PYTHONPATH=str(ROOT)),
@@ -69,8 +69,8 @@ class RecordingWorker:
 
 
 @contextmanager
-def working(url: str, name: str, directory: Path, **changes: Any) -> Iterator[RecordingWorker]:
-    worker = RecordingWorker(url, name, directory, **changes)
+def working(url: str, name: str, directory: Path, *queues: str, **changes: Any) -> Iterator[RecordingWorker]:
+    worker = RecordingWorker(url, name, directory, *queues, **changes)
     try:
         yield worker
     finally:

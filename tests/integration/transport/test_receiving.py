@@ -78,6 +78,16 @@ def test_a_prefetch_limit_holds_within_a_batch(
         assert len(receiver.messages) == 14
 
 
+def test_a_batch_of_one_is_delivered_by_each_call_as_kombu_does(
+    redis_url: str, name: str, fill: Callable[..., None]
+) -> None:
+    fill(3)
+    with Receiver(redis_url, name, batch_size=1) as receiver:
+        for count in 1, 2, 3:
+            receiver.connection.drain_events(timeout=TIMEOUT_S)
+            assert len(receiver.messages) == count
+
+
 def test_two_consumers_share_a_queue(redis_url: str, client: redis.Redis, name: str, fill: Callable[..., None]) -> None:
     with Receiver(redis_url, name) as first, Receiver(redis_url, name) as second:
         first.turn()

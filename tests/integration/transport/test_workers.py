@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,26 @@ def test_a_worker_whose_connections_are_killed_takes_up_again(worker: RecordingW
     for client_id in killed:
         client.client_kill_filter(_id=client_id)
     run_one_more(worker, client)
+
+
+def has_run(worker: RecordingWorker, count: int) -> bool:
+    return len(worker.ran()) >= count
+
+
+def test_a_worker_of_several_lists_takes_up_each_again_after_its_connections_are_killed(
+    redis_url: str, client: redis.Redis, name: str, tmp_path: Path
+) -> None:
+    queues = [f"{name}-a", f"{name}-b"]
+    lists = [f"{queue}{step}" for queue in queues for step in ("", "\x06\x163")]
+    with working(redis_url, name, tmp_path, *queues, priority_steps=[0, 3]) as worker:
+        for turn in range(3):
+            for number, key in enumerate(lists, start=4 * turn):
+                client.lpush(key, task(number, queue=queues[0]))
+            wanted = 4 * turn + 4
+            eventually("all ran", partial(has_run, worker, wanted), details=lambda: worker.log[-3000:])
+            # Four wait for a list each; the others are for commands, and for what is sent to all workers.
+            eventually("all wait", lambda: sum("b" in row["flags"] for row in clients(client, name)) == 4)
+            assert worker.is_alive()
+            for row in clients(client, name):
+                client.client_kill_filter(_id=row["id"])
+        assert sorted(worker.ran()) == list(range(12))
