@@ -32,8 +32,7 @@ from hip3_tasks.run_file import located
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
-from workers.due_batches.pool_job import CallArgs
-from workers.due_batches.strategy import DueBatchTask
+from workers.due_batches.task import CallArgs, DueBatchTask
 from workers.status import TIMEOUT_S, write_health, write_status
 
 log = structlog.get_logger()

@@ -52,5 +52,5 @@ class BatchAutoscaler(Autoscaler):
     @property
     def qty(self) -> int:
         batches = [batch for batch in self.worker.consumer.strategies.values() if isinstance(batch, DueBatches)]
-        others = len(state.reserved_requests) - sum(batch.members for batch in batches)
-        return max(0, others) + sum(batch.jobs for batch in batches)
+        others = len(state.reserved_requests) - sum(batch.pool_jobs.members for batch in batches)
+        return max(0, others) + sum(batch.pool_jobs.jobs for batch in batches)

@@ -1,12 +1,10 @@
 """The consumer strategy in real workers on a real server, with a task that records how it was run."""
 
-import json
 import re
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,82 +12,11 @@ from typing import Any
 
 import psutil
 import pytest
-import redis
-from celery import Celery
 
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
+from tests.support.batch_rig import STOCK, TIMEOUT_S, BatchRig
 from tests.support.malformed_messages import T0_MS, task
-from tests.support.process import ROOT, ProcessUnderTest, environment
-from tests.support.waiting import eventually
-from workers.due_batches.strategy import MAX_LISTED
-
-TIMEOUT_S = 20.0
-OURS, STOCK = "hip3_tasks.transport.channel:Transport", "kombu.transport.redis:Transport"
-
-
-class BatchRig:
-    """A queue with its workers, and the records of their tasks."""
-
-    def __init__(self, redis_url: str, name: str, folder: Path, *, transport: str = OURS) -> None:
-        self.queue, self.notes_path, self.log_path = name, folder / "notes.jsonl", folder / "worker.log"
-        self.client = redis.Redis.from_url(redis_url)
-        self.app = Celery("tests", broker=redis_url)
-        self.app.conf.update(task_default_queue=name, task_ignore_result=True)
-        self.environment = environment(
-            BATCH_BROKER=redis_url,
-            BATCH_QUEUE=name,
-            BATCH_NOTES=str(self.notes_path),
-            BATCH_TRANSPORT=transport,
-            PYTHONPATH=str(ROOT),
-            AUTOSCALE_KEEPALIVE="1",
-        )
-        self.workers = 0
-
-    @contextmanager
-    def worker(self, *options: str) -> Iterator[ProcessUnderTest]:
-        self.workers += 1
-        node = f"{self.workers}@{self.queue}"
-        command = [sys.executable, "-m", "celery", "-A", "tests.support.celery_app", "worker", "--hostname", node]
-        command += ["--without-gossip", "--without-mingle", "--loglevel=INFO", *(options or ["--concurrency=2"])]
-        ready = self.log.count("ready.")
-        with ProcessUnderTest(*command, log=self.log_path, env=self.environment) as process:
-            self.until("the worker is ready", lambda: self.log.count("ready.") > ready or not process.is_running)
-            assert process.is_running, self.log
-            yield process
-
-    @property
-    def log(self) -> str:
-        return self.log_path.read_text() if self.log_path.exists() else ""
-
-    def batches(self) -> list[tuple[int, float, list[str]]]:
-        """Pid, start in s since the epoch and names of the members of each batch, ordered by start."""
-        lines = self.notes_path.read_text().splitlines() if self.notes_path.exists() else []
-        return [(pid, at_ns / 1e9, names) for pid, at_ns, names in map(json.loads, lines)]
-
-    def ran(self) -> list[str]:
-        return [name for *_, names in self.batches() for name in names]
-
-    def send(self, name: str, wish: str = "", seconds: float = 0.0, **options: Any) -> str:
-        return str(self.app.send_task("note", [name, wish, seconds], **options).id)
-
-    def unacked(self) -> int:
-        return int(self.client.hlen(f"{self.queue}:unacked"))
-
-    def is_done(self) -> bool:
-        return self.unacked() == 0 and self.client.llen(self.queue) == 0
-
-    def inspect(self, command: str, *arguments: str) -> Any:
-        """The answer of the newest worker; an empty list without one."""
-        node = f"{self.workers}@{self.queue}"
-        inspect = self.app.control.inspect(destination=[node], timeout=2.0, limit=1)
-        return (getattr(inspect, command)(*arguments) or {}).get(node, [])
-
-    def until(self, what: str, is_true: Callable[[], object]) -> None:
-        eventually(what, is_true, within_s=TIMEOUT_S, details=lambda: self.log[-3000:])
-
-    def close(self) -> None:
-        self.app.close()
-        self.client.close()
+from workers.due_batches.commands import MAX_LISTED
 
 
 @pytest.fixture
@@ -240,6 +167,14 @@ def test_inspect_names_the_first_that_are_due_and_counts_the_others(rig: BatchRi
         numbers = [int(entry["request"]["args"][0].rpartition("-")[2]) - T0_MS for entry in listed]
         assert numbers == list(range(MAX_LISTED))
         assert rest["request"]["name"] == "and 1,500 more"
+
+
+def test_any_eta_is_an_instant_however_far_away(rig: BatchRig) -> None:
+    with rig.worker():
+        rig.send("far", eta="9999-12-31T23:59:59.999999-23:59")
+        rig.send("ancient", eta="0001-01-01T00:00:00+23:59")
+        rig.until("the ancient ran", lambda: rig.ran() == ["ancient"] and rig.unacked() == 1)
+        assert [entry["request"]["args"][0] for entry in rig.inspect("scheduled")] == ["far"]
 
 
 def test_a_revoked_or_expired_member_does_not_run_and_its_neighbours_do(shared: BatchRig) -> None:

@@ -1,10 +1,14 @@
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from celery import Celery
+from celery.app import trace
+from celery.signals import task_postrun, task_prerun, task_success
 
-from workers.due_batches import pool_job as batch
-from workers.due_batches.strategy import DueBatchTask
+from workers.due_batches import pool_job
+from workers.due_batches.task import CallArgs, DueBatchTask
 
 
 class Refused(Exception):
@@ -15,17 +19,100 @@ class AllFailAlike(DueBatchTask):
     name = "all_fail_alike"
     throws = (Refused,)
 
-    def run_many(self, calls: Sequence[batch.CallArgs]) -> list[object]:
+    def run_many(self, calls: Sequence[CallArgs]) -> list[object]:
         try:
             raise Refused("for all of them")
         except Refused as error:
             return [error] * len(calls)
 
 
-def test_members_with_the_same_error_have_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+class Greets(DueBatchTask):
+    name = "greets"
+
+    def run_many(self, calls: Sequence[CallArgs]) -> list[object]:
+        return [f"hello {name}" for (name,), _ in calls]
+
+
+class GreetsAndTells(Greets):
+    name = "greets_and_tells"
+    heard: list[tuple[Any, ...]]
+
+    def before_start(self, *heard: Any) -> None:
+        self.heard.append(("before_start", *heard))
+
+    def on_success(self, *heard: Any) -> None:
+        self.heard.append(("on_success", *heard))
+
+    def after_return(self, *heard: Any) -> None:
+        self.heard.append(("after_return", *heard))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, task: DueBatchTask, *names: str) -> list[pool_job.MemberResult]:
     app = Celery("test", set_as_current=False)
-    app.register_task(AllFailAlike())
-    monkeypatch.setattr(batch, "current_app", app)
-    reports = batch.run_batch(AllFailAlike.name, [(f"id-{number}", (), {}) for number in range(20)])
-    assert all(has_failed for has_failed, *_ in reports)
-    assert len({failure.traceback for _, failure, _ in reports}) == 1
+    app.register_task(task)
+    monkeypatch.setattr(pool_job, "current_app", app)
+    return pool_job.run_batch(task.name, [(f"id-{name}", (name,), {}, {"ignore_result": True}) for name in names])
+
+
+def test_members_with_the_same_error_have_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = run(monkeypatch, AllFailAlike(), *map(str, range(20)))
+    assert all(has_failed for has_failed, *_ in results)
+    assert len({failure.traceback for _, failure, _ in results}) == 1
+
+
+def test_each_signal_and_log_line_has_the_runtime_of_the_batch(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard: list[tuple[str, Any]] = []
+
+    def prerun(task_id: str, **_: object) -> None:
+        heard.append(("prerun", task_id))
+
+    def success(result: str, runtime: float, **_: object) -> None:
+        heard.append((result, runtime))
+
+    def postrun(task_id: str, state: str, **_: object) -> None:
+        heard.append((state, task_id))
+
+    monkeypatch.setattr(trace, "logger", logging.getLogger("trace"))
+    caplog.set_level(logging.INFO)
+    connected = ((task_prerun, prerun), (task_success, success), (task_postrun, postrun))
+    for signal, receiver in connected:
+        signal.connect(receiver)
+    try:
+        ((*_, runtime_s), _) = run(monkeypatch, Greets(), "a", "b")
+    finally:
+        for signal, receiver in connected:
+            signal.disconnect(receiver)
+    assert heard == [
+        *(("prerun", "id-a"), ("hello a", runtime_s), ("SUCCESS", "id-a")),
+        *(("prerun", "id-b"), ("hello b", runtime_s), ("SUCCESS", "id-b")),
+    ]
+
+
+def test_hooks_are_called_for_each_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = GreetsAndTells()
+    task.heard = []
+    assert [result for _, result, _ in run(monkeypatch, task, "a")] == ["'hello a'"]
+    assert task.heard == [
+        ("before_start", "id-a", ("a",), {}),
+        ("on_success", "hello a", "id-a", ("a",), {}),
+        ("after_return", "SUCCESS", "hello a", "id-a", ("a",), {}, None),
+    ]
+
+
+def test_a_member_is_traced_only_when_somebody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[str] = []
+    build = trace.build_tracer
+
+    def counted(name: str, *args: Any, **options: Any) -> Any:
+        traced.append(name)
+        return build(name, *args, **options)
+
+    monkeypatch.setattr(trace, "build_tracer", counted)
+    run(monkeypatch, Greets(), "a")
+    assert traced == []
+    task = Greets()
+    task.run = task.run  # as Sentry wraps it
+    assert [result for _, result, _ in run(monkeypatch, task, "a")] == ["'hello a'"]
+    assert traced == ["greets"]
