@@ -49,7 +49,11 @@ def active(_: Any, safe: bool = False, **__: Any) -> list[dict[str, Any]]:
 
 
 def _first_due(requests: Collection[Any], **options: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """The requests that are due first, each with what Celery shows; the last item counts those left out."""
+    """The tasks that are due first, each once and with what Celery shows; the last item counts those left out.
+
+    Several messages of one task may be held: its publisher's, and copies for fear that the first is lost.
+    """
+    requests = {request.id: request for request in requests}.values()
     listed = nsmallest(MAX_LISTED, requests, key=lambda request: request.eta.timestamp() if request.eta else 0.0)
     infos = [(request, request.info(**options)) for request in listed]
     if more := len(requests) - len(listed):

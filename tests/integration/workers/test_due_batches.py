@@ -169,6 +169,16 @@ def test_inspect_names_the_first_that_are_due_and_counts_the_others(rig: BatchRi
         assert rest["request"]["name"] == "and 1,500 more"
 
 
+def test_inspect_lists_several_messages_of_one_task_as_one(rig: BatchRig) -> None:
+    with rig.worker():
+        for _ in range(3):
+            rig.send("copied", eta=soon(600), task_id="copied-id")
+        rig.send("single", eta=soon(601))
+        rig.until("all are held", lambda: rig.unacked() == 4)
+        listed = [entry["request"]["args"][0] for entry in rig.inspect("scheduled")]
+        assert listed == ["copied", "single"]
+
+
 def test_any_eta_is_an_instant_however_far_away(rig: BatchRig) -> None:
     with rig.worker():
         rig.send("far", eta="9999-12-31T23:59:59.999999-23:59")
