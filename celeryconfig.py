@@ -44,6 +44,9 @@ task_time_limit = 30
 worker_autoscaler = "workers.due_batches.consumer:BatchAutoscaler"
 # No limit: with one, acknowledgements that fail while the server hangs leak slots until nothing is consumed.
 worker_prefetch_multiplier = 0
+# A spawned pool process (macOS) takes 0.4 s of CPU to load, and many may load at once on a busy machine: Celery's 4 s
+# killed those that it had just asked for.
+worker_proc_alive_timeout = 60.0
 worker_disable_rate_limits = True
 worker_hijack_root_logger = False
 # The project's own events are JSON lines; wrapped in Celery's log they would not be.
