@@ -49,7 +49,9 @@ def test_every_follow_up_is_captured_on_time_by_spawned_processes_while_the_pool
     grown_from = len(system.lines("followups"))
     control = run(*CELERY, "control", "autoscale", str(GROWN), str(GROWN), HIP3_DATA_DIR=str(system.data_dir))
     assert control.returncode == 0, control.stderr
-    eventually("it has grown", lambda: len(spawned(system)) == GROWN)
+    eventually("it grows", lambda: len(spawned(system)) > 1)
+    assert len(spawned(system)) == 2, "one loads at a time"
+    eventually("it has grown", lambda: len(spawned(system)) == GROWN, within_s=90)
     processes = spawned(system)
     eventually("all are loaded", lambda: min(sum(process.cpu_times()[:2]) for process in processes) > 0.2, within_s=60)
     system.wait_for_lines("followups", more_than=len(system.lines("followups")) + MANY)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from billiard import get_start_method
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer, state
 from celery.worker.autoscale import Autoscaler
@@ -13,6 +14,8 @@ from workers.due_batches.strategy import DueBatches
 
 FIRST_RETRY_S, RETRY_STEP_S, MAX_RETRY_S = 0.1, 0.1, 1.0
 """Wait after the first failure to connect, its growth with each further failure, and its maximum."""
+GROWTH_POLL_S = 0.2
+"""Interval at which the next spawned process is added, if no other still loads."""
 
 
 class Consumer(consumer.Consumer):
@@ -47,7 +50,27 @@ class Consumer(consumer.Consumer):
 
 
 class BatchAutoscaler(Autoscaler):
-    """Counts each batch as one job, and only once it has to wait; Celery's own counts every member."""
+    """Counts each batch as one job, and only once it has to wait; Celery's own counts every member.
+
+    Spawned processes are added one by one: each takes 0.4 s of CPU to load, from batches that are due.
+    """
+
+    _growth_timer: Any = None
+
+    def _grow(self, n: int) -> None:
+        if self._growth_timer is not None:
+            self._growth_timer.cancel()
+        if get_start_method() == "fork":
+            super()._grow(n)
+        else:
+            self._grow_by_one(self.processes + n)
+
+    def _grow_by_one(self, wanted: int) -> None:
+        if self.processes < min(wanted, self.max_concurrency):
+            if not self.pool._pool._waiting_to_start:
+                super()._grow(1)
+                self.pool.maintain_pool()  # which starts it
+            self._growth_timer = self.worker.consumer.timer.call_after(GROWTH_POLL_S, self._grow_by_one, (wanted,))
 
     @property
     def qty(self) -> int:

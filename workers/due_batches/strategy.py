@@ -18,7 +18,8 @@ The laws:
 - A job is acknowledged in one round-trip when it is done; a worker that dies before that has acknowledged nothing.
 - When the connection is lost, requests that no process has accepted are released and restored through the next
   connection. When the worker is asked to end, requests that are not in the pool are restored before anything else.
-- The pool is asked to grow only after every idle process has a job, and by the number of jobs, not of members.
+- The pool is asked to grow only after every idle process has a job, and by the number of jobs, not of members. Spawned
+  processes load one after the other.
 - Refused: `rate_limit` and `track_started`, at registration and by `control`; `self.request` and `self.retry` in
   `run_many`, which serves many requests. Pools other than prefork run such a task one by one, with Celery's default
   strategy.
