@@ -57,7 +57,7 @@ class TapeFound:
 async def take_tape(writer: TapeWriter, *, wall_ms: Callable[[], int] = wall_ms) -> TapeFound:
     """Wait for Redis, take over the name, and read the end of the tape. Raises Fenced."""
     loop = asyncio.get_running_loop()
-    expires_at_s, is_logged = loop.time() + 1.5 * LEASE_MS / 1000, False
+    expires_at_s = loop.time() + 1.5 * LEASE_MS / 1000
     while True:
         try:
             marks = await writer.take(at_ms=wall_ms())
@@ -67,9 +67,7 @@ async def take_tape(writer: TapeWriter, *, wall_ms: Callable[[], int] = wall_ms)
             if loop.time() > expires_at_s:
                 raise
         except redis.RedisError as error:
-            if not is_logged:
-                log.error("redis_away", error=str(error))
-            is_logged = True
+            log.error("redis_away", outage=error)
             expires_at_s = loop.time() + 1.5 * LEASE_MS / 1000
         await asyncio.sleep(RETRY_INTERVAL_S)
 

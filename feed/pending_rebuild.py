@@ -55,7 +55,7 @@ class PendingRebuilder:
             try:
                 restored = await self._threads.on_files(self._restore, self._clock.now_ms())
             except (redis.RedisError, Hip3Error, OSError) as error:
-                log.error("rebuild_failed", error=str(error))
+                log.error("rebuild_failed", outage=error)
                 await asyncio.sleep(RETRY_INTERVAL_S)
                 self._recent.set()
                 continue

@@ -38,7 +38,7 @@ class Retention:
                 before_ms = await self._threads.on_redis(self.trimmed_before_ms, self._clock.now_ms())
                 await self._writer.trim(sorted(await self._writer.coins()), before_ms=before_ms)
             except redis.RedisError as error:
-                log.warning("trim_failed", error=str(error))
+                log.warning("trim_failed", outage=error)
 
     def trimmed_before_ms(self, now_ms: int) -> int:
         """Entries older than this are dropped: those past the retention.

@@ -69,7 +69,7 @@ async def drain(feed: Feed, publisher: SignalPublisher, sweeper: Sweeper, *, max
                     hastened_s = loop.time()
                     await sweeper.hasten()
             except redis.RedisError as error:
-                log.warning("drain_waits", error=str(error))
+                log.warning("drain_waits", outage=error)
             if left == 0:
                 return 0
         await asyncio.sleep(POLL_S)

@@ -25,7 +25,6 @@ from hip3_tasks.store.task_message import task_message
 log = structlog.get_logger()
 
 RETRY_INTERVAL_S = 0.25
-ERROR_LOG_INTERVAL_S = 5.0
 MAX_HELD = 20_000
 MAX_WRITTEN = 500
 """Signals that one sync makes durable."""
@@ -48,7 +47,6 @@ class SignalPublisher:
         self._unpublished: list[Signal] = []
         self._submitted, self._written = asyncio.Event(), asyncio.Event()
         self.rebuilder = PendingRebuilder(settings, pending=store.pending, threads=threads, clock=clock, add=self.add)
-        self._error_logged_at_s = 0.0
         self.signals = 0
 
     @property
@@ -110,7 +108,7 @@ class SignalPublisher:
                 try:
                     await self._threads.on_disk(self._write, batch)
                 except JournalError as error:
-                    self._log_error("signals_not_written", len(self._unwritten), error)
+                    log.error("signals_not_written", waiting=len(self._unwritten), outage=error)
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     continue
                 del self._unwritten[: len(batch)]
@@ -130,20 +128,13 @@ class SignalPublisher:
                 try:
                     await self._threads.on_redis(self._publish, batch, self._clock.now_ms())
                 except redis.RedisError as error:
-                    self._log_error("signals_not_published", len(self._unpublished), error)
+                    log.error("signals_not_published", waiting=len(self._unpublished), outage=error)
                     if len(self._unpublished) > MAX_HELD:
                         del self._unpublished[:-MAX_HELD]
                         self.rebuilder.request()  # restores the others from the files
                     await asyncio.sleep(RETRY_INTERVAL_S)
                     continue
                 del self._unpublished[: len(batch)]
-
-    def _log_error(self, event: str, waiting: int, error: Exception) -> None:
-        """Log an error at intervals, since retries are much more frequent."""
-        at_s = asyncio.get_running_loop().time()
-        if at_s - self._error_logged_at_s > ERROR_LOG_INTERVAL_S:
-            self._error_logged_at_s = at_s
-            log.error(event, waiting=waiting, error=str(error))
 
     def add(self, signals: Sequence[Signal], captures: Sequence[Capture], at_ms: int) -> int:
         """Add signals and captures to the pending set with their tasks, from any thread; return how many were new."""

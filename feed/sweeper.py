@@ -46,7 +46,7 @@ class Sweeper:
                     self._on_lost_data()
                 await self._threads.on_redis(self._sweep, self._clock.now_ms())
             except redis.RedisError as error:
-                log.warning("sweep_failed", error=str(error))
+                log.warning("sweep_failed", outage=error)
 
     async def hasten(self) -> None:
         """Make all overdue captures ready to be tried again now. Raises redis.RedisError."""

@@ -179,8 +179,7 @@ class TapeBuffer:
             await self._pause(error)
 
     async def _pause(self, error: redis.RedisError) -> None:
-        if not self._is_away:
-            log.error("redis_away", error=str(error))
+        log.error("redis_away", outage=error)
         self._is_away = True
         await asyncio.sleep(RETRY_INTERVAL_S)
 

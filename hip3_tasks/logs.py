@@ -1,11 +1,52 @@
-"""Logging: one JSON object per line; outside text is a quoted value, so it cannot forge a line."""
+"""Logging: one JSON object per line; outside text is a quoted value, so it cannot forge a line.
+
+An outage fails every call while it lasts. An event with the error as `outage` is one line a minute for each cause; the
+line has the error as `error`, and as `left_out` the number of lines since the last one.
+"""
 
 import logging
+import re
 import sys
+import time
+from collections.abc import MutableMapping
 from contextlib import suppress
 from logging.handlers import WatchedFileHandler
+from typing import Any
 
 import structlog
+
+REPEAT_S, FORGET_S = 60.0, 600.0
+
+
+class Repeats:
+    """Counts lines that are the same as one in the last minute, apart from words with a digit."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[float, int]] = {}
+
+    def left_out(self, *words: str) -> int | None:
+        """None for a line to leave out; else the number of those left out before it."""
+        key, now_s = re.sub(r"\S*\d\S*", "", " ".join(words)), time.monotonic()
+        logged_s, left_out = self._lines.get(key, (-REPEAT_S, 0))
+        if now_s - logged_s < REPEAT_S:
+            self._lines[key] = logged_s, left_out + 1
+            return None
+        self._lines = {key: line for key, line in self._lines.items() if now_s - line[0] < FORGET_S}
+        self._lines[key] = now_s, 0
+        return left_out
+
+
+_repeats = Repeats()
+
+
+def _thin_outage(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave a line of an outage out if its event and cause are in the last minute's."""
+    if (error := event.pop("outage", None)) is None:
+        return event
+    if (left_out := _repeats.left_out(event["event"], type(error).__name__, str(error))) is None:
+        raise structlog.DropEvent
+    event["error"] = str(error)
+    return {**event, "left_out": left_out} if left_out else event
 
 
 class _Lossy(logging.Logger):
@@ -39,6 +80,7 @@ def configure_logs(level: str, *, file: str | None = None) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _thin_outage,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from logging import Logger
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,14 @@ from hip3_tasks import settings
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.capture_result import CaptureResult
-from hip3_tasks.errors import BadCapture, Hip3Error
+from hip3_tasks.errors import BadCapture, Hip3Error, JournalError
 from hip3_tasks.logs import configure_logs
 from hip3_tasks.run_file import located
 from hip3_tasks.store.store import Store
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from workers.capturer import Capturer
 from workers.due_batches.task import CallArgs, DueBatchTask
+from workers.outage_log import OutageFilter
 from workers.status import TIMEOUT_S, write_health, write_status
 
 log = structlog.get_logger()
@@ -50,9 +52,9 @@ class CaptureFollowup(DueBatchTask):
         answers = dict(zip(captures, _capturer().capture_all(captures), strict=True))
         for capture, answer in answers.items():
             if isinstance(answer, Exception):
-                log.error(
-                    "followup_failed", signal_id=capture.signal_id, offset_ms=capture.offset_ms, error=str(answer)
-                )
+                is_outage = isinstance(answer, redis.RedisError | JournalError)
+                error = {"outage": answer} if is_outage else {"error": str(answer)}
+                log.error("followup_failed", signal_id=capture.signal_id, offset_ms=capture.offset_ms, **error)
             else:
                 log.debug("followup", signal_id=capture.signal_id, offset_ms=capture.offset_ms, outcome=str(answer))
         return [_on_the_wire(answers[want] if isinstance(want, Capture) else want) for want in wanted]
@@ -90,9 +92,12 @@ def _health_dir() -> Path | None:
 
 
 @after_setup_logger.connect
-def _configure_logs(logfile: str | None, **_: object) -> None:
+def _configure_logs(logger: Logger, logfile: str | None, **_: object) -> None:
     """Log to where Celery's log goes, in the main process and in each pool process that is not a fork of it."""
     configure_logs(settings.load().log_level, file=logfile)
+    outage_filter = OutageFilter()
+    for handler in logger.handlers:
+        handler.addFilter(outage_filter)
 
 
 @worker_init.connect

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,29 @@ def test_a_file_takes_the_lines_and_a_full_disk_drops_them(tmp_path: Path) -> No
         ended = subprocess.run([sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True)
         assert (ended.stdout, ended.stderr) == ("went on\n", "")
     assert len((tmp_path / "log").read_text().splitlines()) == 3
+
+
+OUTAGE = """
+import structlog
+from hip3_tasks import logs
+now = [0.0]
+logs.time.monotonic = lambda: now[0]
+logs.configure_logs("info")
+for now[0] in (0.0, 1.0, 59.0, 61.0):
+    for text in ("MISCONF disk 7", "READONLY replica"):
+        structlog.get_logger().error("sweep_failed", outage=OSError(text))
+        structlog.get_logger().error("followup_failed", error=text)
+"""
+
+
+def test_an_outage_is_logged_once_a_minute_for_each_cause_with_the_number_left_out() -> None:
+    ended = subprocess.run([sys.executable, "-c", OUTAGE], capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    outages = [(line["error"], line.get("left_out")) for line in lines if line["event"] == "sweep_failed"]
+    assert outages == [
+        ("MISCONF disk 7", None),
+        ("READONLY replica", None),
+        ("MISCONF disk 7", 2),
+        ("READONLY replica", 2),
+    ]
+    assert [line["event"] for line in lines].count("followup_failed") == 8

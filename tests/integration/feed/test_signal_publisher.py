@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from feed.signal_publisher import MAX_ADDED, SignalPublisher
 from feed.threads import Threads
@@ -169,10 +170,10 @@ def test_no_signal_passes_for_detected_before_it_is_in_its_file(
             publisher.hold(first)
             publisher.hold(second)
             assert [publisher.detected_ms(at_ms + ms) for ms in (5, 10, 30)] == [at_ms + 5, at_ms + 9, at_ms + 9]
-            with monkeypatch.context() as patch:
+            with monkeypatch.context() as patch, capture_logs() as logs:
                 patch.setattr("hip3_tasks.files.append_file._sync", refuse)
                 publisher.on_sealed(at_ms + 10)
-                await eventually("the disk refuses", lambda: publisher._error_logged_at_s)
+                await eventually("the disk refuses", lambda: logs)
                 assert (publisher.unwritten, publisher.detected_ms(at_ms + 30)) == (1, at_ms + 9)
             await published(publisher)
             assert publisher.detected_ms(at_ms + 30) == at_ms + 19
