@@ -53,6 +53,13 @@ class Message(virtual.Message):
         is_accepted = self.accept is None or JSON in self.accept
         return super()._decode() if self.parsed is None or not is_accepted else self.parsed
 
+    def ack_log_error(self, logger: Any, errors: Any, multiple: bool = False) -> None:
+        """Acknowledge; a server that is away or refuses is one line, for the message comes again."""
+        try:
+            self.ack(multiple=multiple)
+        except errors as error:
+            logger.warning("A message could not be acknowledged, and will come again: %s", error)
+
 
 class Channel(Waiting, stock.Channel):
     Message = Message
@@ -212,7 +219,7 @@ class Channel(Waiting, stock.Channel):
         except KeyError as error:
             # Kombu takes a KeyError for a lost connection; here it is a field that the message lacks.
             self.qos.dead_letter(queue, message.delivery_tag, raw, error)
-        except (MemoryError, ResponseError, *self.connection_errors):
+        except (MemoryError, *self.connection_errors):
             raise
         except Exception as error:  # noqa: BLE001 - the message would fail in the next worker as well
             self.qos.dead_letter(queue, message.delivery_tag, raw, error)
@@ -263,6 +270,8 @@ class TouchingPoller(stock.MultiChannelPoller):
 class Transport(stock.Transport):
     Channel = Channel
     cycle: Any
+    # A refusal (a full disk, a replica, no permission) ends like a lost connection; kombu's own ends the worker.
+    connection_errors = (*stock.Transport.connection_errors, ResponseError)
     loop: Any = None
     _touch_timer: Any = None
 

@@ -1,5 +1,6 @@
 """Celery's consumer: quick to reconnect, its shutdown restores waiting tasks at once; and its autoscaler."""
 
+import time
 import warnings
 from contextlib import suppress
 from functools import partial
@@ -9,6 +10,7 @@ from billiard import get_start_method
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer, state
 from celery.worker.autoscale import Autoscaler
+from redis import RedisError, ResponseError
 
 from workers.due_batches.strategy import DueBatches
 
@@ -16,6 +18,8 @@ FIRST_RETRY_S, RETRY_STEP_S, MAX_RETRY_S = 0.1, 0.1, 1.0
 """Wait after the first failure to connect, its growth with each further failure, and its maximum."""
 GROWTH_POLL_S = 0.2
 """Interval at which the next spawned process is added, if no other still loads."""
+REFUSED_PAUSE_S = 0.5
+"""Wait after an answer that refuses: the server accepts the next connection, and refuses its commands."""
 
 
 class Consumer(consumer.Consumer):
@@ -26,11 +30,18 @@ class Consumer(consumer.Consumer):
         )
         return super().ensure_connected(conn)
 
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        super().on_connection_error_before_connected(exc)
+        _pause_if_refused(exc)
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
+        # Celery logs its repr, in which redis leaves out what the server answered.
+        shown = OSError(str(exc)) if isinstance(exc, RedisError) else exc
         # Celery advises, eight lines at each loss, to cancel what runs; here it goes on, and is acknowledged later.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CPendingDeprecationWarning)
-            super().on_connection_error_after_connected(exc)
+            super().on_connection_error_after_connected(shown)
+        _pause_if_refused(exc)
 
     def on_close(self) -> None:
         # Celery's pool now forgets each job that no process has confirmed. A job that is in a pipe already runs all
@@ -47,6 +58,11 @@ class Consumer(consumer.Consumer):
                 with suppress(*self.connection_errors):  # the visibility timeout then restores them
                     strategy.release(self.task_consumer.channel.qos, in_pool=False)
         super().stop()
+
+
+def _pause_if_refused(error: Exception) -> None:
+    if isinstance(error, ResponseError):
+        time.sleep(REFUSED_PAUSE_S)
 
 
 class BatchAutoscaler(Autoscaler):

@@ -39,8 +39,5 @@ class DueQueue(Generic[R]):
         """The instant of the next `pop_due`; infinite when nothing waits."""
         return max(self._heap[0][0], self._paused_until_s) if self._heap else math.inf
 
-    def drain(self) -> list[R]:
-        """Remove all requests and return them."""
-        requests = list(self)
+    def clear(self) -> None:
         self._heap = []
-        return requests

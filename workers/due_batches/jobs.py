@@ -58,14 +58,17 @@ class PoolJobs:
             (self._isolated if any(request.time_limits) else self._ready).append((due_s, request))
         self._hand_over()
 
-    def drain(self, *, in_pool: bool) -> list[Any]:
-        """Remove the requests that wait for a process; return them, and those in the pool that no process accepted."""
+    def held(self, *, in_pool: bool) -> list[Any]:
+        """Requests that wait for a process; with `in_pool`, also those in the pool that no process has accepted."""
         held = [request for _, request in (*self._ready, *self._isolated)]
         if in_pool:
             held += [request for job in self._jobs.values() for request in job if request.worker_pid is None]
+        return held
+
+    def clear_waiting(self) -> None:
+        """Remove the requests that wait for a process."""
         self._ready, self._isolated = deque(), deque()
         self._waiting_for_slot = False
-        return held
 
     def _hand_over(self) -> None:
         """Give each idle process a job, and wait for a slot of the pool when requests are left."""

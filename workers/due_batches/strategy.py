@@ -177,9 +177,12 @@ class DueBatches:
         """Restore requests that no process has accepted: their connection is lost, or the worker is about to end."""
         if self._timer is not None:
             self._timer.cancel()
-        held = self._waiting.drain() + self.pool_jobs.drain(in_pool=in_pool)
+        held = [*self._waiting, *self.pool_jobs.held(in_pool=in_pool)]
         if held and hasattr(qos, "restore_many"):
             qos.restore_many([request.message.delivery_tag for request in held])
+        # Not before: a server that refuses is asked again by the next connection.
+        self._waiting.clear()
+        self.pool_jobs.clear_waiting()
 
 
 def _parse_instant(text: Any) -> Any:

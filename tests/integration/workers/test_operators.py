@@ -10,6 +10,7 @@ from socket import gethostname
 
 import pytest
 
+from hip3_tasks.clock import wall_ms
 from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.store import Store
 from hip3_tasks.up.embedded_redis import free_port
@@ -106,6 +107,26 @@ def test_a_lost_connection_is_named_without_advice_on_settings(name: str, tmp_pa
         server.start()
         eventually("it is connected again", lambda: process.log.count("Connected to redis") == 2)
         assert "CPendingDeprecationWarning" not in process.log
+
+
+def test_a_server_that_refuses_ends_no_worker_and_what_it_holds_runs_in_time(name: str, tmp_path: Path) -> None:
+    queue = Keys(name).queue
+    with (
+        RedisServer(tmp_path / "server") as server,
+        connect(server.url) as client,
+        WorkerRig(server.url, name, tmp_path).worker() as process,
+    ):
+        due_ms = wall_ms() + 5_000
+        # It fails when it runs, since its signal is not known.
+        client.lpush(queue, task(1, queue=queue, eta_ms=due_ms))
+        process.wait_for("received")
+        client.replicaof("127.0.0.1", "1")
+        process.wait_for("read only replica")
+        client.replicaof("NO", "ONE")
+        process.wait_for("followup_failed")
+        assert wall_ms() - due_ms < 5_000, "it came back by its visibility timeout of 15 s"
+        assert process.is_running
+        assert "Traceback" not in process.log
 
 
 def test_sighup_restarts_a_worker_with_its_command_line(rig: WorkerRig) -> None:

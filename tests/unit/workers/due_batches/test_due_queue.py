@@ -41,10 +41,11 @@ def test_a_pause_follows_each_batch_and_grows_with_it() -> None:
     assert many.wake_at_s() == 1.0 + MAX_PAUSE_S
 
 
-def test_drained_requests_are_gone() -> None:
+def test_cleared_requests_are_gone() -> None:
     queue = queue_of(2.0, 1.0)
-    assert sorted(queue.drain()) == [1.0, 2.0]
-    assert queue.drain() == []
+    assert sorted(queue) == [1.0, 2.0]
+    queue.clear()
+    assert list(queue) == []
     assert queue.wake_at_s() == math.inf
 
 
