@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Annotated
 
 import typer
@@ -107,11 +108,11 @@ def _summary(row: Row, result: Result) -> str:
 def _chosen(given: str) -> list[Row]:
     """Rows by their numbers; a number without a letter selects all rows of that number."""
     asked = [part.strip() for part in given.split(",") if part.strip()]
-    known = {row.number for row in ROWS} | {row.number.rstrip("abcdef") for row in ROWS}
+    known = {row.number for row in ROWS} | {row.number.rstrip(ascii_lowercase) for row in ROWS}
     for part in asked:
         if part not in known:
             raise typer.BadParameter(f"{part}: expected some of {', '.join(row.number for row in ROWS)}")
-    return [row for row in ROWS if not asked or row.number in asked or row.number.rstrip("abcdef") in asked]
+    return [row for row in ROWS if not asked or row.number in asked or row.number.rstrip(ascii_lowercase) in asked]
 
 
 if __name__ == "__main__":

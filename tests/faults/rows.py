@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,7 @@ from tests.faults import (
     outages,
     power,
     recorders,
+    refusals,
     silences,
     upgrades,
     values,
@@ -112,6 +114,19 @@ ROWS = (
         0,
     ),
     Row("29c", "tape's disk full", "more than three minutes, and killed meanwhile", recorders.full_disk, 0),
+    *(
+        Row(f"30{letter}", f"server refuses: {family}", how, partial(refusals.refused, family=family), effort)
+        for letter, family, how, effort in (
+            ("a", "MISCONF", "a snapshot that its disk does not take, 12 s", 0.1),
+            ("b", "READONLY", "REPLICAOF a server that is gone, 12 s", 0),
+            ("c", "MASTERDOWN", "the same, and it does not answer reads", 0),
+            ("d", "NOREPLICAS", "min-replicas-to-write, 12 s", 0),
+            ("e", "OOM", "maxmemory, noeviction, 12 s", 0),
+            ("f", "NOPERM", "the user may run no command, 12 s", 0),
+            ("g", "LOADING", "DEBUG RELOAD, slowed down to 12 s", 0),
+            ("h", "BUSY", "a script that does not end, 12 s, then SCRIPT KILL", 0),
+        )
+    ),
     Row("V1", "books refused", "no numbers, 10 s; then 1.000200e+02", witnesses.refused_books, 0),
     Row("V2a", "books stand still", "four markets jump or drift, three times", witnesses.frozen_books, 0),
     Row("V2b", "contexts stand still", "the market jumps", witnesses.frozen_contexts, 0),

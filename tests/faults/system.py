@@ -88,6 +88,7 @@ class System(DataFiles):
         feed_command: Sequence[str] = ("-m", "feed"),
         is_proxied: bool = False,
         recorded: bool = False,
+        server_options: Sequence[str] = (),
         **settings: Any,
     ) -> None:
         self.data_dir = data_dir or folder / "data"
@@ -97,8 +98,9 @@ class System(DataFiles):
         self.keys = Keys(NAME)
         folder.mkdir(exist_ok=True)
         acl = acl_file(folder, PASSWORD, f"user harness on >{PASSWORD} ~* &* +@all", control_name=NAME)
-        options, user = ("--aclfile", str(acl)), f"harness:{PASSWORD}@"
-        self.server = RedisServer(folder / "server", *options, log=folder / "server.log", user=user)
+        options, user = ("--aclfile", str(acl), *server_options), f"harness:{PASSWORD}@"
+        self.server_dir = folder / "server"
+        self.server = RedisServer(self.server_dir, *options, log=folder / "server.log", user=user)
         self.client = connect(self.server.url, timeout_s=1.0)
         """Connection of the tests, with all rights."""
         self.pending = Pending(self.client, self.keys)
@@ -137,9 +139,9 @@ class System(DataFiles):
         self._running.enter_context(self.venue)
         self._running.callback(self.client.close)
         port = self._running.enter_context(self.proxy).port if self._is_proxied else self.server.port
-        url = f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0"
+        self.redis_url = f"redis://hip3:{PASSWORD}@127.0.0.1:{port}/0"
         venue_url = self.venue.server.base_url
-        self._environment = environment(Settings(venue_url=venue_url, redis_url=url, **self._settings))
+        self._environment = environment(Settings(venue_url=venue_url, redis_url=self.redis_url, **self._settings))
         self._running.enter_context(self.server)
         self.feed = self.part("feed", sys.executable, *self._feed_command)
         self.feed.start()
