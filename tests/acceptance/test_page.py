@@ -265,6 +265,20 @@ def test_dark_markets_are_named_above_the_table(redis_url: str, name: str, tmp_p
         tab.until("!document.querySelector('#dark').checkVisibility()")
 
 
+def test_revoked_captures_are_named_beside_the_pending_ones(
+    redis_url: str, name: str, tmp_path: Path, tab: Tab
+) -> None:
+    rig = PageRig(redis_url, name, tmp_path / "data")
+    rig.write_feed_status()
+    facts = "document.querySelector('#pipeline-facts').textContent"
+    with rig.running():
+        tab.open(f"http://127.0.0.1:{rig.port}")
+        tab.until(f"{facts}.includes('0 overdue') && !{facts}.includes('revoked')")
+        capture = a_signal().captures()[0]
+        rig.client.zadd(rig.keys.revoked, {capture.member: capture.due_at_ms})
+        tab.until(f"{facts}.includes('0 overdue, 1 revoked')")
+
+
 def test_a_repeated_state_is_no_news_and_a_server_that_is_away_is_reported(
     redis_url: str, name: str, tmp_path: Path, tab: Tab
 ) -> None:

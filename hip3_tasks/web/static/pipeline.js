@@ -32,7 +32,7 @@ function facts(p) {
     Feed: `${count(p.sockets)} connected, ${count(p.reconnects)} reconnects${p.detecting === false ? ", draining" : ""}`,
     "Lag p50 / p99": p.lag_p50_ms == null ? NONE : `${count(p.lag_p50_ms)} / ${count(p.lag_p99_ms)} ms`,
     Frames: `${p.frames_per_s ?? NONE} a second`,
-    Pending: `${count(p.pending)}, ${count(p.overdue)} overdue`,
+    Pending: `${count(p.pending)}, ${count(p.overdue)} overdue${p.revoked ? `, ${count(p.revoked)} revoked` : ""}`,
     Queue: `${count(p.queued)} waiting, ${count(p.quarantined)} in quarantine`,
     Signals: `${count(p.signals)} in 15 min`,
     "Follow-ups": count(p.followups),
