@@ -50,9 +50,11 @@ def record_command(chosen: Settings) -> int:
         raise BadSetting("HIP3_TAPE_DAYS is 0: no tape is kept, and no recorder is needed")
     chosen = located(chosen)
     configure_logs(chosen.log_level)
+    store = Store.from_settings(chosen)
+    store.refuse_cluster()
     lock_fd = lock_directory(chosen.data_dir, role="recorder")
     try:
-        RecorderService(chosen, Store.from_settings(chosen)).run(_stop_request())
+        RecorderService(chosen, store).run(_stop_request())
     finally:
         os.close(lock_fd)
     return 0

@@ -15,7 +15,7 @@ from hip3_tasks.store.keys import Keys, connect
 from hip3_tasks.store.store import Store
 from hip3_tasks.up.embedded_redis import free_port
 from tests.support.malformed_messages import task
-from tests.support.process import CELERY, ProcessUnderTest, environment, run
+from tests.support.process import CELERY, HIP3, ProcessUnderTest, environment, run
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually
 
@@ -179,7 +179,7 @@ def test_log_lines_go_where_celerys_log_goes_also_after_a_rotation(start_method:
             assert {json.loads(line)["event"] for line in lines} == {"message_quarantined", "followup_failed"}
 
 
-@pytest.mark.parametrize("command", [(*CELERY, "worker"), (sys.executable, "-m", "feed")])
+@pytest.mark.parametrize("command", [(*CELERY, "worker"), (sys.executable, "-m", "feed"), (*HIP3, "record")])
 def test_a_server_in_cluster_mode_is_refused_in_one_line(command: tuple[str, ...], name: str, tmp_path: Path) -> None:
     # Otherwise its second port is the first + 10,000, which may be taken.
     cluster = ("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
