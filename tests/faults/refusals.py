@@ -22,9 +22,11 @@ SHORT_S, REFUSAL_S = 1.5, 12.0
 ON_TIME_AFTER_S, MAX_LATE_S = 2.0, 1.0
 """A capture that is due this long after the end of a refusal, or later, is at most this late."""
 AFTER_S = 4.0
+BEFORE_MS = 200
+"""A capture that is due so shortly before a refusal may not have been made yet."""
 RECOVERY_TIMEOUT_S = 5.0
 MAX_SAME_LINES = 2
-"""Lines of one process with the same words: a minute of a refusal may end and another begin."""
+"""Lines with the same words: one of each of two pool processes, or of two minutes."""
 EXIT_STATUSES = 0, 1, 2
 
 Refusal = Callable[[System], AbstractContextManager[None]]
@@ -171,7 +173,7 @@ def _refuse(system: System, family: str, seconds: float, result: Result) -> tupl
     system.recovered(result, within_s=RECOVERY_TIMEOUT_S)
     time.sleep(AFTER_S)
     result.injected += 1
-    return began_ms, ended_ms + int(1000 * ON_TIME_AFTER_S)
+    return began_ms - BEFORE_MS, ended_ms + int(1000 * ON_TIME_AFTER_S)
 
 
 def _answer(system: System) -> str:
@@ -205,12 +207,16 @@ def _log_problems(log: str) -> Iterator[str]:
 
 
 def _lines(log: str) -> Iterator[str]:
-    """The process and event of each JSON line, and the words of each line of Celery, of warnings and errors."""
+    """Warnings and errors: the event and error of each JSON line, process and words of each line of Celery."""
     for line in log.splitlines():
         with suppress(orjson.JSONDecodeError):
             fields = orjson.loads(line)
             if fields["level"] not in ("debug", "info"):
-                yield fields["event"]
+                yield _without_numbers(f"{fields['event']} {fields.get('error')}")
             continue
         if match := re.match(r"\[.*: (?:WARNING|ERROR|CRITICAL)/(\S+)\] (.*)", line):
-            yield re.sub(r"\S*\d\S*", "N", f"{match[1]} {match[2]}")
+            yield _without_numbers(f"{match[1]} {match[2]}")
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\S*\d\S*", "", text)
