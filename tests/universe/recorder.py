@@ -47,6 +47,8 @@ class _Client:
             raise Killed("recorder")
         if self._server.is_away or self._chance.happens("recorder: a call is refused", 0.02):
             raise redis.ConnectionError("the server is away")
+        if "NOPERM" in self._server.refusal:
+            raise redis.ResponseError(self._server.refusal)
         return execute()
 
 

@@ -16,8 +16,13 @@ _fake = fakeredis.FakeServer(server_type="valkey")
 """One for all universes of a process: starting its Lua takes longer than a universe."""
 
 Execute = Callable[[], Any]
-FATES = {"refused": 3, "answer lost": 4, "late": 4}
+FATES = {"refused": 3, "answer lost": 4, "late": 4, "answered with an error": 3}
 FREQUENT = "XADD", "get"
+READS = "get", "zcard", "zrange", "zrangebyscore", "smembers", "xrange", "xrevrange", "hvals", "XREVRANGE"
+REFUSALS = {
+    "READONLY You can't write against a read only replica.": 1,
+    "NOPERM this user has no permissions to run the command": 1,
+}
 DEATHS = {"dies before the call": 3, "dies, the call is late": 4, "dies after the call": 4}
 
 
@@ -29,6 +34,8 @@ class Server:
         self.direct = fakeredis.FakeRedis(server=_fake, protocol=2, single_connection_client=True)
         self.direct.flushall()
         self.is_away = False
+        self.refusal = ""
+        """The answer to calls while it refuses: to those that write, or to all."""
         self.next_fate = ""
         self.next_fate_is_rare = False
         """Whether it waits for a call that is neither an append nor a reading of the watermark, as most are."""
@@ -97,6 +104,8 @@ class Server:
             self._chance.tell(self._loop.time(), f"{life.name} {name}: {fate}")
         if self.is_away or fate == "refused":
             raise redis.ConnectionError("the server is away")
+        if fate == "answered with an error" or (self.refusal and not (name in READS and "READONLY" in self.refusal)):
+            raise redis.ResponseError(self.refusal or "BUSY the server is busy running a script")
         if "late" in fate:
             self.late.append((life.name, execute))
         if fate == "late":

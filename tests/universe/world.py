@@ -29,7 +29,7 @@ from tests.universe.feed import FeedProcess
 from tests.universe.laws import Absence, Broken, FrozenBook, Judge, Tape
 from tests.universe.loop import VirtualLoop
 from tests.universe.recorder import PERIOD_S, RecorderProcess
-from tests.universe.server import FATES, Execute, Server
+from tests.universe.server import FATES, REFUSALS, Execute, Server
 from tests.universe.venue import HALF_SPREAD, Venue
 from tests.universe.worker import Worker, never_waits
 
@@ -62,6 +62,7 @@ STEPS = {
     "the feed is about to stop within a call": 2.0,
     "a call has a fate": 9.0,
     "the server is away": 2.0,
+    "the server refuses": 2.0,
     "the server is emptied": 0.7,
     "the server is set back": 1.0,
     "the disk is full": 2.0,
@@ -72,6 +73,7 @@ STEPS = {
     "the socket stalls": 2.0,
     "the worker is about to die": 4.0,
     "the worker stops for a while": 2.0,
+    "a task is revoked": 2.0,
     "the wall clock steps": 1.0,
     "the power is cut": 0.5,
     "the power is about to be cut at a call": 1.5,
@@ -208,6 +210,9 @@ class World:
             case "the server is away":
                 self.server.is_away = True
                 later(chance.choice([chance.uniform(0.1, 3), chance.uniform(3, 9)]), self._server_returns)
+            case "the server refuses":
+                self.server.refusal = chance.pick(REFUSALS)
+                later(chance.choice([chance.uniform(0.1, 3), chance.uniform(3, 9)]), self._server_accepts)
             case "the server is emptied":
                 self.server.empty()
                 self.tape.on_lost_data()
@@ -233,6 +238,8 @@ class World:
                 self.worker.life.ends_after = chance.randint(0, 8)
             case "the worker stops for a while":
                 self.worker.stopped_until_s = now_s + chance.uniform(0.1, 4)
+            case "a task is revoked":
+                self.worker.revoke()
             case "the wall clock steps":
                 self.loop.wall_step_ms += chance.randint(-2000, 2000)
             case "the power is cut":
@@ -294,6 +301,9 @@ class World:
     def _server_returns(self) -> None:
         self.server.is_away = False
 
+    def _server_accepts(self) -> None:
+        self.server.refusal = ""
+
     def _disk_has_room(self) -> None:
         self.disk.is_full = False
 
@@ -321,12 +331,19 @@ class World:
                 raise Broken(f"no feed is live after {within_s:g} s without a fault")
             await self._pass(0.05)
 
+    async def _recaptured(self, *, within_s: float) -> None:
+        until_s = self.loop.time() + within_s
+        while revoked := self.worker.count_revoked():
+            if self.loop.time() > until_s:
+                raise Broken(f"{revoked} captures were revoked, and a recapture did not capture them")
+            await self._pass(0.05)
+
     async def _finish(self) -> None:
         """Let no fault happen any more; drain the feed, and judge what is there."""
         self.tell("calm")
         self.chance.is_calm = True
         self.server.is_away = self.disk.is_full = False
-        self.server.next_fate = ""
+        self.server.next_fate = self.server.refusal = ""
         self.worker.life.ends_after = None
         if self._feed is not None:
             self._feed.life.ends_after = self._feed.life.stops_after = None
@@ -340,6 +357,8 @@ class World:
         await self._pass(0)
         if left_open:
             raise Broken(f"{left_open} captures were left open")
+        self.worker.recapture_revoked()
+        await self._recaptured(within_s=QUIET_S)
         judge = Judge(
             self.data_dir,
             self.tape,
