@@ -10,6 +10,7 @@ from billiard import get_start_method
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker import consumer, state
 from celery.worker.autoscale import Autoscaler
+from kombu.common import ignore_errors
 from redis import RedisError, ResponseError
 
 from workers.due_batches.strategy import DueBatches
@@ -23,6 +24,18 @@ REFUSED_PAUSE_S = 0.5
 
 
 class Consumer(consumer.Consumer):
+    def connect(self) -> Any:
+        # Celery's own leaves two sockets open each time that the server refuses the first command.
+        connection = self.connection_for_read(heartbeat=self.amqheartbeat)
+        if self.hub is None:
+            return connection
+        try:
+            connection.transport.register_with_event_loop(connection.connection, self.hub)
+        except self.connection_errors:
+            ignore_errors(connection, connection.close)
+            raise
+        return connection
+
     def ensure_connected(self, conn: Any) -> Any:
         # Celery's own waits 2 s, 4 s, 6 s; captures fall due meanwhile.
         conn.ensure_connection = partial(
