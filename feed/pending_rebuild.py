@@ -11,7 +11,7 @@ from feed.threads import Threads
 from hip3_tasks.clock import FeedClock
 from hip3_tasks.domain.capture import MAX_OFFSET_MS, Capture
 from hip3_tasks.domain.records import Signal
-from hip3_tasks.errors import Hip3Error
+from hip3_tasks.errors import Hip3Error, Unavailable
 from hip3_tasks.files.journal import Journal
 from hip3_tasks.files.signal_files import signals_since
 from hip3_tasks.settings import Settings, environment
@@ -68,25 +68,26 @@ class PendingRebuilder:
         while True:
             await self._older.wait()
             self._older.clear()
-            exit_status = await self._recapture_open()
-            if exit_status != 0:
-                log.error("older_days_not_checked", exit_status=exit_status)
+            try:
+                await self._recapture_open()
+            except (Unavailable, OSError) as error:
+                log.error("older_days_not_checked", outage=error)
                 await asyncio.sleep(RETRY_OLDER_INTERVAL_S)
                 self._older.set()
 
-    async def _recapture_open(self) -> int | str:
+    async def _recapture_open(self) -> None:
+        """Run the command. Raises Unavailable with its last words, and OSError."""
         command = (sys.executable, "-P", "-m", "hip3_tasks.cli", "recapture", "--open")
+        child = await asyncio.create_subprocess_exec(
+            *command, env=environment(self._settings), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
         try:
-            child = await asyncio.create_subprocess_exec(
-                *command, env=environment(self._settings), stdout=asyncio.subprocess.DEVNULL
-            )
-        except OSError as error:
-            return str(error)
-        try:
-            return await child.wait()
+            _, text = await child.communicate()
         finally:
             if child.returncode is None:
                 child.kill()
+        if child.returncode:
+            raise Unavailable(text.decode(errors="replace").strip() or f"exit status {child.returncode}")
 
     def _restore(self, at_ms: int) -> int:
         signals = signals_since(self._settings.data_dir, at_ms - self._window_ms, until_ms=at_ms)

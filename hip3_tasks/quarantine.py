@@ -9,10 +9,10 @@ from typing import Literal
 import orjson
 import redis
 
-from hip3_tasks.errors import BadSelection, Unavailable
+from hip3_tasks.errors import BadSelection
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.store import Store
+from hip3_tasks.store.store import Store, unavailable
 from hip3_tasks.terminal_text import counted, printable
 
 Action = Literal["list", "show", "retry", "drop"]
@@ -58,7 +58,7 @@ def quarantine_command(chosen: Settings, action: Action, ids: Sequence[str]) -> 
             text = printable(message.raw.decode(errors="backslashreplace")) if action == "show" else message.title
             print(f"{message.id} {text}")
     except redis.RedisError as error:
-        raise Unavailable(f"Redis: {error}") from None
+        raise unavailable(error) from None
     done = {"retry": " queued again", "drop": " deleted"}.get(action, "")
     print(f"{counted(len(messages), 'message')}{done}")
     return 0

@@ -26,7 +26,7 @@ from hip3_tasks.run_file import located, log_dir
 from hip3_tasks.settings import SECRETS, Settings
 from hip3_tasks.status.command import REDIS_TIMEOUT_S, read_view, status_json
 from hip3_tasks.store.redis_url import place
-from hip3_tasks.store.store import Store
+from hip3_tasks.store.store import Store, unavailable
 from hip3_tasks.terminal_text import counted, printable
 
 MAX_LOG_BYTES = 2_000_000
@@ -149,7 +149,7 @@ def _server(chosen: Settings) -> dict[str, object]:
     try:
         return dict(Store.from_settings(located(chosen), timeout_s=REDIS_TIMEOUT_S).client.info("server"))
     except redis.RedisError as error:
-        raise Unavailable(f"Redis: {error}") from None
+        raise unavailable(error) from None
 
 
 def _log_files(data_dir: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from hip3_tasks.logs import configure_logs
 from hip3_tasks.recapture.recapture import MAX_QUEUED, open_days, recapture, recapture_open
 from hip3_tasks.run_file import located
 from hip3_tasks.settings import Settings
-from hip3_tasks.store.store import Store
+from hip3_tasks.store.store import Store, unavailable
 
 LONG_SIGNALS = 20_000
 QUEUE_POLL_S = 0.02
@@ -36,7 +36,7 @@ def recapture_signals_command(chosen: Settings, signal_ids: Sequence[str]) -> in
             print(f"hip3: {error}", file=sys.stderr)
             status = 1
         except redis.RedisError as error:
-            raise Unavailable(f"Redis: {error}") from None
+            raise unavailable(error) from None
         else:
             print(f"{signal_id}: queued for {', '.join(map(str, signal.offsets_ms))} ms")
     return status
@@ -66,7 +66,7 @@ def recapture_open_command(chosen: Settings, *, since_hours: float | None) -> in
             )
             revoked = store.pending.revoked()
         except redis.RedisError as error:
-            raise Unavailable(f"Redis: {error}") from None
+            raise unavailable(error) from None
         finally:
             journal.close()
     print(f"{result.open} captures are open, {result.added} of them were not pending; {len(days)} days were read")

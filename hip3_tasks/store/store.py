@@ -54,6 +54,13 @@ MAX_RETENTIONS = 4
 """The tape is kept for at most this many times its retention, for whatever may still need it."""
 
 
+def unavailable(error: redis.RedisError) -> Unavailable:
+    """The error with which a command ends when Redis is away or refuses."""
+    if isinstance(error, redis.ResponseError):
+        return Unavailable(f"Redis refuses: {str(error).rstrip('.')}; correct that on the server, and run this again")
+    return Unavailable(f"Redis: {error}")
+
+
 class Store:
     """A client and the names of one feed's keys. Every method may raise redis.RedisError."""
 

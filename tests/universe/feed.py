@@ -180,5 +180,5 @@ class FeedProcess:
         return self.task.exception()
 
 
-async def _nothing_older() -> int:
-    return 0
+async def _nothing_older() -> None:
+    """No day is older."""
