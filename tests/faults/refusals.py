@@ -10,6 +10,7 @@ from threading import Thread
 from typing import NamedTuple
 
 import orjson
+import psutil
 import redis
 
 from tests.faults.row import Result, Setting
@@ -21,13 +22,15 @@ SHORT_S, REFUSAL_S = 1.5, 12.0
 """Shorter than the longest countdown, and longer."""
 ON_TIME_AFTER_S, MAX_LATE_S = 2.0, 1.0
 """A capture that is due this long after the end of a refusal, or later, is at most this late."""
-AFTER_S = 4.0
+AFTER_S = 2.0
 BEFORE_MS = 200
 """A capture that is due so shortly before a refusal may not have been made yet."""
 RECOVERY_TIMEOUT_S = 5.0
 MAX_SAME_LINES = 2
 """Lines with the same words: one of each of two pool processes, or of two minutes."""
 EXIT_STATUSES = 0, 1, 2
+MAX_OPENED = 20
+"""Files and sockets that a process may have opened meanwhile; a pool of connections grows a little."""
 
 Refusal = Callable[[System], AbstractContextManager[None]]
 
@@ -141,11 +144,14 @@ def refused(setting: Setting, *, family: str) -> Result:
         assert system.recorder is not None
         parts = {"feed": system.feed, "worker": system.workers[0], "recorder": system.recorder, "page": page}
         before = {name: (part.pid, part.children(), len(part.log)) for name, part in parts.items()}
+        files = {name: psutil.Process(part.pid).num_fds() for name, part in parts.items()}
         spans = [_refuse(system, family, seconds, result) for seconds in setting.sample((SHORT_S, REFUSAL_S))]
         for name, part in parts.items():
             *processes, size = before[name]
             if not part.is_running or [part.pid, part.children()] != processes:
                 result.add_broken(f"{name}: {processes} are now {part.pid}, {part.children()}")
+            if part.is_running and (opened := psutil.Process(part.pid).num_fds() - files[name]) > MAX_OPENED:
+                result.add_broken(f"{name}: {opened} more files are open than before")
             for problem in _log_problems(part.log[size:]):
                 result.add_broken(f"{name}: {problem}")
         system.judge(result, when=family)
