@@ -80,9 +80,8 @@ class Worker:
     def recapture_revoked(self) -> None:
         """Publish what was set aside again, as `hip3 recapture` does: by ids of their own."""
         members: Any = self._server.direct.zrange(self._keys.revoked, 0, -1)
-        if members:
-            captures = [Capture.from_member(member.decode()) for member in members]
-            Store(self._server.direct, self._keys).publish(captures)
+        captures = [Capture.from_member(member.decode()) for member in members]
+        Store(self._server.direct, self._keys).publish(captures)
 
     def count_revoked(self) -> int:
         return Pending(self._server.direct, self._keys).revoked()

@@ -331,12 +331,14 @@ class World:
                 raise Broken(f"no feed is live after {within_s:g} s without a fault")
             await self._pass(0.05)
 
-    async def _recaptured(self, *, within_s: float) -> None:
+    async def _recapture(self, *, within_s: float) -> None:
+        """Recapture what was revoked, again where it was not due yet by the feed's clock."""
         until_s = self.loop.time() + within_s
         while revoked := self.worker.count_revoked():
             if self.loop.time() > until_s:
                 raise Broken(f"{revoked} captures were revoked, and a recapture did not capture them")
-            await self._pass(0.05)
+            self.worker.recapture_revoked()
+            await self._pass(CALM_S)
 
     async def _finish(self) -> None:
         """Let no fault happen any more; drain the feed, and judge what is there."""
@@ -357,8 +359,7 @@ class World:
         await self._pass(0)
         if left_open:
             raise Broken(f"{left_open} captures were left open")
-        self.worker.recapture_revoked()
-        await self._recaptured(within_s=QUIET_S)
+        await self._recapture(within_s=QUIET_S)
         judge = Judge(
             self.data_dir,
             self.tape,
