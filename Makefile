@@ -88,6 +88,10 @@ wheel-test: $(VENV)/.dev ## Build the wheel, install it, and test it beside a ru
 clients-test: $(CLIENTS)/.ready $(VENV)/.dev ## Run other people's clients, unchanged, against the simulated venue
 	@exec $(BIN)/python -m tests.clients $(CLIENTS)/bin/python
 
+.PHONY: peers
+peers: $(VENV)/.dev ## Run the integration tests of kombu and Celery on this project's classes
+	@exec $(BIN)/python -m tests.peers
+
 .PHONY: bench
 bench: $(BENCH)/.ready ## Measure against other queues: benchmarks/bench.py $(ARGS)
 	@exec $(BENCH)/bin/python -m benchmarks.bench $(ARGS)
