@@ -40,6 +40,8 @@ class Suite:
     files: tuple[str, ...]
     priorities: str = "ten"
     options: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    """Tests that start what others need, and say so nowhere; run before tests that are tried again."""
 
     @property
     def name(self) -> str:
@@ -48,10 +50,11 @@ class Suite:
 
 KOMBU = ("t/integration/test_redis.py", "t/integration/test_redis_brpop_qos.py")
 CELERY = ("t/integration/test_inspect.py", "t/integration/test_tasks.py")
+STARTS_WORKER = "t/integration/test_inspect.py::test_Inspect::test_ping"
 SUITES = (
     Suite("kombu", KOMBU),
     Suite("kombu", KOMBU, priorities="one"),
-    Suite("celery", CELERY, options=("-p", "celery.contrib.pytest")),
+    Suite("celery", CELERY, options=("-p", "celery.contrib.pytest"), first=(STARTS_WORKER,)),
 )
 
 
@@ -130,10 +133,14 @@ class Trial:
             self._counts.update(outcomes.values())
             failed = failures(outcomes)
             for _ in range(TRIES - 1):
-                failed = failures(self._pytest("ours", urls, failed)) if failed else []
-            self._both = failures(self._pytest("stock", urls, failed)) if failed else []
+                failed = self._retry("ours", urls, failed)
+            self._both = self._retry("stock", urls, failed)
             self._ours = [test for test in failed if test not in self._both]
         return bool(not self._counts["passed"] or self._problem or set(self._ours) - set(EXCEPTIONS))
+
+    def _retry(self, classes: str, urls: str, tests: Sequence[str]) -> list[str]:
+        """Run tests one by one. Return those that fail."""
+        return failures(self._pytest(classes, urls, (*self._suite.first, *tests))) if tests else []
 
     def _pytest(self, classes: str, urls: str, tests: Sequence[str], processes: int = 0) -> dict[str, str]:
         outcomes = self._folder / "outcomes.json"
