@@ -28,8 +28,10 @@ if os.environ["PEERS_CLASSES"] == "ours":
 
     # The suites import these names, and one process runs one suite.
     kombu.transport.redis.Channel = channel.Channel
+    kombu.transport.redis.SentinelChannel = channel.SentinelChannel
     kombu.transport.redis.Transport = channel.Transport
     kombu.transport.redis.QoS = qos.QoS
+    channel.Channel.batch_size = 1  # as many as kombu delivers in a call
     TRANSPORT_ALIASES["redis"] = "hip3_tasks.transport.channel:Transport"
     worker_consumer = "workers.due_batches.consumer:Consumer"
     worker_autoscaler = "workers.due_batches.consumer:BatchAutoscaler"
