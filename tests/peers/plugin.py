@@ -33,6 +33,7 @@ if os.environ["PEERS_CLASSES"] == "ours":
     kombu.transport.redis.QoS = qos.QoS
     channel.Channel.batch_size = 1  # as many as kombu delivers in a call
     TRANSPORT_ALIASES["redis"] = "hip3_tasks.transport.channel:Transport"
+    TRANSPORT_ALIASES["sentinel"] = "hip3_tasks.transport.channel:SentinelTransport"
     worker_consumer = "workers.due_batches.consumer:Consumer"
     worker_autoscaler = "workers.due_batches.consumer:BatchAutoscaler"
 
