@@ -1,6 +1,7 @@
 """The columns of the kept tape: one row is one entry, and the entry is found in it again to the last bit."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any
 
 import polars as pl
@@ -51,8 +52,10 @@ SCHEMA: dict[str, pl.DataType] = {
 KEY = ("coin", "at_ms", "seq")
 HOLE_SEQ = -2
 """The place of a gap in the recording, before every entry of its millisecond."""
+_PRICES, _HOW = tuple(SCHEMA)[4:10], tuple(SCHEMA)[14:22]
+_prices_of, _how_of = attrgetter(*_PRICES), attrgetter(*_HOW)
 _TRIGGERS = {None: None} | {trigger.value: trigger for trigger in Trigger}
-_NO_STATE, _NO_CONDITIONS, _NOT_FIRED = (None,) * 10, (None,) * 14, (None, None)
+_NO_STATE, _NO_CONDITIONS, _NOT_FIRED = (None,) * 10, (None,) * 18, (None, None)
 
 Row = tuple[Any, ...]
 
@@ -66,43 +69,20 @@ def row_of(coin: str, seq: int, entry: Entry) -> Row:
 
 
 def _state(entry: Entry) -> Row:
-    market, at_ms = entry.value, entry.at_ms
+    market = entry.value
     if isinstance(market, Gap):
         return market.cause, *_NO_STATE
-    return (
-        None,
-        market.bid_px,
-        market.bid_sz,
-        market.ask_px,
-        market.ask_sz,
-        market.oracle_px,
-        market.mark_px,
-        market.bbo_at_ms - market.bbo_time_ms,
-        at_ms - market.bbo_at_ms,
-        market.oracle_at_ms,
-        market.oracle_updates,
-    )
+    lag_ms, age_ms = market.bbo_at_ms - market.bbo_time_ms, entry.at_ms - market.bbo_at_ms
+    return None, *_prices_of(market), lag_ms, age_ms, market.oracle_at_ms, market.oracle_updates
 
 
 def _conditions(entry: Entry) -> Row:
     how = entry.conditions
     if how is None:
-        return *_NO_CONDITIONS, *_NOT_FIRED, *_NOT_FIRED
-    memory = how.memory
-    return (
-        how.is_news,
-        how.is_judged,
-        how.is_doubted,
-        how.trigger and how.trigger.value,
-        how.has_lag,
-        how.ctx_age_ms,
-        how.taker_fee_bps,
-        how.threshold_bps,
-        *how.witness,
-        memory is not None,
-        *((memory and memory.fired.get(Side.BUY)) or _NOT_FIRED),
-        *((memory and memory.fired.get(Side.SELL)) or _NOT_FIRED),
-    )
+        return _NO_CONDITIONS
+    fired = how.memory.fired if how.memory else {}
+    each_side = (value for side in Side for value in fired.get(side, _NOT_FIRED))
+    return *_how_of(how), *how.witness, how.memory is not None, *each_side
 
 
 def frame_of(rows: Iterable[Row]) -> pl.DataFrame:
@@ -116,70 +96,33 @@ def is_hole(row: Row) -> bool:
 
 def entry_of(row: Row) -> Entry:
     """The entry of a row: the inverse of `row_of`."""
-    _, at_ms, _, gap, *state = row[:14]
-    return Entry(at_ms, _market(at_ms, *state) if gap is None else Gap(gap), _conditions_of(*row[14:]))
+    at_ms, gap = row[1], row[3]
+    return Entry(at_ms, _market(at_ms, *row[4:14]) if gap is None else Gap(gap), _conditions_of(*row[14:]))
 
 
-def _market(
-    at_ms: int,
-    bid_px: float | None,
-    bid_sz: float | None,
-    ask_px: float | None,
-    ask_sz: float | None,
-    oracle_px: float | None,
-    mark_px: float | None,
-    bbo_lag_ms: int,
-    bbo_age_ms: int,
-    oracle_at_ms: int,
-    oracle_updates: int,
-) -> Market:
-    bbo_at_ms = at_ms - bbo_age_ms
+def _market(at_ms: int, *state: Any) -> Market:
+    *prices, lag_ms, age_ms, oracle_at_ms, oracle_updates = state
     return Market(
-        bid_px=bid_px,
-        bid_sz=bid_sz,
-        ask_px=ask_px,
-        ask_sz=ask_sz,
-        oracle_px=oracle_px,
-        mark_px=mark_px,
-        bbo_time_ms=bbo_at_ms - bbo_lag_ms,
-        bbo_at_ms=bbo_at_ms,
+        **dict(zip(_PRICES, prices, strict=True)),
+        bbo_time_ms=at_ms - age_ms - lag_ms,
+        bbo_at_ms=at_ms - age_ms,
         oracle_at_ms=oracle_at_ms,
         oracle_updates=oracle_updates,
     )
 
 
-def _conditions_of(
-    is_news: bool | None,
-    is_judged: bool,
-    is_doubted: bool,
-    trigger: str | None,
-    has_lag: bool,
-    ctx_age_ms: int | None,
-    taker_fee_bps: float | None,
-    threshold_bps: float | None,
-    *more: Any,
-) -> Conditions | None:
-    if is_news is None:
+def _conditions_of(*values: Any) -> Conditions | None:
+    how, witness, (is_keyframe, *fired) = dict(zip(_HOW, values[:8], strict=True)), values[8:13], values[13:]
+    if how["is_news"] is None:
         return None
-    witness, is_keyframe, fired = more[:5], more[5], more[6:]
+    how["trigger"] = _TRIGGERS[how["trigger"]]
     return Conditions(
-        is_news=is_news,
-        is_judged=is_judged,
-        is_doubted=is_doubted,
-        trigger=_TRIGGERS[trigger],
-        has_lag=has_lag,
-        ctx_age_ms=ctx_age_ms,
-        taker_fee_bps=taker_fee_bps,
-        threshold_bps=threshold_bps,
+        **how,
         memory=_memory(*fired) if is_keyframe else None,
         witness=NO_WITNESS if witness == NO_WITNESS else CtxWitness._make(witness),
     )
 
 
 def _memory(buy_at_ms: int | None, buy_oracle_px: Any, sell_at_ms: int | None, sell_oracle_px: Any) -> Memory:
-    memory = Memory()
-    if buy_at_ms is not None:
-        memory.fired[Side.BUY] = Fired(buy_at_ms, buy_oracle_px)
-    if sell_at_ms is not None:
-        memory.fired[Side.SELL] = Fired(sell_at_ms, sell_oracle_px)
-    return memory
+    last = {Side.BUY: (buy_at_ms, buy_oracle_px), Side.SELL: (sell_at_ms, sell_oracle_px)}
+    return Memory({side: Fired(at_ms, px) for side, (at_ms, px) in last.items() if at_ms is not None})
