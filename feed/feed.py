@@ -19,9 +19,9 @@ from feed.signal_publisher import SignalPublisher
 from feed.tape_buffer import TapeBuffer
 from feed.universe import InfoClient, Universe
 from feed.wire import Bbo, Ctx
-from feed.witness import NOT_HEARD, MarketWitness, Objection
+from feed.witness import NOT_HEARD, Objection
 from hip3_tasks.clock import FeedClock
-from hip3_tasks.domain.conditions import Conditions, Trigger
+from hip3_tasks.domain.conditions import Trigger
 from hip3_tasks.domain.market import Gap
 from hip3_tasks.errors import MalformedFrame
 from hip3_tasks.settings import Settings
@@ -147,13 +147,12 @@ class Feed:
             self._object(state, objection)
             return
         trigger = Trigger.BBO if is_book else Trigger.CTX
-        update = state.update(heard, at_ms, trigger)
+        update = state.update(heard, at_ms, trigger, is_judged=self.detecting)
         if update is None:
             return
         if self.detecting and self.detection_began_at_ms is None:
             self.detection_began_at_ms = at_ms
-        conditions = self._conditions(state, heard, at_ms, trigger=trigger, is_news=update.is_news)
-        entry = self.tape.append(state.coin, at_ms, update.market, conditions)
+        entry = self.tape.append(state.coin, at_ms, *update)
         signal = self._detector.observe(state.coin, entry)
         if signal is not None:
             self._publisher.hold(signal)
@@ -184,7 +183,7 @@ class Feed:
                 end_ms = self.markets.witness(coin).silence_end_ms(last_data_at_ms)
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
                 self.tape.append(coin, end_ms + 1, Gap(cause))
-                again = self._conditions(state, self.markets.heard(coin), at_ms, trigger=None, is_news=False)
+                again = state.conditions(self.markets.heard(coin), at_ms, is_judged=self.detecting)
                 self.tape.append(coin, at_ms, state.market, again)
 
     def on_loss(self, coins: Sequence[str], *, last_data_at_ms: int, cause: str) -> None:
@@ -200,18 +199,6 @@ class Feed:
     def _object(self, state: MarketState, objection: Objection) -> None:
         if state.market is not None or objection not in NOT_HEARD.values():
             self.markets.begin_gap(state.coin, objection.cause, last_data_at_ms=None)
-
-    def _conditions(
-        self, state: MarketState, heard: MarketWitness, at_ms: int, *, trigger: Trigger | None, is_news: bool
-    ) -> Conditions:
-        return state.conditions(
-            heard,
-            at_ms,
-            rules=self._detector.rules,
-            trigger=trigger,
-            is_news=is_news,
-            is_judged=self.detecting,
-        )
 
     async def _follow_universe(self, info: InfoClient) -> None:
         """Read the list of markets at intervals, and follow those that are live."""

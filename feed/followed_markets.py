@@ -211,7 +211,7 @@ class FollowedMarkets:
             log.info("markets_followed", new=len(coins), all=len(self.states), sockets=len(self.connections))
 
     def _add(self, coin: str, taker_fee_bps: float, now_ms: int) -> None:
-        state = MarketState(coin, taker_fee_bps, unknown_since_ms=now_ms)
+        state = MarketState(coin, taker_fee_bps, self._settings.rules, unknown_since_ms=now_ms)
         self._tape.append(coin, now_ms, Gap(NO_DATA))
         end = self._tape_ends.pop(coin, None)
         state.resume(end.market if end is not None else None, self._last_signals.get(coin))

@@ -14,10 +14,10 @@ UNCHANGED_INTERVAL_MS = 1_000
 
 
 class Update(NamedTuple):
-    """A state to be put down, and whether it is news."""
+    """A state to be put down."""
 
     market: Market
-    is_news: bool
+    conditions: Conditions
 
 
 def _is_same(market: Market, last: Market | None) -> bool:
@@ -31,6 +31,7 @@ class MarketState:
 
     coin: str
     taker_fee_bps: float
+    rules: Rules
     cause: str = NO_DATA
     """Why the state is unknown, while it is."""
     unknown_since_ms: int = 0
@@ -45,6 +46,10 @@ class MarketState:
     def market(self) -> Market | None:
         """The state; None in a gap."""
         return self._market
+
+    @property
+    def threshold_bps(self) -> float:
+        return self.rules.threshold_bps(self.coin, self.taker_fee_bps)
 
     def resume(self, last: Market | None, signal: Signal | None = None) -> None:
         """Continue with the oracle of the last state on the tape, or of the last signal if that is newer.
@@ -73,7 +78,7 @@ class MarketState:
             self._oracle_px, self._oracle_at_ms = oracle_px, at_ms
             self._oracle_updates += 1
 
-    def update(self, heard: MarketWitness, at_ms: int, trigger: Trigger) -> Update | None:
+    def update(self, heard: MarketWitness, at_ms: int, trigger: Trigger, *, is_judged: bool) -> Update | None:
         """The state after a frame of a market that is known; None when nothing has to be put down."""
         market = self._assembled(heard)
         is_doubted = heard.check.contradictions > 0
@@ -85,19 +90,18 @@ class MarketState:
             # The venue's pace is a little faster than once a second: some jitter must not leave out every second one.
             earliest_ms = at_ms - UNCHANGED_INTERVAL_MS
             self._next_unchanged_ms = max(self._next_unchanged_ms, earliest_ms) + UNCHANGED_INTERVAL_MS
-        return Update(market, is_news)
+        return Update(market, self.conditions(heard, at_ms, is_judged=is_judged, trigger=trigger, is_news=is_news))
 
     def conditions(
         self,
         heard: MarketWitness,
         at_ms: int,
         *,
-        rules: Rules,
-        trigger: Trigger | None,
-        is_news: bool,
         is_judged: bool,
+        trigger: Trigger | None = None,
+        is_news: bool = False,
     ) -> Conditions:
-        """The conditions of an entry for the present state."""
+        """The conditions of an entry for the present state; by default it is written again."""
         return Conditions(
             is_news=is_news,
             is_judged=is_judged,
@@ -106,7 +110,7 @@ class MarketState:
             has_lag=heard.has_lag,
             ctx_age_ms=max(0, at_ms - heard.ctx_at_ms),
             taker_fee_bps=self.taker_fee_bps,
-            threshold_bps=rules.threshold_bps(self.coin, self.taker_fee_bps),
+            threshold_bps=self.threshold_bps,
             witness=heard.sample,
         )
 

@@ -127,14 +127,10 @@ class StatusReporter:
         return [problem] if problem else []
 
     def _markets(self, dark: list[Dark]) -> FeedMarkets:
-        rules, states = self._settings.rules, self._feed.markets.states
+        markets = self._feed.markets
         facts = {
-            coin: MarketFacts(
-                rules.threshold_bps(coin, state.taker_fee_bps),
-                state.taker_fee_bps,
-                self._feed.markets.heard(coin).ctx_at_ms or None,
-            )
-            for coin, state in states.items()
+            coin: MarketFacts(state.threshold_bps, state.taker_fee_bps, markets.heard(coin).ctx_at_ms or None)
+            for coin, state in markets.states.items()
         }
         return FeedMarkets(markets=facts, delisted=self._feed.delisted, dark=dark)
 

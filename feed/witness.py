@@ -250,9 +250,6 @@ class SocketWitness:
         """Why the socket does not know the state of a market at an instant; None when it does."""
         return self.markets[coin].objection_at(at_ms)
 
-    def knows(self, coin: str, at_ms: int) -> bool:
-        return self.objection(coin, at_ms) is None
-
     def silence_end_ms(self, last_data_at_ms: int) -> int:
         """The instant up to which its silence means quiet markets, after its data at `last_data_at_ms`."""
         return last_data_at_ms + self.grace_ms

@@ -10,7 +10,7 @@ from typing import Protocol
 from feed.market_state import MarketState, keyframe_conditions
 from feed.tape_buffer import KEYFRAME_INTERVAL_MS
 from feed.wire import Bbo, Ctx
-from feed.witness import LOOK_INTERVAL_MS, NOT_HEARD, MarketWitness, Objection, SocketWitness
+from feed.witness import LOOK_INTERVAL_MS, NOT_HEARD, Objection, SocketWitness
 from hip3_tasks.domain.conditions import Conditions, Trigger
 from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap, Market
@@ -86,11 +86,10 @@ class Stream:
             return
         is_book = isinstance(frames[0], Bbo) and (len(frames) == 1 or heard.bbo_at_ms == at_ms)
         trigger = Trigger.BBO if is_book else Trigger.CTX
-        update = state.update(heard, at_ms, trigger)
+        update = state.update(heard, at_ms, trigger, is_judged=True)
         if update is not None:
-            how = self._conditions(state, heard, at_ms, trigger=trigger, is_news=update.is_news)
-            how.has_lag &= is_received
-            self._detector.observe(state.coin, self._append(state.coin, at_ms, update.market, how))
+            update.conditions.has_lag &= is_received
+            self._detector.observe(state.coin, self._append(state.coin, at_ms, *update))
 
     def refuse(self, error: MalformedFrame, at_ms: int) -> None:
         """Take a frame that cannot be used: what it would have replaced is unknown."""
@@ -142,14 +141,14 @@ class Stream:
             if market is not None:
                 end_ms = self._witness.silence_end_ms(at_ms - silent_ms)
                 self._append(coin, end_ms + 1, Gap(f"stalled: no data for {silent_ms} ms"), Conditions())
-                heard = self._witness.markets[coin]
-                again = self._conditions(self._states[coin], heard, at_ms, trigger=None, is_news=False)
+                again = self._states[coin].conditions(self._witness.markets[coin], at_ms, is_judged=True)
                 self._append(coin, at_ms, market, again)
 
     def _follow(self, coin: str, at_ms: int) -> MarketState:
         state = self._states.get(coin)
         if state is None:
-            state = self._states[coin] = MarketState(coin, self._taker_fee_bps(coin), unknown_since_ms=at_ms)
+            fee_bps = self._taker_fee_bps(coin)
+            state = self._states[coin] = MarketState(coin, fee_bps, self._rules, unknown_since_ms=at_ms)
             state.count_oracle_from(at_ms)
         if coin not in self._witness.markets:
             self._witness.follow(coin)
@@ -165,11 +164,6 @@ class Stream:
         if state.market is not None:
             self._append(state.coin, at_ms, Gap(cause), Conditions())
         state.lose(cause, at_ms)
-
-    def _conditions(
-        self, state: MarketState, heard: MarketWitness, at_ms: int, *, trigger: Trigger | None, is_news: bool
-    ) -> Conditions:
-        return state.conditions(heard, at_ms, rules=self._rules, trigger=trigger, is_news=is_news, is_judged=True)
 
     def _append(self, coin: str, at_ms: int, value: Market | Gap, how: Conditions) -> Entry:
         last_ms, last_seq, *_ = self._latest.get(coin, (-1, -1))

@@ -88,7 +88,7 @@ def impossible_frames(*, coin: str = COIN) -> Iterator[str]:
 
 def hold(frames: Iterable[str | bytes]) -> list[Record]:
     """The signals and follow-ups from the frames of one coin, in the order of the frames."""
-    state, detector = MarketState(COIN, FEE_BPS), Detector(Rules())
+    state, detector = MarketState(COIN, FEE_BPS, Rules()), Detector(Rules())
     witness = SocketWitness(stall_grace_ms=1500)
     witness.follow(COIN)
     tape: list[Entry] = []
@@ -101,7 +101,7 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
             witness.hear(frame, at_ms)
             if isinstance(frame, Ctx):
                 state.note_oracle(frame.oracle_px, at_ms)
-        if not witness.knows(COIN, at_ms):
+        if witness.objection(COIN, at_ms) is not None:
             if state.market is not None:
                 state.lose("unknown", at_ms)
                 tape.append(_read_back(Entry(at_ms, Gap("unknown"))))
@@ -109,8 +109,8 @@ def hold(frames: Iterable[str | bytes]) -> list[Record]:
         if not is_data:
             continue
         heard = witness.markets[COIN]
-        update = state.update(heard, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX)
-        if update is not None and update.is_news:
+        update = state.update(heard, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX, is_judged=True)
+        if update is not None and update.conditions.is_news:
             ctx_age_ms = at_ms - heard.ctx_at_ms
             tape.append(_read_back(news(update.market, at_ms=at_ms, coin=COIN, fee_bps=FEE_BPS, ctx_age_ms=ctx_age_ms)))
             signal = detector.observe(COIN, tape[-1])

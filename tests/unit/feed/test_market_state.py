@@ -20,7 +20,7 @@ CTX = Ctx("xyz:TSLA", 100.0, 100.5)
 class Heard:
     """A market and what its socket brings."""
 
-    state: MarketState = field(default_factory=lambda: MarketState("xyz:TSLA", 0.9))
+    state: MarketState = field(default_factory=lambda: MarketState("xyz:TSLA", 0.9, Rules()))
     witness: MarketWitness = field(default_factory=MarketWitness)
 
     def hear(self, frame: Bbo | Ctx, at_ms: int) -> tuple[Market, bool] | None:
@@ -32,7 +32,9 @@ class Heard:
             self.state.note_oracle(frame.oracle_px, at_ms)
         if self.witness.objection is not None:
             return None
-        return self.state.update(self.witness, at_ms, Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX)
+        trigger = Trigger.BBO if isinstance(frame, Bbo) else Trigger.CTX
+        update = self.state.update(self.witness, at_ms, trigger, is_judged=True)
+        return None if update is None else (update.market, update.conditions.is_news)
 
     def apply(self, frame: Bbo | Ctx, at_ms: int) -> Market | None:
         """The state to be put down, if it is news."""

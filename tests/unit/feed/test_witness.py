@@ -59,7 +59,7 @@ def test_a_market_is_known_with_a_book_and_a_ctx() -> None:
     assert socket.objection() == NOT_HEARD["bbo"]
     assert socket.hear(bbo()).objection() == NOT_HEARD["activeAssetCtx"]
     assert socket.hear(ctx()).objection() is None
-    assert socket.witness.knows(COIN, socket.now_ms)
+    assert socket.witness.objection(COIN, socket.now_ms) is None
 
 
 @pytest.mark.parametrize(("channel", "good"), [("bbo", bbo()), ("activeAssetCtx", ctx())])
@@ -359,12 +359,12 @@ def test_a_known_market_has_a_book_a_ctx_and_no_lasting_contradiction(
     for event in events:
         played([event], socket)
         market = socket.witness.markets[COIN]
-        if socket.witness.knows(COIN, socket.now_ms):
+        if socket.witness.objection(COIN, socket.now_ms) is None:
             assert market.bbo is not None and market.ctx is not None
             assert market.check.contradictions < 2 and market.strays < STRAYS
             assert socket.now_ms - market.ctx_at_ms <= socket.witness.limits_ms()["xyz ctx"]
             assert market.bbo.time_ms >= market.block_ms or not market.has_lag
-        assert not socket.witness.knows(COIN, socket.now_ms + 60_001)
+        assert socket.witness.objection(COIN, socket.now_ms + 60_001) is not None
 
 
 @given(events, events)
