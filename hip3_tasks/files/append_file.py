@@ -27,9 +27,9 @@ def as_journal_error(path: Path) -> Iterator[None]:
         raise _journal_error(path, error) from error
 
 
-def sync_names(folder: Path) -> None:
-    """Make the names in a folder durable: without this, a power cut may undo the creation or renaming of a file."""
-    fd = os.open(folder, os.O_RDONLY)
+def sync_names(path: Path) -> None:
+    """Make a file durable, or the names in a folder: a power cut may undo the creation or renaming of a file there."""
+    fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:

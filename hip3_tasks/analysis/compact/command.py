@@ -10,13 +10,12 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day
-from hip3_tasks.analysis.compact.line_codec import UNREADABLE
-from hip3_tasks.analysis.compact.work_dir import Busy, remove_stale
+from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day, noted
+from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.analysis.reporting.build import Trader
 from hip3_tasks.analysis.sums.make import keep_sums
 from hip3_tasks.clock import wall_ms
-from hip3_tasks.errors import Hip3Error, Unavailable
+from hip3_tasks.errors import Unavailable
 from hip3_tasks.files.day_files import DayFiles, days_of
 from hip3_tasks.files.path_text import PathText
 from hip3_tasks.terminal_text import print_results, printable
@@ -75,19 +74,11 @@ def _compact(chosen: dict[Path, list[DayFiles]], *, delete: bool, trader: Trader
                     advance=advance,
                 )
                 directory.days.append(result)
-                if result.state in (CompactionState.COMPACTED, CompactionState.CLOSED):
+                if result.is_closed:
                     progress.update(task, description=f"{files.day}, sums")
-                    _keep_sums(data_dir, result, trader)
+                    with noted(result, "sums are not kept, and reports read its rows"):
+                        keep_sums(data_dir, files.day, trader)
     return directories
-
-
-def _keep_sums(data_dir: Path, result: Compaction, trader: Trader) -> None:
-    try:
-        keep_sums(data_dir, result.day, trader)
-    except Busy:
-        pass
-    except (Hip3Error, OSError, *UNREADABLE) as error:
-        result.why = f"its sums are not kept, and reports read its rows: {error}"
 
 
 def _chosen(data_dir: Path, day: str | None) -> list[DayFiles]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import BaseModel, computed_field
 
 from hip3_tasks.analysis.compact.day_lines import DayLines
-from hip3_tasks.analysis.compact.day_orders import DayOrders
+from hip3_tasks.analysis.compact.day_orders import keep_orders
 from hip3_tasks.analysis.compact.line_codec import UNREADABLE
 from hip3_tasks.analysis.compact.work_dir import Busy, work_dir
 from hip3_tasks.analysis.loading.jsonl import Advance
@@ -46,7 +46,7 @@ class Compaction(BaseModel):
     day: str
     state: CompactionState = CompactionState.CLOSED
     why: str | None = None
-    """The reason why the day is not compacted, or why its lines are not deleted."""
+    """The reason why the day is not compacted, why its lines are not deleted, or what is not kept beside it."""
     rows: dict[str, int] = {}
     """The number of rows by kind, if the day was compacted now."""
     lines_bytes: int = 0
@@ -54,6 +54,10 @@ class Compaction(BaseModel):
     lines_deleted: bool = False
     orders: int = 0
     """The number of a taker's orders that were worked out now, by the kept tape."""
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state in (CompactionState.COMPACTED, CompactionState.CLOSED)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -89,32 +93,46 @@ def compact_day(
     """
     result = Compaction(day=day)
     with _failures_in(result):
-        if is_closed(data_dir, day) and not (delete and _sizes(jsonl_path, data_dir, day)):
+        if not is_closed(data_dir, day) or (delete and _sizes(jsonl_path, data_dir, day)):
+            _compact(result, data_dir, at_ms=at_ms, delete=delete, advance=advance)
+        else:
             _measure_files(result, data_dir)
-            orders = DayOrders(data_dir, day, latencies_ms)
-            if orders.recording is not None:
-                with work_dir(data_dir, day) as folder:
-                    result.orders = orders.write(folder / orders.path.name, advance)
-            return result
-        if not is_closed(data_dir, day) and at_ms < _ready_at_ms(day):
-            raise _TooEarly(f"left alone until 01:00 UTC of {utc_day(_ready_at_ms(day))}")
-        if os.fsencode(data_dir).decode(errors="replace") != str(data_dir):
-            raise NotCompacted("Parquet cannot be written to a directory whose name is not UTF-8; rename it")
-        with work_dir(data_dir, day) as folder:
-            files = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
-            _measure_files(result, data_dir)
-            if not is_closed(data_dir, day):
-                _check(data_dir, day, at_ms=at_ms, advance=advance)
-                rows = {lines.name: lines.write(folder / f"{lines.name}.parquet") for lines in files}
-                _close(data_dir, day, files, folder)
-                result.state, result.rows = CompactionState.COMPACTED, rows
-                _measure_files(result, data_dir)
-            if delete:
-                _delete(data_dir, day, files, are_checked=result.state is CompactionState.COMPACTED)
-                result.lines_deleted = bool(result.lines_bytes)
-            orders = DayOrders(data_dir, day, latencies_ms)
-            result.orders = orders.write(folder / orders.path.name, advance)
+    if result.is_closed:
+        with noted(result, "orders are not kept, and reports work them out"):
+            result.orders = keep_orders(data_dir, day, latencies_ms, advance)
     return result
+
+
+def _compact(result: Compaction, data_dir: Path, *, at_ms: int, delete: bool, advance: Advance) -> None:
+    day = result.day
+    if not is_closed(data_dir, day) and at_ms < _ready_at_ms(day):
+        raise _TooEarly(f"left alone until 01:00 UTC of {utc_day(_ready_at_ms(day))}")
+    if os.fsencode(data_dir).decode(errors="replace") != str(data_dir):
+        raise NotCompacted("Parquet cannot be written to a directory whose name is not UTF-8; rename it")
+    with work_dir(data_dir, day) as folder:
+        files = [DayLines(data_dir, schema, day, advance=advance) for schema in SCHEMAS]
+        _measure_files(result, data_dir)
+        if not is_closed(data_dir, day):
+            _check(data_dir, day, at_ms=at_ms, advance=advance)
+            rows = {lines.name: lines.write(folder / f"{lines.name}.parquet") for lines in files}
+            _close(data_dir, day, files, folder)
+            result.state, result.rows = CompactionState.COMPACTED, rows
+            _measure_files(result, data_dir)
+        if delete:
+            _delete(data_dir, day, files, are_checked=result.state is CompactionState.COMPACTED)
+            result.lines_deleted = bool(result.lines_bytes)
+
+
+@contextmanager
+def noted(result: Compaction, effect: str) -> Iterator[None]:
+    """Turn the fault of what is kept beside a closed day into a note: the day stays closed."""
+    try:
+        yield
+    except Busy:
+        pass
+    except (Hip3Error, OSError, *UNREADABLE) as error:
+        first, *_ = str(error).splitlines() or [repr(error)]
+        result.why = "; ".join(filter(None, [result.why, f"its {effect}: {first}"]))
 
 
 class _TooEarly(Exception):

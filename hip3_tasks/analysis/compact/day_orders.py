@@ -1,10 +1,10 @@
 """The orders of a closed day by the kept tape, in a file of their own beside the day's Parquet."""
 
-import os
 from pathlib import Path
 
 import polars as pl
 
+from hip3_tasks.analysis.compact.work_dir import work_dir
 from hip3_tasks.analysis.loading.jsonl import Advance
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, SIGNALS
 from hip3_tasks.analysis.measure.trips import usual_offsets_ms
@@ -17,43 +17,37 @@ from hip3_tasks.files.day_files import TAKEN, parquet_path
 from hip3_tasks.tape.load import Recording
 
 
-class DayOrders:
-    """The orders of a closed day that its file lacks."""
+def keep_orders(data_dir: Path, day: str, latencies_ms: tuple[int, ...], advance: Advance) -> int:
+    """Work out and keep the orders of a closed day that its file lacks, if a tape is kept; return their number.
 
-    def __init__(self, data_dir: Path, day: str, latencies_ms: tuple[int, ...]) -> None:
-        self.path = parquet_path(data_dir, TAKEN, day)
-        self._data_dir, self._day = data_dir, day
-        self.plan = OrderPlan(latencies_ms, tuple(_offsets_ms(parquet_path(data_dir, FOLLOWUPS.name, day))))
-        self.recording = self._recording()
+    Raises Busy, OSError and UNREADABLE.
+    """
+    plan = OrderPlan(latencies_ms, tuple(_offsets_ms(parquet_path(data_dir, FOLLOWUPS.name, day))))
+    info = read_info(data_dir, day)
+    if not plan.held_ms or (info is not None and plan.within(info.plan) == plan):
+        return 0
+    recording = recording_of(data_dir, day_start_ms(day), plan)
+    if recording is None:
+        return 0
+    path = parquet_path(data_dir, TAKEN, day)
+    with work_dir(data_dir, day) as folder:
+        number = _write(folder / path.name, parquet_path(data_dir, SIGNALS.name, day), recording, plan, advance)
+        sync_names(folder / path.name)
+        (folder / path.name).replace(path)
+    sync_names(data_dir)
+    return number
 
-    def _recording(self) -> Recording | None:
-        """The tape to work them out from; None where nothing is to be done."""
-        info = read_info(self._data_dir, self._day)
-        if not self.plan.held_ms or (info is not None and self.plan.within(info.plan) == self.plan):
-            return None
-        return recording_of(self._data_dir, day_start_ms(self._day), self.plan)
 
-    def write(self, part: Path, advance: Advance) -> int:
-        """Write the file by way of another one; return the number of orders. Raises OSError or PolarsError."""
-        if self.recording is None:
-            return 0
-        file = pl.scan_parquet(parquet_path(self._data_dir, SIGNALS.name, self._day), glob=False)
-        fields = SIGNALS.fields_in(file.collect_schema(), all_fields=False)
-        day = SIGNALS.project(file.select(fields), all_fields=False).drop(KEY).collect()
-        signals = day.drop_nulls("best_px")
-        spans = covered_ms(self.recording)
-        is_covered = are_covered(spans, signals["timestamp_ms"].to_numpy(), length_ms=self.plan.length_ms)
-        signals = signals.filter(is_covered)
-        orders = orders_by_tape(self.recording, signals, self.plan, advance)
-        info = TakenInfo(
-            latencies_ms=self.plan.latencies_ms, held_ms=self.plan.held_ms, covered_ms=spans, day_signals=day.height
-        )
-        write_orders(part, orders, signals, info)
-        with part.open("rb") as written:
-            os.fsync(written.fileno())
-        part.replace(self.path)
-        sync_names(self._data_dir)
-        return orders.height
+def _write(path: Path, signals: Path, recording: Recording, plan: OrderPlan, advance: Advance) -> int:
+    file = pl.scan_parquet(signals, glob=False)
+    fields = SIGNALS.fields_in(file.collect_schema(), all_fields=False)
+    day = SIGNALS.project(file.select(fields), all_fields=False).drop(KEY).collect()
+    known, spans = day.drop_nulls("best_px"), covered_ms(recording)
+    covered = known.filter(are_covered(spans, known["timestamp_ms"].to_numpy(), length_ms=plan.length_ms))
+    orders = orders_by_tape(recording, covered, plan, advance)
+    info = TakenInfo(latencies_ms=plan.latencies_ms, held_ms=plan.held_ms, covered_ms=spans, day_signals=day.height)
+    write_orders(path, orders, covered, info)
+    return orders.height
 
 
 def _offsets_ms(followups: Path) -> list[int]:

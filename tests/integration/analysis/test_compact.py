@@ -331,6 +331,18 @@ def refused(data_dir: Path, *, delete: bool = True) -> str:
     return done.why
 
 
+def test_a_disk_that_refuses_the_orders_of_a_closed_day_leaves_it_closed_with_a_note(
+    tmp_path: Path, lines: dict[str, list[bytes]]
+) -> None:
+    market = a_market(at_ms=T0_MS)
+    keep(tmp_path, {signal_.market_key: [news(market, at_ms=T0_MS + ms) for ms in (0, 9000)] for signal_ in SIGNALS})
+    parquet_path(tmp_path, TAKEN, DAY).mkdir()  # a file cannot be renamed to it
+    for state in (CompactionState.COMPACTED, CompactionState.CLOSED):
+        done = compact(tmp_path)
+        assert done.state is state and done.why is not None
+        assert done.why.startswith("its orders are not kept, and reports work them out: ")
+
+
 def test_a_day_is_left_alone_until_an_hour_after_its_end(tmp_path: Path, lines: dict[str, list[bytes]]) -> None:
     before = bytes_of(tmp_path)
     done = compact(tmp_path, at_ms=AT_REST_MS - 1, delete=True)
