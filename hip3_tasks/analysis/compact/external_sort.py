@@ -6,17 +6,18 @@ within a memory budget set in the environment of the process, and takes a sixth 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import Schema
 from hip3_tasks.analysis.loading.schemas import ROW_GROUP_ROWS
+from hip3_tasks.tape.load import batches
 
 RUN_ROWS = 400_000
 MERGE_ROWS = 250_000
-"""Rows of the markets that are merged at a time, at least."""
+"""Rows of the markets that are merged at a time, at most; one market may have more."""
 RUN_ROW_GROUP_ROWS = 16_384
 """Small, so that a few markets can be read without their neighbours."""
 ZSTD_LEVEL = 3
@@ -41,7 +42,8 @@ class ExternalSort:
     def write(self, path: Path, columns: Sequence[str]) -> None:
         """Write these columns of all rows, and remove the temporary files."""
         self._end_run()
-        merged = [self._merge(number, first, last) for number, (first, last) in enumerate(self._spans())]
+        spans = batches(sorted(self._rows_by_market), self._rows_by_market, max_rows=MERGE_ROWS)
+        merged = [self._merge(number, markets) for number, markets in enumerate(spans) if markets]
         _remove(self._runs)
         rows = pl.scan_parquet(merged, glob=False) if merged else pl.LazyFrame(schema=self._schema)
         rows = rows.select(columns)
@@ -57,21 +59,9 @@ class ExternalSort:
             self._runs.append(path)
             self._rows_by_market.update(dict(run[self._by[0]].drop_nulls().value_counts().iter_rows()))
 
-    def _spans(self) -> Iterator[tuple[str, str]]:
-        """The first and last market of each span that is merged at a time."""
-        markets, rows = list[str](), 0
-        for market in sorted(self._rows_by_market):
-            markets.append(market)
-            rows += self._rows_by_market[market]
-            if rows >= MERGE_ROWS:
-                yield markets[0], markets[-1]
-                markets, rows = [], 0
-        if markets:
-            yield markets[0], markets[-1]
-
-    def _merge(self, number: int, first: str, last: str) -> Path:
+    def _merge(self, number: int, markets: Sequence[str]) -> Path:
         path = self._folder / f"merged-{number}.parquet"
-        span = pl.col(self._by[0]).is_between(pl.lit(first), pl.lit(last))
+        span = pl.col(self._by[0]).is_between(pl.lit(markets[0]), pl.lit(markets[-1]))
         rows = pl.scan_parquet(self._runs, glob=False).filter(span).collect().sort(self._by)
         rows.write_parquet(path, compression_level=1, row_group_size=ROW_GROUP_ROWS)
         return path
