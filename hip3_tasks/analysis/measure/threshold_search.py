@@ -15,13 +15,14 @@ side, oracle and book simply differ, and no threshold is recommended.
 
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.measure.levels import GRID_BPS, IN_SAMPLE
+from hip3_tasks.analysis.measure.measures import Count, Ratio, values_of
 from hip3_tasks.analysis.measure.resampler import Resampler
 from hip3_tasks.analysis.measure.trip_statistics import LEVEL_SUMS, TRIED_SUMS, costlier, max_t_null, t_statistics
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Array, Estimate, has_band
@@ -52,15 +53,15 @@ class ThresholdVerdict(StrEnum):
 class SampleResult(BaseModel):
     """The result of a threshold in one part of the time."""
 
-    n: int
+    n: Annotated[int, Count("round_trip_n")]
     """Signals that were had, with a known way out."""
     clusters: int
-    won: float | None
-    net_bps: Estimate
+    won: Annotated[float | None, Ratio("net_won", "net_n", has_band=False)]
+    net_bps: Annotated[Estimate, Ratio("net", "net_n")]
     """Mid to mid at the longest offset, had or not."""
-    round_trip_bps: Estimate
+    round_trip_bps: Annotated[Estimate, Ratio("round_trip", "round_trip_n")]
     """When had."""
-    round_trip_won: float
+    round_trip_won: Annotated[float, Ratio("round_trip_won", "round_trip_n", has_band=False)]
     p: float | None
     """The probability that chance alone does as well, among all thresholds tried in this part; None without a band."""
 
@@ -69,14 +70,14 @@ class MarketStats(BaseModel):
     """A market at the thresholds that its signals were recorded with, over all the time."""
 
     market: str
-    matched: int
+    matched: Annotated[int, Count("n")]
     """Signals with a follow-up at the longest offset."""
     clusters: int
     """Clusters with such a follow-up."""
-    edge_bps: float
-    shrank: float
-    won: float | None
-    net_bps: Estimate
+    edge_bps: Annotated[float, Ratio("edge_t0", "n", has_band=False)]
+    shrank: Annotated[float, Ratio("shrank", "n", has_band=False)]
+    won: Annotated[float | None, Ratio("won", "net_n", has_band=False)]
+    net_bps: Annotated[Estimate, Ratio("net", "net_n")]
     had: Estimate
     """The share of its orders that were filled, of those whose entry is known."""
     round_trip_bps: Estimate
@@ -94,16 +95,12 @@ class MarketStats(BaseModel):
         n, bought = totals["n"], totals["bought"]
         return cls(
             market=market,
-            matched=round(n),
             clusters=totals.clusters,
-            edge_bps=totals["edge_t0"] / n,
-            shrank=totals["shrank"] / n,
-            won=totals.share("won", "net_n"),
-            net_bps=totals.ratio("net", "net_n"),
             had=trips.ratio("had", "n") if trips else unknown,
             round_trip_bps=trips.ratio("trip", "trip_n") if trips else unknown,
             one_sided=max(bought, n - bought) / n,
             recorded_bps=recorded_bps,
+            **values_of(cls, totals),
         )
 
 
@@ -293,12 +290,4 @@ def _sample_result(totals: Totals, null: Array) -> SampleResult:
     p = None
     if has_band(totals.clusters):
         p = float(np.mean(~(null < t_statistics(totals)[0])))  # counts NaN as not below
-    return SampleResult(
-        n=round(totals["round_trip_n"]),
-        clusters=totals.clusters,
-        won=totals.share("net_won", "net_n"),
-        net_bps=totals.ratio("net", "net_n"),
-        round_trip_bps=totals.ratio("round_trip", "round_trip_n"),
-        round_trip_won=totals["round_trip_won"] / totals["round_trip_n"],
-        p=p,
-    )
+    return SampleResult(clusters=totals.clusters, p=p, **values_of(SampleResult, totals))
