@@ -122,7 +122,7 @@ class Feed:
                 publisher.publish_signals(),
                 publisher.rebuilder.restore_recent(),
                 publisher.rebuilder.restore_older(),
-                self._follow_universe(info),
+                info.watch(self._settings, self._on_universe),
                 self.liveness.run(),
                 self.markets.try_fresh_coins(),
                 FirstFrames(self.markets, info, clock=self._clock, listener=self).run(),
@@ -199,11 +199,6 @@ class Feed:
     def _object(self, state: MarketState, objection: Objection) -> None:
         if state.market is not None or objection not in NOT_HEARD.values():
             self.markets.begin_gap(state.coin, objection.cause, last_data_at_ms=None)
-
-    async def _follow_universe(self, info: InfoClient) -> None:
-        """Read the list of markets at intervals, and follow those that are live."""
-        chosen = self._settings
-        await info.watch(dexes=chosen.wanted_dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe)
 
     def _on_universe(self, universe: Universe) -> None:
         """Follow the markets that were read by now, and name what was not."""

@@ -70,9 +70,7 @@ class RawRecorder:
                 info = InfoClient(session, chosen.base_url, proxy=proxy_of(chosen))
                 for work in (liveness.run(), self.markets.try_fresh_coins(), self._report(), self._keep_health()):
                     group.create_task(work)
-                await info.watch(
-                    dexes=chosen.wanted_dexes, refresh_s=chosen.universe_refresh_s, on_change=self._on_universe
-                )
+                await info.watch(chosen, self._on_universe)
         finally:
             self.raw.close()
 

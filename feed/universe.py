@@ -1,7 +1,7 @@
 """Reads the list of markets from the venue's info endpoint, in parts: one that fails costs no other part."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from feed.info_requests import InfoRequests, Timer, UniverseError
 from feed.listing import Listing, dex_of_meta, read_listing
 from feed.wire import Bbo, touch_of
 from hip3_tasks.clock import wall_ms
+from hip3_tasks.settings import Settings
 
 log = structlog.get_logger()
 
@@ -100,15 +101,16 @@ class InfoClient:
             trouble=self._requests.waiting or self._failure,
         )
 
-    async def watch(self, *, dexes: Collection[str], refresh_s: float, on_change: Callable[[Universe], None]) -> None:
-        """Read the markets of these dexes, or of all if empty, at intervals until cancelled.
+    async def watch(self, chosen: Settings, on_change: Callable[[Universe], None]) -> None:
+        """Read the markets of the wanted dexes, or of all if none is named, at intervals until cancelled.
 
         `on_change` is called after each part that was read or could not be read. Dexes that the venue does not have
         are skipped.
         """
-        self._wanted, self._refresh_s, self._on_change = frozenset(dexes), refresh_s, on_change
+        self._wanted, self._on_change = frozenset(chosen.wanted_dexes), on_change
+        self._refresh_s = chosen.universe_refresh_s
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._read_at_intervals(refresh_s))
+            group.create_task(self._read_at_intervals())
             group.create_task(self._retry_broken())
 
     async def book(self, coin: str) -> Bbo | None:
@@ -123,7 +125,7 @@ class InfoClient:
         except ValueError as error:
             raise self._requests.error(question, str(error)) from None
 
-    async def _read_at_intervals(self, refresh_s: float) -> None:
+    async def _read_at_intervals(self) -> None:
         pauses = Backoff(FIRST_UNIVERSE_PAUSE_MS, MAX_UNIVERSE_PAUSE_MS)
         while True:
             began_s = self._timer.now_s()
@@ -136,7 +138,7 @@ class InfoClient:
                 await self._timer.sleep(pauses.postpone() / 1000)
             else:
                 pauses.pause_ms = 0
-                await self._timer.sleep(max(0.0, began_s + refresh_s - self._timer.now_s()))
+                await self._timer.sleep(max(0.0, began_s + self._refresh_s - self._timer.now_s()))
 
     async def _read_all(self) -> None:
         metas = await self._all_metas()

@@ -51,15 +51,7 @@ class Importer:
         self.taken, self.left_out = Counter[str](), Counter[str]()
         self.lines = self.unusable = 0
         self.first_unusable: list[str] = []
-        self._streams = defaultdict[int, Stream](
-            lambda: Stream(
-                tape,
-                rules=chosen.rules,
-                taker_fee_bps=taker_fee_bps,
-                stall_grace_ms=chosen.stall_grace_ms,
-                ctx_max_age_ms=chosen.ctx_max_age_ms,
-            )
-        )
+        self._streams = defaultdict[int, Stream](lambda: Stream(tape, chosen, taker_fee_bps=taker_fee_bps))
 
     def take(self, path: Path, line: Line) -> None:
         self.lines += 1

@@ -4,43 +4,27 @@ Time is that of the recording. It begins anew after a pause of more than 10 s, a
 before is not joined with what comes after.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from feed.market_state import MarketState, keyframe_conditions
 from feed.tape_buffer import KEYFRAME_INTERVAL_MS
 from feed.wire import Bbo, Ctx
 from feed.witness import LOOK_INTERVAL_MS, NOT_HEARD, Objection, SocketWitness
 from hip3_tasks.domain.conditions import Conditions, Trigger
-from hip3_tasks.domain.detector import Detector, Rules
+from hip3_tasks.domain.detector import Detector
 from hip3_tasks.domain.market import NO_DATA, Entry, Gap, Market
 from hip3_tasks.errors import MalformedFrame
+from hip3_tasks.recording.new_tape import NewTape
+from hip3_tasks.settings import Settings
 
 MAX_PAUSE_MS = 10_000
-
-
-class Tape(Protocol):
-    """The place of the entries."""
-
-    def add(self, coin: str, seq: int, entry: Entry) -> None: ...
-    def end_run(self, coins: Collection[str]) -> None:
-        """Time ends here for some markets: what follows may lie before it."""
 
 
 class Stream:
     """The frames of one socket, or of a file that does not tell sockets apart."""
 
-    def __init__(
-        self,
-        tape: Tape,
-        *,
-        rules: Rules,
-        taker_fee_bps: Callable[[str], float],
-        stall_grace_ms: int,
-        ctx_max_age_ms: int | None,
-    ) -> None:
-        self._tape, self._rules, self._taker_fee_bps = tape, rules, taker_fee_bps
-        self._stall_grace_ms, self._ctx_max_age_ms = stall_grace_ms, ctx_max_age_ms
+    def __init__(self, tape: NewTape, chosen: Settings, *, taker_fee_bps: Callable[[str], float]) -> None:
+        self._tape, self._settings, self._taker_fee_bps = tape, chosen, taker_fee_bps
         self.now_ms: int | None = None
         """The time of the last line that has one."""
         self._states: dict[str, MarketState]
@@ -49,8 +33,9 @@ class Stream:
         self._restart()
 
     def _restart(self) -> None:
-        self._states, self._detector = {}, Detector(self._rules)
-        self._witness = SocketWitness(stall_grace_ms=self._stall_grace_ms, ctx_max_age_ms=self._ctx_max_age_ms)
+        chosen = self._settings
+        self._states, self._detector = {}, Detector(chosen.rules)
+        self._witness = SocketWitness(stall_grace_ms=chosen.stall_grace_ms, ctx_max_age_ms=chosen.ctx_max_age_ms)
         self._look_at_ms = self._keyframes_at_ms = 0
 
     def pass_to(self, at_ms: int) -> int:
@@ -147,8 +132,8 @@ class Stream:
     def _follow(self, coin: str, at_ms: int) -> MarketState:
         state = self._states.get(coin)
         if state is None:
-            fee_bps = self._taker_fee_bps(coin)
-            state = self._states[coin] = MarketState(coin, fee_bps, self._rules, unknown_since_ms=at_ms)
+            fee_bps, rules = self._taker_fee_bps(coin), self._settings.rules
+            state = self._states[coin] = MarketState(coin, fee_bps, rules, unknown_since_ms=at_ms)
             state.count_oracle_from(at_ms)
         if coin not in self._witness.markets:
             self._witness.follow(coin)

@@ -10,6 +10,7 @@ import pytest
 
 from feed.info_requests import Timer, UniverseError
 from feed.universe import InfoClient, Universe
+from hip3_tasks.settings import Settings
 from simulator.limits import Limits
 from simulator.server import VenueServer
 from tests.support.feed import universe
@@ -66,9 +67,8 @@ async def watching(
     timer = FastTimer()
     async with aiohttp.ClientSession() as session:
         watch = Watch(server, InfoClient(session, server.base_url, timer=timer), timer)
-        task = asyncio.create_task(
-            watch.client.watch(dexes=dexes, refresh_s=refresh_s, on_change=watch.readings.append)
-        )
+        chosen = Settings(dexes=dexes, universe_refresh_s=refresh_s)
+        task = asyncio.create_task(watch.client.watch(chosen, watch.readings.append))
         try:
             yield watch
             assert not task.done(), task.exception()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from feed.info_requests import Timer
 from feed.universe import InfoClient, Universe
+from hip3_tasks.settings import Settings
 
 MAX_PAUSES = 12
 
@@ -77,7 +78,7 @@ async def readings_of(answers: list[tuple[int, Any]], dexes: list[str]) -> list[
     readings: list[Universe] = []
     client = InfoClient(Session(answers), "http://venue", timer=CountedPauses())  # type: ignore[arg-type]
     try:
-        await client.watch(dexes=dexes, refresh_s=20, on_change=readings.append)
+        await client.watch(Settings(dexes=tuple(dexes), universe_refresh_s=20), readings.append)
     except* Over:
         pass
     return readings
