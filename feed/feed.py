@@ -180,7 +180,7 @@ class Feed:
         for coin in coins:
             state = self.markets.states.get(coin)
             if state is not None and state.market is not None:
-                end_ms = self.markets.witness(coin).silence_end_ms(last_data_at_ms)
+                end_ms = self.markets.connection_of[coin].witness.silence_end_ms(last_data_at_ms)
                 cause = f"stalled: no data for {at_ms - last_data_at_ms} ms"
                 self.tape.append(coin, end_ms + 1, Gap(cause))
                 again = state.conditions(self.markets.heard(coin), at_ms, is_judged=self.detecting)

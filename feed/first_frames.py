@@ -49,7 +49,7 @@ class FirstFrames:
                 await self._read_book(coin)
         for coin in [coin for coin in due if self._is_due(coin)][:MAX_RENEWALS]:
             self._retries[coin].postpone(self._clock.now_ms())
-            self._markets.connection_of(coin).resubscribe(coin)
+            self._markets.connection_of[coin].resubscribe(coin)
 
     def _is_due(self, coin: str) -> bool:
         missing, subscribed_at_ms = self._markets.missing(coin), self._subscribed_at_ms(coin)
@@ -61,7 +61,7 @@ class FirstFrames:
     def _subscribed_at_ms(self, coin: str) -> int | None:
         if coin not in self._markets.states:
             return None
-        return self._markets.connection_of(coin).subscriptions.acknowledged_at_ms(coin)
+        return self._markets.connection_of[coin].subscriptions.acknowledged_at_ms(coin)
 
     async def _read_book(self, coin: str) -> None:
         self._retries[coin].postpone(self._clock.now_ms())

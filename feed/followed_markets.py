@@ -62,7 +62,8 @@ class FollowedMarkets:
         self._raw = raw
         self.states: dict[str, MarketState] = {}
         self.connections: list[Connection] = []
-        self._connection_of: dict[str, Connection] = {}
+        self.connection_of: dict[str, Connection] = {}
+        """The connection of each followed market."""
         self._limits = VenueLimits()
         self._url = "ws" + settings.base_url.removeprefix("http") + "/ws"
         self._proxy = proxy_of(settings)
@@ -98,16 +99,12 @@ class FollowedMarkets:
 
     def missing(self, coin: str) -> list[str]:
         """The parts of a market whose first frame has not come since it was subscribed; empty before that."""
-        connection = self._connection_of.get(coin)
+        connection = self.connection_of.get(coin)
         if connection is None or connection.subscriptions.acknowledged_at_ms(coin) is None:
             return []
         heard = connection.witness.markets[coin]
         parts = (("bbo", "book", heard.bbo), ("activeAssetCtx", "context", heard.ctx))
         return [name for channel, name, frame in parts if frame is None and channel not in heard.unusable]
-
-    def connection_of(self, coin: str) -> Connection:
-        """The connection of a followed market."""
-        return self._connection_of[coin]
 
     async def try_fresh_coins(self) -> None:
         """Try new listings, and coins that ended a socket, on sockets of their own until cancelled."""
@@ -161,18 +158,14 @@ class FollowedMarkets:
         if state is not None:
             if state.market is not None:
                 now_ms = self._clock.now_ms()
-                silence_end_ms = self.witness(coin).silence_end_ms
+                silence_end_ms = self.connection_of[coin].witness.silence_end_ms
                 at_ms = now_ms if last_data_at_ms is None else min(now_ms, silence_end_ms(last_data_at_ms) + 1)
                 self._tape.append(coin, at_ms, Gap(cause))
             state.lose(cause, self._clock.now_ms())
 
-    def witness(self, coin: str) -> SocketWitness:
-        """The witness of the socket of a followed market."""
-        return self._connection_of[coin].witness
-
     def heard(self, coin: str) -> MarketWitness:
         """The frames that the socket of a followed market has brought of it."""
-        return self._connection_of[coin].witness.markets[coin]
+        return self.connection_of[coin].witness.markets[coin]
 
     def covered_until_ms(self) -> int | None:
         """The instant up to which all live connections cover their markets; None without a live connection."""
@@ -195,7 +188,7 @@ class FollowedMarkets:
 
     def _cause(self, state: MarketState) -> str:
         """The reason why a followed market is not live."""
-        connection = self._connection_of[state.coin]
+        connection = self.connection_of[state.coin]
         if not connection.is_open:
             return f"socket not connected: {connection.trouble}"
         if (trouble := connection.subscriptions.trouble(state.coin)) is not None:
@@ -216,7 +209,7 @@ class FollowedMarkets:
         end = self._tape_ends.pop(coin, None)
         state.resume(end.market if end is not None else None, self._last_signals.get(coin))
         self.states[coin] = state
-        connection = self._connection_of[coin] = self._connection_with_room()
+        connection = self.connection_of[coin] = self._connection_with_room()
         block_ms = 0 if end is None or end.market is None else end.market.bbo_time_ms
         connection.witness.follow(coin, block_ms=block_ms, at_ms=now_ms)
         connection.follow([coin])
@@ -224,9 +217,9 @@ class FollowedMarkets:
     def _drop(self, coin: str, cause: str) -> None:
         if coin not in self.states:
             return
-        connection = self._connection_of[coin]
+        connection = self.connection_of[coin]
         self.begin_gap(coin, cause, last_data_at_ms=connection.last_data_at_ms)
-        del self._connection_of[coin]
+        del self.connection_of[coin]
         self._tape.forget(coin)
         connection.unfollow(coin)
         connection.witness.unfollow(coin)

@@ -48,8 +48,10 @@ class Rig:
     def missing(self, _: str) -> list[str]:
         return self.parts if self.subscriptions.acknowledged_at_ms(A) is not None else []
 
-    def connection_of(self, _: str) -> Any:
-        return SimpleNamespace(subscriptions=self.subscriptions, witness=self.sockets, resubscribe=self.resubscribe)
+    @property
+    def connection_of(self) -> dict[str, Any]:
+        parts = {"subscriptions": self.subscriptions, "witness": self.sockets, "resubscribe": self.resubscribe}
+        return {A: SimpleNamespace(**parts)}
 
     def heard(self, coin: str) -> MarketWitness:
         return self.sockets.markets[coin]
