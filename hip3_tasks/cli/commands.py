@@ -20,6 +20,12 @@ DataDirs = Annotated[
     list[Path] | None, typer.Argument(metavar="[DIR...]", help="Data directories. [HIP3_DATA_DIR]", show_default=False)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Day = Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="From 2026-01-20T14:30 (UTC) on, or the last 90m, 12h, 3d.")
+]
+Until = Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")]
+Coin = Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")]
 
 
 def _print_version(is_asked: bool) -> None:
@@ -235,7 +241,7 @@ def bundle(
 @app.command()
 def compact(
     dirs: DataDirs = None,
-    date: Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")] = None,
+    date: Day = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the JSONL files of compacted days.")] = False,
     as_json: AsJson = False,
 ) -> int:
@@ -293,11 +299,9 @@ def quarantine(
 def replay(
     data_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Data directory with a kept tape.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New directory for the files of the replay.")],
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="From 2026-01-20T14:30 (UTC) on, or the last 90m, 12h, 3d.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
-    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
+    since: Since = None,
+    until: Until = None,
+    coin: Coin = None,
     offsets: Annotated[
         str | None, typer.Option(metavar="MS,...", help="Follow-ups after these times. [default: as recorded]")
     ] = None,
@@ -327,12 +331,10 @@ def replay(
 @app.command(cls=JsonCommand)
 def report(
     dirs: DataDirs = None,
-    date: Annotated[str | None, typer.Option(metavar="DAY", help="Only this UTC day, such as 2026-01-20.")] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="From 2026-01-20T14:30 (UTC) on, or the last 90m, 12h, 3d.")
-    ] = None,
-    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before this time.")] = None,
-    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
+    date: Day = None,
+    since: Since = None,
+    until: Until = None,
+    coin: Coin = None,
     by: Annotated[
         str,
         typer.Option(
