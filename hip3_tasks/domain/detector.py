@@ -9,7 +9,7 @@ Laws, under any sequence of entries:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from hip3_tasks.domain.capture import signal_id_of
@@ -110,15 +110,6 @@ def _is_spent(last: Fired, market: Market) -> bool:
     if last.at_ms == market.oracle_at_ms:  # in one millisecond, the signal may have come before the oracle
         return last.oracle_px == market.oracle_px
     return last.at_ms > market.oracle_at_ms
-
-
-def detect(coin: str, entries: Iterable[Entry], *, rules: Rules) -> Iterator[Signal]:
-    """The signals of one market's tape, or of its part from a keyframe on."""
-    detector = Detector(rules)
-    for entry in entries:
-        signal = detector.observe(coin, entry)
-        if signal is not None:
-            yield signal
 
 
 def signal_on(entry: Entry, coin: str, side: Side, *, rules: Rules) -> Signal:

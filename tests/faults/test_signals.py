@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hip3_tasks.domain.conditions import Conditions
-from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
@@ -13,6 +13,7 @@ from tests.faults.row import Result
 from tests.faults.signals import Known, judge_signals
 from tests.faults.venue import CALM_PX, Move
 from tests.support.factories import T0_MS
+from tests.support.tapes import detect
 
 COIN = "xyz:C000"
 RULES = Rules()

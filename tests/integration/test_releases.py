@@ -23,7 +23,7 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.capture import DAY_MS, Capture
 from hip3_tasks.domain.capture_result import PENDING
 from hip3_tasks.domain.conditions import Conditions, Fired, Memory
-from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.edge import Side
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.files.day_files import days_of, parquet_path
@@ -37,6 +37,7 @@ from tests.releases import keydump
 from tests.releases.release import HERE, READ_TAPE, Release
 from tests.support.factories import T0_MS, a_market, texts
 from tests.support.process import ROOT, run
+from tests.support.tapes import detect
 from workers.capturer import Capturer
 
 FIRED = Fired(T0_MS - 5000, 250.0)

@@ -1,6 +1,6 @@
 """Tapes as a feed writes them, entry by entry, for tests of detection."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
@@ -133,3 +133,12 @@ def written_by_a_feed(steps: Iterable[Step], rules: Rules) -> tuple[list[Entry],
         is_news = entry.conditions is not None and entry.conditions.is_news
         signals.append(detector.observe(COIN, entry) if is_news else None)
     return on_tape(entries), signals
+
+
+def detect(coin: str, entries: Iterable[Entry], *, rules: Rules) -> Iterator[Signal]:
+    """The signals of one market's tape, or of its part from a keyframe on."""
+    detector = Detector(rules)
+    for entry in entries:
+        signal = detector.observe(coin, entry)
+        if signal is not None:
+            yield signal

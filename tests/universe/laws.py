@@ -8,12 +8,13 @@ from typing import TypeVar
 
 import redis
 
-from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.edge import Side, edge_bps
 from hip3_tasks.domain.market import Entry, Gap, Market, decode_entry
 from hip3_tasks.domain.records import Followup, Missed, Record, Signal
 from hip3_tasks.errors import MalformedRecord
 from hip3_tasks.store.keys import Keys
+from tests.support.tapes import detect
 
 R = TypeVar("R", bound=Record)
 THRESHOLD_BPS = 6.9

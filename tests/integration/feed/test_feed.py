@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from hip3_tasks.domain.detector import Rules, detect
+from hip3_tasks.domain.detector import Rules
 from hip3_tasks.domain.market import Market, decode_entry
 from hip3_tasks.domain.records import Followup, Missed, MissedReason, Signal
 from hip3_tasks.health import read_health_file
 from tests.support.feed import FeedRig, universe
+from tests.support.tapes import detect
 from tests.support.waiting import eventually_async as eventually
 
 OFFSETS = "400,800,1200"

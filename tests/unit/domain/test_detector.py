@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hip3_tasks.domain.conditions import Conditions, CtxWitness, Fired
-from hip3_tasks.domain.detector import Detector, Rules, detect
+from hip3_tasks.domain.detector import Detector, Rules
 from hip3_tasks.domain.edge import Side, edge_bps, reaches
 from hip3_tasks.domain.market import Entry, Gap, Market
 from hip3_tasks.domain.records import Signal
 from tests.support.factories import T0_MS, a_calm_market, a_market
-from tests.support.tapes import COIN, FEE_BPS, news, rules, steps, updates, written_by_a_feed
+from tests.support.tapes import COIN, FEE_BPS, detect, news, rules, steps, updates, written_by_a_feed
 
 ORACLE_AT_MS = T0_MS - 900
 
