@@ -1,10 +1,10 @@
 """Holds the files of a directory against a replay of its kept tape: `hip3 audit --replay`."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import polars as pl
 from pydantic import BaseModel
@@ -19,7 +19,6 @@ from hip3_tasks.recording.recorder import NOT_THERE
 from hip3_tasks.recording.replay import Replay
 from hip3_tasks.tape.load import Recording
 
-R = TypeVar("R", bound=Record)
 LOST = "lost:", NOT_THERE, "the feed was away"
 """The causes of gaps in place of what a server lost."""
 RESTATED = {"state_at_ms", "ctx_age_ms", "oracle_age_max_ms", "oracle_updates"}
@@ -187,13 +186,15 @@ def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], _
     with suppress(Unavailable):  # a tape without a signal is quiet, and has no files
         days = days_of(data_dir)
     for files in days.values():
-        for signal in _records(files, "signals", Signal):
-            if signals.setdefault(signal.signal_id, signal) is not signal:
-                twice.append(signal.signal_id)
+        for text in _lines(files, "signals"):
+            with suppress(MalformedRecord):  # the audit names it
+                signal = Signal.from_line(text)
+                if signals.setdefault(signal.signal_id, signal) is not signal:
+                    twice.append(signal.signal_id)
         kinds: tuple[tuple[str, type[Outcome]], ...] = (("followups", Followup), ("missed", Missed))
         for kind, record in kinds:
             for line in (_Line(record, text) for text in _lines(files, kind)):
-                with suppress(MalformedRecord):  # the audit names it
+                with suppress(MalformedRecord):
                     key = key_of(line.text)
                     other = outcomes.setdefault(key, line)
                     if other is line or line.outcome() is None:
@@ -203,14 +204,6 @@ def _on_file(data_dir: Path) -> tuple[dict[str, Signal], dict[tuple[str, int], _
                     else:
                         twice.append(f"{key[0]}|{key[1]}")
     return signals, outcomes, twice
-
-
-def _records(files: DayFiles, kind: str, record: type[R]) -> Iterator[R]:
-    for line in _lines(files, kind):
-        try:
-            yield record.from_line(line)
-        except MalformedRecord:
-            continue  # the audit names it
 
 
 def _lines(files: DayFiles, kind: str) -> Iterable[bytes]:

@@ -50,7 +50,7 @@ class Replay:
 
     def run(self, advance: Callable[[float], object] = lambda _: None) -> Iterator[Replayed]:
         """Replay step by step, in the order of time; the last one has the captures that the tape ends before."""
-        for results in self.steps(_whole, advance=advance):
+        for results in self.steps(lambda replayed: replayed, advance=advance):
             signals = [signal for result in results for signal in result.signals]
             outcomes = [outcome for result in results for outcome in result.outcomes]
             yield Replayed(sorted(signals, key=lambda signal: signal.timestamp_ms), sorted(outcomes, key=due_at_ms))
@@ -89,7 +89,3 @@ class Replay:
 def _step(replay: CoinReplay, pack: Callable[[Replayed], T], task: Task) -> tuple[T, CoinState]:
     rows, state = task
     return pack(replay.step(rows, state)), state
-
-
-def _whole(replayed: Replayed) -> Replayed:
-    return replayed

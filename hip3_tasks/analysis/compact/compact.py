@@ -114,7 +114,7 @@ def _compact(result: Compaction, data_dir: Path, *, at_ms: int, delete: bool, ad
         _measure_files(result, data_dir)
         if not is_closed(data_dir, day):
             _check(data_dir, day, at_ms=at_ms, advance=advance)
-            rows = {lines.name: lines.write(folder / f"{lines.name}.parquet") for lines in files}
+            rows = {lines.schema.name: lines.write(folder / f"{lines.schema.name}.parquet") for lines in files}
             _close(data_dir, day, files, folder)
             result.state, result.rows = CompactionState.COMPACTED, rows
             _measure_files(result, data_dir)
@@ -221,7 +221,7 @@ def _delete(data_dir: Path, day: str, files: list[DayLines], *, are_checked: boo
     """Delete the lines of a closed day, signals first. Raises NotCompacted when its Parquet does not hold them all."""
     for lines in files:
         if lines.size and not are_checked:
-            lines.check(parquet_path(data_dir, lines.name, day))
+            lines.check(parquet_path(data_dir, lines.schema.name, day))
     for lines in files:
         if not lines.are_unchanged:
             raise NotCompacted(f"{lines.path.name} changed although the day is closed; it is not deleted")

@@ -48,10 +48,6 @@ class DayLines:
         self._identity = self._stat()
 
     @property
-    def name(self) -> str:
-        return self.schema.name
-
-    @property
     def size(self) -> int:
         return self._identity[-1] if self._identity else 0
 

@@ -1,7 +1,7 @@
 """The files that hold the selected records: JSON lines of open days, Parquet of compacted ones."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,11 +31,16 @@ class SourceFile:
 def list_sources(dirs: Sequence[Path], selection: Selection) -> list[SourceFile]:
     """The files to read, sorted by day and path; the Parquet of a closed day. Raises Unavailable if there are none."""
     unique_dirs = dict.fromkeys(path.resolve() for path in dirs)
-    files = [file for data_dir in unique_dirs for file in _list_files(data_dir)]
+    days = [files for data_dir in unique_dirs for files in days_of(data_dir).values()]
+    files = [
+        SourceFile(path=path, kind=kind, day=day.day, is_parquet=day.is_closed)
+        for day in days
+        for kind, path in (day.parquet if day.is_closed else day.jsonl).items()
+    ]
     selected = [file for file in files if selection.has_day(day_start_ms(file.day))]
     if not selected:
-        days = sorted({file.day for file in files})
-        raise Unavailable(f"no selected day has files: there are {days[0]} to {days[-1]}, {len(days)} in all")
+        names = sorted({file.day for file in files})
+        raise Unavailable(f"no selected day has files: there are {names[0]} to {names[-1]}, {len(names)} in all")
     copies = Counter((file.day, file.kind) for file in selected)
     signals_last = sorted(selected, key=lambda file: file.kind == "signals")
     sources = [
@@ -63,12 +68,6 @@ def followed_coins(sources: Sequence[SourceFile]) -> tuple[set[str], set[str]]:
         except OSError as error:
             raise Unavailable(f"{path}: {error.strerror}") from None
     return followed, heard
-
-
-def _list_files(data_dir: Path) -> Iterator[SourceFile]:
-    for day, files in days_of(data_dir).items():
-        for kind, path in (files.parquet if files.is_closed else files.jsonl).items():
-            yield SourceFile(path=path, kind=kind, day=day, is_parquet=files.is_closed)
 
 
 def _size_bytes(path: Path) -> int:

@@ -44,10 +44,6 @@ class AggregationPlan:
     binned_by: Sequence[Grouping] = ()
     """The groupings for which values are counted in bins. None: the values are kept, grouped by `by`."""
 
-    @property
-    def cluster_ms(self) -> int:
-        return self.levels.cluster_ms
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aggregates:
@@ -108,14 +104,15 @@ def aggregate(data: Data, plan: AggregationPlan, advance: Advance, *, is_last: b
     asides = [part.aside for part in parts]
     last = [pair(pl.concat(asides), plan.trips.offsets_ms, is_last=True)[0]] if asides else []
     trips = [*(part.trips for part in parts), *(_TripAggregates.from_orders(pairs, plan) for pairs in last)]
-    trips += [_TripAggregates.from_orders(orders, plan, by_tape=True) for orders in plan.orders.read(advance)]
+    by_tape = (source.read(advance) for source in plan.orders.sources)
+    trips += [_TripAggregates.from_orders(orders, plan, by_tape=True) for orders in by_tape]
     level_sums = [*(part.level_sums for part in parts), *(part.level_sums for part in trips)]
     lateness, min_edges = _concat(part.lateness for part in parts), _concat(part.min_edges for part in parts)
     return Aggregates(
         signals=_labelled(_counts(data.signals, plan)),
         missed=data.missed.group_by(pl.col("market_key", "reason").cast(pl.String)).len("n"),
         sums=_concat(_labelled(part.sums) for part in parts),
-        level_sums=_united(_labelled(sums) for sums in level_sums),
+        level_sums=_concat(_labelled(sums) for sums in level_sums).fill_null(0),  # a row has one of the two results
         trip_sums=_concat(_labelled(part.sums) for part in trips),
         orders=pl.DataFrame({"by_tape": plan.orders.count, "too_small": sum(part.too_small for part in trips)}),
         lateness=lateness.group_by("offset_ms", "lateness_ms").sum() if parts else lateness,
@@ -149,7 +146,7 @@ class _ChunkAggregates:
         pairs, aside = pair(plan.trips.by_followups(rows), plan.trips.offsets_ms, is_last=False)
         bins = [_binned(rows, chunk, name, grouping) for name in BIN_WIDTHS for grouping in plan.binned_by]
         return cls(
-            sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.cluster_ms), chunk),
+            sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.levels.cluster_ms), chunk),
             level_sums=plan.levels.sums(chunk, at_last, due_after_ms=plan.last_ms, result="net"),
             lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
             min_edges=_min_edges(chunk),
@@ -175,15 +172,10 @@ class _TripAggregates:
         )
         judged, due_after_ms = np.flatnonzero(trips.are_judged(plan.trips)), sum(plan.trips.judged(by_tape=by_tape))
         return cls(
-            sums=trips.sums(cluster_ms=plan.cluster_ms),
+            sums=trips.sums(cluster_ms=plan.levels.cluster_ms),
             level_sums=plan.levels.sums(trips, judged, due_after_ms=due_after_ms, result="round_trip"),
             too_small=too_small,
         )
-
-
-def _united(sums: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """Sums of different results as one frame, 0 where a row has none."""
-    return _concat(sums).fill_null(0)
 
 
 def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
@@ -194,7 +186,7 @@ def _with_offset_ms(sums: pl.DataFrame, chunk: Chunk) -> pl.DataFrame:
 
 def _counts(signals: pl.DataFrame, plan: AggregationPlan) -> pl.DataFrame:
     group = plan.by.codes(signals, timestamp="timestamp_ms", edge="raw_edge_bps")
-    rows = signals.lazy().with_columns(group=group, cluster=pl.col("timestamp_ms") // plan.cluster_ms)
+    rows = signals.lazy().with_columns(group=group, cluster=pl.col("timestamp_ms") // plan.levels.cluster_ms)
     counts = rows.group_by(pl.col("market_key").to_physical(), "group", "cluster", "cost_bps").agg(
         n=pl.len().cast(pl.Int64),
         expected=pl.col("expected").cast(pl.Int64).sum(),

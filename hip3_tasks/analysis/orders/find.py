@@ -1,6 +1,6 @@
 """The signals whose orders are known by the kept tape: by a day's file, or else by the tape itself."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from hip3_tasks.tape.load import Recording
 from hip3_tasks.tape.pieces import TAPE
 
 Read = Callable[[Advance], pl.DataFrame]
+"""Reads the orders of a day. Raises Unavailable when a file cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,6 @@ class TapeOrders:
         rows = np.concatenate([np.array([], dtype=np.int64), *(source.rows for source in self.sources)])
         signals = self.signals[rows]
         return SignalIndex.from_signals(signals, pl.repeat(1.0, signals.height, eager=True))
-
-    def read(self, advance: Advance) -> Iterator[pl.DataFrame]:
-        """The orders, of one day after the other. Raises Unavailable when a file cannot be read."""
-        for source in self.sources:
-            yield source.read(advance)
 
 
 def find_orders(dirs: Sequence[Path], signals: pl.DataFrame, plan: OrderPlan, *, judged_ms: int) -> TapeOrders:

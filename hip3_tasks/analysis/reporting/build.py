@@ -104,7 +104,7 @@ def build_report(
     if cost_bps is not None:
         trader = replace(trader, cost_bps=cost_bps)
     data = replace(data, signals=with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps))
-    facts = Facts.united([Facts.from_data(data), *(day.facts for day in days)])
+    facts = Facts.united([Facts.from_data(data), *(day.about.facts for day in days)])
     first_ms, last_ms = _span_ms(data, facts)
     if not facts.followups:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
@@ -189,7 +189,7 @@ class ReportBuilder:
             fees=self.trader.fees,
             fees_assumed=int(self.aggregates.signals["without_fee"].sum()),
             taken=self._taken(),
-            cluster_ms=self.plan.cluster_ms,
+            cluster_ms=self.plan.levels.cluster_ms,
             summed_days=self.summed_days,
             markout_quantiles_within_bps=self._error("markout_bps"),
             retention_median_within=self._error("retained"),

@@ -85,10 +85,6 @@ class DaySums:
     tables: Mapping[str, bytes]
     """Each as the bytes of a Parquet file: in a report over many days they take a fifth of the memory."""
 
-    @property
-    def facts(self) -> Facts:
-        return self.about.facts
-
     @classmethod
     def from_aggregates(cls, about: About, aggregates: Aggregates) -> Self:
         """The sums of aggregates by market and half hour, with values in bins by SERVED."""
@@ -156,7 +152,7 @@ def _as_parquet(table: pl.DataFrame) -> bytes:
 
 
 def _groups(rows: pl.DataFrame, plan: AggregationPlan) -> pl.Series:
-    frame = rows.select(pl.col("market_key").cast(COIN), at_ms=pl.col("cluster") * plan.cluster_ms)
+    frame = rows.select(pl.col("market_key").cast(COIN), at_ms=pl.col("cluster") * plan.levels.cluster_ms)
     return pl.Series(plan.by.codes(frame, timestamp="at_ms", edge=""))
 
 

@@ -46,7 +46,7 @@ def read_selected(
     kept = [(files, kept_sums(files, trader, by[0], advance)) for files in finished]
     days = [(files, sums) for files, sums in kept if sums is not None]
     data = read(sources, selection, unread=_unread(days), advance=advance)
-    facts = Facts.united([Facts.from_data(data), *(sums.facts for _, sums in days)])
+    facts = Facts.united([Facts.from_data(data), *(sums.about.facts for _, sums in days)])
     if facts.first_ms is None or facts.last_ms is None or cluster_ms(facts.first_ms, facts.last_ms) < SLOT_MS:
         return Selected(read(sources, selection, advance=advance))
     fit = [(files, sums) for files, sums in days if sums.about.fits(facts)]
@@ -87,4 +87,4 @@ def _read_by_row(days: int, why: str) -> str:
 
 def _unread(days: Sequence[tuple[FinishedDay, DaySums]]) -> Unread:
     rows = {files[kind].path: rows for files, sums in days for kind, rows in sums.about.rows.items()}
-    return Unread(rows, frozenset(coin for _, sums in days for coin in sums.facts.thresholds_bps))
+    return Unread(rows, frozenset(coin for _, sums in days for coin in sums.about.facts.thresholds_bps))
