@@ -158,9 +158,5 @@ def _show_comparison(result: Comparison, console: Console) -> None:
             console.print(Text(f"  {title}: {printable(name)}", "red"))
         if len(names) > MAX_NAMED:
             console.print(Text(f"  {title}: {len(names) - MAX_NAMED:,} more", "red"))
-    console.print(
-        Text(
-            "  a replay gives the same" if result.ok else "  a replay gives something else",
-            "green" if result.ok else "red",
-        )
-    )
+    same = Text("  a replay gives the same", "green")
+    console.print(same if result.ok else Text("  a replay gives something else", "red"))

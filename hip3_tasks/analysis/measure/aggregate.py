@@ -23,7 +23,7 @@ from hip3_tasks.analysis.measure.levels import LevelPlan
 from hip3_tasks.analysis.measure.quantiles import BIN_WIDTHS, MEASURE, Samples, bins_of
 from hip3_tasks.analysis.measure.trips import TripPlan, Trips, pair
 from hip3_tasks.analysis.orders.find import TapeOrders
-from hip3_tasks.stats.bootstrap import Array, Integers
+from hip3_tasks.stats.bootstrap import Array
 
 MALLOC_BYTES = 30 << 20
 """Freeing a block of this size makes glibc keep freed memory from then on, so that the next chunk takes it without page
@@ -134,7 +134,6 @@ class _ChunkAggregates:
     min_edges: pl.DataFrame
     bins: pl.DataFrame
     samples: dict[str, dict[tuple[int, int], Array]]
-    """The values of each measure, by group's code and offset_ms."""
     trips: "_TripAggregates"
     aside: pl.DataFrame
     """The rows of signals that other chunks may have more of."""
@@ -144,12 +143,13 @@ class _ChunkAggregates:
         chunk = Chunk.from_rows(rows, by=plan.by, costs=plan.costs)
         at_last = np.flatnonzero(chunk.offsets_ms[chunk.offset] == plan.last_ms)
         pairs, aside = pair(plan.trips.by_followups(rows), plan.trips.offsets_ms, is_last=False)
+        edges = pl.DataFrame({"market_key": chunk.market_key, "edge_bps": chunk.edge_t0_bps})
         bins = [_binned(rows, chunk, name, grouping) for name in BIN_WIDTHS for grouping in plan.binned_by]
         return cls(
             sums=_with_offset_ms(cluster_sums(chunk, cluster_ms=plan.levels.cluster_ms), chunk),
             level_sums=plan.levels.sums(chunk, at_last, due_after_ms=plan.last_ms, result="net"),
             lateness=_with_offset_ms(sum_by({"offset": chunk.offset, "lateness_ms": chunk.lateness_ms}, {}), chunk),
-            min_edges=_min_edges(chunk),
+            min_edges=edges.group_by("market_key").min(),
             bins=_concat(bins),
             samples={} if bins else _values(chunk),
             trips=_TripAggregates.from_orders(pairs, plan),
@@ -207,23 +207,7 @@ def _binned(rows: pl.DataFrame, chunk: Chunk, name: str, by: Grouping) -> pl.Dat
 
 
 def _values(chunk: Chunk) -> dict[str, dict[tuple[int, int], Array]]:
-    keys, order, starts = _order_by_group_and_offset(chunk)
-    parts = {name: np.split(getattr(chunk, name)[order], starts) for name in BIN_WIDTHS}
-    return {name: dict(zip(keys, arrays, strict=True)) for name, arrays in parts.items()}
-
-
-def _concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
-    """The rows of all frames; a frame without columns if there are none."""
-    return pl.concat([pl.DataFrame(), *frames], how="diagonal")
-
-
-def _min_edges(chunk: Chunk) -> pl.DataFrame:
-    rows = pl.DataFrame({"market_key": chunk.market_key, "edge_bps": chunk.edge_t0_bps})
-    return rows.group_by("market_key").min()
-
-
-def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Integers, Integers]:
-    """The keys (group, offset_ms) that occur, the row indices sorted by them, and where all but the first key start."""
+    """The values of each measure, by group's code and offset_ms."""
     offsets_ms = chunk.offsets_ms.tolist()
     key = chunk.group.astype(np.int64) * len(offsets_ms) + chunk.offset
     # numpy sorts 16 bits by radix, in a fifth of the time.
@@ -232,7 +216,13 @@ def _order_by_group_and_offset(chunk: Chunk) -> tuple[list[tuple[int, int]], Int
     starts = np.flatnonzero(np.diff(key, prepend=-1))
     groups, offsets = np.divmod(key[starts], len(offsets_ms))
     keys = [(int(group), offsets_ms[offset]) for group, offset in zip(groups, offsets, strict=True)]
-    return keys, order, starts[1:]
+    parts = {name: np.split(getattr(chunk, name)[order], starts[1:]) for name in BIN_WIDTHS}
+    return {name: dict(zip(keys, arrays, strict=True)) for name, arrays in parts.items()}
+
+
+def _concat(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """The rows of all frames; a frame without columns if there are none."""
+    return pl.concat([pl.DataFrame(), *frames], how="diagonal")
 
 
 def _samples(parts: Sequence[dict[tuple[int, int], Array]]) -> Samples:
