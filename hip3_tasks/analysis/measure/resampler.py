@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from hip3_tasks.analysis.measure.quantiles import ALL
 from hip3_tasks.stats.bootstrap import MIN_CLUSTERS, Array, Integers, weights
 from hip3_tasks.stats.cluster_totals import ClusterSums, SumSpec, Totals, totals_by_key
 
@@ -43,11 +44,11 @@ class Resampler:
     def totals_by_group(
         self, sums: pl.DataFrame, spec: SumSpec, *, by: str, keys: Sequence[Any]
     ) -> dict[Any, dict[Any, Totals]]:
-        """The totals of each key in the column `by`, of each value in the column `group`, as far as it has rows."""
+        """The totals of each key in the column `by`: of ALL rows, and of each value in the column `group`."""
         groups = sums["group"].unique().sort()
         cell = np.searchsorted(groups, sums["group"]) * len(keys) + _index_of(sums[by], keys)
         rows = sums.with_columns(cell=pl.Series(cell, dtype=pl.Int64))
-        result: dict[Any, dict[Any, Totals]] = {}
+        result: dict[Any, dict[Any, Totals]] = {ALL: self.totals(sums, spec, by=by, keys=keys)}
         for place, totals in self.totals(rows, spec, by="cell", keys=range(len(groups) * len(keys))).items():
             group, key = divmod(place, len(keys))
             result.setdefault(groups[group], {})[keys[key]] = totals

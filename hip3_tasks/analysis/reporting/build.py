@@ -176,7 +176,8 @@ class ReportBuilder:
             markouts = threads.submit(self._quantiles, "markout_bps", QUANTILES)
             retained = threads.submit(self._quantiles, "retained", (0.5,))
             trips = threads.submit(self._trips, resampler)
-            totals = self._totals(resampler)
+            offsets_ms = self.aggregates.offsets_ms
+            totals = resampler.totals_by_group(self.aggregates.sums, SUMS, by="offset_ms", keys=offsets_ms)
             thresholds = self._search(resampler, totals)
             judged = self._judged(resampler)
             groups = self._groups(totals, trips.result(), judged, markouts.result(), retained.result())
@@ -195,7 +196,7 @@ class ReportBuilder:
             retention_median_within=self._error("retained"),
             notes=self.data.notes,
             coverage=self._coverage(),
-            lateness=[self._lateness_at(offset_ms) for offset_ms in self.aggregates.offsets_ms],
+            lateness=[self._lateness_at(offset_ms) for offset_ms in offsets_ms],
             total=groups.pop(ALL),
             groups=list(groups.values()),
             search=thresholds,
@@ -213,21 +214,13 @@ class ReportBuilder:
         """The greatest error of the quantiles."""
         return 0.0 if self.aggregates.samples else BIN_WIDTHS[measure] / 2
 
-    def _totals(self, resampler: Resampler) -> dict[Any, dict[int, Totals]]:
-        """Totals by offset, of all signals and of each group that has follow-ups."""
-        sums, offsets_ms = self.aggregates.sums, self.aggregates.offsets_ms
-        groups = resampler.totals_by_group(sums, SUMS, by="offset_ms", keys=offsets_ms)
-        return {ALL: resampler.totals(sums, SUMS, by="offset_ms", keys=offsets_ms), **groups}
-
     def _trips(self, resampler: Resampler) -> dict[Any, list[Trip]]:
         """The orders of all signals and of each group that has any, by latency and time held."""
         sums = self.aggregates.trip_sums
         held = sums["held_ms"].unique().sort().to_list()
         result: dict[Any, list[Trip]] = {}
         for (latency_ms, by_tape), orders in sorted(sums.partition_by("latency_ms", "by_tape", as_dict=True).items()):
-            groups = resampler.totals_by_group(orders, TRIP_SUMS, by="held_ms", keys=held)
-            groups[ALL] = resampler.totals(orders, TRIP_SUMS, by="held_ms", keys=held)
-            for key, totals in groups.items():
+            for key, totals in resampler.totals_by_group(orders, TRIP_SUMS, by="held_ms", keys=held).items():
                 trips = [
                     trip(latency_ms, held_ms, total, days=self._days, by_tape=by_tape)
                     for held_ms, total in totals.items()
@@ -244,11 +237,9 @@ class ReportBuilder:
         taken, rows = self._taken(), self._judged_sums.with_columns(one=pl.lit(0))
         if taken is None:
             return {}
-        totals = resampler.totals_by_group(rows, TRIP_SUMS, by="one", keys=[0])
-        totals[ALL] = resampler.totals(rows, TRIP_SUMS, by="one", keys=[0])
         return {
             key: trip(taken.latency_ms, taken.held_ms, total[0], days=self._days, by_tape=taken.by_tape > 0)
-            for key, total in totals.items()
+            for key, total in resampler.totals_by_group(rows, TRIP_SUMS, by="one", keys=[0]).items()
             if total
         }
 
