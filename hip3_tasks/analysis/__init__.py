@@ -8,16 +8,17 @@ from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By
 
 if TYPE_CHECKING:
-    from hip3_tasks.analysis.reporting.build import Trader, build_report
+    from hip3_tasks.analysis.reporting.build import build_report
     from hip3_tasks.analysis.reporting.model import Report
     from hip3_tasks.analysis.reporting.notebook import ReportView, report
+    from hip3_tasks.analysis.reporting.plan import Trader
 
 __all__ = ["By", "Data", "Report", "ReportView", "Trader", "build_report", "lines_of", "load", "report"]
 
 _PLACES = {
     "Report": "model",
     "ReportView": "notebook",
-    "Trader": "build",
+    "Trader": "plan",
     "build_report": "build",
     "report": "notebook",
 }

@@ -248,7 +248,7 @@ def compact(
     """Convert finished days to Parquet, about a tenth of the size. A day with faults is reported and stays."""
     from hip3_tasks import settings
     from hip3_tasks.analysis.compact.command import compact_command
-    from hip3_tasks.analysis.reporting.build import Trader
+    from hip3_tasks.analysis.reporting.plan import Trader
 
     mine = settings.load()
     return compact_command(
@@ -365,8 +365,8 @@ def report(
     from hip3_tasks.analysis.loading.selection import Selection
     from hip3_tasks.analysis.measure.by import parse_by
     from hip3_tasks.analysis.orders.by_tape import parse_latencies
-    from hip3_tasks.analysis.reporting.build import Trader
     from hip3_tasks.analysis.reporting.command import ReportOutputs, report_command
+    from hip3_tasks.analysis.reporting.plan import Trader
     from hip3_tasks.clock import wall_ms
 
     if cost_bps is not None and not 0 <= cost_bps < float("inf"):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hip3_tasks.analysis.compact.compact import Compaction, CompactionState, bytes_to_read, compact_day, noted
 from hip3_tasks.analysis.compact.work_dir import remove_stale
-from hip3_tasks.analysis.reporting.build import Trader
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.analysis.sums.make import keep_sums
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable

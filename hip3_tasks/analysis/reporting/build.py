@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from math import ceil, fsum, inf
-from typing import Any, Self
+from math import fsum, inf
+from typing import Any
 
-import numpy as np
 import polars as pl
 
 from hip3_tasks.analysis.loading.jsonl import THREADS, Advance
@@ -17,66 +16,21 @@ from hip3_tasks.analysis.measure.aggregate import Aggregates, AggregationPlan, a
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.codes import codes
-from hip3_tasks.analysis.measure.costs import Costs, recording_threshold_bps, with_costs
+from hip3_tasks.analysis.measure.costs import with_costs
 from hip3_tasks.analysis.measure.facts import Facts
 from hip3_tasks.analysis.measure.grouping import Grouping
 from hip3_tasks.analysis.measure.horizons import QUANTILES, SUMS, half_life, horizon
-from hip3_tasks.analysis.measure.levels import LevelPlan, split_ms
 from hip3_tasks.analysis.measure.quantiles import ALL, BIN_WIDTHS, Quantiles, binned_quantiles, quantiles
 from hip3_tasks.analysis.measure.resampler import Resampler
-from hip3_tasks.analysis.measure.signal_index import SignalIndex
-from hip3_tasks.analysis.measure.threshold_search import (
-    AtPriorityFee,
-    MarketStats,
-    ThresholdSearch,
-    Trials,
-)
+from hip3_tasks.analysis.measure.threshold_search import AtPriorityFee, MarketStats, ThresholdSearch, Trials
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS, Trip, trip
-from hip3_tasks.analysis.measure.trips import TripPlan, usual_offsets_ms
-from hip3_tasks.analysis.orders.by_tape import OrderPlan
-from hip3_tasks.analysis.orders.find import find_orders
-from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Coverage, Group, LatenessQuantiles, Report, Taken
+from hip3_tasks.analysis.reporting.model import Coverage, Group, LatenessQuantiles, Report, Taken
+from hip3_tasks.analysis.reporting.plan import ANYBODY, Trader, find_span_ms, make_plan
 from hip3_tasks.analysis.sums.day_sums import DaySums, aggregates_of
 from hip3_tasks.domain.capture import DAY_MS, MINUTE_MS
-from hip3_tasks.domain.detector import SLIPPAGE_BPS
-from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS, LEAST_ORDER_USD, NO_DISCOUNTS, TakerFees
-from hip3_tasks.errors import BadSelection, Unavailable
-from hip3_tasks.settings import Settings
+from hip3_tasks.errors import Unavailable
 from hip3_tasks.stats.cluster_totals import Totals
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trader:
-    """The taker whose results a report gives."""
-
-    fees: TakerFees = NO_DISCOUNTS
-    slippage_bps: float = SLIPPAGE_BPS
-    """For signals that do not record theirs."""
-    cost_bps: float | None = None
-    """The whole cost of a trade, in place of fees and slippage."""
-    min_notional_usd: float = LEAST_ORDER_USD
-    latency_ms: int = LATENCY_MS
-    """The time between T0 and the arrival of his order; the report judges by it ..."""
-    latencies_ms: tuple[int, ...] = LATENCIES_MS
-    """... and shows these beside it."""
-
-    @classmethod
-    def from_settings(cls, settings: Settings, **options: Any) -> Self:
-        """The user, with the options of one report."""
-        return cls(
-            fees=settings.taker_fees, slippage_bps=settings.slippage_bps, latency_ms=settings.latency_ms, **options
-        )
-
-    def __post_init__(self) -> None:
-        if self.latency_ms <= 0:
-            raise BadSelection(f"latency: expected more than 0 ms, was {self.latency_ms}: no taker is in at once")
-
-    @property
-    def all_latencies_ms(self) -> tuple[int, ...]:
-        return tuple(sorted({self.latency_ms, *self.latencies_ms}))
-
-
-ANYBODY = Trader()
 PRIORITY_FEES_BPS = (2.0, 4.0, 8.0)
 """Up to the venue's most, 8 bps of the notional (November 2026)."""
 
@@ -105,57 +59,22 @@ def build_report(
         trader = replace(trader, cost_bps=cost_bps)
     data = replace(data, signals=with_costs(data.signals, fees=trader.fees, slippage_bps=trader.slippage_bps))
     facts = Facts.united([Facts.from_data(data), *(day.about.facts for day in days)])
-    first_ms, last_ms = _span_ms(data, facts)
+    first_ms, last_ms = span_ms = find_span_ms(data, facts)
     if not facts.followups:
         raise Unavailable(f"there is no follow-up of {data.signals.height:,} signals: nothing to report on")
     grouping = Grouping.from_signals([by] if isinstance(by, By) else by, data.signals)
     plan = make_plan(
-        data, facts, trader, by=grouping, cluster_ms=cluster_ms(first_ms, last_ms), binned_by=[grouping] if days else []
+        data,
+        facts,
+        trader,
+        span_ms=span_ms,
+        by=grouping,
+        cluster_ms=cluster_ms(first_ms, last_ms),
+        binned_by=[grouping] if days else [],
     )
     also(plan.orders.size_bytes)
     parts = [aggregate(data, plan, advance, is_last=is_last), *([aggregates_of(days, plan)] if days else [])]
     return ReportBuilder(data, trader, first_ms, last_ms, plan, Aggregates.united(parts), len(days)).report(at_ms)
-
-
-def make_plan(
-    data: Data, facts: Facts, trader: Trader, *, by: Grouping, cluster_ms: int, binned_by: Sequence[Grouping]
-) -> AggregationPlan:
-    """The plan of a pass over data whose signals have the trader's costs, given facts about all selected days."""
-    signals, split_at_ms = data.signals, split_ms(*_span_ms(data, facts), cluster_ms=cluster_ms)
-    offsets_ms = usual_offsets_ms(facts.followups)
-    wanted = OrderPlan(trader.all_latencies_ms, tuple(offsets_ms))
-    orders = find_orders(data.notes.dirs, signals, wanted, judged_ms=trader.latency_ms)
-    return AggregationPlan(
-        by=by,
-        costs=Costs.from_signals(signals) if trader.cost_bps is None else Costs.from_constant(trader.cost_bps),
-        levels=LevelPlan(
-            recording_threshold_bps=recording_threshold_bps(signals, facts.thresholds_bps, split_at_ms=split_at_ms),
-            split_at_ms=split_at_ms,
-            cluster_ms=cluster_ms,
-        ),
-        trips=TripPlan(
-            offsets_ms=offsets_ms,
-            t0_usd=SignalIndex.from_signals(signals, signals["touch_usd"]),
-            min_notional_usd=trader.min_notional_usd,
-            by_tape=orders.index(),
-            latency_ms=trader.latency_ms,
-        ),
-        orders=orders,
-        last_ms=max(facts.followups),
-        binned_by=binned_by,
-    )
-
-
-def _span_ms(data: Data, facts: Facts) -> tuple[int, int]:
-    """The times of the first and the last signal, from follow-ups if there are no signals."""
-    first_ms, last_ms = facts.first_ms, facts.last_ms
-    if first_ms is None:
-        times_ms = pl.concat(chunk.read(pl.col("signal_timestamp_ms")) for chunk in data.chunks).to_series()
-        first_ms, last_ms = times_ms.min(), times_ms.max()  # type: ignore[assignment]
-    if not isinstance(first_ms, int) or not isinstance(last_ms, int):
-        reason = "; ".join(data.notes.absences()) or "there is no signal in what was asked for"
-        raise Unavailable(f"{reason}: nothing to report on")
-    return first_ms, last_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +115,7 @@ class ReportBuilder:
             retention_median_within=self._error("retained"),
             notes=self.data.notes,
             coverage=self._coverage(),
-            lateness=[self._lateness_at(offset_ms) for offset_ms in offsets_ms],
+            lateness=[LatenessQuantiles.from_counts(self.aggregates.lateness, ms) for ms in offsets_ms],
             total=groups.pop(ALL),
             groups=list(groups.values()),
             search=thresholds,
@@ -346,20 +265,6 @@ class ReportBuilder:
         market_key, n = pl.col("market_key"), pl.col("n").cast(pl.Int64)
         fewer = [rows.select(market_key, -n) for rows in (self.aggregates.sums, self.aggregates.missed)]
         return pl.concat([expected.select(market_key, n), *fewer]).group_by("market_key").sum()["n"]
-
-    def _lateness_at(self, offset_ms: int) -> LatenessQuantiles:
-        """The quantiles without replayed follow-ups, whose captured is their due time: no live one is read so early."""
-        rows = self.aggregates.lateness.filter(pl.col("lateness_ms") != 0, offset_ms=offset_ms).sort("lateness_ms")
-        up_to = rows["n"].cast(pl.Int64).cum_sum().to_numpy()
-        if not len(up_to):
-            return LatenessQuantiles(offset_ms=offset_ms, n=0, quantiles_ms=[None] * len(LATENESS_QUANTILES))
-        indices = np.searchsorted(up_to, [ceil(share * up_to[-1]) for share in LATENESS_QUANTILES])
-        return LatenessQuantiles(
-            offset_ms=offset_ms,
-            n=up_to[-1],
-            quantiles_ms=rows["lateness_ms"].gather(indices).to_list(),
-            early=round(rows.filter(pl.col("lateness_ms") < 0)["n"].sum()),
-        )
 
     def _search(self, resampler: Resampler, known: Mapping[Any, dict[int, Totals]]) -> ThresholdSearch | None:
         """Search thresholds at the longest offset; None if no round trip is known."""

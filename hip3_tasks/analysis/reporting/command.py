@@ -19,8 +19,9 @@ from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.horizons import QUANTILES, Horizon
 from hip3_tasks.analysis.measure.trip_measures import Trip
-from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.model import Group, Report
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.analysis.reporting.terminal import show
 from hip3_tasks.analysis.sums.selected import read_selected
 from hip3_tasks.clock import wall_ms

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar
+from math import ceil
+from typing import Any, Self, TypeVar
 
+import numpy as np
+import polars as pl
 from pydantic import BaseModel
 
 from hip3_tasks.analysis.loading.quality import DataQuality
@@ -76,6 +79,23 @@ class LatenessQuantiles(BaseModel):
     """The least lateness that a share of LATENESS_QUANTILES does not exceed, as in the live figures; None without n."""
     early: int = 0
     """The number that a worker captured before it was due, by its own clock."""
+
+    @classmethod
+    def from_counts(cls, counts: pl.DataFrame, offset_ms: int) -> Self:
+        """The quantiles without replayed follow-ups, whose captured is their due time: no live one is read so early.
+
+        `counts` has the number `n` of follow-ups per (offset_ms, lateness_ms).
+        """
+        rows = counts.filter(pl.col("lateness_ms") != 0, offset_ms=offset_ms).sort("lateness_ms")
+        up_to = rows["n"].cast(pl.Int64).cum_sum().to_numpy()
+        if not len(up_to):
+            return cls(offset_ms=offset_ms, n=0, quantiles_ms=[None] * len(LATENESS_QUANTILES))
+        indices = np.searchsorted(up_to, [ceil(share * up_to[-1]) for share in LATENESS_QUANTILES])
+        late_ms, early = (
+            rows["lateness_ms"].gather(indices).to_list(),
+            rows.filter(pl.col("lateness_ms") < 0)["n"].sum(),
+        )
+        return cls(offset_ms=offset_ms, n=up_to[-1], quantiles_ms=late_ms, early=round(early))
 
 
 class Group(BaseModel):

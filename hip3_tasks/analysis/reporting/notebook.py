@@ -12,9 +12,10 @@ import polars as pl
 from hip3_tasks.analysis.loading.load import Data, load
 from hip3_tasks.analysis.measure.by import By, parse_by
 from hip3_tasks.analysis.reporting import figures
-from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.command import rows_of
 from hip3_tasks.analysis.reporting.model import Report
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.charts.plotly_parts import Figure
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.fees import LATENCIES_MS, LATENCY_MS

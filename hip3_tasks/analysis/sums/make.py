@@ -21,7 +21,7 @@ from hip3_tasks.analysis.measure.grouping import SLOT_MS, Grouping
 from hip3_tasks.analysis.measure.horizons import SUMS
 from hip3_tasks.analysis.measure.trip_measures import TRIP_SUMS
 from hip3_tasks.analysis.measure.trips import SIGNAL
-from hip3_tasks.analysis.reporting.build import Trader, make_plan
+from hip3_tasks.analysis.reporting.plan import Trader, make_plan
 from hip3_tasks.analysis.sums.day_sums import FORMAT, SERVED, About, DaySums, SumsOrigin, fingerprint
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms
 from hip3_tasks.files.day_files import SUMS as KEPT
@@ -102,7 +102,8 @@ def _made(files: FinishedDay, origin: SumsOrigin, trader: Trader, advance: Advan
         facts=facts,
     )
     by, *_ = served = [Grouping((by,), {}) for by in SERVED]
-    plan = make_plan(data, facts, trader, by=by, cluster_ms=SLOT_MS, binned_by=served)
+    span_ms = facts.first_ms, facts.last_ms
+    plan = make_plan(data, facts, trader, span_ms=span_ms, by=by, cluster_ms=SLOT_MS, binned_by=served)
     return DaySums.from_aggregates(about, aggregate(data, plan, advance))
 
 

@@ -13,7 +13,7 @@ from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.cluster_sums import cluster_ms
 from hip3_tasks.analysis.measure.facts import Facts
 from hip3_tasks.analysis.measure.grouping import SLOT_MS
-from hip3_tasks.analysis.reporting.build import Trader
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.analysis.sums.day_sums import SERVED, DaySums
 from hip3_tasks.analysis.sums.make import FinishedDay, kept_sums
 from hip3_tasks.domain.capture import DAY_MS, day_start_ms

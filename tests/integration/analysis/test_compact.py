@@ -25,7 +25,8 @@ from hip3_tasks.analysis.compact.work_dir import remove_stale
 from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.schemas import columns_of
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.audit.audit import audit
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.domain.capture_result import DAY_CLOSED
@@ -394,7 +395,7 @@ def test_lines_written_during_the_compaction_are_not_lost(
 
     def another_writes(day_lines: DayLines, parquet: Path) -> int:
         rows = write(day_lines, parquet)
-        if day_lines.name == "missed":
+        if day_lines.schema.name == "missed":
             append(path, more.line())
         return rows
 

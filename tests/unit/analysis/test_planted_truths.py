@@ -11,7 +11,8 @@ from hip3_tasks.analysis.loading.quality import DataQuality
 from hip3_tasks.analysis.loading.schemas import FOLLOWUPS, KEY, MISSED, SIGNALS
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.measure.threshold_search import MarketChoice, ThresholdVerdict
-from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.build import build_report
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.domain.capture import DAY_MS
 from hip3_tasks.tape.as_of import TOUCH
 from hip3_tasks.tape.columns import KEY as ROW_KEY

@@ -17,10 +17,11 @@ from hip3_tasks.analysis.loading.load import load
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.measure.by import By
 from hip3_tasks.analysis.reporting import model
-from hip3_tasks.analysis.reporting.build import ANYBODY, build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.command import ReportOutputs, as_csv, report_command
 from hip3_tasks.analysis.reporting.html import as_html
 from hip3_tasks.analysis.reporting.model import Report
+from hip3_tasks.analysis.reporting.plan import ANYBODY
 from hip3_tasks.analysis.reporting.terminal import show
 from hip3_tasks.cli import app, exit_status
 from simulator.history import HistoryPlan, write

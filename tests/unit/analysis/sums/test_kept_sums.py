@@ -17,8 +17,9 @@ from hip3_tasks.analysis.loading.schemas import SCHEMAS
 from hip3_tasks.analysis.loading.selection import Selection
 from hip3_tasks.analysis.loading.sources import list_sources
 from hip3_tasks.analysis.measure.by import By
-from hip3_tasks.analysis.reporting.build import Trader, build_report
+from hip3_tasks.analysis.reporting.build import build_report
 from hip3_tasks.analysis.reporting.model import Report
+from hip3_tasks.analysis.reporting.plan import Trader
 from hip3_tasks.analysis.sums import make
 from hip3_tasks.analysis.sums.day_sums import SERVED
 from hip3_tasks.analysis.sums.selected import read_selected
