@@ -14,7 +14,7 @@ from hip3_tasks.status.line_counts import WorkerStart, recent
 from hip3_tasks.status.market_rows import MarketTable, markets_or_empty
 from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.terminal import panel, plain
 from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View
@@ -56,26 +56,20 @@ def read_view(chosen: Settings) -> View:
         table = markets_or_empty(store, at_ms=snapshot.at_ms)
     except Unavailable as error:
         snapshot = RedisSnapshot(at_ms=now_ms, fault=str(error))
-    start = WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None)
+    counts = recent(
+        chosen.data_dir,
+        now_ms - LOOK_BACK_MS,
+        until_ms=now_ms,
+        start=WorkerStart(snapshot.feed.first_worker_at_ms if snapshot.feed else None),
+        taker=Taker.from_settings(chosen),
+    )
     run = RunFile.read(chosen.data_dir)
     places = {"flower": run and run.flower_url, "data": shown(chosen.data_dir)}
     page = [f"open {run.page_url}"] if run and run.page_url else []
     report = [report_command(chosen.data_dir)] if has_data(chosen.data_dir) else []
     return View(
         title=_title(chosen.feed_name, snapshot),
-        status=SystemStatus.from_parts(
-            recent(
-                chosen.data_dir,
-                now_ms - LOOK_BACK_MS,
-                until_ms=now_ms,
-                start=start,
-                taker=Taker.from_settings(chosen),
-            ),
-            snapshot,
-            files=files_today(chosen.data_dir, at_ms=now_ms),
-            frames_per_s=FrameRate().update(snapshot.feed),
-            dark=table.dark,
-        ),
+        status=SystemStatus.from_parts(counts, snapshot, data_dir=chosen.data_dir, rate=FrameRate(), dark=table.dark),
         markets=table.rows,
         problems=problems(snapshot, chosen),
         notices=notices(snapshot),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.files.tail import data_files
+from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.outcome_sums import OutcomeSummary, TripSummary, judged
 from hip3_tasks.status.redis_snapshot import Gauge, QueueStatus, RedisSnapshot
@@ -79,8 +80,8 @@ class SystemStatus(QueueStatus):
         counts: LineCounts,
         snapshot: RedisSnapshot,
         *,
-        files: list[DayFile],
-        frames_per_s: float | None,
+        data_dir: Path | None = None,
+        rate: FrameRate | None = None,
         dark: list[Dark] | None = None,
     ) -> Self:
         """Take the fields from the feed's status, the snapshot and the counts, where most have the same name."""
@@ -91,6 +92,8 @@ class SystemStatus(QueueStatus):
         outcomes = {ms: sums.summary() for ms, sums in sorted(counts.outcomes_by_offset_ms.items())}
         values |= {
             "frames": snapshot.feed.frames if snapshot.feed else {},
+            "frames_per_s": rate.update(snapshot.feed) if rate else None,
+            "files_today": _files_today(data_dir, at_ms=snapshot.at_ms) if data_dir else [],
             "followups_by_offset_ms": dict(sorted(counts.followups_by_offset_ms.items())),
             "missed_by_reason": dict(counts.missed_by_reason.most_common()),
             "lateness_ms": counts.lateness.summary(),
@@ -98,10 +101,10 @@ class SystemStatus(QueueStatus):
             "outcomes_by_offset_ms": {ms: summary for ms, summary in outcomes.items() if summary.followups},
             "trips": [sums.summary(*key) for key, sums in sorted(counts.trips.items())],
         }
-        return cls(**values, files_today=files, frames_per_s=frames_per_s, dark=dark)
+        return cls(**values, dark=dark)
 
 
-def files_today(data_dir: Path, *, at_ms: int) -> list[DayFile]:
+def _files_today(data_dir: Path, *, at_ms: int) -> list[DayFile]:
     """Today's files, in the order in which they are written; none where there is no directory."""
     suffix = f"_{utc_day(at_ms)}.jsonl"
     try:

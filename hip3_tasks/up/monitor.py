@@ -12,7 +12,7 @@ from hip3_tasks.status.line_counts import RunLineCounts
 from hip3_tasks.status.market_rows import markets_or_empty
 from hip3_tasks.status.next_steps import report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View
@@ -85,7 +85,7 @@ class Monitor:
     def summary(self, *, left_open: int | None) -> SystemStatus:
         """The counts of the whole run."""
         snapshot = RedisSnapshot(at_ms=wall_ms(), pending=left_open)
-        return SystemStatus.from_parts(self.tally, snapshot, files=[], frames_per_s=None)
+        return SystemStatus.from_parts(self.tally, snapshot)
 
     def _update_progress(self, feed: FeedStatus, *, at_ms: int) -> None:
         self.tally.start.first_worker_at_ms = feed.first_worker_at_ms
@@ -95,16 +95,11 @@ class Monitor:
             self.stage = "running"
 
     def _view(self, snapshot: RedisSnapshot) -> View:
-        files = files_today(self._chosen.data_dir, at_ms=snapshot.at_ms)
         table = markets_or_empty(self._store, at_ms=snapshot.at_ms)
         return View(
             title=f"hip3 up, {venue_in_words(self._chosen)}, {self.age_s():,.0f} s, {self.stage}",
             status=SystemStatus.from_parts(
-                self.tally,
-                snapshot,
-                files=files,
-                frames_per_s=self._rate.update(snapshot.feed),
-                dark=table.dark,
+                self.tally, snapshot, data_dir=self._chosen.data_dir, rate=self._rate, dark=table.dark
             ),
             markets=table.rows,
             problems=self._problems(snapshot),

@@ -16,7 +16,7 @@ from hip3_tasks.errors import Unavailable
 from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus, files_today
+from hip3_tasks.status.system_status import SystemStatus
 from hip3_tasks.web.decay_cache import DecayCache
 from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure
@@ -121,11 +121,7 @@ class Poller:
             "is_simulated": snapshot.feed.is_simulated if snapshot.feed else self._state.is_simulated,
             "late_now_ms": window.lateness_since(snapshot.at_ms - LATE_NOW_MS).summary(),
             "pipeline": SystemStatus.from_parts(
-                window.counts(),
-                snapshot,
-                files=files_today(settings.data_dir, at_ms=snapshot.at_ms),
-                frames_per_s=self._frame_rate.update(snapshot.feed),
-                dark=self._dark,
+                window.counts(), snapshot, data_dir=settings.data_dir, rate=self._frame_rate, dark=self._dark
             ),
         }
 

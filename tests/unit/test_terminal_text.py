@@ -58,7 +58,7 @@ def an_evil_view() -> View:
     counts = LineCounts()
     counts.add("missed", [json.dumps({"signal_id": "a", "market_key": "b", "reason": EVIL}).encode()])
     snapshot = RedisSnapshot(at_ms=T0_MS, fault=EVIL)
-    status = SystemStatus.from_parts(counts, snapshot, files=[], frames_per_s=None)
+    status = SystemStatus.from_parts(counts, snapshot)
     markets = [MarketRow(coin=EVIL, state=MarketStatus.LIVE, buy_edge_bps=9.0, threshold_bps=1.0)]
     texts = [EVIL]
     return View(

@@ -30,7 +30,7 @@ def taken(*records: Record) -> dict[int, OutcomeSummary]:
 
 
 def status(counts: LineCounts) -> SystemStatus:
-    return SystemStatus.from_parts(counts, RedisSnapshot(at_ms=T0_MS), files=[], frames_per_s=None)
+    return SystemStatus.from_parts(counts, RedisSnapshot(at_ms=T0_MS))
 
 
 def test_the_sums_equal_those_of_the_report(tmp_path: Path) -> None:

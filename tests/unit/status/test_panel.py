@@ -26,7 +26,7 @@ MARKETS = [
     MarketRow(coin=coin, state=MarketStatus.LIVE, buy_edge_bps=edge_bps, threshold_bps=6.9)
     for coin, edge_bps in (("para:BANKS", 16.2), ("xyz:DELL", 16.1), ("xyz:INTC", 12.1), ("xyz:TSLA", 9.5))
 ]
-NOTHING_YET = SystemStatus.from_parts(LineCounts(), RedisSnapshot(at_ms=T0_MS), files=[], frames_per_s=None)
+NOTHING_YET = SystemStatus.from_parts(LineCounts(), RedisSnapshot(at_ms=T0_MS))
 
 
 TRIP = TripSummary(
