@@ -9,12 +9,11 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.errors import Unavailable
 from hip3_tasks.run_file import RunFile, located
 from hip3_tasks.settings import Settings
-from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import WorkerStart, recent
 from hip3_tasks.status.market_rows import MarketTable, markets_or_empty
 from hip3_tasks.status.next_steps import has_data, report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.status.system_status import FrameRate, SystemStatus
 from hip3_tasks.status.terminal import panel, plain
 from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View

@@ -1,5 +1,6 @@
 """The state of the whole system in one record: `hip3 status --json`, `/api/state`, `/metrics` and the page show it."""
 
+from collections import deque
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -8,10 +9,12 @@ from pydantic import BaseModel
 from hip3_tasks.domain.capture import utc_day
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.files.tail import data_files
-from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import LineCounts
 from hip3_tasks.status.outcome_sums import OutcomeSummary, TripSummary, judged
 from hip3_tasks.status.redis_snapshot import Gauge, QueueStatus, RedisSnapshot
+from hip3_tasks.store.feed_status import FeedStatus
+
+RATE_SPAN_MS = 10_000
 
 
 class DayFile(BaseModel, frozen=True):
@@ -19,6 +22,29 @@ class DayFile(BaseModel, frozen=True):
 
     name: str
     bytes: int
+
+
+class FrameRate:
+    """The rate over the last RATE_SPAN_MS of statuses; with only one status, the mean since the feed started."""
+
+    def __init__(self) -> None:
+        self._statuses: deque[FeedStatus] = deque()
+
+    def update(self, feed: FeedStatus | None) -> float | None:
+        """Take a status and return the frames of all kinds per second; None if that is not known."""
+        if feed is None:
+            return None
+        if self._statuses and self._statuses[-1].started_at_ms != feed.started_at_ms:
+            self._statuses.clear()
+        if not self._statuses or self._statuses[-1].at_ms < feed.at_ms:
+            self._statuses.append(feed)
+        while len(self._statuses) > 2 and feed.at_ms - self._statuses[1].at_ms >= RATE_SPAN_MS:
+            self._statuses.popleft()
+        first = self._statuses[0]
+        frames, ms = sum(feed.frames.values()), feed.at_ms - feed.started_at_ms
+        if first.at_ms < feed.at_ms:
+            frames, ms = frames - sum(first.frames.values()), feed.at_ms - first.at_ms
+        return round(frames * 1000 / ms, 1) if ms > 0 else None
 
 
 class SystemStatus(QueueStatus):

@@ -7,12 +7,11 @@ import redis
 
 from hip3_tasks.clock import wall_ms
 from hip3_tasks.settings import Settings
-from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.line_counts import RunLineCounts
 from hip3_tasks.status.market_rows import markets_or_empty
 from hip3_tasks.status.next_steps import report_command, shown
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.status.system_status import FrameRate, SystemStatus
 from hip3_tasks.status.terminal import Display
 from hip3_tasks.status.trips import Taker
 from hip3_tasks.status.view import View

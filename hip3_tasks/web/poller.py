@@ -13,10 +13,9 @@ from hip3_tasks.clock import wall_ms
 from hip3_tasks.domain.records import Dark
 from hip3_tasks.domain.sessions import session_at
 from hip3_tasks.errors import Unavailable
-from hip3_tasks.status.frame_rate import FrameRate
 from hip3_tasks.status.market_rows import MarketRow, markets_at
 from hip3_tasks.status.redis_snapshot import RedisSnapshot, notices, problems
-from hip3_tasks.status.system_status import SystemStatus
+from hip3_tasks.status.system_status import FrameRate, SystemStatus
 from hip3_tasks.web.decay_cache import DecayCache
 from hip3_tasks.web.event_stream import Broadcast
 from hip3_tasks.web.figures import lateness_figure

@@ -1,6 +1,6 @@
 """Frames per second, from running counts."""
 
-from hip3_tasks.status.frame_rate import FrameRate
+from hip3_tasks.status.system_status import FrameRate
 from tests.support.factories import T0_MS
 from tests.unit.status.test_redis_snapshot import a_feed_status
 
