@@ -55,7 +55,7 @@ class _Info:
     def __init__(self, coins: tuple[str, ...]) -> None:
         self._live = dict.fromkeys(coins, TAKER_FEE_BPS)
 
-    async def watch(self, *, on_change: Callable[[Universe], None], **_: Any) -> None:
+    async def watch(self, _: Settings, on_change: Callable[[Universe], None]) -> None:
         dexes = frozenset(map(dex_of, self._live))
         on_change(Universe(dexes=dexes, dexes_read=dexes, live=self._live))
         await asyncio.Event().wait()
