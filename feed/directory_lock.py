@@ -15,13 +15,10 @@ class DirectoryLock:
         """Raises Unavailable when the directory cannot be used or another feed has the lock."""
         self._fd = lock_directory(data_dir, role="feed")
         try:
-            self.owner = os.read(self._fd, 64).decode() or self._new_owner()
+            self.owner = os.read(self._fd, 64).decode()
+            if not self.owner:  # written down, so that a feed that restarts here is the same owner
+                self.owner = uuid.uuid4().hex
+                os.write(self._fd, self.owner.encode())
+                os.fsync(self._fd)
         except OSError as error:
             raise Unavailable(f"{data_dir}: {error.strerror}") from None
-
-    def _new_owner(self) -> str:
-        """Write an id into the directory, so that a feed that restarts there is the same owner."""
-        owner = uuid.uuid4().hex
-        os.write(self._fd, owner.encode())
-        os.fsync(self._fd)
-        return owner
