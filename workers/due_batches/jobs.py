@@ -14,7 +14,7 @@ from celery.exceptions import Terminated
 from celery.utils.log import get_logger
 from celery.worker import state
 
-from workers.due_batches.pool_job import BatchMember, MemberResult, run_batch
+from workers.due_batches.pool_job import MemberResult, run_batch
 from workers.due_batches.task import DueBatchTask
 
 logger = get_logger(__name__)
@@ -23,8 +23,6 @@ MIN_SPLIT_SIZE = 250
 """A share of a job that is smaller than this costs more in a second process than it saves."""
 GROW_AFTER_S = 0.05
 """Due requests wait this long for a process before the pool is asked to grow."""
-SENT_APART = frozenset(("args", "id", "kwargs", "lang", "properties", "task"))
-"""Fields of a request that a pool process is sent by themselves, or knows."""
 
 
 class PoolJobs:
@@ -100,7 +98,7 @@ class PoolJobs:
         time_limit, soft_time_limit = single.time_limits if single else (None, None)
         job = self._consumer.pool.apply_async(
             run_batch,
-            args=(self._task.name, [_member(request) for request in requests]),
+            args=(self._task.name, [request.batch_member for request in requests]),
             accept_callback=partial(self._accepted, requests),
             callback=partial(self._done, number),
             error_callback=partial(self._failed, number),
@@ -172,10 +170,3 @@ class PoolJobs:
             request.worker_pid = request.time_start = None
             self._isolated.append((now_s, request))
         self._hand_over()
-
-
-def _member(request: Any) -> BatchMember:
-    *_, embedded = request._payload
-    fields = request.request_dict | (embedded or {}) | {"ignore_result": request.ignore_result}
-    sent = {name: value for name, value in fields.items() if value is not None and name not in SENT_APART}
-    return request.id, request.args, request.kwargs, sent

@@ -1,6 +1,7 @@
 """The job of a pool process: run a batch, and have Celery trace each member as it traces a task."""
 
 import logging
+import pickle  # nosec B403  # a pool process reads what its worker wrote
 import time
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -14,14 +15,16 @@ from celery.utils.saferepr import saferepr
 
 from workers.due_batches.task import DueBatchTask
 
-BatchMember = tuple[str, Sequence[Any], dict[str, Any], dict[str, Any]]
-"""Task id, args, kwargs, and what else the request has."""
+BatchMember = tuple[str, Sequence[Any], dict[str, Any], bool, bytes]
+"""Task id, args, kwargs, whether a success has consequences, and the pickle of what else the request has."""
 MemberResult = tuple[bool, Any, float]
 """Whether it failed; the repr of its result, or Celery's record of its exception; the batch's runtime in s."""
 
 SIGNALS = (signals.task_prerun, signals.task_postrun, signals.task_success)
 HOOKS = ("before_start", "on_success", "after_return")
 SUCCESSORS = ("callbacks", "chain", "chord")
+SENT_APART = frozenset(("args", "id", "kwargs", "lang", "properties", "task"))
+"""Fields of a request that a pool process is sent by themselves, or knows."""
 
 
 class BatchClock:
@@ -36,12 +39,22 @@ class BatchClock:
         return next(self._instants_s)
 
 
+def member_of(request: Any, task: DueBatchTask) -> BatchMember:
+    """Say in a worker what a pool process needs of a request; made on receipt, when no other request waits for it."""
+    *_, embedded = request._payload
+    fields = request.request_dict | (embedded or {}) | {"ignore_result": request.ignore_result}
+    sent = {name: value for name, value in fields.items() if value is not None and name not in SENT_APART}
+    stores_result = not request.ignore_result and not isinstance(task.backend, DisabledBackend)
+    has_consequences = stores_result or any(sent.get(name) for name in SUCCESSORS)
+    return request.id, request.args, request.kwargs, has_consequences, pickle.dumps(sent)
+
+
 def run_batch(name: str, members: Sequence[BatchMember]) -> list[MemberResult]:
     """Run the members of a batch. Raises what `run_many` raises, unless the batch has only one member."""
     task = current_app.tasks[name]
     began_s = time.monotonic()
     try:
-        results = task.run_calls([(args, kwargs) for _, args, kwargs, _ in members])
+        results = task.run_calls([(args, kwargs) for _, args, kwargs, *_ in members])
     except Exception as error:
         if len(members) > 1:
             raise
@@ -50,7 +63,7 @@ def run_batch(name: str, members: Sequence[BatchMember]) -> list[MemberResult]:
     is_observed = _is_observed(task)
     return [
         _traced(task, member, result, began_s, ended_s)
-        if is_observed or isinstance(result, Exception) or _has_consequences(task, member)
+        if is_observed or isinstance(result, Exception) or member[3]
         else _logged(task, member, result, ended_s - began_s)
         for member, result in zip(members, results, strict=True)
     ]
@@ -66,15 +79,9 @@ def _is_observed(task: DueBatchTask) -> bool:
     )
 
 
-def _has_consequences(task: DueBatchTask, member: BatchMember) -> bool:
-    *_, request = member
-    stores_result = not request["ignore_result"] and not isinstance(task.backend, DisabledBackend)
-    return stores_result or any(request.get(name) for name in SUCCESSORS)
-
-
 def _logged(task: DueBatchTask, member: BatchMember, result: object, runtime_s: float) -> MemberResult:
     """Write the log line of a success, all that is left to do then; Celery's tracer would take 20 us."""
-    task_id, args, kwargs, _ = member
+    task_id, args, kwargs, *_ = member
     text = saferepr(result, task.resultrepr_maxsize)
     if trace.logger.isEnabledFor(logging.INFO):
         fields = {"id": task_id, "name": task.name, "args": args, "kwargs": kwargs}
@@ -84,7 +91,8 @@ def _logged(task: DueBatchTask, member: BatchMember, result: object, runtime_s: 
 
 def _traced(task: DueBatchTask, member: BatchMember, result: object, began_s: float, ended_s: float) -> MemberResult:
     """Send signals, call hooks, store results and write the log as for any task that returned or raised this."""
-    task_id, args, kwargs, request = member
+    task_id, args, kwargs, _, pickled = member
+    request = pickle.loads(pickled)  # nosec B301
     tracer, clock = _tracer(task)
     clock.set(began_s, ended_s)
     origin = getattr(result, "__traceback__", None)

@@ -43,6 +43,7 @@ from kombu.asynchronous.timer import to_timestamp
 from workers.due_batches import commands  # noqa: F401  registers them with the worker
 from workers.due_batches.due_queue import DueQueue
 from workers.due_batches.jobs import PoolJobs
+from workers.due_batches.pool_job import member_of
 from workers.due_batches.task import DueBatchTask
 
 # The name of Celery's default strategy: a log configuration knows it.
@@ -119,7 +120,7 @@ class DueBatches:
                 utc=utc,
                 maybe_iso8601=_parse_instant,
             )
-            dict(request._payload[2] or {})  # what `jobs.py` sends along
+            request.batch_member = member_of(request, self._task)
             return request
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidTaskError(f"not a task message: {error!r}") from error

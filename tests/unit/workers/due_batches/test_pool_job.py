@@ -1,4 +1,5 @@
 import logging
+import pickle
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,7 +52,8 @@ def run(monkeypatch: pytest.MonkeyPatch, task: DueBatchTask, *names: str) -> lis
     app = Celery("test", set_as_current=False)
     app.register_task(task)
     monkeypatch.setattr(pool_job, "current_app", app)
-    return pool_job.run_batch(task.name, [(f"id-{name}", (name,), {}, {"ignore_result": True}) for name in names])
+    request = pickle.dumps({"ignore_result": True})
+    return pool_job.run_batch(task.name, [(f"id-{name}", (name,), {}, False, request) for name in names])
 
 
 def test_members_with_the_same_error_have_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
