@@ -3,19 +3,19 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # its stubs do not have it
+from urllib.request import getproxies_environment, proxy_bypass_environment  # type: ignore[attr-defined]  # no stub
 
 from websockets.exceptions import InvalidProxy
 from websockets.proxy import parse_proxy
 
 from hip3_tasks.errors import BadSetting
-from hip3_tasks.settings import Settings, proxies
+from hip3_tasks.settings import Settings
 from hip3_tasks.venue import is_simulated
 
 
 def proxy_of(settings: Settings) -> str | None:
     """The URL of the proxy to the venue, by HTTPS_PROXY, ALL_PROXY and NO_PROXY. Raises BadSetting."""
-    return None if is_simulated(settings) else proxy_to(settings.base_url, proxies())
+    return None if is_simulated(settings) else proxy_to(settings.base_url, getproxies_environment())
 
 
 def proxy_to(base_url: str, by_scheme: Mapping[str, str]) -> str | None:

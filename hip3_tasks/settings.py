@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -283,11 +282,6 @@ def environment(settings: Settings, **extra: str) -> dict[str, str]:
 def inherited() -> dict[str, str]:
     """The environment of this process."""
     return dict(os.environ)
-
-
-def proxies() -> dict[str, str]:
-    """The proxies that the environment of this process names, by scheme; `no` has the hosts without one."""
-    return getproxies_environment()
 
 
 def _problem(error: ErrorDetails) -> str:
