@@ -15,8 +15,9 @@ from celery.utils.saferepr import saferepr
 
 from workers.due_batches.task import DueBatchTask
 
-BatchMember = tuple[str, Sequence[Any], dict[str, Any], bool, bytes]
-"""Task id, args, kwargs, whether a success has consequences, and the pickle of what else the request has."""
+BatchMember = tuple[str, Sequence[Any], dict[str, Any], bool, dict[str, Any], bytes]
+"""Task id, args, kwargs, whether a success has consequences, and the rest of its request: fields of its own, and the
+pickle of those that most requests have in common."""
 MemberResult = tuple[bool, Any, float]
 """Whether it failed; the repr of its result, or Celery's record of its exception; the batch's runtime in s."""
 
@@ -39,14 +40,42 @@ class BatchClock:
         return next(self._instants_s)
 
 
-def member_of(request: Any, task: DueBatchTask) -> BatchMember:
-    """Say in a worker what a pool process needs of a request; made on receipt, when no other request waits for it."""
-    *_, embedded = request._payload
-    fields = request.request_dict | (embedded or {}) | {"ignore_result": request.ignore_result}
-    sent = {name: value for name, value in fields.items() if value is not None and name not in SENT_APART}
-    stores_result = not request.ignore_result and not isinstance(task.backend, DisabledBackend)
-    has_consequences = stores_result or any(sent.get(name) for name in SUCCESSORS)
-    return request.id, request.args, request.kwargs, has_consequences, pickle.dumps(sent)
+class Members:
+    """Says in a worker what a pool process needs of each request, before it is due.
+
+    A job of many members has to fit into the pipe to its process at once. So a field that follows from id and args is
+    left out, and the fields that a request has in common with the one before are one object, which is pickled once.
+    """
+
+    def __init__(self, task: DueBatchTask) -> None:
+        self._task = task
+        self._last_common = b""
+
+    def member(self, request: Any) -> BatchMember:
+        *_, embedded = request._payload
+        fields = request.request_dict | (embedded or {}) | {"ignore_result": request.ignore_result}
+        common = {name: value for name, value in fields.items() if value is not None and name not in SENT_APART}
+        stores_result = not request.ignore_result and not isinstance(self._task.backend, DisabledBackend)
+        has_consequences = stores_result or any(common.get(name) for name in SUCCESSORS)
+        derived = _derived(request.id, request.args)
+        own = {name: common.pop(name) for name in ("eta", *derived) if name in common}
+        own = {name: value for name, value in own.items() if derived.get(name) != value}
+        pickled = pickle.dumps(common)
+        if pickled != self._last_common:
+            self._last_common = pickled
+        return request.id, request.args, request.kwargs, has_consequences, own, self._last_common
+
+
+def _derived(task_id: str, args: Sequence[Any]) -> dict[str, str]:
+    """Fields as a caller usually sends them."""
+    return {"root_id": task_id, "correlation_id": task_id, "argsrepr": repr(tuple(args))}
+
+
+def request_of(member: BatchMember, task: DueBatchTask) -> dict[str, Any]:
+    """The fields of a member's request, in a pool process."""
+    task_id, args, _, _, own, common = member
+    common_fields: dict[str, Any] = pickle.loads(common)  # nosec B301
+    return _derived(task_id, args) | common_fields | own | {"id": task_id, "task": task.name}
 
 
 def run_batch(name: str, members: Sequence[BatchMember]) -> list[MemberResult]:
@@ -91,13 +120,12 @@ def _logged(task: DueBatchTask, member: BatchMember, result: object, runtime_s: 
 
 def _traced(task: DueBatchTask, member: BatchMember, result: object, began_s: float, ended_s: float) -> MemberResult:
     """Send signals, call hooks, store results and write the log as for any task that returned or raised this."""
-    task_id, args, kwargs, _, pickled = member
-    request = pickle.loads(pickled)  # nosec B301
+    task_id, args, kwargs, *_ = member
     tracer, clock = _tracer(task)
     clock.set(began_s, ended_s)
     origin = getattr(result, "__traceback__", None)
     with task.known_result(result):
-        answer, problem, _, text = tracer(task_id, args, kwargs, request | {"id": task_id, "task": task.name})
+        answer, problem, _, text = tracer(task_id, args, kwargs, request_of(member, task))
     if isinstance(result, Exception):
         # Other members may share the exception, and each raise makes its traceback longer.
         result.__traceback__ = origin

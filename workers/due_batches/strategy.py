@@ -43,7 +43,7 @@ from kombu.asynchronous.timer import to_timestamp
 from workers.due_batches import commands  # noqa: F401  registers them with the worker
 from workers.due_batches.due_queue import DueQueue
 from workers.due_batches.jobs import PoolJobs
-from workers.due_batches.pool_job import member_of
+from workers.due_batches.pool_job import Members
 from workers.due_batches.task import DueBatchTask
 
 # The name of Celery's default strategy: a log configuration knows it.
@@ -73,6 +73,7 @@ class DueBatches:
         # Needed for each request, and expensive: Celery looks them up in all its settings each time.
         self._utc, self._timezone = app.uses_utc_timezone(), app.timezone
         self._request_class._tzlocal = app.conf.timezone
+        self._members = Members(task)
         self._waiting: DueQueue[Any] = DueQueue()
         self.pool_jobs = PoolJobs(task, consumer)
         self._timer: Any = None
@@ -120,7 +121,7 @@ class DueBatches:
                 utc=utc,
                 maybe_iso8601=_parse_instant,
             )
-            request.batch_member = member_of(request, self._task)
+            request.batch_member = self._members.member(request)
             return request
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InvalidTaskError(f"not a task message: {error!r}") from error

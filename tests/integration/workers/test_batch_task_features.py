@@ -91,7 +91,7 @@ def test_run_many_is_refused_a_request_and_a_retry_by_name(rig: BatchRig, wish: 
     refused = note(rig, wish, wish).delay()
     rig.until("it failed", lambda: result_of(rig, refused.id).failed())
     assert refusal in str(result_of(rig, refused.id).result)
-    assert refusal in rig.log
+    rig.until("it is logged", lambda: refusal in rig.log)
 
 
 def test_control_refuses_a_rate_limit_for_it_and_sets_that_of_another_task(rig: BatchRig) -> None:

@@ -1,12 +1,15 @@
 import logging
 import pickle
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.app import trace
 from celery.signals import task_postrun, task_prerun, task_success
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workers.due_batches import pool_job
 from workers.due_batches.task import CallArgs, DueBatchTask
@@ -53,7 +56,44 @@ def run(monkeypatch: pytest.MonkeyPatch, task: DueBatchTask, *names: str) -> lis
     app.register_task(task)
     monkeypatch.setattr(pool_job, "current_app", app)
     request = pickle.dumps({"ignore_result": True})
-    return pool_job.run_batch(task.name, [(f"id-{name}", (name,), {}, False, request) for name in names])
+    return pool_job.run_batch(task.name, [(f"id-{name}", (name,), {}, False, {}, request) for name in names])
+
+
+PIPE_BYTES = 65_536
+ARGS = ["xyz:TSLA-1795338701358", 3000]
+ONE_ID = "xyz:TSLA-1795338701358:3000"
+
+
+def request(task_id: str, **fields: Any) -> Any:
+    usual = {"root_id": task_id, "correlation_id": task_id, "argsrepr": repr(tuple(ARGS)), "origin": "gen1@host"}
+    usual |= {"eta": f"2026-11-29T00:00:00.{len(task_id):06}+00:00", "retries": 0, "hostname": "worker@host"}
+    sent = usual | {"id": task_id, "task": "greets", "args": ARGS, "kwargs": {}} | fields
+    return SimpleNamespace(
+        id=task_id, args=ARGS, kwargs={}, request_dict=sent, _payload=(ARGS, {}, {}), ignore_result=True
+    )
+
+
+@given(
+    st.lists(
+        st.dictionaries(
+            st.sampled_from(["root_id", "correlation_id", "argsrepr", "eta", "origin", "retries", "stamps"]),
+            st.sampled_from([ONE_ID, "another", 3, {"a": 1}]),
+        ),
+        max_size=5,
+    )
+)
+def test_a_pool_process_has_every_field_of_each_request(many: list[dict[str, Any]]) -> None:
+    members = pool_job.Members(Greets())
+    for fields in many:
+        sent = request(ONE_ID, **fields)
+        wanted = {name: value for name, value in sent.request_dict.items() if name not in ("args", "kwargs")}
+        assert pool_job.request_of(members.member(sent), Greets()) == wanted | {"ignore_result": True}
+
+
+def test_a_full_job_fits_into_the_pipe_to_its_process() -> None:
+    members = pool_job.Members(Greets())
+    full = [members.member(request(f"xyz:TSLA-17953387{number:05}:3000")) for number in range(Greets.max_batch)]
+    assert len(pickle.dumps(full)) < PIPE_BYTES
 
 
 def test_members_with_the_same_error_have_the_same_text(monkeypatch: pytest.MonkeyPatch) -> None:
