@@ -115,7 +115,7 @@ class RunLineCounts(LineCounts):
         self._tail = Tail(data_dir)
 
     def update(self) -> None:
-        for kind, lines in self._tail.new_lines():
+        for kind, lines, *_ in self._tail.new_lines():
             self.add(kind, lines)
 
 

@@ -48,7 +48,7 @@ class FileFeed:
             self._tail = self._tail or self._begin(at_ms)
             # Before new lines, since these may be captures of signals that stood in the files before.
             self._catch_up()
-            for kind, lines in self._tail.new_lines():
+            for kind, lines, *_ in self._tail.new_lines():
                 for record in read_records(lines):
                     self.totals.take(kind, record)
                     self._take(kind, record)
