@@ -394,3 +394,32 @@ def status(
     from hip3_tasks.status.command import status_command
 
     return status_command(settings.load(venue=venue, data_dir=data_dir), as_json=as_json, check=check)
+
+
+@app.command()
+def tail(
+    signals: Annotated[bool, typer.Option("--signals", help="Only signals, and what else is named.")] = False,
+    followups: Annotated[bool, typer.Option("--followups", help="Only follow-ups, and what else is named.")] = False,
+    missed: Annotated[bool, typer.Option("--missed", help="Only missed ones, and what else is named.")] = False,
+    coin: Annotated[list[str] | None, typer.Option(metavar="COIN", help="Only xyz:TSLA or xyz:TSLA,xyz:NVDA.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Signals from 2026-01-20T14:30 (UTC) on, or of the last 90m, 3d.")
+    ] = None,
+    venue: Venue = None,
+    data_dir: DataDir = None,
+) -> int:
+    """Print signals and their outcomes as JSON lines, as they are written. Ctrl-C ends it."""
+    from hip3_tasks import settings
+    from hip3_tasks.client.command import tail_command
+    from hip3_tasks.files.day_files import KINDS
+
+    since_ms, coins = None, None
+    if since or coin:
+        from hip3_tasks.analysis.loading.selection import Selection
+        from hip3_tasks.clock import wall_ms
+
+        chosen = Selection.from_options(since=since, coins=coin or (), at_ms=wall_ms())
+        since_ms, coins = chosen.since_ms, chosen.coins
+    asked = [kind for kind, is_asked in zip(KINDS, (signals, followups, missed), strict=True) if is_asked]
+    directory = settings.load(venue=venue, data_dir=data_dir).data_dir
+    tail_command(directory, kinds=asked or KINDS, coins=coins, since_ms=since_ms)

@@ -26,6 +26,7 @@ COMMANDS = (
     "recapture",
     "report",
     "status",
+    "tail",
 )
 START_S = 30
 
