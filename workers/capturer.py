@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -33,6 +33,7 @@ EARLY_LOG_MS = 60_000
 log = structlog.get_logger()
 
 Answers = dict[Capture, CaptureResult | Exception]
+NO_RECORDS: Mapping[Capture, Followup | Missed] = {}
 
 
 class Capturer:
@@ -105,7 +106,7 @@ class Capturer:
                 failed[capture] = self._answer(capture, error)
         results = self._journal.append(list(records.values()))
         answers = failed | dict(zip(records, results, strict=True))
-        self._remove_final(answers)
+        self._remove_final(answers, records)
         return answers
 
     def _answer_incomplete(self, captures: Sequence[Capture]) -> Answers:
@@ -154,9 +155,14 @@ class Capturer:
         is_over = isinstance(error, UnknownSignal) and self._journal.is_closed(capture.day)
         return DAY_CLOSED if is_over else error
 
-    def _remove_final(self, answers: Answers) -> None:
-        """Remove captures from the pending set that are on disk or can never be."""
-        self._pending.remove(capture.member for capture, answer in answers.items() if _is_final(answer))
+    def _remove_final(self, answers: Answers, records: Mapping[Capture, Followup | Missed] = NO_RECORDS) -> None:
+        """Remove captures from the pending set that are on disk or can never be; stream the lines that are new."""
+        written = {
+            capture.member: record
+            for capture, record in records.items()
+            if answers[capture] == CaptureResult.from_record(record)
+        }
+        self._pending.remove((capture.member for capture, answer in answers.items() if _is_final(answer)), written)
 
 
 def _is_final(answer: CaptureResult | Exception) -> bool:

@@ -28,6 +28,8 @@ class Keys:
         self.queue = self.prefix + "captures"
         self.unacked = self.prefix + "unacked"
         self.quarantine = self.prefix + "quarantine"
+        self.signal_stream = self.prefix + "signals"
+        self.outcome_stream = self.prefix + "outcomes"
         self.status = self.prefix + "status"
         self.markets = self.prefix + "markets"
         self.workers = self.prefix + "workers"

@@ -2,17 +2,18 @@
 
 A capture enters once, together with its signal and its task, in one atomic call; it leaves when its line is on
 disk. Adding a capture that is already there does nothing, so a call may be repeated, and a rebuild only adds.
+The same calls add the signals that come and the lines of the captures that leave to streams, for bots.
 One that an operator revoked is set aside, and is not added again: it is open, and nothing waits for it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from hip3_tasks.domain.capture import Capture
-from hip3_tasks.domain.records import Signal
+from hip3_tasks.domain.records import Followup, Missed, Signal
 from hip3_tasks.store.keys import Keys
 
 FIRST_TRY_MS = 2_000
@@ -21,8 +22,12 @@ FIRST_TRY_MS = 2_000
 MAX_QUEUE = 100_000
 """About 90 MB; a longer queue gets no further tasks. The sweeper publishes those later."""
 SIGNAL_TTL_S = 900
+MAX_STREAMED = 10_000
+"""6 MB of signals and 8 MB of outcomes."""
+MAX_REMOVED = 250
+"""Captures that one call removes: adding their lines to the stream blocks the server for 2 ms."""
 
-# KEYS: pending, due, queue, added, revoked, then one signal key each.
+# KEYS: pending, due, queue, added, revoked, stream of signals, then one signal key each.
 # ARGV: signal TTL in s, the count known to the caller, his time, number of signals, their lines, then member, next try,
 # due, message of each capture; an empty message leaves the capture to the sweeper.  Returns {captures added, count}.
 # The count of calls is never behind the time, or calls after a loss could make it what it was. A server that has lost a
@@ -31,8 +36,10 @@ SIGNAL_TTL_S = 900
 ADD = """
 local signals = tonumber(ARGV[4])
 for i = 1, signals do
-  redis.call('HSET', KEYS[5 + i], 'record', ARGV[4 + i])
-  redis.call('EXPIRE', KEYS[5 + i], ARGV[1])
+  if redis.call('HSET', KEYS[6 + i], 'record', ARGV[4 + i]) == 1 then
+    redis.call('XADD', KEYS[6], 'MAXLEN', MAX_STREAMED, '*', 'signal', ARGV[4 + i])
+  end
+  redis.call('EXPIRE', KEYS[6 + i], ARGV[1])
 end
 local added, seen = 0, {}
 for from = 5 + signals, #ARGV, 4000 do
@@ -60,7 +67,20 @@ local calls = tonumber(redis.call('GET', KEYS[4]) or 0)
 if calls < tonumber(ARGV[2]) then calls = 0 else calls = math.max(calls + 1, tonumber(ARGV[3])) end
 redis.call('SET', KEYS[4], string.format('%d', calls))
 return {added, calls}
-""".replace("MAX_QUEUE", str(MAX_QUEUE))
+""".replace("MAX_QUEUE", str(MAX_QUEUE)).replace("MAX_STREAMED", str(MAX_STREAMED))
+
+# KEYS: pending, due, revoked, stream of outcomes.  ARGV: member, kind and line of each capture; without a line it adds
+# nothing to the stream, nor does one that was not pending any more.
+REMOVE = """
+local members = {}
+for i = 1, #ARGV, 3 do members[#members + 1] = ARGV[i] end
+local pending = redis.call('ZMSCORE', KEYS[1], unpack(members))
+for i = 1, 3 do redis.call('ZREM', KEYS[i], unpack(members)) end
+for n = 1, #members do
+  local kind, line = ARGV[3 * n - 1], ARGV[3 * n]
+  if pending[n] and line ~= '' then redis.call('XADD', KEYS[4], 'MAXLEN', MAX_STREAMED, '*', kind, line) end
+end
+""".replace("MAX_STREAMED", str(MAX_STREAMED))
 
 # KEYS: pending, due, revoked.  ARGV: member, due.
 REVOKE = """
@@ -83,6 +103,9 @@ return published
 """
 
 
+NO_RECORDS: Mapping[str, Followup | Missed] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class PendingCapture:
     """A capture to add and the message of its task; a capture with None is left to the sweeper."""
@@ -95,7 +118,7 @@ class PendingCapture:
 
 
 class Pending:
-    """One feed's pending set. Every method is one round-trip and may raise redis.RedisError."""
+    """One feed's pending set. Every method may raise redis.RedisError; all but `remove` are one round-trip."""
 
     def __init__(self, client: "redis.Redis", keys: Keys, *, signal_ttl_s: int = SIGNAL_TTL_S) -> None:
         self._client, self._keys, self._signal_ttl_s = client, keys, signal_ttl_s
@@ -105,6 +128,7 @@ class Pending:
         """Whether the server counted a call as one that it had counted before."""
         self._add = client.register_script(ADD)
         self._again, self._revoke = client.register_script(AGAIN), client.register_script(REVOKE)
+        self._remove = client.register_script(REMOVE)
 
     def add(self, signals: Sequence[Signal], captures: Iterable[PendingCapture], *, at_ms: int = 0) -> int:
         """Add signals, their captures and tasks atomically, by due time; return how many captures were new.
@@ -112,6 +136,7 @@ class Pending:
         `at_ms` is the time of a feed that will ask for lost calls.
         """
         keys = [self._keys.pending, self._keys.due, self._keys.queue, self._keys.added, self._keys.revoked]
+        keys.append(self._keys.signal_stream)
         known = self._calls
         argv: list[str | bytes | int] = [self._signal_ttl_s, known, at_ms, len(signals)]
         argv += [signal.line() for signal in signals]
@@ -158,16 +183,19 @@ class Pending:
             argv += [capture.member, next_try_at_ms, message]
         return int(self._again(keys=[self._keys.pending, self._keys.queue], args=argv)) if argv else 0
 
-    def remove(self, members: Iterable[str]) -> None:
-        """Remove captures whose lines are on disk, or that can never have a line."""
-        gone = [member.encode(errors="surrogateescape") for member in members]
-        if not gone:
-            return
-        pipe = self._client.pipeline(transaction=True)
-        pipe.zrem(self._keys.pending, *gone)
-        pipe.zrem(self._keys.due, *gone)
-        pipe.zrem(self._keys.revoked, *gone)
-        pipe.execute()
+    def remove(self, members: Iterable[str], records: Mapping[str, Followup | Missed] = NO_RECORDS) -> None:
+        """Remove captures whose lines are on disk, or that can never have a line.
+
+        The records of those whose lines are new go to the stream, if they were pending. Several calls for many.
+        """
+        argv: list[str | bytes] = []
+        for member in members:
+            record = records.get(member)
+            kind = "followup" if isinstance(record, Followup) else "missed"
+            argv += [member.encode(errors="surrogateescape"), kind, record.line() if record else b""]
+        keys = [self._keys.pending, self._keys.due, self._keys.revoked, self._keys.outcome_stream]
+        for first in range(0, len(argv), 3 * MAX_REMOVED):
+            self._remove(keys=keys, args=argv[first : first + 3 * MAX_REMOVED])
 
     def revoke(self, capture: Capture) -> bool:
         """Set a pending capture aside; whether it was pending."""

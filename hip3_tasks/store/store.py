@@ -13,6 +13,8 @@ Every key starts with `hip3:{name}:`, where `name` is HIP3_NAME. `Keys` has the 
 | `epoch`       | string | -            | feed                 | feed               | when the feed took over          |
 | `feed`        | string | 5 s          | feed                 | feed               | the directory that owns the name |
 | `signal:{id}` | hash   | retention    | feed, recapture      | workers            | `record`: the signal's line      |
+| `signals`     | stream | 10,000       | feed, recapture      | bots               | `signal`: lines, as queued       |
+| `outcomes`    | stream | 10,000       | workers              | bots               | `followup` or `missed`: lines    |
 | `pending`     | zset   | -            | feed; workers remove | feed, status       | captures by their next try       |
 | `due`         | zset   | -            | feed; workers remove | feed, status       | the same captures by due time    |
 | `revoked`     | zset   | -            | workers              | feed, status       | revoked captures by due time     |

@@ -18,7 +18,7 @@ from hip3_tasks.store.keys import connect
 from hip3_tasks.store.task_message import CAPTURE_FOLLOWUP
 from hip3_tasks.up.embedded_redis import free_port
 from tests.support.feed import FeedRig
-from tests.support.process import ProcessUnderTest, environment
+from tests.support.process import ROOT, ProcessUnderTest, environment
 from tests.support.redis_acl import acl_file
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import eventually_async as eventually
@@ -79,6 +79,33 @@ def test_commands_that_the_system_does_not_need_are_refused(tmp_path: Path) -> N
         for command in FORBIDDEN:
             with pytest.raises(redis.ResponseError, match=r"(?i)no permissions|DEBUG command not allowed"):
                 client.execute_command(*command.split())
+
+
+def test_a_bot_reads_the_streams_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_BOT_PASSWORD", "bot")
+    with guarded(tmp_path) as (url, _), connect(url) as system:
+        system.xadd("hip3:any:signals", {"signal": "line"})
+        with connect(url.replace(f"hip3:{PASSWORD}@", "bot:bot@")) as bot:
+            ((name, [(_, fields)]),) = bot.xread({"hip3:any:signals": 0, "hip3:any:outcomes": 0})
+            assert (name, fields, bot.xlen(name)) == (b"hip3:any:signals", {b"signal": b"line"}, 1)
+            refused = "XADD hip3:any:signals * a b", "XTRIM hip3:any:signals MAXLEN 0", "DEL hip3:any:signals"
+            for command in (
+                *FORBIDDEN,
+                *refused,
+                "XRANGE hip3:any:tape:xyz:A - +",
+                "LRANGE hip3:any:captures 0 -1",
+                "INFO",
+            ):
+                with pytest.raises(redis.ResponseError, match=r"(?i)no permissions|DEBUG command not allowed"):
+                    bot.execute_command(*command.split())
+
+
+def test_the_documented_user_is_that_of_the_rules(tmp_path: Path) -> None:
+    (documented,) = [
+        line for line in (ROOT / "docs/library.md").read_text().splitlines() if line.startswith("user bot ")
+    ]
+    rules = acl_file(tmp_path, PASSWORD, REDIS_BOT_PASSWORD="PASSWORD").read_text().splitlines()
+    assert rules[2:] == [documented]
 
 
 def test_the_whole_system_works_under_the_rules(tmp_path: Path) -> None:

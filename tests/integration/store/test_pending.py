@@ -7,9 +7,10 @@ import redis
 
 from hip3_tasks.domain.capture import Capture
 from hip3_tasks.domain.records import Signal
+from hip3_tasks.store import pending as module
 from hip3_tasks.store.keys import Keys
 from hip3_tasks.store.pending import FIRST_TRY_MS, MAX_QUEUE, Pending, PendingCapture
-from tests.support.factories import T0_MS, a_signal
+from tests.support.factories import T0_MS, a_followup, a_missed, a_signal
 
 SIGNAL, OTHER = a_signal(), a_signal("xyz:AAPL", at_ms=T0_MS + 10)
 
@@ -280,3 +281,56 @@ def test_a_revoked_capture_leaves_is_not_added_again_and_is_forgotten_with_its_l
     pending.remove([revoked.member])
     assert (pending.size(), pending.revoked()) == (2, 0)
     assert not pending.revoke(revoked)
+
+
+def streamed(client: redis.Redis, key: str) -> list[dict[bytes, bytes]]:
+    return [fields for _, fields in client.xrange(key)]
+
+
+def test_a_signal_enters_the_stream_with_its_tasks_and_once(pending: Pending, client: redis.Redis, keys: Keys) -> None:
+    pending.add([SIGNAL, OTHER], wanted(SIGNAL, OTHER))
+    pending.add([SIGNAL], wanted(SIGNAL))
+    lines = [{b"signal": SIGNAL.line()}, {b"signal": OTHER.line()}]
+    assert streamed(client, keys.signal_stream) == lines
+
+
+def test_new_lines_of_captures_that_leave_the_pending_set_enter_the_stream_once(
+    pending: Pending, client: redis.Redis, keys: Keys
+) -> None:
+    pending.add([SIGNAL], wanted(SIGNAL))
+    first, second, third = members(SIGNAL)
+    records = {first: a_followup(SIGNAL, 1000), third: a_missed(SIGNAL, 5000)}
+    pending.remove([first, second, third], records)
+    pending.remove([first, second, third], records)
+    lines = [{b"followup": records[first].line()}, {b"missed": records[third].line()}]
+    assert streamed(client, keys.outcome_stream) == lines
+    assert pending.size() == 0 and not client.exists(keys.due)
+
+
+def test_removing_in_several_calls_streams_all(
+    pending: Pending, client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_REMOVED", 2)
+    pending.add([SIGNAL, OTHER], wanted(SIGNAL, OTHER))
+    records = {
+        f"{signal.signal_id}|{ms}": a_followup(signal, ms) for signal in (SIGNAL, OTHER) for ms in (1000, 3000, 5000)
+    }
+    pending.remove(members(SIGNAL, OTHER), records)
+    assert streamed(client, keys.outcome_stream) == [{b"followup": record.line()} for record in records.values()]
+    assert pending.size() == 0
+
+
+def test_the_streams_keep_their_newest_entries(
+    client: redis.Redis, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ADD", "REMOVE"):
+        monkeypatch.setattr(
+            module, name, getattr(module, name).replace(f"'MAXLEN', {module.MAX_STREAMED}", "'MAXLEN', 2")
+        )
+    pending = Pending(client, keys)
+    signals = [a_signal(at_ms=T0_MS + number) for number in range(4)]
+    pending.add(signals, wanted(*signals))
+    records = {f"{signal.signal_id}|1000": a_followup(signal, 1000) for signal in signals}
+    pending.remove(records, records)
+    assert streamed(client, keys.signal_stream) == [{b"signal": signal.line()} for signal in signals[2:]]
+    assert streamed(client, keys.outcome_stream) == [{b"followup": line.line()} for line in list(records.values())[2:]]

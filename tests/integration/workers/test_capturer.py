@@ -86,6 +86,16 @@ def test_a_batch_is_read_and_stamped_once_and_answers_in_order(scene: Scene) -> 
     assert texts(scene.capturer.capture_all(mixed)) == ["already captured"] * 18
 
 
+def test_lines_that_are_new_are_streamed_and_no_others(scene: Scene) -> None:
+    scene.capturer.capture_all(CAPTURES[:3])
+    scene.pending.add([], [PendingCapture(CAPTURES[0], None)])
+    assert scene.capturer.capture_all(CAPTURES[:4]) == [ALREADY_CAPTURED] * 3 + [CAPTURED]
+    assert not scene.is_pending(CAPTURES[0])
+    fields = [fields for _, fields in scene.client.xrange(scene.keys.outcome_stream)]
+    assert fields == [{b"followup": record.line()} for record in scene.followups()]
+    assert len(fields) == 4
+
+
 def test_a_capture_twice_in_a_batch_has_one_line(scene: Scene) -> None:
     assert texts(scene.capturer.capture_all(CAPTURES[:2] * 3)) == ["captured"] * 6
     assert len(scene.followups()) == 2
