@@ -383,6 +383,16 @@ def report(
 
 
 @app.command()
+def schema(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Kinds of files, or commands.")] = None,
+) -> int:
+    """Print the JSON schemas of the lines of the files, and of what commands print with --json."""
+    from hip3_tasks.cli.schema import schema_command
+
+    return schema_command(names or ())
+
+
+@app.command()
 def status(
     venue: Venue = None,
     data_dir: DataDir = None,

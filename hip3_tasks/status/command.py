@@ -25,6 +25,13 @@ LOOK_BACK_MS = 900_000
 REDIS_TIMEOUT_S = 2.0
 
 
+class StatusDocument(SystemStatus):
+    """The JSON of the state of a system."""
+
+    ok: bool
+    problems: list[str]
+
+
 def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
     """Print the state of the system. With `check` print only problems, and return 1 if there is one."""
     view = read_view(chosen)
@@ -42,7 +49,9 @@ def status_command(chosen: Settings, *, as_json: bool, check: bool) -> int:
 
 def status_json(view: View) -> str:
     """The fields of `pipeline` in `/api/state`, with `ok` and `problems`."""
-    return json.dumps({"ok": not view.problems, "problems": list(view.problems), **view.status.model_dump()})
+    problems = list(view.problems)
+    document = StatusDocument(**view.status.model_dump(), ok=not problems, problems=problems)
+    return json.dumps(document.model_dump())
 
 
 def read_view(chosen: Settings) -> View:

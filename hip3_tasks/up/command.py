@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable
 from types import FrameType
 
+from pydantic import BaseModel
 from rich.console import Console
 
 from hip3_tasks.run_file import RunFile
@@ -56,6 +57,17 @@ class StopRequest:
         self.is_set = True
 
 
+class UpSummary(BaseModel):
+    """The JSON of a run that has ended."""
+
+    signals: int
+    followups: int
+    missed: int
+    pending: int | None
+    """Captures without a line; None where Redis did not answer."""
+    lateness_ms: dict[str, int | None]
+
+
 def _print_summary(run: Run, display: Display, chosen: Settings, *, as_json: bool) -> int:
     tally = run.monitor.tally
     display.say("\n".join(summary(run.monitor.summary(left_open=run.left_open), width=display.width)))
@@ -64,8 +76,8 @@ def _print_summary(run: Run, display: Display, chosen: Settings, *, as_json: boo
         display.note(f"next: {report_command(chosen.data_dir, '--html', 'report.html')}")
     if as_json:
         counts = {"signals": tally.signals, "followups": tally.followups, "missed": tally.missed}
-        document = {**counts, "pending": run.left_open, "lateness_ms": tally.lateness.summary()}
-        print(json.dumps(document), flush=True)
+        document = UpSummary(**counts, pending=run.left_open, lateness_ms=tally.lateness.summary())
+        print(json.dumps(document.model_dump()), flush=True)
     if run.left_open:
         display.say(f"{counted(run.left_open, 'capture is', 'captures are')} left open for the next `hip3 up` here")
     elif run.fault:

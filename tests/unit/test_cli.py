@@ -25,6 +25,7 @@ COMMANDS = (
     "quarantine",
     "recapture",
     "report",
+    "schema",
     "status",
     "tail",
 )
