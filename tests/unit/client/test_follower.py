@@ -1,5 +1,6 @@
 """A follower gives each line at least once, whatever happens to the files and to itself."""
 
+import os
 import random
 from pathlib import Path
 
@@ -100,6 +101,27 @@ def test_a_late_line_of_a_day_long_past_comes(reader: Reader, data_dir: Path) ->
     assert reader.read() == lines_of(signals)
     play(data_dir, outcomes(signals[0])[:1])
     assert reader.read() == lines_of(outcomes(signals[0])[:1])
+
+
+def test_a_new_file_is_noticed_before_the_next_scan(
+    reader: Reader, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SCAN_INTERVAL_S", 3600.0)
+    os.utime(data_dir, ns=(1, 1))  # so that the next change has another time, however soon it comes
+    assert reader.read() == []
+    play(data_dir, SIGNALS[:1])
+    assert reader.read() == lines_of(SIGNALS[:1])
+
+
+def test_a_closed_day_counts_as_read_only_when_it_was(data_dir: Path, tmp_path: Path) -> None:
+    records = [SIGNALS[0], *outcomes(SIGNALS[0])]
+    play(data_dir, records)
+    assert compact_day(data_dir, DAY, at_ms=LATER_MS).state is CompactionState.COMPACTED
+    reader = Reader(data_dir, tmp_path / "cursor", T0_MS)
+    assert reader.follower.has_news()
+    reader.follower.cursor.write(reader.path)  # and the process dies before it reads
+    reader.restart()
+    assert sorted(reader.read()) == sorted(lines_of(records))
 
 
 def test_since_an_instant_begins_with_its_day(data_dir: Path, tmp_path: Path) -> None:
