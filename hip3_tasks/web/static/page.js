@@ -102,3 +102,6 @@ detail.setUp();
 decay.setUp();
 listen();
 setInterval(checkAge, 500);
+// A page that was left is kept for a while, and its stream would be one of the few that a browser opens to a server.
+addEventListener("pagehide", () => source.close());
+addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
