@@ -132,6 +132,11 @@ def a_signal_opens(tab: Tab) -> None:
     tab.until("document.querySelector('#signal').open")
     tab.until("document.querySelectorAll('#signal-chart .scatterlayer .trace').length === 3")
     assert tab.run("document.querySelectorAll('#signal-cells tr').length") == 3
+    tab.click("#signal-close")
+    # The button is there until the last capture is on disk.
+    tab.until("document.querySelector('#signal-rows tr:first-child .cell:last-child').matches('.open')")
+    tab.click("#signal-rows tr:first-child")
+    tab.until("document.querySelector('#recapture').checkVisibility()")
     tab.click("#recapture")
     tab.until("document.querySelector('#recapture-result').textContent === 'queued for T+1, T+3, T+5'")
     tab.click("#signal-close")
@@ -270,7 +275,7 @@ def test_revoked_captures_are_named_beside_the_pending_ones(
 ) -> None:
     rig = PageRig(redis_url, name, tmp_path / "data")
     rig.write_feed_status()
-    facts = "document.querySelector('#pipeline-facts').textContent"
+    facts = "document.querySelector('#pipeline-facts')?.textContent"
     with rig.running():
         tab.open(f"http://127.0.0.1:{rig.port}")
         tab.until(f"{facts}.includes('0 overdue') && !{facts}.includes('revoked')")

@@ -10,13 +10,13 @@ let shown = null;
 export function setUp() {
   $("signal-close").addEventListener("click", () => $("signal").close());
   $("signal").addEventListener("click", (event) => { if (event.target === $("signal")) $("signal").close(); });
-  $("signal").addEventListener("close", () => { shown = null; });
   $("recapture").addEventListener("click", recapture);
 }
 
 export async function open(id) {
   shown = id;
   $("recapture-result").textContent = "";
+  offerRecapture(false);
   $("recapture-command").textContent = `hip3 recapture ${id}`;
   await refresh(id);
   if (shown === id && !$("signal").open) $("signal").showModal();
@@ -24,7 +24,7 @@ export async function open(id) {
 
 // Cells fill in also while the dialog is open.
 export async function changed(ids) {
-  if (shown !== null && ids.has(shown)) await refresh(shown);
+  if ($("signal").open && ids.has(shown)) await refresh(shown);
 }
 
 async function refresh(id) {
@@ -39,6 +39,7 @@ async function refresh(id) {
   $("signal-title").textContent = `${signal.coin} ${signal.side}`;
   $("signal-words").textContent =
     `${clock(signal.at_ms)} UTC, edge ${bps(signal.raw_edge_bps)} bps (net ${bps(signal.net_edge_bps)}), threshold ${bps(signal.threshold_bps)}; touch worth ${usd(signal.usd)} USD; an order at it: ${fate(signal)}`;
+  offerRecapture(signal.cells.some((cell) => cell.outcome === null));
   $("signal-cells").replaceChildren(...signal.cells.map((cell, n) => row(cell, detail.tasks[n], detail.links[n])));
   $("signal-chart").hidden = !figure;
   $("signal-no-chart").hidden = Boolean(figure);
@@ -63,6 +64,10 @@ function row(cell, task, link) {
   const cells = texts.map((text, n) => element("td", { text: text ?? "", className: n === 2 || n === 6 ? "wide" : "" }));
   cells[1].append(element("span", { text: outcome, className: `cell ${cell.outcome ?? "open"}` }));
   return element("tr", {}, ...cells, element("td", {}, where));
+}
+
+function offerRecapture(isOpen) {
+  for (const id of ["recapture", "recapture-command"]) $(id).hidden = !isOpen;
 }
 
 async function recapture() {
