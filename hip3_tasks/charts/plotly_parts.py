@@ -10,6 +10,7 @@ from itertools import groupby
 from math import inf
 from typing import Any
 
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.stats.bootstrap import Estimate
 from hip3_tasks.terminal_text import printable
 
@@ -20,6 +21,13 @@ Number = float | None
 BLUE, AMBER, GREEN, RED, VIOLET, GREY = "#3b82c4", "#c98a1b", "#2f8f6b", "#d0605e", "#8d6cc4", "#8a9099"
 OFFSETS = (BLUE, AMBER, VIOLET, GREEN, RED)
 """Colours of lines by offset, the nearest offset first."""
+OUTCOMES = {
+    Outcome.BOOK_CAME: GREEN,
+    Outcome.ORACLE_CAME: BLUE,
+    Outcome.UNMOVED: GREY + "77",
+    Outcome.WIDENED: RED,
+}
+"""The fill of each outcome; the live page's style sheet has the same."""
 FAINT, LESS_FAINT = "33", "66"
 """Opacities to append to a colour, in hex: lines stay visible behind the area."""
 SLATE, CHALK = "#2b323a", "#f3f5f7"

@@ -9,6 +9,7 @@ from hip3_tasks.analysis.measure.threshold_search import MarketChoice, SampleRes
 from hip3_tasks.analysis.reporting.model import LATENESS_QUANTILES, Group, LatenessQuantiles, Report, largest
 from hip3_tasks.charts import number_format
 from hip3_tasks.charts import plotly_parts as plot
+from hip3_tasks.domain.outcome import Outcome
 from hip3_tasks.stats.bootstrap import Estimate
 
 T = TypeVar("T")
@@ -19,13 +20,13 @@ FULL_EDGE = Estimate(value=1.0, low=1.0, high=1.0)
 NO_MOVE = Estimate(value=0.0, low=0.0, high=0.0)
 """The move of the mid at T0."""
 UNKNOWN = Estimate(value=None)
-SHARES: dict[str, tuple[str, Callable[[Horizon], float | None]]] = {
-    "book came": (plot.BLUE, lambda horizon: horizon.book_came.value),
-    "oracle came": (plot.AMBER, lambda horizon: horizon.oracle_came.value),
-    "unmoved": (plot.GREY + "77", lambda horizon: horizon.unmoved),
-    "widened": (plot.VIOLET, lambda horizon: horizon.widened),
+SHARES: dict[Outcome, Callable[[Horizon], float | None]] = {
+    Outcome.BOOK_CAME: lambda horizon: horizon.book_came.value,
+    Outcome.ORACLE_CAME: lambda horizon: horizon.oracle_came.value,
+    Outcome.UNMOVED: lambda horizon: horizon.unmoved,
+    Outcome.WIDENED: lambda horizon: horizon.widened,
 }
-"""The colour of each outcome and its share of the follow-ups."""
+"""The share of each outcome in the follow-ups."""
 STYLES = {
     ThresholdVerdict.WORKS: (plot.BLUE, "triangle-up"),
     ThresholdVerdict.UNPROVEN: (plot.GREY, "circle"),
@@ -148,9 +149,10 @@ def outcomes(report: Report) -> plot.Figure:
     labels = [plot.axis_label(group.name) for group in groups]
     style = {"type": "bar", "orientation": "h", "hovertext": labels, "hovertemplate": "%{hovertext}: %{x:.1%}"}
     traces = []
-    for name, (colour, share) in SHARES.items():
+    for outcome, share in SHARES.items():
         shares = [None if horizon is None else share(horizon) for horizon in longest]
-        traces.append({"x": shares, "y": list(range(len(groups))), "name": name, "marker": {"color": colour}, **style})
+        look = {"name": outcome.replace("_", " "), "marker": {"color": plot.OUTCOMES[outcome]}}
+        traces.append({"x": shares, "y": list(range(len(groups))), **look, **style})
     return plot.figure(
         traces,
         height=plot.category_height(len(groups)),
