@@ -11,6 +11,9 @@ export function element(tag, { text, title, className, ...more } = {}, ...childr
   return node;
 }
 
+// The head of a column, with its unit in a second line.
+export const titled = ({ name, unit }) => (unit ? [name, element("small", { text: ` ${unit}` })] : [name]);
+
 // These change a node only if the value differs: a table of 150 rows is updated twice a second.
 export function setText(node, text) {
   if (!node.firstChild) node.textContent = text;

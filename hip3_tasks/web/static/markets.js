@@ -1,6 +1,6 @@
 // The table of markets. Rows are created once and changed in place; their order changes rarely, and never under the pointer.
 
-import { $, setClass, element, setTitle, setText } from "./dom.js";
+import { $, setClass, element, setTitle, setText, titled } from "./dom.js";
 import { NONE, age, bps, clock, px, usd } from "./format.js";
 
 const REORDER_INTERVAL_MS = 2000;
@@ -14,11 +14,11 @@ const COLUMNS = [
   { key: "mark_px", name: "Mark", className: "wide wider" },
   { key: "bid_px", name: "Bid", className: "wide" },
   { key: "ask_px", name: "Ask", className: "wide" },
-  { key: "spread_bps", name: "Spread", className: "wide" },
-  { key: "buy_edge_bps", name: "Buy edge" },
-  { key: "sell_edge_bps", name: "Sell edge" },
-  { key: "usd", name: "Size", title: "what the touch of the side with the greater edge is worth, in USD", className: "wide" },
-  { key: "threshold_bps", name: "Thr.", title: "threshold in bps", className: "wide" },
+  { key: "spread_bps", name: "Spread", unit: "bps", className: "wide" },
+  { key: "buy_edge_bps", name: "Buy edge", unit: "bps" },
+  { key: "sell_edge_bps", name: "Sell edge", unit: "bps" },
+  { key: "usd", name: "Size", unit: "USD", title: "what the touch of the side with the greater edge is worth", className: "wide" },
+  { key: "threshold_bps", name: "Thr.", unit: "bps", title: "threshold", className: "wide" },
   { key: "age_ms", name: "Received", title: "age of the last context", className: "wide" },
   { key: "session", name: "Session", className: "wide wider" },
   { key: "state", name: "State" },
@@ -39,7 +39,7 @@ export const touchSide = (row) => ((row.buy_edge_bps ?? -Infinity) >= (row.sell_
 
 export function setUp(redraw) {
   for (const column of COLUMNS) {
-    const button = element("button", { type: "button", text: column.name, title: column.title });
+    const button = element("button", { type: "button", title: column.title }, ...titled(column));
     const head = element("th", { className: column.className, scope: "col" }, button);
     column.head = head;
     button.addEventListener("click", () => {

@@ -1,12 +1,13 @@
 // The newest signals. Their cells fill in as they are captured.
 
-import { $, setClass, element, setTitle, setText } from "./dom.js";
+import { $, setClass, element, setTitle, setText, titled } from "./dom.js";
 import { bps, clock, horizon, signed, usd, words } from "./format.js";
 
 const MAX_ROWS = 100;
 const NEW_MS = 2000; // without an animation, which would make the browser paint sixty times per second
 const CLASSES = { Market: "name", Side: "wide wider", Size: "wide" };
-const TITLES = { Size: "what the touch is worth, in USD", Trip: "round trip when had, after fees and slippage, in bps" };
+const UNITS = { Time: "UTC", Market: "", Side: "", Size: "USD" }; // the others are in bps
+const TITLES = { Size: "what the touch is worth", Trip: "round trip when had, after fees and slippage" };
 const rowParts = new Map();
 let offsets = "";
 
@@ -14,7 +15,25 @@ export function setUp(open) {
   const body = $("signal-rows");
   const signalId = (event) => event.target.closest("tr")?.dataset.id;
   body.addEventListener("click", (event) => { const id = signalId(event); if (id) open(id); });
-  body.addEventListener("keydown", (event) => { const id = signalId(event); if (id && event.key === "Enter") open(id); });
+  body.addEventListener("keydown", step);
+  body.addEventListener("focusin", (event) => enter(event.target));
+}
+
+// The rows are one stop of the tab key; arrows go from one to the next.
+function step(event) {
+  const row = event.target.closest("tr");
+  const next = { ArrowDown: row.nextElementSibling, ArrowUp: row.previousElementSibling }[event.key];
+  if (!next) return;
+  event.preventDefault();
+  next.querySelector("button").focus();
+}
+
+let entered = null;
+function enter(button) {
+  if (!button || button === entered) return;
+  if (entered) entered.tabIndex = -1;
+  entered = button;
+  entered.tabIndex = 0;
 }
 
 export function draw(state) {
@@ -30,6 +49,7 @@ export function draw(state) {
     fill(parts, row);
     if (body.children[place] !== parts.row) body.insertBefore(parts.row, body.children[place] ?? null);
   });
+  if (!body.contains(document.activeElement)) enter(body.querySelector("button"));
 }
 
 function columns(wanted) {
@@ -37,7 +57,7 @@ function columns(wanted) {
   const names = ["Time", "Market", "Side", "Edge", "Size", ...wanted.map(horizon), "Trip"];
   const classes = { ...CLASSES, ...Object.fromEntries(wanted.map((offsetMs) => [horizon(offsetMs), width(offsetMs, wanted)])) };
   $("signal-columns").replaceChildren(
-    ...names.map((text) => element("th", { text, scope: "col", className: classes[text], title: TITLES[text] })),
+    ...names.map((name) => element("th", { scope: "col", className: classes[name], title: TITLES[name] }, ...titled({ name, unit: UNITS[name] ?? "bps" }))),
   );
   for (const parts of rowParts.values()) parts.row.remove();
   rowParts.clear();
@@ -51,11 +71,12 @@ function make(row, wanted) {
   const trip = element("span");
   const arrow = row.side === "buy" ? "▲" : "▼";
   const net = `threshold ${bps(row.threshold_bps)}, net ${bps(row.net_edge_bps)} bps`;
+  const button = element("button", { type: "button", tabIndex: -1, text: row.coin, ariaLabel: `${row.coin} ${row.side}, ${clock(row.at_ms)} UTC` });
   const node = element(
     "tr",
-    { tabIndex: 0 },
+    {},
     element("td", { text: clock(row.at_ms), className: "quiet", title: row.signal_id }),
-    element("td", { text: row.coin, className: "name" }),
+    element("td", { className: "name" }, button),
     element("td", { text: `${arrow} ${row.side}`, className: "quiet wide wider" }),
     element("td", { title: net }, element("span", { text: `${arrow} `, className: "quiet narrow" }), bps(row.raw_edge_bps)),
     element("td", { text: usd(row.usd), className: "quiet wide" }),
