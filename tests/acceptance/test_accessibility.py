@@ -53,7 +53,7 @@ def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 def healthy(rig: PageRig) -> None:
-    rig.write_feed_status()
+    rig.write_feed_status(is_simulated=True)
     rig.markets(GOOD=a_market(), CALM=a_calm_market(), GONE=Gap("connection lost"))
 
 
