@@ -15,7 +15,7 @@ from hip3_tasks.files.day_files import KINDS, is_closed, jsonl_path, parquet_pat
 from hip3_tasks.files.tail import DataFile, Tail, sized
 
 POLL_INTERVAL_S = 0.002
-"""A look at the newest files takes 20 us, and a signal's line is wanted within milliseconds."""
+"""A look at the newest files takes 40 us, and a signal's line is wanted within milliseconds."""
 SCAN_INTERVAL_S = 1.0
 """The interval at which files of older days are looked at: late lines are added to them."""
 NEWEST_FILES = 2 * len(KINDS)
